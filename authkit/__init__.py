@@ -1,0 +1,1 @@
+"""authkit: auth methods for HashiCorp Vault and OpenBao, written in Python."""

@@ -1,0 +1,289 @@
+"""The whole exception tree of authkit.
+
+::
+
+    AuthKitError
+    ├── PluginError                    the process, or its tie to the host, cannot go on
+    │   ├── HandshakeError             the host's environment does not allow a start
+    │   ├── BrokerError                a connection back to the host could not be made
+    │   └── HostGoneError              the host has closed the connection
+    ├── RPCError                       a gRPC call ended with another status than OK
+    ├── LogicalError                   the host receives it as an error of this kind
+    │   ├── UserError                  the caller's mistake: HTTP 400 with the text
+    │   ├── InternalError              a fault: HTTP 500 with the text
+    │   ├── CodedError                 HTTP status of its own, with the text
+    │   ├── BadRequestError            HTTP 400 with the text
+    │   ├── UnsupportedOperationError  HTTP 405
+    │   ├── UnsupportedPathError       HTTP 404
+    │   ├── InvalidRequestError        HTTP 400
+    │   ├── PermissionDeniedError      HTTP 403
+    │   ├── MultiAuthzPendingError     the request waits for approval
+    │   └── UnrecoverableError         repeating the request will not help
+    ├── StorageError                   the host's storage refused a call
+    │   └── ReadOnlyError              this node may not write; the host forwards
+    ├── SystemViewError                the host could not answer a question about itself
+    │   └── UnsupportedByHostError     this host does not have the call at all
+    ├── FieldError                     one field of a request is wrong; it names the field
+    └── LoginError                     identity could not be established
+
+The kinds of :class:`LogicalError` and their numbers are those of `pb.ProtoError` (Vault SDK 0.21,
+plugin/pb/translation.go). The fixed texts of the kinds 5 to 10 are the host's: it drops ours.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "AuthKitError",
+    "BadRequestError",
+    "BrokerError",
+    "CodedError",
+    "ErrorKind",
+    "FieldError",
+    "HandshakeError",
+    "HostGoneError",
+    "InternalError",
+    "InvalidRequestError",
+    "LogicalError",
+    "LoginError",
+    "MultiAuthzPendingError",
+    "PermissionDeniedError",
+    "PluginError",
+    "RPCError",
+    "ReadOnlyError",
+    "StatusCode",
+    "StorageError",
+    "SystemViewError",
+    "UnrecoverableError",
+    "UnsupportedByHostError",
+    "UnsupportedOperationError",
+    "UnsupportedPathError",
+    "UserError",
+]
+
+
+class AuthKitError(Exception):
+    """Base of everything that authkit raises on purpose."""
+
+
+# --- the process -------------------------------------------------------------------------------
+
+
+class PluginError(AuthKitError):
+    """The plugin process, or its tie to the host, cannot go on."""
+
+
+class HandshakeError(PluginError):
+    """The host's environment does not allow a start; the text names the variable at fault."""
+
+
+class BrokerError(PluginError):
+    """A connection back to the host could not be made."""
+
+
+class HostGoneError(PluginError):
+    """The host has closed the connection that the call needed."""
+
+
+# --- gRPC --------------------------------------------------------------------------------------
+
+
+class StatusCode(IntEnum):
+    """gRPC status codes (grpc/grpc, doc/statuscodes.md)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class RPCError(AuthKitError):
+    """A gRPC call ended with another status than OK.
+
+    A handler raises it to choose the status that its caller receives; a channel raises it for the
+    status that the peer, or the connection, gave.
+    """
+
+    def __init__(self, code: StatusCode, message: str = "") -> None:
+        super().__init__(f"{code.name}: {message}" if message else code.name)
+        self.code = code
+        self.message = message
+
+
+# --- Vault's errors ----------------------------------------------------------------------------
+
+
+class ErrorKind(IntEnum):
+    """Every `err_type` that a host knows.
+
+    A host takes any other number for "no error": the request counts as successful (observed on
+    Vault 1.21.1). The encoder accepts members of this enumeration and nothing else.
+    """
+
+    UNKNOWN = 0
+    USER = 1
+    INTERNAL = 2
+    CODED = 3
+    BAD_REQUEST = 4
+    UNSUPPORTED_OPERATION = 5
+    UNSUPPORTED_PATH = 6
+    INVALID_REQUEST = 7
+    PERMISSION_DENIED = 8
+    MULTI_AUTHZ_PENDING = 9
+    UNRECOVERABLE = 10
+
+
+class LogicalError(AuthKitError):
+    """A failed request, as the host understands failures.
+
+    Its text is shown to the caller, who may be anybody: no secret and no detail of the inside.
+    Raise one of the subclasses; the base itself travels as an unclassified error (HTTP 500).
+    """
+
+    err_type: ErrorKind = ErrorKind.UNKNOWN
+    fixed_text: str | None = None
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text or self.fixed_text or type(self).__name__)
+
+
+class UserError(LogicalError):
+    """The caller's mistake. Sent as an error *response*: HTTP 400 with exactly this text."""
+
+    err_type = ErrorKind.USER
+
+
+class InternalError(LogicalError):
+    """A fault that is not the caller's: HTTP 500. Keep the text neutral, log the cause."""
+
+    err_type = ErrorKind.INTERNAL
+
+
+class CodedError(LogicalError):
+    """A failure with an HTTP status of its own (400 to 599), shown with its text.
+
+    Raises:
+        ValueError: `status` is not an error status. The host would use it as it is.
+    """
+
+    err_type = ErrorKind.CODED
+
+    def __init__(self, status: int, text: str) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"not an HTTP error status: {status}")
+        super().__init__(text)
+        self.status = status
+
+
+class BadRequestError(LogicalError):
+    """A request that cannot be served as it is: HTTP 400 with the text."""
+
+    err_type = ErrorKind.BAD_REQUEST
+
+
+class UnsupportedOperationError(LogicalError):
+    """The path exists, the operation on it does not: HTTP 405."""
+
+    err_type = ErrorKind.UNSUPPORTED_OPERATION
+    fixed_text = "unsupported operation"
+
+
+class UnsupportedPathError(LogicalError):
+    """No such path: HTTP 404."""
+
+    err_type = ErrorKind.UNSUPPORTED_PATH
+    fixed_text = "unsupported path"
+
+
+class InvalidRequestError(LogicalError):
+    """The request contradicts itself: HTTP 400 with the host's fixed text."""
+
+    err_type = ErrorKind.INVALID_REQUEST
+    fixed_text = "invalid request"
+
+
+class PermissionDeniedError(LogicalError):
+    """The caller may not do this: HTTP 403 with the host's fixed text, the reason stays here."""
+
+    err_type = ErrorKind.PERMISSION_DENIED
+    fixed_text = "permission denied"
+
+
+class MultiAuthzPendingError(LogicalError):
+    """The request waits for further approval."""
+
+    err_type = ErrorKind.MULTI_AUTHZ_PENDING
+    fixed_text = "request needs further approval"
+
+
+class UnrecoverableError(LogicalError):
+    """Repeating the request will not help."""
+
+    err_type = ErrorKind.UNRECOVERABLE
+    fixed_text = "unrecoverable error"
+
+
+# --- the host's services -----------------------------------------------------------------------
+
+
+class StorageError(AuthKitError):
+    """The host's storage refused a call. The text is the host's own."""
+
+
+class ReadOnlyError(StorageError):
+    """This node may not write.
+
+    Let it pass: hosts that can forward a request recognise its text (OpenBao 2.5 and later look
+    for it anywhere in the error; Vault Enterprise wants it unchanged).
+    """
+
+    TEXT = "cannot write to readonly storage"
+
+
+class SystemViewError(AuthKitError):
+    """The host could not answer a question about itself."""
+
+
+class UnsupportedByHostError(SystemViewError):
+    """This host does not have the call at all."""
+
+
+# --- input and login ---------------------------------------------------------------------------
+
+
+class FieldError(AuthKitError):
+    """One field of a request is wrong. Becomes an error response (HTTP 400).
+
+    `reason` says what was expected; it never repeats the value.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f'error converting input for field "{field}": {reason}')
+        self.field = field
+        self.reason = reason
+
+
+class LoginError(AuthKitError):
+    """Identity could not be established.
+
+    `public` is what the caller reads (HTTP 400); `detail` goes to the log only.
+    """
+
+    def __init__(self, public: str, detail: str = "") -> None:
+        super().__init__(public)
+        self.public = public
+        self.detail = detail

@@ -1,0 +1,115 @@
+"""The backend: what serves one mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+from authkit.logical.request import Request
+from authkit.logical.response import Response
+from authkit.logical.storage import Storage
+from authkit.logical.system import SystemView
+
+__all__ = ["Backend", "BackendConfig", "BackendFactory", "BackendType", "EventSender", "SpecialPaths"]
+
+
+class BackendType(IntEnum):
+    """What a backend can be mounted as. An auth mount takes `CREDENTIAL` only."""
+
+    UNKNOWN = 0
+    LOGICAL = 1
+    CREDENTIAL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialPaths:
+    """Paths that the host treats in a special way. All relative to the mount, without leading `/`.
+
+    `root`, `unauthenticated`, `limited` and `allow_snapshot_read` are request paths: exact, or a
+    prefix with a trailing `*`; all but `root` may hold `+` for one whole segment. A pattern that
+    breaks these rules makes the mount fail. `local_storage`, `seal_wrap_storage` and
+    `write_forwarded_storage` are storage keys or prefixes.
+    """
+
+    root: tuple[str, ...] = ()
+    unauthenticated: tuple[str, ...] = ()
+    local_storage: tuple[str, ...] = ()
+    seal_wrap_storage: tuple[str, ...] = ()
+    write_forwarded_storage: tuple[str, ...] = ()
+    binary: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
+    allow_snapshot_read: tuple[str, ...] = ()
+
+
+class EventSender(Protocol):
+    """Events and observations. A host without them takes both calls and does nothing."""
+
+    async def send_event(
+        self,
+        event_type: str,
+        *,
+        metadata: Mapping[str, Any],
+        entity_ids: tuple[str, ...] = (),
+        note: str = "",
+    ) -> None:
+        """Send an event (Vault 1.13 and later)."""
+
+    async def record_observation(self, observation_type: str, data: Mapping[str, Any]) -> None:
+        """Record an observation (Vault 1.20 and later, kept by Enterprise only)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendConfig:
+    """What a mount is set up with. Set by the host.
+
+    While a plugin is registered the host sets one up with empty `options` and `backend_uuid`;
+    then every call of `storage` and `system` fails.
+    """
+
+    storage: Storage
+    """Readable during setup, writable from `initialize` on."""
+    system: SystemView
+    events: EventSender
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The mount's options, and `plugin_name`, `plugin_type`, `plugin_version`."""
+    backend_uuid: str = ""
+    """Stays the same as long as the mount exists."""
+
+
+class Backend(Protocol):
+    """One instance per mount. The host calls these methods concurrently.
+
+    A failure is a raised `LogicalError`, `FieldError`, `LoginError` or `StorageError`; anything
+    else becomes a neutral internal error whose cause is only logged.
+    """
+
+    def special_paths(self) -> SpecialPaths:
+        """Return the special paths. Asked after setup; a host may ask again after a reload."""
+
+    async def initialize(self) -> None:
+        """Begin to work: after mounting, unsealing and reloading. Storage is writable on the active node."""
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Answer a request. `None` is an empty answer: 404 for read and list, 204 for others."""
+
+    async def handle_existence_check(self, request: Request) -> bool | None:
+        """Return whether the object of `request.path` exists, `None` where nobody can tell."""
+
+    async def invalidate_key(self, key: str) -> None:
+        """Forget what was cached of this storage key; somebody else changed it."""
+
+    async def cleanup(self) -> None:
+        """Stop: unmount, seal, reload. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendFactory:
+    """What a plugin serves: makes one backend per mount."""
+
+    build: Callable[[BackendConfig], Backend]
+    """Called for each mount, also while registering. It must not touch storage or the system view."""
+    backend_type: BackendType
+    version: str = ""
+    """As `v1.2.3`: compared as text with the version that the operator registers. Empty: none."""

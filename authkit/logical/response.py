@@ -1,0 +1,84 @@
+"""A response as a backend gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from authkit.logical.auth import Auth, LeasedSecret
+
+__all__ = ["RawBody", "Response", "WrapInfo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrapInfo:
+    """Response wrapping.
+
+    A plugin sets `ttl`, `format`, `creation_path` and `seal_wrap`; the host sets the rest.
+    """
+
+    ttl: timedelta = timedelta(0)
+    format: str = ""
+    creation_path: str = ""
+    seal_wrap: bool = False
+    token: str = field(default="", repr=False)
+    accessor: str = ""
+    creation_time: datetime | None = None
+    wrapped_accessor: str = ""
+    wrapped_entity_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBody:
+    """An HTTP answer in place of the usual JSON envelope."""
+
+    status: int
+    content_type: str = ""
+    """Required by the host unless the status is 204."""
+    body: bytes = field(default=b"", repr=False)
+    cache_control: str = ""
+    pragma: str = ""
+    www_authenticate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A successful answer, or an error response. All fields are set by the plugin.
+
+    Raises:
+        ValueError: it grants something (`auth`, `secret`) and is an error or a raw answer as well.
+    """
+
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Anything that JSON can express. Integers beyond 2**53 arrive as strings: a host would round them."""
+    auth: Auth | None = None
+    secret: LeasedSecret | None = None
+    warnings: Sequence[str] = ()
+    redirect: str = ""
+    """HTTP 307 to this URL; nothing else of the response survives."""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Only those that the mount lets out reach the client."""
+    wrap_info: WrapInfo | None = None
+    raw: RawBody | None = None
+    mount_type: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.auth is not None or self.secret is not None) and (self.is_error or self.raw):
+            raise ValueError("a response that grants something cannot be an error or a raw body")
+        if self.raw is not None and self.data is not None:
+            raise ValueError("a raw response has no data")
+
+    @classmethod
+    def error(cls, text: str, data: Any = None) -> Response:
+        """Return an error response: HTTP 400 with `text`, and `data` beside it when given."""
+        body = {"error": text} if data is None else {"error": text, "data": data}
+        return cls(data=body)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the host takes it for an error (Vault SDK 0.21, logical/response.go, IsError)."""
+        if not self.data or self.data.get("error") is None:
+            return False
+        return self.data.keys() <= {"error", "data"}

@@ -1,0 +1,50 @@
+"""gRPC over HTTP/2 on OpenSSL, behind one narrow seam. Knows neither plugins nor Vault."""
+
+from __future__ import annotations
+
+from authkit.errors import RPCError, StatusCode
+from authkit.rpc.seam import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    Address,
+    Call,
+    Channel,
+    Engine,
+    Method,
+    Refusal,
+    Server,
+    StreamMethod,
+    UnaryMethod,
+)
+
+__all__ = [
+    "DEFAULT_MAX_MESSAGE_BYTES",
+    "ENGINES",
+    "Address",
+    "Call",
+    "Channel",
+    "Engine",
+    "Method",
+    "RPCError",
+    "Refusal",
+    "Server",
+    "StatusCode",
+    "StreamMethod",
+    "UnaryMethod",
+    "load_engine",
+]
+
+ENGINES = ("grpcio",)
+"""Names that `load_engine` takes; the first is the default."""
+
+
+def load_engine(name: str = "") -> Engine:
+    """Return the engine of this name, the default one for an empty name. Imports only that one.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    if name not in ("", *ENGINES):
+        raise ValueError(f"unknown gRPC engine {name!r}, use one of: {', '.join(ENGINES)}")
+    from authkit.rpc.reference import GRPCIOEngine
+
+    return GRPCIOEngine()
