@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.seam import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -37,8 +39,10 @@ ENGINES = ("grpcio",)
 """Names that `load_engine` takes; the first is the default."""
 
 
-def load_engine(name: str = "") -> Engine:
+def load_engine(name: str, directory: Path) -> Engine:
     """Return the engine of this name, the default one for an empty name. Imports only that one.
+
+    `directory` belongs to this process's user alone (mode 0700); an engine may keep sockets there.
 
     Raises:
         ValueError: there is no such engine.
@@ -47,4 +51,4 @@ def load_engine(name: str = "") -> Engine:
         raise ValueError(f"unknown gRPC engine {name!r}, use one of: {', '.join(ENGINES)}")
     from authkit.rpc.reference import GRPCIOEngine
 
-    return GRPCIOEngine()
+    return GRPCIOEngine(directory)

@@ -1,0 +1,225 @@
+"""The life of a plugin process, one function per phase: listen, announce, serve, drain, stop.
+
+What is served is an `Application`; this module knows nothing of it but its gRPC methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from authkit.errors import HandshakeError
+from authkit.plugin.broker import Broker
+from authkit.plugin.environment import HostEnvironment
+from authkit.plugin.handshake import choose_version, handshake_line
+from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
+from authkit.plugin.listener import Listener, listen, private_directory
+from authkit.plugin.reflection import Reflection
+from authkit.plugin.services import Controller, Health, Stdio
+from authkit.plugin.streams import StandardStreams
+from authkit.plugin.tls import TransportSecurity
+from authkit.rpc import Address, Channel, Engine, Method, Server, load_engine
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+__all__ = ["Application", "Dial", "Plan", "agree_on_version", "run"]
+
+log = logging.getLogger(__name__)
+
+Dial = Callable[[int], Awaitable[Channel]]
+"""Connects to the service that the host announces under this number. Raises `BrokerError`."""
+
+SHUTDOWN_GRACE = timedelta(seconds=0.5)
+"""For calls in flight when the host asks for shutdown: it kills the process 2 s later."""
+
+TERMINATE_GRACE = timedelta(seconds=10)
+"""For calls in flight at SIGTERM: the host lives and waits for its answers."""
+
+CLOSE_SECONDS = 1.0
+"""For the application to close; what takes longer is left behind with the process."""
+
+
+class Application(Protocol):
+    """What a plugin serves."""
+
+    def methods(self) -> Sequence[Method]:
+        """Return its gRPC methods."""
+
+    def pools(self) -> Sequence[DescriptorPool]:
+        """Return the descriptors of its services, for reflection."""
+
+    async def close(self) -> None:
+        """Stop everything that it started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to serve, decided before anything is opened."""
+
+    environment: HostEnvironment
+    version: int
+    """The application protocol version to announce."""
+    secure: Callable[[Path], TransportSecurity]
+    """Makes the TLS contexts; gets a private directory. Raises `HandshakeError`."""
+    application: Callable[[Dial], Application]
+    engine: str = ""
+    """Name of the gRPC engine; empty for the default one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why serving ends, and how long calls in flight may take."""
+
+    text: str
+    grace: timedelta
+
+
+_FAILURE = _Reason("failure", timedelta(0))
+
+
+def agree_on_version(environment: HostEnvironment, supported: Sequence[int]) -> int:
+    """Return the protocol version to speak.
+
+    Raises:
+        HandshakeError: the host offers none of `supported`.
+    """
+    version = choose_version(environment.versions, supported)
+    if version is None:
+        offered = ", ".join(map(str, sorted(environment.versions))) or "nothing"
+        known = ", ".join(map(str, supported))
+        raise HandshakeError(
+            f"PLUGIN_PROTOCOL_VERSIONS: the host offers {offered}, this plugin speaks {known}"
+        )
+    return version
+
+
+def run(plan: Plan, streams: StandardStreams) -> None:
+    """Serve until the host, a signal or the end of the host says stop.
+
+    Raises:
+        HandshakeError: serving could not begin.
+    """
+    asyncio.run(_run(plan, streams))
+
+
+async def _run(plan: Plan, streams: StandardStreams) -> None:
+    stop: asyncio.Future[_Reason] = asyncio.get_running_loop().create_future()
+    with private_directory() as private:
+        security = plan.secure(private)
+        with closing(listen(plan.environment, private)) as listener:
+            engine = load_engine(plan.engine, private)
+            broker = Broker(_connector(engine, security))
+            application = plan.application(broker.dial)
+            server = engine.server(
+                _all_methods(application, broker, streams, stop),
+                listener.socket,
+                tls=security.server,
+                on_refused=_log_refusal,
+            )
+            await server.start()
+            try:
+                _announce(plan, security, listener, streams)
+                await _serve(broker, stop)
+            finally:
+                await _drain(server, application, stop.result() if stop.done() else _FAILURE)
+
+
+def _connector(engine: Engine, security: TransportSecurity) -> Callable[[Address], Channel]:
+    def connect(address: Address) -> Channel:
+        return engine.channel(address, tls=security.client, server_name=security.server_name)
+
+    return connect
+
+
+def _all_methods(
+    application: Application, broker: Broker, streams: StandardStreams, stop: asyncio.Future[_Reason]
+) -> list[Method]:
+    controller = Controller(lambda: _ask_to_stop(stop, _Reason("the host asked for it", SHUTDOWN_GRACE)))
+    methods: list[Method] = [
+        *application.methods(),
+        *broker.methods(),
+        *controller.methods(),
+        *Stdio(streams).methods(),
+        *Health().methods(),
+    ]
+    services = {method.path.split("/")[1] for method in methods}
+
+    def pools() -> list[DescriptorPool]:
+        from authkit.plugin.pb import _pool, broker_pb2, controller_pb2, health_pb2, reflection_pb2, stdio_pb2
+
+        del broker_pb2, controller_pb2, health_pb2, reflection_pb2, stdio_pb2  # importing registers them
+        return [_pool.POOL, *application.pools()]
+
+    return [*methods, *Reflection(sorted(services), pools).methods()]
+
+
+def _announce(plan: Plan, security: TransportSecurity, listener: Listener, streams: StandardStreams) -> None:
+    line = handshake_line(
+        version=plan.version,
+        network=listener.address.network,
+        address=listener.address.target,
+        certificate=security.announced,
+        multiplex=False if plan.environment.multiplex_requested else None,
+    )
+    try:
+        streams.announce(line)
+    except OSError as error:
+        raise HandshakeError(f"the host does not read the handshake line: {error}") from error
+
+
+async def _serve(broker: Broker, stop: asyncio.Future[_Reason]) -> None:
+    """Return when something says stop; `stop` then holds the reason."""
+    # What lives now lives as long as the process: the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    loop = asyncio.get_running_loop()
+    terminated, gone = _Reason("SIGTERM", TERMINATE_GRACE), _Reason("the host is gone", timedelta(0))
+    loop.add_signal_handler(signal.SIGTERM, _ask_to_stop, stop, terminated)
+
+    def orphaned() -> None:
+        loop.call_soon_threadsafe(_ask_to_stop, stop, gone)
+
+    watch = OrphanWatch(orphaned)
+    watch.start()
+    leaving = loop.create_task(_stop_when_host_leaves(broker, stop))
+    try:
+        await stop
+    finally:
+        watch.stop()
+        leaving.cancel()
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _stop_when_host_leaves(broker: Broker, stop: asyncio.Future[_Reason]) -> None:
+    _ask_to_stop(stop, _Reason(await wait_for_host_to_leave(broker), timedelta(0)))
+
+
+async def _drain(server: Server, application: Application, reason: _Reason) -> None:
+    log.debug("stopping: %s", reason.text)
+    try:
+        async with asyncio.timeout(reason.grace.total_seconds() + CLOSE_SECONDS):
+            await server.drain(reason.grace)
+    except TimeoutError:
+        log.warning("calls in flight did not end in time")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await application.close()
+
+
+def _ask_to_stop(stop: asyncio.Future[_Reason], reason: _Reason) -> None:
+    if not stop.done():
+        stop.set_result(reason)
+
+
+def _log_refusal(reason: str) -> None:
+    log.warning("connection refused: %s", reason)

@@ -1,0 +1,134 @@
+"""`serve`: the wire layer and the plugin process joined. What a plugin's executable calls.
+
+Importing this module costs next to nothing, and a wrong cookie is refused before anything else is
+imported: a server probes every plugin of unknown type with the cookies of other types.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from authkit.plugin.handshake import is_cookie_right, notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import NoReturn, Protocol
+
+    from authkit.logical import BackendFactory
+    from authkit.plugin.environment import HostEnvironment
+    from authkit.plugin.server import Application, Dial, Plan
+    from authkit.plugin.streams import StandardStreams
+    from authkit.plugin.tls import TransportSecurity
+
+    class Servable(Protocol):
+        """A backend class."""
+
+        @classmethod
+        def factory(cls) -> BackendFactory:
+            """Return what makes its instances."""
+
+
+__all__ = ["COOKIE_KEY", "COOKIE_VALUE", "PROTOCOL_VERSIONS", "serve"]
+
+COOKIE_KEY = "VAULT_BACKEND_PLUGIN"
+COOKIE_VALUE = "6669da05-b1c8-4f49-97d9-c8e5bed98e20"
+"""The cookie of backend plugins, the same on Vault and OpenBao (Vault SDK 0.21, plugin/serve.go)."""
+
+PROTOCOL_VERSIONS = (5,)
+"""Application protocols spoken: 5 is AutoMTLS with many mounts in one process (Vault 1.12 and later,
+every OpenBao)."""
+
+
+def serve(backend: type[Servable] | str) -> NoReturn:
+    """Serve a backend to the host that started this process, and end the process.
+
+    `backend` is a backend class, or its name as `package.module:Class`. By name it is imported after
+    the cookie was checked and the log set up: start-up costs less when a server probes, and an error
+    in its code reaches the server's log.
+
+    The exit status is 0 after an orderly end, 1 when the process was not started by a host, when the
+    host's environment does not allow a start, or when the backend could not be loaded.
+    """
+    if not is_cookie_right(os.environ, COOKIE_KEY, COOKIE_VALUE):
+        sys.stderr.write(notice(os.path.basename(sys.argv[0]) or "this program"))
+        sys.exit(1)
+
+    import signal
+
+    from authkit.plugin import logs
+    from authkit.plugin.streams import StandardStreams
+
+    # Ctrl-C at the server's terminal reaches the whole process group; the server alone decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    streams = StandardStreams()
+    logs.install(streams.log_descriptor)
+    status = _serve(backend, streams)
+    streams.finish()
+    # Threads of the author's code must not hold the process: a host kills it 2 s after Shutdown.
+    os._exit(status)
+
+
+def _serve(backend: type[Servable] | str, streams: StandardStreams) -> int:
+    import logging
+
+    from authkit.errors import PluginError
+
+    log = logging.getLogger("authkit")
+    try:
+        # The environment first: what is wrong there is told before the author's code is touched.
+        from authkit.plugin.server import run
+
+        plan = _plan(backend, _environment())
+        run(plan, streams)
+    except PluginError as error:
+        log.error("%s", error)  # the text says it all, a traceback would hide it
+        return 1
+    except BaseException as error:
+        # SystemExit too: whatever an author's module raises while it is imported is told, not lost.
+        log.error("the plugin could not be served", exc_info=error)
+        return 1
+    return 0
+
+
+def _environment() -> HostEnvironment:
+    from authkit.plugin.environment import HostEnvironment
+
+    return HostEnvironment.parse(os.environ)
+
+
+def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
+    from authkit.plugin.server import Plan, agree_on_version
+
+    version = agree_on_version(environment, PROTOCOL_VERSIONS)
+
+    def secure(directory: Path) -> TransportSecurity:
+        from authkit.plugin.tls import auto_mtls
+
+        return auto_mtls(environment.client_certificate, directory)
+
+    factory = _load(backend).factory()
+
+    def application(dial: Dial) -> Application:
+        from authkit.wire.backend import BackendService
+
+        return BackendService(factory, dial)
+
+    return Plan(
+        environment=environment,
+        version=version,
+        secure=secure,
+        application=application,
+        engine=os.environ.get("AUTHKIT_RPC", ""),
+    )
+
+
+def _load(backend: type[Servable] | str) -> type[Servable]:
+    if not isinstance(backend, str):
+        return backend
+    from importlib import import_module
+
+    module, _, name = backend.partition(":")
+    loaded: type[Servable] = getattr(import_module(module), name)
+    return loaded
