@@ -25,6 +25,7 @@
     │   └── UnsupportedByHostError     this host does not have the call at all
     ├── FieldError                     one field of a request is wrong; it names the field
     └── LoginError                     identity could not be established
+        └── TokenError                 a token, its signature or its claims are not acceptable
 
 The kinds of :class:`LogicalError` and their numbers are those of `pb.ProtoError` (Vault SDK 0.21,
 plugin/pb/translation.go). The fixed texts of the kinds 5 to 10 are the host's: it drops ours.
@@ -55,6 +56,7 @@ __all__ = [
     "StatusCode",
     "StorageError",
     "SystemViewError",
+    "TokenError",
     "UnrecoverableError",
     "UnsupportedByHostError",
     "UnsupportedOperationError",
@@ -287,3 +289,10 @@ class LoginError(AuthKitError):
         super().__init__(public)
         self.public = public
         self.detail = detail
+
+
+class TokenError(LoginError):
+    """A token is not acceptable: its form, its signature, its claims, or the keys to check it with.
+
+    No text of it holds the token, and of its content only what the text's rule is about.
+    """

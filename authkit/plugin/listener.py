@@ -111,10 +111,11 @@ def _listen_unix(path: str, environment: HostEnvironment) -> Listener:
 def _let_in_group(path: str, group: str) -> None:
     if not group:
         return
+    number = int(group) if group.isascii() and group.isdigit() else None
     try:
-        shutil.chown(path, group=int(group) if group.isdigit() else group)
+        shutil.chown(path, group=group if number is None else number)
         os.chmod(path, 0o660)
-    except (LookupError, OSError) as error:
+    except (LookupError, OverflowError, OSError) as error:
         raise HandshakeError(
             f"PLUGIN_UNIX_SOCKET_GROUP: cannot let in the group {group!r}: {error}"
         ) from error

@@ -1,0 +1,232 @@
+"""Where the plugin listens, how long it lives, and the services beside its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from authkit.errors import HandshakeError, RPCError, StatusCode
+from authkit.plugin import lifetime, listener
+from authkit.plugin.broker import Broker
+from authkit.plugin.environment import HostEnvironment
+from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
+from authkit.plugin.listener import listen, private_directory
+from authkit.plugin.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from authkit.plugin.pb.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from authkit.plugin.reflection import Reflection
+from authkit.plugin.services import Controller, Health
+from authkit.rpc import Call
+
+
+def mode(path: str | Path) -> int:
+    """Permission bits."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_the_private_directory_is_private_and_goes_away() -> None:
+    """Mode 0700; gone afterwards with what is in it."""
+    with private_directory() as path:
+        assert mode(path) == 0o700
+        (path / "file").write_text("x")
+    assert not path.exists()
+
+
+def test_a_temporary_directory_that_is_missing_is_named(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator reads which variable to look at."""
+    monkeypatch.setenv("TMPDIR", str(short_directory / "missing"))
+    with pytest.raises(HandshakeError, match="TMPDIR"), private_directory():
+        pass
+
+
+def test_the_socket_accepts_its_owner_alone(short_directory: Path) -> None:
+    """Without a group nobody else may connect; closing removes the file."""
+    made = listen(HostEnvironment(), short_directory)
+    assert mode(made.address.target) == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(made.address.target)
+    made.close()
+    assert list(short_directory.iterdir()) == []
+
+
+def test_the_socket_is_where_the_host_wants_it(short_directory: Path) -> None:
+    """Directly in PLUGIN_UNIX_SOCKET_DIR, and open for the group."""
+    group = str(os.getgid())
+    environment = HostEnvironment(socket_directory=str(short_directory), socket_group=group)
+    made = listen(environment, Path("/nowhere"))
+    path = Path(made.address.target)
+    assert path.parent == short_directory
+    assert path.name.startswith("plugin")
+    assert mode(path) == 0o660
+    assert path.stat().st_gid == os.getgid()
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("wish", "variable"),
+    [
+        ({"socket_directory": "{dir}/missing"}, "PLUGIN_UNIX_SOCKET_DIR is not a directory"),
+        ({"socket_directory": "{dir}/" + "x" * 100}, "PLUGIN_UNIX_SOCKET_DIR"),
+        ({"socket_group": "no-such-group-here"}, "PLUGIN_UNIX_SOCKET_GROUP"),
+        ({"socket_group": "²"}, "PLUGIN_UNIX_SOCKET_GROUP"),
+        ({"socket_group": "9" * 30}, "PLUGIN_UNIX_SOCKET_GROUP"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_names_its_variable(
+    wish: dict[str, str], variable: str, short_directory: Path
+) -> None:
+    """And leaves no file behind."""
+    wish = {key: value.format(dir=short_directory) for key, value in wish.items()}
+    if "x" * 100 in str(wish):
+        os.mkdir(wish["socket_directory"])
+    with pytest.raises(HandshakeError, match=variable):
+        listen(HostEnvironment(**wish), short_directory)  # type: ignore[arg-type]
+    assert not [path for path in short_directory.iterdir() if path.is_socket()]
+
+
+def test_a_path_too_long_for_a_socket_names_tmpdir(short_directory: Path) -> None:
+    """Linux takes 107 bytes."""
+    deep = short_directory / ("x" * 100)
+    deep.mkdir()
+    with pytest.raises(HandshakeError, match="TMPDIR is too long"):
+        listen(HostEnvironment(), deep)
+
+
+def test_tcp_is_used_where_there_are_no_unix_sockets(
+    monkeypatch: pytest.MonkeyPatch, short_directory: Path
+) -> None:
+    """On loopback, within the host's range, skipping ports in use."""
+    monkeypatch.delattr(listener.socket, "AF_UNIX")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        made = listen(HostEnvironment(min_port=port, max_port=min(port + 50, 65535)), short_directory)
+        host, _, chosen = made.address.target.partition(":")
+        assert (made.address.network, host) == ("tcp", "127.0.0.1")
+        assert port < int(chosen) <= port + 50
+        made.close()
+        with pytest.raises(HandshakeError, match="PLUGIN_MIN_PORT"):
+            listen(HostEnvironment(min_port=port, max_port=port), short_directory)
+
+
+def test_an_orphan_ends_even_when_its_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent changed: the process is told to stop, and ended when it does not."""
+    monkeypatch.setattr(lifetime, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(lifetime, "_LAST_RESORT_SECONDS", 0.001)
+    parents = iter([100, 100, 1])
+    told, ended = threading.Event(), threading.Event()
+    OrphanWatch(told.set, parent=lambda: next(parents, 1), exit=lambda status: ended.set()).start()
+    assert ended.wait(5)
+    assert told.is_set()
+
+
+def test_a_watch_that_was_stopped_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An orderly end is not cut short."""
+    monkeypatch.setattr(lifetime, "_POLL_SECONDS", 0.001)
+    told, ended = threading.Event(), threading.Event()
+    parents = iter([100, 1])
+    watch = OrphanWatch(told.set, parent=lambda: next(parents, 1), exit=lambda status: ended.set())
+    watch.start()
+    assert told.wait(5)
+    watch.stop()
+    assert not ended.wait(0.05)
+
+
+async def test_a_host_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of its stream is the end, unless it comes back within the grace."""
+    monkeypatch.setattr(lifetime, "SHUTDOWN_GRACE_SECONDS", 0.01)
+    broker = Broker(None)  # type: ignore[arg-type]
+    broker.host_came.set()
+    broker.host_left.set()
+    assert "closed its connection" in await wait_for_host_to_leave(broker)
+
+
+async def test_a_host_that_never_comes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin whose host gave up does not wait for ever."""
+    monkeypatch.setattr(lifetime, "HOST_MUST_CONNECT_SECONDS", 0.01)
+    assert "no host connected" in await wait_for_host_to_leave(Broker(None))  # type: ignore[arg-type]
+
+
+def test_shutdown_stops_and_answers() -> None:
+    """The answer is an empty message; stopping is somebody else's work."""
+    stopped: list[bool] = []
+    (method,) = Controller(lambda: stopped.append(True)).methods()
+    assert method.handler(b"", Call(method.path)) == b""  # type: ignore[arg-type]
+    assert stopped == [True]
+
+
+async def once(message: bytes) -> AsyncIterator[bytes]:
+    """A stream of one message."""
+    yield message
+
+
+async def test_health_answers_for_the_plugin() -> None:
+    """`plugin` and the whole server serve; another name is unknown."""
+    check, watch = Health().methods()
+    assert check.handler(HealthCheckRequest(service="plugin").SerializeToString(), Call("")) == b"\x08\x01"  # type: ignore[arg-type]
+    with pytest.raises(RPCError) as caught:
+        check.handler(HealthCheckRequest(service="x").SerializeToString(), Call(""))  # type: ignore[arg-type]
+    assert caught.value.code is StatusCode.NOT_FOUND
+    replies = watch.handler(once(b""), Call(""))  # type: ignore[arg-type]
+    assert HealthCheckResponse.FromString(await anext(replies)).status == HealthCheckResponse.SERVING  # type: ignore[arg-type]
+    await replies.aclose()  # type: ignore[union-attr]
+
+
+async def ask(reflection: Reflection, **question: str) -> ServerReflectionResponse:
+    """One question to the reflection service."""
+    method = reflection.methods()[0]
+    request = ServerReflectionRequest(**question).SerializeToString()
+    async for reply in method.handler(once(request), Call(method.path)):  # type: ignore[arg-type]
+        return ServerReflectionResponse.FromString(reply)
+    raise AssertionError
+
+
+async def test_reflection_describes_the_services() -> None:
+    """A tool can list the services and fetch the files that describe them, imports included."""
+    from google.protobuf import descriptor_pb2
+
+    from authkit.plugin.pb import _pool, stdio_pb2
+
+    del stdio_pb2
+    reflection = Reflection(["plugin.GRPCStdio"], lambda: [_pool.POOL])
+    listed = await ask(reflection, list_services="*")
+    assert [item.name for item in listed.list_services_response.service] == [
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "plugin.GRPCStdio",
+    ]
+    found = await ask(reflection, file_containing_symbol="plugin.GRPCStdio")
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for data in found.file_descriptor_response.file_descriptor_proto
+    ]
+    assert any(service.name == "GRPCStdio" for file in files for service in file.service)
+    assert files[0].package == "google.protobuf"
+    again = await ask(reflection, file_by_filename=files[-1].name)
+    assert again.file_descriptor_response == found.file_descriptor_response
+    missing = await ask(reflection, file_containing_symbol="no.Such")
+    assert missing.error_response.error_code == StatusCode.NOT_FOUND
+    odd = await ask(reflection, all_extension_numbers_of_type="x")
+    assert odd.error_response.error_code == StatusCode.UNIMPLEMENTED
+
+
+def test_waiting_is_cancellable() -> None:
+    """`wait_for_host_to_leave` is a plain coroutine: cancelling it ends it."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(wait_for_host_to_leave(Broker(None)))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
