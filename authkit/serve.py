@@ -120,8 +120,18 @@ def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
         version=version,
         secure=secure,
         application=application,
-        engine=os.environ.get("AUTHKIT_RPC", ""),
+        engine=_engine_name(),
     )
+
+
+def _engine_name() -> str:
+    from authkit.errors import HandshakeError
+    from authkit.rpc import ENGINES
+
+    name = os.environ.get("AUTHKIT_RPC", "")
+    if name not in ("", *ENGINES):
+        raise HandshakeError(f"AUTHKIT_RPC: no engine {name!r}, use one of: {', '.join(ENGINES)}")
+    return name
 
 
 def _load(backend: type[Servable] | str) -> type[Servable]:

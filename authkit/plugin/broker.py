@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from authkit.errors import BrokerError, RPCError
+from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.rpc import Address, Call, Channel, StreamMethod
 
@@ -69,8 +70,9 @@ class Broker:
     `connect` makes a channel to an address; the broker knows nothing of TLS.
     """
 
-    def __init__(self, connect: Callable[[Address], Channel]) -> None:
+    def __init__(self, connect: Callable[[Address], Channel], calls: OpenCalls) -> None:
         self._connect = connect
+        self._calls = calls
         self._announcements = Announcements()
         self._waiting: dict[int, asyncio.Future[Address]] = {}
         self._streams = 0
@@ -123,7 +125,7 @@ class Broker:
         self.host_came.set()
         self.host_left.clear()
         try:
-            async for message in requests:
+            async for message in self._calls.while_open(requests):
                 info = ConnInfo.FromString(message)
                 if info.HasField("knock"):
                     yield self._refuse_knock(info)

@@ -23,6 +23,7 @@ from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
 from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
 from authkit.plugin.listener import Listener, listen, private_directory
+from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.reflection import Reflection
 from authkit.plugin.services import Controller, Health, Stdio
 from authkit.plugin.streams import StandardStreams
@@ -118,10 +119,11 @@ async def _run(plan: Plan, streams: StandardStreams) -> None:
         security = plan.secure(private)
         with closing(listen(plan.environment, private)) as listener:
             engine = load_engine(plan.engine, private)
-            broker = Broker(_connector(engine, security))
+            calls = OpenCalls()
+            broker = Broker(_connector(engine, security), calls)
             application = plan.application(broker.dial)
             server = engine.server(
-                _all_methods(application, broker, streams, stop),
+                _all_methods(application, broker, calls, streams, stop),
                 listener.socket,
                 tls=security.server,
                 on_refused=_log_refusal,
@@ -131,6 +133,7 @@ async def _run(plan: Plan, streams: StandardStreams) -> None:
                 _announce(plan, security, listener, streams)
                 await _serve(broker, stop)
             finally:
+                calls.ended.set()
                 await _drain(server, application, stop.result() if stop.done() else _FAILURE)
 
 
@@ -142,15 +145,19 @@ def _connector(engine: Engine, security: TransportSecurity) -> Callable[[Address
 
 
 def _all_methods(
-    application: Application, broker: Broker, streams: StandardStreams, stop: asyncio.Future[_Reason]
+    application: Application,
+    broker: Broker,
+    calls: OpenCalls,
+    streams: StandardStreams,
+    stop: asyncio.Future[_Reason],
 ) -> list[Method]:
     controller = Controller(lambda: _ask_to_stop(stop, _Reason("the host asked for it", SHUTDOWN_GRACE)))
     methods: list[Method] = [
         *application.methods(),
         *broker.methods(),
         *controller.methods(),
-        *Stdio(streams).methods(),
-        *Health().methods(),
+        *Stdio(streams, calls).methods(),
+        *Health(calls).methods(),
     ]
     services = {method.path.split("/")[1] for method in methods}
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from authkit.errors import RPCError, StatusCode
+from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.plugin.streams import CapturedStream, StandardStreams
 from authkit.rpc import Call, Method, StreamMethod, UnaryMethod
@@ -44,8 +45,9 @@ class Stdio:
     MAX_WAITING = 256
     """Lines kept for a host that reads slowly."""
 
-    def __init__(self, streams: StandardStreams) -> None:
+    def __init__(self, streams: StandardStreams, calls: OpenCalls) -> None:
         self._streams = streams
+        self._calls = calls
 
     def methods(self) -> list[Method]:
         """Return the methods to serve."""
@@ -66,10 +68,15 @@ class Stdio:
 
         self._streams.listen(listener)
         try:
-            while True:
-                yield await printed.get()
+            async for message in self._calls.while_open(_items(printed)):
+                yield message
         finally:
             self._streams.listen(None)
+
+
+async def _items(queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        yield await queue.get()
 
 
 class Health:
@@ -77,6 +84,9 @@ class Health:
 
     SERVICES = ("", "plugin")
     """The whole server, and the name that go-plugin asks for."""
+
+    def __init__(self, calls: OpenCalls) -> None:
+        self._calls = calls
 
     def methods(self) -> list[Method]:
         """Return the methods to serve."""
@@ -91,11 +101,11 @@ class Health:
         return self._status(serving=True)
 
     async def _watch(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
-        async for request in requests:
+        async for request in self._calls.while_open(requests):
             yield self._status(serving=self._knows(request))
             break
-        # The status does not change as long as the process lives; the call ends with either side.
-        await asyncio.get_running_loop().create_future()
+        # The status does not change as long as the process lives.
+        await self._calls.ended.wait()
 
     def _knows(self, request: bytes) -> bool:
         from authkit.plugin.pb.health_pb2 import HealthCheckRequest

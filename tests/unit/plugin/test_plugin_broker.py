@@ -11,6 +11,7 @@ import pytest
 from authkit.errors import BrokerError, RPCError, StatusCode
 from authkit.plugin import broker as module
 from authkit.plugin.broker import MAX_PENDING, Announcements, Broker
+from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.rpc import Address, Call
 
@@ -37,7 +38,7 @@ class Host:
     def __init__(self, failure: RPCError | None = None) -> None:
         self.channels: list[FakeChannel] = []
         self.failure = failure
-        self.broker = Broker(self.connect)  # type: ignore[arg-type]
+        self.broker = Broker(self.connect, OpenCalls())  # type: ignore[arg-type]
         self.outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.replies: list[ConnInfo] = []
         self.task: asyncio.Task[None] | None = None
@@ -158,4 +159,16 @@ async def test_the_end_of_the_stream_tells_that_the_host_left() -> None:
     """It is the only sign on the wire that a host has gone."""
     async with Host() as host:
         assert not host.broker.host_left.is_set()
+    assert host.broker.host_left.is_set()
+
+
+async def test_open_calls_end_on_demand() -> None:
+    """A stop does not wait for the stream that lasts as long as the process."""
+    host = Host()
+    calls = OpenCalls()
+    host.broker = Broker(host.connect, calls)  # type: ignore[arg-type]
+    task = asyncio.ensure_future(host.talk())
+    await host.broker.host_came.wait()
+    calls.ended.set()
+    await task
     assert host.broker.host_left.is_set()

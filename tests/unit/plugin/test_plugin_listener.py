@@ -18,6 +18,7 @@ from authkit.plugin.broker import Broker
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
 from authkit.plugin.listener import listen, private_directory
+from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from authkit.plugin.pb.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from authkit.plugin.reflection import Reflection
@@ -144,7 +145,7 @@ def test_a_watch_that_was_stopped_ends_nothing(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_host_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of its stream is the end, unless it comes back within the grace."""
     monkeypatch.setattr(lifetime, "SHUTDOWN_GRACE_SECONDS", 0.01)
-    broker = Broker(None)  # type: ignore[arg-type]
+    broker = Broker(None, OpenCalls())  # type: ignore[arg-type]
     broker.host_came.set()
     broker.host_left.set()
     assert "closed its connection" in await wait_for_host_to_leave(broker)
@@ -153,7 +154,7 @@ async def test_a_host_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_host_that_never_comes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin whose host gave up does not wait for ever."""
     monkeypatch.setattr(lifetime, "HOST_MUST_CONNECT_SECONDS", 0.01)
-    assert "no host connected" in await wait_for_host_to_leave(Broker(None))  # type: ignore[arg-type]
+    assert "no host connected" in await wait_for_host_to_leave(Broker(None, OpenCalls()))  # type: ignore[arg-type]
 
 
 def test_shutdown_stops_and_answers() -> None:
@@ -171,7 +172,7 @@ async def once(message: bytes) -> AsyncIterator[bytes]:
 
 async def test_health_answers_for_the_plugin() -> None:
     """`plugin` and the whole server serve; another name is unknown."""
-    check, watch = Health().methods()
+    check, watch = Health(OpenCalls()).methods()
     assert check.handler(HealthCheckRequest(service="plugin").SerializeToString(), Call("")) == b"\x08\x01"  # type: ignore[arg-type]
     with pytest.raises(RPCError) as caught:
         check.handler(HealthCheckRequest(service="x").SerializeToString(), Call(""))  # type: ignore[arg-type]
@@ -223,7 +224,7 @@ def test_waiting_is_cancellable() -> None:
     """`wait_for_host_to_leave` is a plain coroutine: cancelling it ends it."""
 
     async def main() -> None:
-        task = asyncio.ensure_future(wait_for_host_to_leave(Broker(None)))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(wait_for_host_to_leave(Broker(None, OpenCalls())))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
