@@ -8,19 +8,115 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from authkit.serve import serve
+    from authkit.auth import (
+        AuthMethod,
+        Identity,
+        LoginCall,
+        Renewal,
+        RenewCall,
+        Role,
+        keep,
+        login,
+        renewal,
+        update,
+    )
+    from authkit.errors import (
+        AuthKitError,
+        BadRequestError,
+        CodedError,
+        LoginError,
+        PermissionDeniedError,
+        UserError,
+    )
+    from authkit.framework import (
+        KV,
+        Bool,
+        Cidrs,
+        Collection,
+        CommaList,
+        Int,
+        LowerStr,
+        Map,
+        Model,
+        Name,
+        Seconds,
+        Singleton,
+        Str,
+        Task,
+        Write,
+        cached,
+        every,
+        field,
+    )
+    from authkit.masking import Secret
+    from authkit.serving import serve
 
-__all__ = ["serve"]
+__all__ = [
+    "KV",
+    "AuthKitError",
+    "AuthMethod",
+    "BadRequestError",
+    "Bool",
+    "Cidrs",
+    "CodedError",
+    "Collection",
+    "CommaList",
+    "Identity",
+    "Int",
+    "LoginCall",
+    "LoginError",
+    "LowerStr",
+    "Map",
+    "Model",
+    "Name",
+    "PermissionDeniedError",
+    "RenewCall",
+    "Renewal",
+    "Role",
+    "Seconds",
+    "Secret",
+    "Singleton",
+    "Str",
+    "Task",
+    "UserError",
+    "Write",
+    "cached",
+    "every",
+    "field",
+    "keep",
+    "login",
+    "renewal",
+    "serve",
+    "update",
+]
 
-_HOMES = {"serve": "authkit.serve"}
+_HOMES = {
+    "authkit.serving": {"serve"},
+    "authkit.masking": {"Secret"},
+    "authkit.errors": {name for name in __all__ if name.endswith("Error")},
+    "authkit.auth": {
+        "AuthMethod",
+        "Identity",
+        "LoginCall",
+        "RenewCall",
+        "Renewal",
+        "Role",
+        "keep",
+        "login",
+        "renewal",
+        "update",
+    },
+}
+"""Where the names live; all others in `authkit.framework`."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    home = next((home for home, names in _HOMES.items() if name in names), "authkit.framework")
+    value = globals()[name] = getattr(import_module(home), name)
     return value
 
 

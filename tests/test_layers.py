@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"errors"},
     "plugin": {"errors", "masking", "rpc"},
     "wire": {"errors", "masking", "logical", "rpc", "plugin"},
-    "serve": {"errors", "masking", "logical", "rpc", "plugin", "wire"},
+    "serving": {"errors", "masking", "logical", "rpc", "plugin", "wire"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

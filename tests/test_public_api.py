@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from pathlib import Path
 
@@ -40,3 +41,24 @@ def test_the_package_lists_its_names() -> None:
 def test_the_package_is_typed() -> None:
     """Type checkers read our annotations."""
     assert (Path(authkit.__file__).parent / "py.typed").exists()
+
+
+def test_type_checkers_and_the_interpreter_see_the_same_names() -> None:
+    """The imports that only type checkers read name exactly what `__all__` promises."""
+    tree = ast.parse(Path(authkit.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {
+        (node.module, alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name for _, name in imported} == set(authkit.__all__)
+    for module, name in imported:
+        assert getattr(authkit, name) is getattr(importlib.import_module(str(module)), name)
+
+
+def test_no_public_name_is_hidden_by_a_module() -> None:
+    """Importing a module binds its name in the package: it must not be the name of something else."""
+    modules = {path.stem for path in Path(authkit.__file__).parent.iterdir()}
+    assert not modules & set(authkit.__all__)

@@ -24,7 +24,7 @@ from authkit.logical import InMemoryStorage, Operation, Request, Response
 from authkit.plugin.certificates import Identity, decode_field
 from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.rpc import Address, Call, Channel, Engine, Method, Server, UnaryMethod, load_engine
-from authkit.serve import COOKIE_KEY, COOKIE_VALUE
+from authkit.serving import COOKIE_KEY, COOKIE_VALUE
 from authkit.wire.messages import decode_response, decode_storage_entry, encode_request, encode_storage_entry
 from authkit.wire.pb import backend_pb2 as pb
 
