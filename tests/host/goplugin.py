@@ -197,6 +197,7 @@ class Host:
         self._mounts: list[Mount] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self.printed: list[bytes] = []
+        self._print = asyncio.Condition()
 
     async def launch(self, *arguments: str | Path, **changes: str | None) -> None:
         """Start the plugin, verify it, and open the two long streams, as go-plugin does."""
@@ -274,7 +275,14 @@ class Host:
             yield b""
 
         async for data in self.channel.stream("/plugin.GRPCStdio/StreamStdio", nothing()):
-            self.printed.append(data)
+            async with self._print:
+                self.printed.append(data)
+                self._print.notify_all()
+
+    async def received(self, printed: bytes) -> None:
+        """Wait for a message on the stdio stream."""
+        async with asyncio.timeout(10), self._print:
+            await self._print.wait_for(lambda: printed in self.printed)
 
 
 def metadata(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from goplugin import PLUGINS, Host, Process, environment, start
 
 from authkit.errors import RPCError, StatusCode
 from authkit.logical import Operation
+from authkit.plugin.pb.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.wire.pb import backend_pb2 as pb
 
@@ -196,6 +197,30 @@ async def test_one_process_serves_many_mounts(host: Host) -> None:
     assert pids == {host.process.pid}
 
 
+async def test_the_services_are_described(host: Host) -> None:
+    """Health is served, and reflection lists and describes every service, also those of the backend."""
+    await host.launch(PROBE)
+    assert await host.channel.call("/grpc.health.v1.Health/Check", b"\x0a\x06plugin") == b"\x08\x01"
+
+    async def questions() -> AsyncIterator[bytes]:
+        yield ServerReflectionRequest(list_services="*").SerializeToString()
+        yield ServerReflectionRequest(file_containing_symbol="pb.Backend").SerializeToString()
+
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    answers = [ServerReflectionResponse.FromString(a) async for a in host.channel.stream(path, questions())]
+    names = {service.name for service in answers[0].list_services_response.service}
+    assert {
+        "pb.Backend",
+        "logical.PluginVersion",
+        "pluginutil.multiplexing.PluginMultiplexing",
+        "plugin.GRPCBroker",
+        "plugin.GRPCController",
+        "plugin.GRPCStdio",
+        "grpc.health.v1.Health",
+    } <= names
+    assert answers[1].file_descriptor_response.file_descriptor_proto
+
+
 async def test_strangers_are_refused_and_the_plugin_serves_on(host: Host) -> None:
     """A client with a certificate of its own gets no further than TLS; the log tells of it."""
     await host.launch(PROBE)
@@ -250,9 +275,8 @@ async def test_what_code_prints_reaches_the_log(host: Host) -> None:
     assert max(len(line) for line in host.process.lines) < 64 * 1024
     for record in host.process.records():
         assert all(type(record[name]) is str for name in ("@level", "@message", "@timestamp"))
-    sent = [StdioData.FromString(data) for data in host.printed]
-    assert any(item.data == b"printed to stdout\n" and item.channel == 1 for item in sent)
-    assert any(item.data == b"printed to stderr\n" and item.channel == 2 for item in sent)
+    for channel, data in ((1, b"printed to stdout\n"), (2, b"printed to stderr\n")):
+        await host.received(StdioData(channel=channel, data=data).SerializeToString())
 
 
 async def test_printed_secrets_are_masked(host: Host) -> None:

@@ -1,0 +1,239 @@
+"""The services of a backend plugin as the host calls them, one backend per mount.
+
+`pb.Backend`, `logical.PluginVersion` and `pluginutil.multiplexing.PluginMultiplexing`
+(Vault SDK 0.21, plugin/grpc_backend_server.go). What a reply may hold is decided in
+`authkit.wire.guards`; who listens and dials, above and below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+
+from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
+from authkit.logical import Backend, BackendConfig, BackendFactory
+from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
+from authkit.wire import guards
+from authkit.wire.errors import shown_text
+from authkit.wire.host_services import HostEvents, HostStorage, HostSystemView
+from authkit.wire.messages import MountSetup, decode_setup, encode_special_paths
+from authkit.wire.pb import backend_pb2 as pb
+from authkit.wire.pb._pool import POOL
+from authkit.wire.pb.logical_version_pb2 import VersionReply
+from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
+
+__all__ = ["CLEANUP_TIMEOUT", "CLOSE_TIMEOUT", "MULTIPLEX_ID", "BackendService"]
+
+logger = logging.getLogger("authkit.wire")
+
+MULTIPLEX_ID = "multiplex_id"
+"""Metadata key that names the mount of a call (Vault SDK 0.21, helper/pluginutil/multiplexing.go)."""
+
+CLEANUP_TIMEOUT = timedelta(seconds=5)
+"""For one mount's cleanup: the host holds a lock on its mounts while it waits."""
+
+CLOSE_TIMEOUT = timedelta(milliseconds=700)
+"""For each step of the cleanup at the end of the process, which a host kills two seconds after `Shutdown`."""
+
+_METADATA_MODE = "plugin server can not perform action while in metadata mode"
+
+_M = TypeVar("_M", bound=Message)
+
+_EMPTY = pb.Empty().SerializeToString()
+_NO_SETUP_ERROR = pb.SetupReply().SerializeToString()
+_MULTIPLEXED = MultiplexingSupportResponse(supported=True).SerializeToString()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mount:
+    backend: Backend
+    channel: Channel
+    name: str
+    """For the log: the stable id of the mount, since the host does not say where it is mounted."""
+
+
+class BackendService:
+    """Serves the backends that one factory makes, any number of mounts at once.
+
+    `dial` connects to the host's services for one mount, by broker id. `metadata_mode` is the probe
+    of protocol 4, in which nothing but self-description is answered.
+    """
+
+    def __init__(
+        self,
+        factory: BackendFactory,
+        dial: Callable[[int], Awaitable[Channel]],
+        *,
+        metadata_mode: bool = False,
+    ) -> None:
+        self._factory = factory
+        self._dial = dial
+        self._metadata_mode = metadata_mode
+        self._mounts: dict[str, _Mount] = {}
+        self._closed = False
+        self._type = pb.TypeReply(type=factory.backend_type).SerializeToString()
+        self._version = VersionReply(plugin_version=factory.version).SerializeToString()
+
+    def methods(self) -> list[Method]:
+        """Return everything to be served, by path."""
+        return [
+            UnaryMethod("/pb.Backend/Setup", self._setup),
+            UnaryMethod("/pb.Backend/Type", lambda _, __: self._type),
+            UnaryMethod("/pb.Backend/SpecialPaths", self._special_paths),
+            UnaryMethod("/pb.Backend/HandleRequest", self._handle_request),
+            UnaryMethod("/pb.Backend/HandleExistenceCheck", self._handle_existence_check),
+            UnaryMethod("/pb.Backend/Initialize", self._initialize),
+            UnaryMethod("/pb.Backend/InvalidateKey", self._invalidate_key),
+            UnaryMethod("/pb.Backend/Cleanup", self._cleanup),
+            UnaryMethod("/logical.PluginVersion/Version", lambda _, __: self._version),
+            UnaryMethod(
+                "/pluginutil.multiplexing.PluginMultiplexing/MultiplexingSupport",
+                lambda _, __: _MULTIPLEXED,
+            ),
+        ]
+
+    def pools(self) -> Sequence[DescriptorPool]:
+        """Return the descriptors of what is served, for tools that ask."""
+        return [POOL]
+
+    async def close(self) -> None:
+        """Clean up every mount, all at once, within twice `CLOSE_TIMEOUT`.
+
+        No mount is set up afterwards."""
+        self._closed = True
+        mounts, self._mounts = list(self._mounts.values()), {}
+        await asyncio.gather(*(_retire(mount, CLOSE_TIMEOUT) for mount in mounts))
+
+    # --- a mount's life ------------------------------------------------------------------------
+
+    async def _setup(self, data: bytes, call: Call) -> bytes:
+        setup = decode_setup(_parse(pb.SetupArgs, data))
+        key = _mount_key(call)
+        try:
+            mount = await self._build(setup)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            return pb.SetupReply(err=_setup_text(exc, setup.backend_uuid)).SerializeToString()
+        if self._closed:
+            await _retire(mount, CLOSE_TIMEOUT)
+            return pb.SetupReply(err="the plugin is stopping").SerializeToString()
+        # Between these two nothing waits: of two setups at once the later one replaces the other.
+        replaced = self._mounts.get(key)
+        self._mounts[key] = mount
+        if replaced is not None:
+            await _retire(replaced, CLEANUP_TIMEOUT)
+        return _NO_SETUP_ERROR
+
+    async def _build(self, setup: MountSetup) -> _Mount:
+        channel = await self._dial(setup.broker_id)
+        try:
+            config = BackendConfig(
+                storage=HostStorage(channel),
+                system=HostSystemView(channel),
+                events=HostEvents(channel),
+                options=setup.options,
+                backend_uuid=setup.backend_uuid,
+            )
+            return _Mount(self._factory.build(config), channel, setup.backend_uuid)
+        except BaseException:
+            await channel.close()
+            raise
+
+    async def _initialize(self, data: bytes, call: Call) -> bytes:
+        mount = self._find_for_work(call)
+        return await guards.initialize(mount.backend, mount.name)
+
+    async def _cleanup(self, data: bytes, call: Call) -> bytes:
+        mount = self._mounts.pop(_mount_key(call), None)
+        if mount is not None:
+            await _retire(mount, CLEANUP_TIMEOUT)
+        return _EMPTY
+
+    # --- requests ------------------------------------------------------------------------------
+
+    async def _handle_request(self, data: bytes, call: Call) -> bytes:
+        mount = self._find_for_work(call)
+        return await guards.answer(mount.backend, _parse(pb.HandleRequestArgs, data).request)
+
+    async def _handle_existence_check(self, data: bytes, call: Call) -> bytes:
+        mount = self._find_for_work(call)
+        return await guards.check_existence(mount.backend, _parse(pb.HandleExistenceCheckArgs, data).request)
+
+    async def _invalidate_key(self, data: bytes, call: Call) -> bytes:
+        mount = self._find_for_work(call)
+        key = _parse(pb.InvalidateKeyArgs, data).key
+        await guards.contain(lambda: mount.backend.invalidate_key(key), "invalidation failed", mount.name)
+        return _EMPTY
+
+    def _special_paths(self, data: bytes, call: Call) -> bytes:
+        mount = self._find(call)
+        try:
+            paths = encode_special_paths(mount.backend.special_paths())
+        except BaseException as exc:
+            reference = guards.failure("special paths failed", exc, mount=mount.name)
+            # The reply has no place for an error. The host then opens no path to anybody.
+            raise RPCError(StatusCode.INTERNAL, guards.neutral_text(reference)) from None
+        return pb.SpecialPathsReply(paths=paths).SerializeToString()
+
+    def _find_for_work(self, call: Call) -> _Mount:
+        if self._metadata_mode:
+            raise RPCError(StatusCode.FAILED_PRECONDITION, _METADATA_MODE)
+        return self._find(call)
+
+    def _find(self, call: Call) -> _Mount:
+        mount = self._mounts.get(_mount_key(call))
+        if mount is None:
+            raise RPCError(StatusCode.FAILED_PRECONDITION, "no backend is set up for this mount")
+        return mount
+
+
+def _mount_key(call: Call) -> str:
+    values = call.metadata.get(MULTIPLEX_ID, ())
+    if len(values) > 1:
+        raise RPCError(StatusCode.INVALID_ARGUMENT, f"more than one {MULTIPLEX_ID}")
+    return values[0] if values else ""
+
+
+def _parse(kind: type[_M], data: bytes) -> _M:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise RPCError(StatusCode.INVALID_ARGUMENT, "the message cannot be read") from None
+
+
+def _setup_text(exc: BaseException, mount: str) -> str:
+    """Return what the operator reads of a failed setup, and log the cause."""
+    neutral = guards.neutral_text(guards.failure("setup failed", exc, mount=mount))
+    if isinstance(exc, PluginError | RPCError | OSError):
+        return f"the plugin could not connect back to the server: {shown_text(exc, neutral)}"
+    if isinstance(exc, AuthKitError):
+        return f"the backend could not be set up: {shown_text(exc, neutral)}"
+    return f"the backend could not be set up: {neutral}"
+
+
+async def _retire(mount: _Mount, timeout: timedelta) -> None:
+    """Clean up the backend, then close its way to the host, each within `timeout`."""
+    try:
+        await _within(timeout, mount.backend.cleanup, "cleanup", mount.name)
+    finally:
+        await _within(timeout, mount.channel.close, "closing the connection", mount.name)
+
+
+async def _within(timeout: timedelta, call: Callable[[], Awaitable[None]], what: str, mount: str) -> None:
+    """Make a call that must not hold anybody up: not by failing, nor by refusing to end."""
+    task = asyncio.ensure_future(guards.contain(call, f"{what} failed", mount))
+    try:
+        # Not asyncio.timeout, which waits for whoever ignores a cancellation.
+        _, late = await asyncio.wait({task}, timeout=timeout.total_seconds())
+        if late:
+            logger.warning(f"{what} takes too long", extra={"kv": {"mount": mount}})
+    finally:
+        task.cancel()

@@ -1,0 +1,260 @@
+"""What keeps the host alive and safe, whatever a backend returns or raises.
+
+A host trusts its backends: it makes a token of any auth in a reply, and some of its callers read
+a reply without looking whether there is one. Each rule here names the place that needs it. What a
+message looks like is left to `authkit.wire.messages`, and the calls themselves to
+`authkit.wire.backend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from authkit.errors import InternalError, LoginError, UnsupportedOperationError, UnsupportedPathError
+from authkit.logical import Alias, Auth, Backend, Operation, Request, Response
+from authkit.wire.errors import (
+    NEUTRAL_TEXT,
+    encode_check_error,
+    encode_error,
+    error_response,
+    is_expected,
+)
+from authkit.wire.messages import decode_request, encode_response
+from authkit.wire.pb import backend_pb2 as pb
+
+__all__ = ["answer", "check_existence", "contain", "failure", "initialize", "neutral_text"]
+
+logger = logging.getLogger("authkit.wire")
+
+_LOGINS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.READ})
+"""Operations that may log in (OpenBao 2.6.2, sdk/logical/request.go, LoginOperations)."""
+
+_FALLBACK_HELP = "No help is available for this plugin."
+
+_EMPTY_REPLY = pb.HandleRequestReply().SerializeToString()
+_NO_CHECK = pb.HandleExistenceCheckReply().SerializeToString()
+_EXISTS = pb.HandleExistenceCheckReply(check_found=True, exists=True).SerializeToString()
+_ABSENT = pb.HandleExistenceCheckReply(check_found=True).SerializeToString()
+
+
+async def answer(backend: Backend, message: pb.Request) -> bytes:
+    """Return the reply of `backend` to a request: a `pb.HandleRequestReply` that no host stumbles over.
+
+    Everything but a cancellation becomes a reply. One that grants something carries no error.
+    """
+    try:
+        request = decode_request(message)
+        response = await backend.handle_request(request)
+    except asyncio.CancelledError:
+        raise
+    # Also SystemExit and its like: one handler must not end the process that serves all mounts.
+    except BaseException as exc:
+        return _refusal(message, exc, _report(message, exc))
+    try:
+        return _encode(_checked(request, response))
+    except BaseException as exc:
+        # What is wrong with a response is the author's business: its text stays in the log.
+        reference = _report(message, exc)
+        shown = exc if is_expected(exc) else InternalError(neutral_text(reference))
+        return _refusal(message, shown, reference)
+
+
+def _refusal(request: pb.Request, exc: BaseException, reference: str) -> bytes:
+    """Return the reply to a request that failed with `exc`, in the form that its operation allows."""
+    if request.operation == Operation.RESOLVE_ROLE:
+        return _error_reply(encode_error(UnsupportedOperationError()))
+    if _is_root_help(request):
+        return _encode(_fallback_help())
+    if request.operation != Operation.ALIAS_LOOKAHEAD:
+        response = error_response(exc)
+        if response is not None:
+            return _encode(response)
+    return _error_reply(encode_error(exc, neutral_text(reference)))
+
+
+async def check_existence(backend: Backend, message: pb.Request) -> bytes:
+    """Return the reply of `backend` to an existence check, a `pb.HandleExistenceCheckReply`.
+
+    Everything but a cancellation becomes a reply.
+    """
+    try:
+        exists = await backend.handle_existence_check(decode_request(message))
+        if exists is None:
+            return _NO_CHECK
+        if not isinstance(exists, bool):
+            raise InternalError(f"the existence check returned a {type(exists).__name__}")
+        return _EXISTS if exists else _ABSENT
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:
+        error = encode_check_error(exc, neutral_text(_report(message, exc)))
+        return pb.HandleExistenceCheckReply(err=error).SerializeToString()
+
+
+async def initialize(backend: Backend, mount: str) -> bytes:
+    """Return the reply of `backend` to its initialization, a `pb.InitializeReply`.
+
+    Everything but a cancellation becomes a reply.
+    """
+    try:
+        await backend.initialize()
+        return pb.InitializeReply().SerializeToString()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:
+        reference = failure("initialization failed", exc, mount=mount)
+        return pb.InitializeReply(err=encode_error(exc, neutral_text(reference))).SerializeToString()
+
+
+async def contain(call: Callable[[], Awaitable[None]], what: str, mount: str) -> None:
+    """Call and await; log whatever it raises but a cancellation. For calls whose failure no host reads."""
+    try:
+        await call()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:
+        failure(what, exc, mount=mount)
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+
+def failure(what: str, exc: BaseException, **context: str) -> str:
+    """Log `exc` with its traceback and return the reference under which it is found."""
+    reference = context.pop("request_id", "") or os.urandom(4).hex()
+    logger.error(what, exc_info=exc, extra={"kv": {"request_id": reference, **context}})
+    return reference
+
+
+def neutral_text(reference: str) -> str:
+    """Return what a caller reads of a fault."""
+    return f"{NEUTRAL_TEXT} (request {reference})"
+
+
+def _report(request: pb.Request, exc: BaseException) -> str:
+    context = {
+        "request_id": request.id,
+        "mount": request.mount_point,
+        "operation": request.operation,
+        "path": request.path,
+    }
+    if not is_expected(exc):
+        return failure("request failed", exc, **context)
+    if isinstance(exc, LoginError) and exc.detail:
+        logger.info("login refused", extra={"kv": {**context, "reason": exc.detail}})
+    return request.id
+
+
+def _error_reply(error: pb.ProtoError) -> bytes:
+    return pb.HandleRequestReply(err=error).SerializeToString()
+
+
+def _encode(response: Response | None) -> bytes:
+    if response is None:
+        return _EMPTY_REPLY
+    return pb.HandleRequestReply(response=encode_response(response)).SerializeToString()
+
+
+# --- what an operation may answer --------------------------------------------------------------
+
+
+def _checked(request: Request, response: Response | None) -> Response | None:
+    """Return the response as it may be sent.
+
+    Raises:
+        InternalError: the backend must not answer this operation so.
+    """
+    if response is not None and not isinstance(response, Response):
+        raise InternalError(f"the handler returned a {type(response).__name__}, not a Response")
+    match request.operation:
+        case Operation.RESOLVE_ROLE:
+            return _checked_role(response)
+        case Operation.ALIAS_LOOKAHEAD:
+            return _checked_lookahead(request, response)
+        case Operation.HELP:
+            _require_help(request, response)
+        case Operation.RENEW:
+            _require_renewal(request, response)
+        case Operation.LIST | Operation.SCAN:
+            _require_names(response)
+    _require_permitted(request, response)
+    return response
+
+
+def _checked_role(response: Response | None) -> Response:
+    """Return the role alone. Vault reads it unchecked (1.21, vault/core.go, doResolveRoleLocked)."""
+    if response is None or response.is_error:
+        raise UnsupportedOperationError
+    role = response.data.get("role") if response.data else None
+    if type(role) is not str:
+        raise InternalError("resolve-role was not answered with a role")
+    return Response(data={"role": role})
+
+
+def _checked_lookahead(request: Request, response: Response | None) -> Response:
+    """Return the alias's name alone, which Vault reads unchecked.
+
+    Vault 1.21, vault/core.go, aliasNameFromLoginRequest. A lookahead of the host's own has no id. One
+    with an id was sent by a client, which OpenBao before 2.6.2 let pass (GHSA-rh46-vc3j-w2w3) and
+    then made a token of the answer.
+    """
+    if request.id:
+        raise UnsupportedOperationError
+    alias = response.auth.alias if response is not None and response.auth is not None else None
+    if alias is None or not alias.name:
+        raise InternalError("alias-lookahead was not answered with an alias that has a name")
+    return Response(auth=Auth(alias=Alias(name=alias.name)))
+
+
+def _require_help(request: Request, response: Response | None) -> None:
+    """The host reads a help page unchecked, and the one of the root for its whole OpenAPI document."""
+    if response is None:
+        raise UnsupportedPathError
+    if _is_root_help(request) and (response.is_error or not response.data):
+        raise InternalError("the root's help was not answered with a page")
+
+
+def _require_renewal(request: Request, response: Response | None) -> None:
+    """Without an answer a token's renewal would end quietly, neither renewed nor refused."""
+    if request.auth is not None and (response is None or not (response.auth or response.is_error)):
+        raise InternalError("renewal was answered with neither auth nor an error")
+
+
+def _require_names(response: Response | None) -> None:
+    """A host answers anything else than texts with 500 and no word (SDK 0.21, logical/response_util.go)."""
+    names = response.data.get("keys") if response is not None and response.data else None
+    if names is None:
+        return
+    is_list = isinstance(names, Sequence) and not isinstance(names, str | bytes)
+    if not is_list or not all(isinstance(name, str) for name in names):
+        raise InternalError("the `keys` of a list are not a list of texts")
+
+
+def _require_permitted(request: Request, response: Response | None) -> None:
+    """A host makes a token of any auth it gets on a path without token, whatever the operation was."""
+    if response is None:
+        return
+    if response.auth is not None and not _may_grant(request):
+        raise InternalError("auth in reply to a request that is neither a login nor a token's renewal")
+    if response.secret is not None and request.unauthenticated:
+        raise InternalError("a leased secret in reply to a request without token")
+
+
+def _may_grant(request: Request) -> bool:
+    if request.operation is Operation.RENEW:
+        # Only a host's own renewal brings the auth that is to be renewed.
+        return request.auth is not None
+    return request.unauthenticated and request.operation in _LOGINS
+
+
+def _is_root_help(request: Request | pb.Request) -> bool:
+    return request.operation == Operation.HELP and not request.path
+
+
+def _fallback_help() -> Response:
+    page: dict[str, Any] = {"help": _FALLBACK_HELP, "see_also": None}
+    return Response(data=page)

@@ -1,0 +1,11 @@
+"""The host's services for one mount, behind the Protocols of `authkit.logical`.
+
+Connecting is left to whoever hands in the channel, caching to the framework.
+"""
+
+from authkit.wire.host_services._call import HOST_CALL_TIMEOUT
+from authkit.wire.host_services.events import HostEvents
+from authkit.wire.host_services.storage import HostStorage
+from authkit.wire.host_services.system import HostSystemView
+
+__all__ = ["HOST_CALL_TIMEOUT", "HostEvents", "HostStorage", "HostSystemView"]

@@ -1,0 +1,110 @@
+"""Events and observations (`pb.SendEventRequest`, `pb.RecordObservationRequest`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from authkit.wire.jsontext import encode_object
+from authkit.wire.messages._values import texts
+from authkit.wire.pb import backend_pb2 as pb
+from authkit.wire.pb.logical_event_pb2 import EventData
+from authkit.wire.pb.struct_pb2 import Struct, Value
+
+__all__ = [
+    "Event",
+    "Observation",
+    "decode_event",
+    "decode_observation",
+    "encode_event",
+    "encode_observation",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event, as it goes to the host's bus. Set by the plugin."""
+
+    type: str
+    id: str
+    """A UUID; the bus refuses an event without."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    entity_ids: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One observation. Set by the plugin."""
+
+    type: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def encode_event(event: Event) -> pb.SendEventRequest:
+    """Return the message for an event; its inner message is always set, a host dies without it.
+
+    Raises:
+        InternalError: the metadata cannot be sent.
+    """
+    return pb.SendEventRequest(
+        event_type=event.type,
+        event=EventData(
+            id=event.id,
+            metadata=_encode_struct(event.metadata, "metadata"),
+            entity_ids=texts(event.entity_ids, "entity_ids"),
+            note=event.note,
+        ),
+    )
+
+
+def decode_event(message: pb.SendEventRequest) -> Event:
+    """Return the event in a message. Numbers are floats, as `Struct` has no others."""
+    return Event(
+        type=message.event_type,
+        id=message.event.id,
+        metadata=_decode_struct(message.event.metadata),
+        entity_ids=tuple(message.event.entity_ids),
+        note=message.event.note,
+    )
+
+
+def encode_observation(observation: Observation) -> pb.RecordObservationRequest:
+    """Return the message for an observation.
+
+    Raises:
+        InternalError: the data cannot be sent.
+    """
+    return pb.RecordObservationRequest(
+        observation_type=observation.type, data=_encode_struct(observation.data, "data")
+    )
+
+
+def decode_observation(message: pb.RecordObservationRequest) -> Observation:
+    """Return the observation in a message. Numbers are floats, as `Struct` has no others."""
+    return Observation(type=message.observation_type, data=_decode_struct(message.data))
+
+
+def _encode_struct(value: Mapping[str, Any], what: str) -> Struct:
+    # By way of the text, so that what may be sent, and as what, is the same everywhere.
+    struct = Struct()
+    struct.update(json.loads(encode_object(value, what)))
+    return struct
+
+
+def _decode_struct(struct: Struct) -> dict[str, Any]:
+    return {key: _decode_value(value) for key, value in struct.fields.items()}
+
+
+def _decode_value(value: Value) -> Any:
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return _decode_struct(value.struct_value)
+        case "list_value":
+            return [_decode_value(item) for item in value.list_value.values]
+        case None | "null_value":
+            return None
+        case kind:
+            return getattr(value, kind)
