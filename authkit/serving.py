@@ -13,6 +13,7 @@ from authkit.plugin.handshake import is_cookie_right, notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import NoReturn, Protocol
 
@@ -30,15 +31,17 @@ if TYPE_CHECKING:
             """Return what makes its instances."""
 
 
+AUTO_MTLS_VERSION = 5
+
 __all__ = ["COOKIE_KEY", "COOKIE_VALUE", "PROTOCOL_VERSIONS", "serve"]
 
 COOKIE_KEY = "VAULT_BACKEND_PLUGIN"
 COOKIE_VALUE = "6669da05-b1c8-4f49-97d9-c8e5bed98e20"
 """The cookie of backend plugins, the same on Vault and OpenBao (Vault SDK 0.21, plugin/serve.go)."""
 
-PROTOCOL_VERSIONS = (5,)
+PROTOCOL_VERSIONS = (5, 4)
 """Application protocols spoken: 5 is AutoMTLS with many mounts in one process (Vault 1.12 and later,
-every OpenBao)."""
+every OpenBao); 4 is for what is older."""
 
 
 def serve(backend: type[Servable] | str) -> NoReturn:
@@ -102,26 +105,36 @@ def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
     from authkit.plugin.server import Plan, agree_on_version
 
     version = agree_on_version(environment, PROTOCOL_VERSIONS)
-
-    def secure(directory: Path) -> TransportSecurity:
-        from authkit.plugin.tls import auto_mtls
-
-        return auto_mtls(environment.client_certificate, directory)
-
+    engine = _engine_name()
+    secure, metadata_mode = _security(environment, version)
     factory = _load(backend).factory()
 
     def application(dial: Dial) -> Application:
         from authkit.wire.backend import BackendService
 
-        return BackendService(factory, dial)
+        return BackendService(factory, dial, metadata_mode=metadata_mode)
 
     return Plan(
         environment=environment,
         version=version,
         secure=secure,
         application=application,
-        engine=_engine_name(),
+        engine=engine,
     )
+
+
+def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[Path], TransportSecurity], bool]:
+    """Return what makes the TLS contexts, and whether the host only asks what the plugin is."""
+    from functools import partial
+
+    if version == AUTO_MTLS_VERSION:
+        from authkit.plugin.tls import auto_mtls
+
+        return partial(auto_mtls, environment.client_certificate), False
+    from authkit.wire.vault_tls import is_metadata_mode, secure_protocol_4
+
+    secure = partial(secure_protocol_4, environment, environ=os.environ, arguments=sys.argv[1:])
+    return secure, is_metadata_mode(os.environ)
 
 
 def _engine_name() -> str:

@@ -10,15 +10,13 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted(
-    path.relative_to(ROOT)
-    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")]
-)
+GUIDES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/README.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize("page", GUIDES, ids=str)
 def test_code_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of one page, in order, in one module."""
     module = ModuleType("documentation")
@@ -29,7 +27,19 @@ def test_code_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         exec(compile("\n" * line + block[1], str(page), "exec"), vars(module))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize("page", EXAMPLES, ids=str)
+def test_examples_quote_themselves(page: Path) -> None:
+    """What an example's page shows stands in its code, line by line; `...` leaves some out."""
+    code = {
+        line.strip() for path in (ROOT / page).parent.rglob("*.py") for line in path.read_text().splitlines()
+    }
+    blocks = BLOCK.findall((ROOT / page).read_text())
+    assert blocks
+    for line in "".join(blocks).splitlines():
+        assert line.strip() in {*code, "..."}
+
+
+@pytest.mark.parametrize("page", [*GUIDES, *EXAMPLES], ids=str)
 def test_links_lead_somewhere(page: Path) -> None:
     """Relative links name files that exist."""
     for target in LINK.findall((ROOT / page).read_text()):

@@ -1,0 +1,95 @@
+"""Who somebody is, as an auth method found out: what a login handler returns.
+
+Checked when it is made, so that a mistake shows at the plugin and not in the host's words. What the
+host makes of it is left to `authkit.auth.tokens`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from authkit.errors import LoginError
+
+if TYPE_CHECKING:
+    from authkit.auth.tokens import TokenParameters
+
+__all__ = ["Identity", "verify_policies"]
+
+MAX_METADATA_PAIRS: Final = 64
+MAX_METADATA_KEY: Final = 128
+MAX_METADATA_VALUE: Final = 512
+"""Limits of a host when it makes an entity (Vault 1.21, vault/identity_store.go, CreateOrFetchEntity)."""
+
+_METADATA_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
+_HOST_POLICIES: Final = frozenset({"response-wrapping", "control-group"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who has logged in, and what the login adds to the token.
+
+    Raises:
+        LoginError: a host would refuse it.
+    """
+
+    name: str = ""
+    """Stable and never given to somebody else: the host keeps an entity under it, and ignores case."""
+    groups: Sequence[str] = ()
+    """Names that external groups of this mount may have as alias."""
+    alias_metadata: Mapping[str, str] = field(default_factory=dict)
+    """Kept with the entity. Nothing that varies from login to login: each change is a write."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """On the token and in the audit log."""
+    policies: Sequence[str] = ()
+    """Added to those of the role."""
+    display_name: str = ""
+    """By default the name."""
+    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Kept with the token and given back at renewal; JSON. Never shown."""
+    token: TokenParameters | None = None
+    """In place of the role's token parameters."""
+    warnings: Sequence[str] = ()
+    """For the client."""
+    anonymous: bool = False
+    """The token gets no entity; only then may the name be empty."""
+
+    def __post_init__(self) -> None:
+        if not self.name and not self.anonymous:
+            raise LoginError("missing name in alias")
+        if not all(self.groups):
+            raise LoginError("a group has no name")
+        _verify_metadata(self.alias_metadata)
+        verify_policies(self.policies)
+
+
+def verify_policies(policies: Iterable[str]) -> None:
+    """Return if a login may ask for these policies.
+
+    Raises:
+        LoginError: one of them is the host's own. It compares without case and outer blanks.
+    """
+    for policy in policies:
+        name = policy.strip().lower()
+        if name == "root":
+            raise LoginError("auth methods cannot create root tokens")
+        if name in _HOST_POLICIES:
+            raise LoginError(f'cannot assign policy "{name}"')
+
+
+def _verify_metadata(metadata: Mapping[str, str]) -> None:
+    if len(metadata) > MAX_METADATA_PAIRS:
+        raise LoginError(f"invalid alias metadata: more than {MAX_METADATA_PAIRS} pairs")
+    for key, value in metadata.items():
+        if len(key) > MAX_METADATA_KEY or _METADATA_KEY.fullmatch(key) is None:
+            raise LoginError(
+                "invalid alias metadata: a key is too long or has characters other than A-Za-z0-9=/+_-"
+            )
+        if key.startswith("vault-"):
+            raise LoginError('invalid alias metadata: a key begins with "vault-"')
+        if len(value) > MAX_METADATA_VALUE:
+            raise LoginError(
+                f"invalid alias metadata: a value is longer than {MAX_METADATA_VALUE} characters"
+            )

@@ -1,0 +1,81 @@
+"""The base class of auth methods."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from authkit.auth.arguments import HandlerPlan
+from authkit.auth.login import Login
+from authkit.auth.renewal import RenewalHandler, RenewCall, renew_auth
+from authkit.errors import BadRequestError, FieldError, LoginError, UserError
+from authkit.framework import Backend
+from authkit.logical import BackendType, Operation, Request, Response
+
+__all__ = ["AuthMethod"]
+
+
+class AuthMethod(Backend):
+    """An auth method: a backend with a login.
+
+    ::
+
+        class Acme(AuthMethod, name="acme", version="1.2.0"):
+            \"\"\"Log in with an Acme session token.\"\"\"
+
+            config = Singleton(AcmeConfig, "config", seal_wrap=True)
+            roles = Collection(AcmeRole, "role/{name}")
+
+            @login("login")
+            async def login(self, call: LoginCall, role: AcmeRole, token: Secret) -> Identity: ...
+
+    Without a `@renewal` a token is renewed as long as its role exists.
+
+    Raises:
+        TypeError: at definition, the declarations contradict each other or themselves.
+    """
+
+    backend_type: ClassVar[BackendType] = BackendType.CREDENTIAL
+    _renewal_plan: ClassVar[HandlerPlan | None] = None
+    _renewal_roles: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        declared = cls.declarations.values()
+        handlers = [each for each in declared if isinstance(each, RenewalHandler)]
+        if len(handlers) > 1:
+            raise TypeError(f"{cls.__name__} has two renewal handlers")
+        plan = HandlerPlan.read(handlers[0].handler, cls, RenewCall) if handlers else None
+        if plan is not None and plan.fields:
+            raise TypeError(f"{plan.handler.__qualname__}: a renewal has no fields")
+        roles = [each.find_roles(cls) for each in declared if isinstance(each, Login)]
+        if plan is None and len(set(roles)) > 1:
+            raise TypeError(f"{cls.__name__} has logins with different roles and needs a renewal handler")
+        cls._renewal_plan = plan
+        # A handler that does not look at the role still has it checked: a role that is gone ends its tokens.
+        shared = roles[0] if len(set(roles)) == 1 else ""
+        cls._renewal_roles = (plan.roles if plan is not None else "") or shared
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Answer a request; see `Backend.handle_request`.
+
+        Raises:
+            BadRequestError: an alias lookahead failed. An error *response* would crash the host here
+                (Vault 1.21, vault/core.go, aliasNameFromLoginRequest).
+        """
+        if request.operation is not Operation.ALIAS_LOOKAHEAD:
+            return await super().handle_request(request)
+        try:
+            return await super().handle_request(request)
+        except (UserError, FieldError, LoginError) as error:
+            raise BadRequestError(str(error)) from error
+
+    async def handle_renewal(self, request: Request) -> Response | None:
+        """Renew a token.
+
+        Raises:
+            UserError: it may not go on.
+        """
+        if request.auth is None:
+            return await super().handle_renewal(request)
+        auth = await renew_auth(self, request, roles=self._renewal_roles, plan=self._renewal_plan)
+        return Response(auth=auth)

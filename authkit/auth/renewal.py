@@ -1,0 +1,164 @@
+"""Renewal: may a token live on, and as what?
+
+A renewal handler decides; the framework changes the stored login accordingly and leaves alone what
+nobody decided on. A fresh one would lose metadata, policies and alias: the host replaces what it has
+by the answer. A host takes an empty answer for success that renewed nothing (Vault 1.21,
+vault/expiration.go), so here "nothing" is not an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, overload
+
+from authkit.auth.arguments import HandlerPlan
+from authkit.auth.tokens import ROLE_KEY, STATE_KEY, TokenParameters
+from authkit.errors import InternalError, UserError
+from authkit.framework import Backend, BoundCollection, Call, Declaration
+from authkit.logical import Alias, Auth, Request
+
+__all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "keep", "renew_auth", "renewal", "update"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """Lifetimes in place of those of the role. Zero means: as the mount has it."""
+
+    ttl: timedelta = timedelta(0)
+    max_ttl: timedelta = timedelta(0)
+    period: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A decision to renew. Made by `keep` and `update`; a refusal is raised."""
+
+    groups: tuple[str, ...] | None = None
+    """`None` keeps those that the host has mapped; an empty tuple ends all memberships."""
+    state: Mapping[str, Any] | None = None
+    lifetimes: Lifetimes | None = None
+
+
+def keep() -> Renewal:
+    """Renew the token as it is, with the lifetimes of its role as the role is now."""
+    return Renewal()
+
+
+def update(
+    *,
+    groups: Sequence[str] | None = None,
+    state: Mapping[str, Any] | None = None,
+    lifetimes: Lifetimes | None = None,
+) -> Renewal:
+    """Renew the token and change what is given: the groups, the kept state, the lifetimes."""
+    names = None if groups is None else tuple(dict.fromkeys(groups))
+    return Renewal(groups=names, state=state, lifetimes=lifetimes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewCall(Call):
+    """One renewal on its way through the handler. The connection is that of whoever renews."""
+
+    auth: Auth
+    """The login as the host has kept it."""
+
+    @property
+    def role_name(self) -> str:
+        """Return the role of the login, empty when it had none."""
+        name = self.auth.internal_data.get(ROLE_KEY)
+        return name if isinstance(name, str) else ""
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Return what the login handler wanted back."""
+        state = self.auth.internal_data.get(STATE_KEY)
+        return state if isinstance(state, Mapping) else {}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return those of the login's groups that the host had mapped."""
+        return tuple(alias.name for alias in self.auth.group_aliases)
+
+    @property
+    def increment(self) -> timedelta:
+        """Return the lifetime that the client asks for."""
+        return self.auth.lease.increment
+
+    @property
+    def issued_at(self) -> datetime | None:
+        """Return when the token was made."""
+        return self.auth.lease.issue_time
+
+
+class RenewalHandler(Declaration, Generic[H]):
+    """A method that decides on renewals. Made by `renewal`."""
+
+    def __init__(self, handler: H) -> None:
+        self.handler = handler
+
+    @overload
+    def __get__(self, backend: None, owner: type[Any]) -> RenewalHandler[H]: ...
+
+    @overload
+    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
+
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> RenewalHandler[H] | Callable[..., Any]:
+        return self if backend is None else self.handler.__get__(backend, owner)
+
+
+def renewal(handler: H) -> RenewalHandler[H]:
+    """Have a method decide on renewals: it returns `keep()` or `update(...)`, or raises to refuse.
+
+    Its parameters are, by their annotations: a `RenewCall`, a `Role`, the model of a singleton. The
+    role is that of the login, as it is now; when it is gone the renewal is refused without asking.
+    """
+    return RenewalHandler(handler)
+
+
+async def renew_auth(backend: Backend, request: Request, *, roles: str, plan: HandlerPlan | None) -> Auth:
+    """Return the login as it goes on. `roles` is the attribute that holds the roles, if there are any.
+
+    Raises:
+        UserError: it may not go on: the role is gone, or the method has no renewal.
+        InternalError: the handler made no decision.
+    """
+    assert request.auth is not None
+    call = RenewCall(request=request, auth=request.auth)
+    role = await _load_role(getattr(backend, roles), call.role_name) if roles else None
+    if plan is not None:
+        objects = await plan.load_objects(backend)
+        decision = await plan.run(backend, call, role=role, objects=objects)
+    elif roles:
+        decision = keep()
+    else:
+        raise UserError("this auth type doesn't support renew")
+    if not isinstance(decision, Renewal):
+        raise InternalError("the renewal handler made no decision")
+    return _apply(request.auth, decision, role)
+
+
+async def _load_role(roles: BoundCollection[TokenParameters], name: str) -> TokenParameters:
+    if not name:
+        raise InternalError("failed to fetch role_name during renewal")
+    role = await roles.find(name)
+    if role is None:
+        raise UserError(f"role {name} does not exist during renewal")
+    return role
+
+
+def _apply(auth: Auth, decision: Renewal, role: TokenParameters | None) -> Auth:
+    lifetimes = decision.lifetimes
+    if lifetimes is None and role is not None:
+        lifetimes = Lifetimes(ttl=role.token_ttl, max_ttl=role.token_max_ttl, period=role.token_period)
+    if lifetimes is not None:
+        lease = replace(auth.lease, ttl=lifetimes.ttl, max_ttl=lifetimes.max_ttl)
+        auth = replace(auth, lease=lease, period=lifetimes.period)
+    if decision.groups is not None:
+        auth = replace(auth, group_aliases=tuple(Alias(name=name) for name in decision.groups))
+    if decision.state is not None:
+        auth = replace(auth, internal_data={**auth.internal_data, STATE_KEY: dict(decision.state)})
+    return auth

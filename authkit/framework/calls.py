@@ -1,0 +1,88 @@
+"""What a handler is called with, and how it is called.
+
+Handlers are `async def`, or plain `def`, which run in a worker thread. Which arguments a handler
+gets is left to whoever declares it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, get_type_hints
+
+from authkit.framework.fields import UNSET
+from authkit.framework.schema import FieldData
+from authkit.logical import Connection, Request
+
+__all__ = ["Call", "Parameter", "invoke", "read_parameters"]
+
+_NO_FIELDS: Final = FieldData(values={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request on its way through a handler."""
+
+    request: Request
+    data: FieldData = _NO_FIELDS
+    warnings: list[str] = field(default_factory=list)
+    """Filled by `warn`."""
+
+    def warn(self, text: str) -> None:
+        """Tell the client something that does not stop the request."""
+        self.warnings.append(text)
+
+    @property
+    def connection(self) -> Connection | None:
+        """Where the request came from, if the host knows."""
+        return self.request.connection
+
+    @property
+    def remote_addr(self) -> str:
+        """The client's IP address, empty when the host does not know it."""
+        return self.request.connection.remote_addr if self.request.connection else ""
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The headers that the mount passes through, spelled as the client did."""
+        return self.request.headers
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a handler."""
+
+    name: str
+    annotation: Any
+    default: Any
+    """`UNSET` when there is none."""
+
+
+def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Return the parameters after `self`, annotations evaluated.
+
+    Raises:
+        TypeError: a parameter has no annotation, or stands for many.
+    """
+    hints = get_type_hints(handler, include_extras=True)
+    found = []
+    for parameter in list(inspect.signature(handler).parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise TypeError(f"{handler.__qualname__}: '{parameter}' is not a parameter with a name")
+        if parameter.name not in hints:
+            raise TypeError(f"{handler.__qualname__}: parameter '{parameter.name}' has no annotation")
+        default = UNSET if parameter.default is parameter.empty else parameter.default
+        found.append(Parameter(parameter.name, hints[parameter.name], default))
+    return tuple(found)
+
+
+async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a handler and return what it returns; a plain `def` runs in a worker thread."""
+    if inspect.iscoroutinefunction(handler):
+        return await handler(*args, **kwargs)
+    import asyncio
+
+    result = await asyncio.to_thread(handler, *args, **kwargs)
+    # A callable that is no `async def` can still hand out something to await.
+    return await result if isinstance(result, Awaitable) else result

@@ -1,0 +1,50 @@
+"""JSON as it is kept in storage: compact, with every digit of every number.
+
+What the JSON means is left to the models; its way to a host is left to `authkit.wire`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from authkit.logical import JSONNumber
+
+__all__ = ["decode_object", "encode_object"]
+
+
+def encode_object(value: Mapping[str, Any]) -> bytes:
+    """Return the object as JSON. `JSONNumber` keeps its literal.
+
+    Raises:
+        ValueError: there is something in it that JSON cannot express.
+    """
+    return _encode(value).encode()
+
+
+def decode_object(data: bytes) -> dict[str, Any]:
+    """Return the object that `encode_object` wrote; numbers with fraction or exponent as `JSONNumber`.
+
+    Raises:
+        ValueError: it is not JSON, or not an object.
+    """
+    try:
+        value = json.loads(data, parse_float=JSONNumber)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _encode(value: Any) -> str:
+    if isinstance(value, JSONNumber):
+        return value.literal
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(str(k))}:{_encode(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_encode, value)) + "]"
+    if value is None or isinstance(value, str | int | float):
+        return json.dumps(value, allow_nan=False)
+    raise ValueError(f"{type(value).__name__} is not JSON")

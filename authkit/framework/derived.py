@@ -1,0 +1,101 @@
+"""Values made from a model and kept as long as it stays the same: `@cached`.
+
+For what is dear to make, such as key sets and HTTP clients. A value that is replaced is closed, but
+only when no request can be using it any more.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+from authkit.framework.calls import invoke
+from authkit.framework.models import Model
+from authkit.framework.routes import Declaration
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["Cached", "DerivedValues", "cached"]
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+CLOSE_AFTER: Final = 120.0
+"""Seconds until a replaced value is closed: a host gives a request 90 s (Vault 1.21)."""
+
+
+class Cached(Declaration, Generic[M, T]):
+    """A method that makes a value from a model. Made by `cached`."""
+
+    def __init__(self, make: Callable[[Any, M], T]) -> None:
+        self.make = make
+
+    @overload
+    def __get__(self, backend: None, owner: type[Any]) -> Cached[M, T]: ...
+
+    @overload
+    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[[M], T]: ...
+
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> Cached[M, T] | Callable[[M], T]:
+        if backend is None:
+            return self
+        return lambda source: backend.derived.get(self, backend, source)
+
+
+def cached(make: Callable[[Any, M], T]) -> Cached[M, T]:
+    """Keep what a plain method makes from a model, and make it again when it gets another model.
+
+    Calling it with the very object that a request works with keeps both together, also while
+    somebody changes what is stored. A value with a `close` method is closed some time after it was
+    replaced, and at the end.
+
+    Raises:
+        TypeError: the method is `async`.
+    """
+    if inspect.iscoroutinefunction(make):
+        raise TypeError("a cached value is made by a plain method; await inside the value instead")
+    return Cached(make)
+
+
+class DerivedValues:
+    """The derived values of one mount."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._current: dict[str, tuple[Model, Any]] = {}
+        self._replaced: list[tuple[float, Any]] = []
+
+    def get(self, declared: Cached[M, T], backend: Backend, source: M) -> T:
+        """Return the value for this object, or for an equal one before it."""
+        known = self._current.get(declared.attribute)
+        if known is not None and (known[0] is source or known[0] == source):
+            value: T = known[1]
+            return value
+        made = declared.make(backend, source)
+        if known is not None:
+            self._replaced.append((self._clock(), known[1]))
+        self._current[declared.attribute] = (source, made)
+        return made
+
+    async def close_replaced(self) -> None:
+        """Close the values that were replaced long enough ago."""
+        now = self._clock()
+        due = [value for since, value in self._replaced if now - since >= CLOSE_AFTER]
+        self._replaced = [(since, value) for since, value in self._replaced if now - since < CLOSE_AFTER]
+        for value in due:
+            await _close(value)
+
+    async def close(self) -> None:
+        """Close every value."""
+        values = [value for _, value in self._replaced] + [value for _, value in self._current.values()]
+        self._replaced, self._current = [], {}
+        for value in values:
+            await _close(value)
+
+
+async def _close(value: object) -> None:
+    close = getattr(value, "close", None)
+    if callable(close):
+        await invoke(close)

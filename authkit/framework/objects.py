@@ -1,0 +1,363 @@
+"""Stored objects served on paths: `Singleton` on one path, `Collection` on one for each name.
+
+Both read, write and delete a model as operators expect it. A write overlays the provided fields on
+what is stored, checks the whole, runs the author's own rules, and only then stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from authkit.errors import UserError
+from authkit.framework.calls import Call, invoke
+from authkit.framework.fields import LowerTextType, TextType, is_name
+from authkit.framework.help import documentation
+from authkit.framework.models import Model
+from authkit.framework.paths import PathTemplate
+from authkit.framework.routes import Declaration, Route
+from authkit.framework.schema import FieldSchema
+from authkit.logical import Operation, Response
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton", "Write"]
+
+M = TypeVar("M", bound=Model)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write(Generic[M]):
+    """A write that has passed the model's own checks and is not stored yet."""
+
+    new: M
+    """What will be stored."""
+    stored: M | None
+    """What is stored now."""
+    provided: frozenset[str]
+    """The fields that the request set."""
+    call: Call
+    name: str = ""
+    """In a collection, the name of the object."""
+
+    def warn(self, text: str) -> None:
+        """Tell the operator something that does not stop the write."""
+        self.call.warn(text)
+
+
+class _Served(Declaration, Generic[M]):
+    """What singletons and collections share: the model and its way into storage."""
+
+    def __init__(self, model: type[M], *, seal_wrap: bool, replace: bool, help: str) -> None:
+        self.model = model
+        self.seal_wrap = seal_wrap
+        self.replace = replace
+        self.help = help
+        self._rules: list[Callable[..., Any]] = []
+
+    def on_write(self, rule: F) -> F:
+        """Have a method called with the `Write` before each one is stored. It raises to refuse.
+
+        The method runs under the object's lock and can ask storage and the system view.
+        """
+        self._rules.append(rule)
+        return rule
+
+    async def write_object(self, backend: Backend, call: Call, key: str, name: str = "") -> None:
+        """Write the object of `key` as the request says.
+
+        Raises:
+            UserError, FieldError: the model or a rule refuses it; nothing is stored.
+        """
+        store = backend.objects
+        async with store.lock(key):
+            stored = await store.find(key, self.model)
+            new = self.model.overlaid(None if self.replace else stored, call.data.values)
+            new.verify()
+            provided = frozenset(call.data.values)
+            write = Write(new=new, stored=stored, provided=provided, call=call, name=name)
+            for rule in self._rules:
+                await invoke(rule, backend, write)
+            await store.put(key, new, seal_wrap=self.seal_wrap)
+
+    async def delete_object(self, backend: Backend, key: str) -> None:
+        """Delete the object of `key`, if there."""
+        async with backend.objects.lock(key):
+            await backend.objects.delete(key)
+
+    def _documentation(self) -> tuple[str, str]:
+        synopsis, description = documentation(self.model)
+        return self.help or synopsis, description
+
+
+class Singleton(_Served[M]):
+    """One object on one path, stored under that path: read, write, delete.
+
+    Args:
+        seal_wrap: the host encrypts it with the seal as well, where it can.
+        replace: a write replaces the whole object instead of overlaying the provided fields.
+        deletable: whether the path has a delete operation.
+        missing: what a caller reads who needs the object while there is none.
+        help: one line for help pages; by default that of the model's docstring.
+    """
+
+    def __init__(
+        self,
+        model: type[M],
+        path: str,
+        *,
+        seal_wrap: bool = False,
+        replace: bool = False,
+        deletable: bool = True,
+        missing: str = "could not load configuration",
+        help: str = "",
+    ) -> None:
+        super().__init__(model, seal_wrap=seal_wrap, replace=replace, help=help)
+        self.template = PathTemplate.parse(path)
+        if self.template.names:
+            raise ValueError(f"a singleton has one path, {path!r} has many")
+        self.key = path
+        self.deletable = deletable
+        self.missing = missing
+
+    @overload
+    def __get__(self, backend: None, owner: type[Any]) -> Self: ...
+
+    @overload
+    def __get__(self, backend: Backend, owner: type[Any]) -> BoundSingleton[M]: ...
+
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> Self | BoundSingleton[M]:
+        return self if backend is None else BoundSingleton(self, backend)
+
+    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+        """Return the one route. It has no existence check: a write is always an update."""
+        synopsis, description = self._documentation()
+        operations = {Operation.READ: self._read, Operation.UPDATE: self._write}
+        if self.deletable:
+            operations[Operation.DELETE] = self._delete
+        return [
+            Route(
+                path=self.template,
+                operations=operations,
+                fields=self.model.schema,
+                synopsis=synopsis,
+                description=description,
+            )
+        ]
+
+    def seal_wrapped(self) -> Iterable[str]:
+        """Return the key, if it is to be sealed."""
+        return [self.key] if self.seal_wrap else []
+
+    async def _read(self, backend: Backend, call: Call) -> Response | None:
+        found = await backend.objects.find(self.key, self.model)
+        return None if found is None else Response(data=found.read_shape())
+
+    async def _write(self, backend: Backend, call: Call) -> Response | None:
+        await self.write_object(backend, call, self.key)
+        return None
+
+    async def _delete(self, backend: Backend, call: Call) -> Response | None:
+        await self.delete_object(backend, self.key)
+        return None
+
+
+class Collection(_Served[M]):
+    """Objects by name on a path such as `role/{name}`, stored under that path.
+
+    Serves create, read, update and delete on it, list on `role/`, and the existence check.
+
+    Args:
+        lower_names: names are lower-cased, in requests and in storage.
+        noun: what one object is called in messages; by default the path's first segment.
+        seal_wrap, replace, help: as for `Singleton`.
+    """
+
+    def __init__(
+        self,
+        model: type[M],
+        path: str,
+        *,
+        lower_names: bool = True,
+        noun: str = "",
+        seal_wrap: bool = False,
+        replace: bool = False,
+        help: str = "",
+    ) -> None:
+        super().__init__(model, seal_wrap=seal_wrap, replace=replace, help=help)
+        self.template = PathTemplate.parse(path)
+        if len(self.template.names) != 1 or self.template.prefix + f"{{{self.template.names[0]}}}" != path:
+            raise ValueError(f"the path of a collection is like 'role/{{name}}', not {path!r}")
+        self.name_field = self.template.names[0]
+        if self.name_field in model.schema:
+            raise TypeError(f"{path!r} captures a field of {model.__name__}; name one of them differently")
+        self.lower_names = lower_names
+        self.noun = noun or path.partition("/")[0]
+
+    @overload
+    def __get__(self, backend: None, owner: type[Any]) -> Self: ...
+
+    @overload
+    def __get__(self, backend: Backend, owner: type[Any]) -> BoundCollection[M]: ...
+
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> Self | BoundCollection[M]:
+        return self if backend is None else BoundCollection(self, backend)
+
+    def find_key(self, name: str) -> str | None:
+        """Return the storage key of a name, `None` when nothing can have that name."""
+        name = name.lower() if self.lower_names else name
+        # Storage refuses '..' wherever it stands.
+        return self.template.prefix + name if is_name(name) and ".." not in name else None
+
+    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+        """Return the route of the list and that of one object."""
+        synopsis, description = self._documentation()
+        listing = PathTemplate.parse(self.template.prefix.rstrip("/"), optional_slash=True)
+        return [
+            Route(
+                path=listing,
+                operations={Operation.LIST: self._list},
+                synopsis=f"List the names of every {self.noun}.",
+            ),
+            Route(
+                path=self.template,
+                operations={
+                    Operation.CREATE: self._write,
+                    Operation.READ: self._read,
+                    Operation.UPDATE: self._write,
+                    Operation.DELETE: self._delete,
+                },
+                fields=self._fields(),
+                exists=self._exists,
+                synopsis=synopsis,
+                description=description,
+            ),
+        ]
+
+    def seal_wrapped(self) -> Iterable[str]:
+        """Return the prefix of all keys, if they are to be sealed."""
+        return [self.template.prefix] if self.seal_wrap else []
+
+    def _fields(self) -> Mapping[str, FieldSchema]:
+        kind = LowerTextType() if self.lower_names else TextType()
+        name = FieldSchema(name=self.name_field, type=kind, help=f"Name of the {self.noun}.")
+        return {self.name_field: name, **self.model.schema}
+
+    def _key(self, call: Call) -> str:
+        key = self.find_key(call.data.get(self.name_field, ""))
+        if key is None:
+            raise UserError(f"invalid {self.noun} name")
+        return key
+
+    async def _read(self, backend: Backend, call: Call) -> Response | None:
+        found = await backend.objects.find(self._key(call), self.model)
+        return None if found is None else Response(data=found.read_shape())
+
+    async def _write(self, backend: Backend, call: Call) -> Response | None:
+        name = call.data.get(self.name_field, "")
+        await self.write_object(backend, call, self._key(call), name)
+        return None
+
+    async def _delete(self, backend: Backend, call: Call) -> Response | None:
+        await self.delete_object(backend, self._key(call))
+        return None
+
+    async def _list(self, backend: Backend, call: Call) -> Response | None:
+        names = await backend.objects.names(self.template.prefix)
+        return Response(data={"keys": names}) if names else None
+
+    async def _exists(self, backend: Backend, call: Call) -> bool:
+        return await backend.objects.find(self._key(call), self.model) is not None
+
+
+class BoundSingleton(Generic[M]):
+    """A singleton of one mount, for handlers: `self.config`."""
+
+    def __init__(self, declared: Singleton[M], backend: Backend) -> None:
+        self._declared = declared
+        self._backend = backend
+
+    async def find(self) -> M | None:
+        """Return the object, `None` when there is none."""
+        return await self._backend.objects.find(self._declared.key, self._declared.model)
+
+    async def get(self) -> M:
+        """Return the object.
+
+        Raises:
+            UserError: there is none.
+        """
+        found = await self.find()
+        if found is None:
+            raise UserError(self._declared.missing)
+        return found
+
+    async def put(self, value: M) -> None:
+        """Store the object as it is, without checks."""
+        declared, store = self._declared, self._backend.objects
+        async with store.lock(declared.key):
+            await store.put(declared.key, value, seal_wrap=declared.seal_wrap)
+
+    async def delete(self) -> None:
+        """Delete the object, if there."""
+        await self._declared.delete_object(self._backend, self._declared.key)
+
+
+class BoundCollection(Generic[M]):
+    """A collection of one mount, for handlers: `self.roles`."""
+
+    def __init__(self, declared: Collection[M], backend: Backend) -> None:
+        self._declared = declared
+        self._backend = backend
+
+    async def find(self, name: str) -> M | None:
+        """Return the object of this name, `None` when there is none. Any text may be asked for."""
+        key = self._declared.find_key(name)
+        return None if key is None else await self._backend.objects.find(key, self._declared.model)
+
+    async def get(self, name: str) -> M:
+        """Return the object of this name.
+
+        Raises:
+            UserError: there is none.
+        """
+        found = await self.find(name)
+        if found is None:
+            raise UserError(f'{self._declared.noun} "{name}" could not be found')
+        return found
+
+    async def put(self, name: str, value: M) -> None:
+        """Store the object as it is, without checks.
+
+        Raises:
+            UserError: nothing can have this name.
+        """
+        declared, store = self._declared, self._backend.objects
+        key = self._key(name)
+        async with store.lock(key):
+            await store.put(key, value, seal_wrap=declared.seal_wrap)
+
+    async def delete(self, name: str) -> None:
+        """Delete the object of this name, if there.
+
+        Raises:
+            UserError: nothing can have this name.
+        """
+        await self._declared.delete_object(self._backend, self._key(name))
+
+    def stored_name(self, name: str) -> str:
+        """Return the name as it is stored."""
+        return name.lower() if self._declared.lower_names else name
+
+    async def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return await self._backend.objects.names(self._declared.template.prefix)
+
+    def _key(self, name: str) -> str:
+        key = self._declared.find_key(name)
+        if key is None:
+            raise UserError(f"invalid {self._declared.noun} name")
+        return key

@@ -1,0 +1,118 @@
+"""Models in storage: encoding, a bounded cache, one lock for each key.
+
+The cache is emptied of a key by every write, every delete and every invalidation from the host,
+also while a read of that key is under way. Paths and operations are left to
+`authkit.framework.objects`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
+
+from authkit.errors import AuthKitError, InternalError
+from authkit.framework.codec import decode_object, encode_object
+from authkit.framework.models import Model
+from authkit.logical import Storage, StorageEntry
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["MAX_CACHED_OBJECTS", "ObjectStore"]
+
+M = TypeVar("M", bound=Model)
+
+MAX_CACHED_OBJECTS: Final = 10_000
+"""Objects kept in memory for each mount; beyond it the one unused for longest is read again."""
+
+
+class ObjectStore:
+    """The stored models of one mount. For use in one event loop."""
+
+    def __init__(self, storage: Storage, *, max_cached: int = MAX_CACHED_OBJECTS) -> None:
+        self._storage = storage
+        self._cache: LRUCache[str, Model] = LRUCache(max_cached)
+        self._forgotten = 0
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, key: str) -> asyncio.Lock:
+        """Return the lock of a key: hold it from reading an object until its new state is stored."""
+        import asyncio
+
+        lock = self._locks.get(key)
+        if lock is None:
+            # The dictionary keeps a lock only as long as somebody holds or awaits it.
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    async def find(self, key: str, model: type[M]) -> M | None:
+        """Return the object, from memory if it is there, `None` when nothing is stored.
+
+        Raises:
+            InternalError: what is stored cannot be read.
+            StorageError: the host refused the read.
+        """
+        cached = self._cache.get(key)
+        if isinstance(cached, model):
+            return cached
+        forgotten = self._forgotten
+        entry = await self._storage.get(key)
+        if entry is None:
+            return None
+        found = _decode(key, entry.value, model)
+        if forgotten == self._forgotten:
+            # Otherwise somebody wrote meanwhile, and what was read may be older than that.
+            self._cache[key] = found
+        return found
+
+    async def put(self, key: str, value: Model, *, seal_wrap: bool = False) -> None:
+        """Store the object.
+
+        Raises:
+            StorageError: the host refused the write.
+        """
+        entry = StorageEntry(key, encode_object(value.to_stored()), seal_wrap)
+        try:
+            await self._storage.put(entry)
+        finally:
+            # Also after a failure: nobody knows what a write that broke off has left behind.
+            self.forget(key)
+
+    async def delete(self, key: str) -> None:
+        """Remove the object, if there.
+
+        Raises:
+            StorageError: the host refused it.
+        """
+        try:
+            await self._storage.delete(key)
+        finally:
+            self.forget(key)
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return the names below a prefix that ends with `/`, sorted.
+
+        Raises:
+            StorageError: the host refused the list.
+        """
+        return await self._storage.list(prefix)
+
+    def forget(self, key: str) -> None:
+        """Drop a key from memory, or all keys below one that is empty or ends with `/`."""
+        self._forgotten += 1
+        if key and not key.endswith("/"):
+            self._cache.pop(key, None)
+            return
+        for known in [known for known in self._cache if known.startswith(key)]:
+            self._cache.pop(known, None)
+
+
+def _decode(key: str, data: bytes, model: type[M]) -> M:
+    try:
+        return model.from_stored(decode_object(data))
+    except InternalError:
+        raise
+    except (AuthKitError, ValueError, TypeError) as error:
+        raise InternalError(f"the object stored at {key!r} cannot be read") from error

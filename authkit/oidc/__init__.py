@@ -1,0 +1,40 @@
+"""What identity providers need: keys, key sets, JWT verification, rules on claims.
+
+Imports nothing heavy: httpx and cryptography come with the first use. Interactive logins are not here.
+"""
+
+from authkit.oidc.claims import (
+    get_claim,
+    groups_from_claim,
+    metadata_from_claims,
+    user_name,
+    verify_bound_claims,
+)
+from authkit.oidc.jwks import JWKSKeys
+from authkit.oidc.jwkset import KeySet, parse_jwks
+from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
+from authkit.oidc.keys import ALGORITHMS, KeySource, RenewableKeySource, StaticKeys, VerificationKey
+from authkit.oidc.tokens import Claims, Leeways, TokenVerifier, verify_registered_claims
+
+__all__ = [
+    "ALGORITHMS",
+    "Claims",
+    "JWKSKeys",
+    "KeySet",
+    "KeySource",
+    "Leeways",
+    "RenewableKeySource",
+    "StaticKeys",
+    "TokenVerifier",
+    "UnverifiedToken",
+    "VerificationKey",
+    "get_claim",
+    "groups_from_claim",
+    "metadata_from_claims",
+    "parse_jwks",
+    "split_token",
+    "user_name",
+    "verify_bound_claims",
+    "verify_registered_claims",
+    "verify_signature",
+]

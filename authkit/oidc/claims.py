@@ -1,0 +1,202 @@
+"""Rules on the claims of a verified token: access by name, bound claims, and the identity in them.
+
+Pure functions. Registered claims are left to `authkit.oidc.tokens`, what a role is to the auth method.
+Rules and texts are those of vault-plugin-auth-jwt 0.26 (claims.go, path_login.go createIdentity); a
+deliberate difference is named in the docstring of its function.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from authkit.errors import TokenError
+from authkit.oidc.jsontext import quote
+from authkit.oidc.tokens import Claims
+
+__all__ = [
+    "get_claim",
+    "groups_from_claim",
+    "metadata_from_claims",
+    "user_name",
+    "verify_bound_claims",
+]
+
+MAX_EXACT_FLOAT = 2**53
+"""Above it a float stands for several integers, and comparing would let the wrong one in."""
+
+MAX_SHOWN_CHARACTERS = 100
+"""How much of a wrong value a message repeats."""
+
+_LIST_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+_log = logging.getLogger(__name__)
+
+
+def get_claim(claims: Claims, name: str) -> Any:
+    """Return the claim's value, `None` for "no value": missing, null, or a pointer that leads nowhere.
+
+    A name that begins with `/` is a JSON pointer (RFC 6901), any other a key of the top level:
+    `https://example.com/groups` is a plain key. Numbers are returned as they are;
+    vault-plugin-auth-jwt makes integer texts of them here.
+    """
+    if not name.startswith("/"):
+        return claims.get(name)
+    value: Any = claims
+    for token in name[1:].split("/"):
+        value = _get_member(value, token.replace("~1", "/").replace("~0", "~"))
+        if value is None:
+            _log.warning("no value at the JSON pointer %s in the claims", quote(name))
+            return None
+    return value
+
+
+def user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
+    """Return who the token names. `user_claim` is a plain key unless `json_pointer` is set.
+
+    An empty name is returned as such.
+
+    Raises:
+        TokenError: there is no value, or it is not a string.
+    """
+    value = get_claim(claims, user_claim) if json_pointer else claims.get(user_claim)
+    if value is None:
+        raise TokenError(f"claim {quote(user_claim)} not found in token")
+    if not isinstance(value, str):
+        raise TokenError(f"claim {quote(user_claim)} could not be converted to string")
+    return value
+
+
+def groups_from_claim(claims: Claims, groups_claim: str) -> list[str]:
+    """Return the groups, in their order and with duplicates; empty names are left out.
+
+    Without a `groups_claim` there are none. A single value counts as a list of one.
+
+    Raises:
+        TokenError: there is no value, or something in it is not a string.
+    """
+    if not groups_claim:
+        return []
+    value = get_claim(claims, groups_claim)
+    if value is None:
+        raise TokenError(f"failed to fetch groups: {quote(groups_claim)} claim not found in token")
+    if isinstance(value, dict):
+        raise TokenError(f"{quote(groups_claim)} claim could not be converted to string list")
+    groups = value if isinstance(value, list) else [value]
+    for group in groups:
+        if not isinstance(group, str):
+            raise TokenError(f"value {_show(group)} in groups claim could not be parsed as string")
+    return [group for group in groups if group]
+
+
+def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata by key. `mappings` leads from claim name or pointer to key; no value, no key.
+
+    Raises:
+        TokenError: a value is not a string.
+    """
+    metadata = {}
+    for claim, key in mappings.items():
+        value = get_claim(claims, claim)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise TokenError(f"error converting claim '{claim}' to string")
+        metadata[key] = value
+    return metadata
+
+
+def verify_bound_claims(claims: Claims, bound: Mapping[str, Any], kind: str) -> None:
+    """Return if every claim of `bound` has one of the values bound to it.
+
+    Both sides may be one value or a list. With the kind `string` value and type must be equal;
+    with `glob` the bound texts are patterns in which `*` stands for any run of characters.
+
+    Numbers differ from vault-plugin-auth-jwt: they match inside lists too, integers of any size
+    match exactly, and a fraction is not cut off. 5.0 and 5 in a token are the bound integer 5; any
+    other number with a fraction, or a float from 2**53 on, matches nothing. Values are not repeated
+    in the texts.
+
+    Raises:
+        TokenError: a claim is missing, of the wrong kind, or does not match.
+        ValueError: `kind` is neither `string` nor `glob`.
+    """
+    if kind not in ("string", "glob"):
+        raise ValueError(f"invalid 'bound_claims_type': {kind}")
+    is_match = _is_any_equal if kind == "string" else _is_any_glob_match
+    for name, expected in bound.items():
+        actual = get_claim(claims, name)
+        if actual is None:
+            raise TokenError(f"claim {quote(name)} is missing")
+        if isinstance(actual, dict):
+            raise TokenError("received claim is not a string, bool, int or list: an object")
+        if not isinstance(expected, str | int | float | list | tuple):
+            raise TokenError("bound claim is not a string, bool, int or list: an object or null")
+        if not is_match(_as_list(actual), _as_list(expected)):
+            raise TokenError(f"claim {quote(name)} does not match any associated bound claim values")
+
+
+def _get_member(value: Any, token: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(token)
+    if isinstance(value, list) and _LIST_INDEX.fullmatch(token) and int(token) < len(value):
+        return value[int(token)]
+    return None
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _is_any_equal(actual: list[Any], expected: list[Any]) -> bool:
+    comparable = {_comparable(value) for value in actual} - {None}
+    return any(_comparable_bound(value) in comparable for value in expected)
+
+
+def _comparable(value: Any) -> tuple[type, Any] | None:
+    """Return what is equal for equal values of one kind, `None` for what equals nothing."""
+    # `bool` first: it is a kind of `int` in Python.
+    if isinstance(value, bool | str):
+        return type(value), value
+    if isinstance(value, int):
+        return int, value
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_EXACT_FLOAT:
+        return int, int(value)
+    return None
+
+
+def _comparable_bound(value: Any) -> tuple[type, Any] | None:
+    # A bound `5.0` is not `5`: in vault-plugin-auth-jwt its digits are compared, and match nothing.
+    return None if isinstance(value, float) else _comparable(value)
+
+
+def _is_any_glob_match(actual: list[Any], patterns: list[Any]) -> bool:
+    # All of them first: whether a mistake of the operator shows must not depend on the token.
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TokenError("received claim is not a glob string: a bound value is no text")
+    texts = [value for value in actual if isinstance(value, str)]
+    return any(_is_glob_match(pattern, text) for pattern in patterns for text in texts)
+
+
+def _is_glob_match(pattern: str, text: str) -> bool:
+    first, *others = pattern.split("*")
+    if not others:
+        return text == pattern
+    if not text.startswith(first):
+        return False
+    position = len(first)
+    for part in others[:-1]:
+        position = text.find(part, position)
+        if position < 0:
+            return False
+        position += len(part)
+    return len(text) - position >= len(others[-1]) and text.endswith(others[-1])
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..."

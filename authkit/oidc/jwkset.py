@@ -1,0 +1,171 @@
+"""JWKS documents (RFC 7517): bytes of a provider in, usable keys out.
+
+Fetching and caching is left to `authkit.oidc.jwks`, the strength of a key to `authkit.oidc.keys`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from authkit.oidc.jws import decode_base64url
+from authkit.oidc.keys import ALGORITHMS, VerificationKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+__all__ = ["MAX_DOCUMENT_BYTES", "MAX_KEYS", "MAX_KID_CHARACTERS", "KeySet", "parse_jwks"]
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+"""The largest document read. Real ones, certificates included, stay below 100 KiB."""
+
+MAX_KEYS = 500
+"""Keys loaded of one document; the rest is ignored. Loading one takes up to 0.1 ms."""
+
+MAX_KID_CHARACTERS = 1024
+"""The longest key id that is looked up and remembered."""
+
+_OTHER_USES = frozenset({"enc", "x509-svid"})
+_OTHER_OPERATIONS = frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"})
+_CURVE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of one document, found by id."""
+
+    keys: tuple[VerificationKey, ...]
+    """Set by `parse_jwks`, in the document's order."""
+    by_kid: Mapping[str, tuple[VerificationKey, ...]]
+    """Set by `parse_jwks`: more than one where a provider gives an id twice."""
+
+    def find(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return the keys with exactly this id; all keys for `None`."""
+        return self.keys if kid is None else self.by_kid.get(kid, ())
+
+
+def parse_jwks(document: bytes) -> KeySet:
+    """Return the usable keys of a JWKS document; there may be none.
+
+    A key that cannot serve is skipped, with a line in the log if that is a fault: unknown types and
+    curves, keys marked for encryption (`use`, `key_ops`) or for an algorithm other than a login's,
+    weak RSA keys, broken keys, and private keys, which are no longer secret. Members of the
+    document beside `keys` are ignored. vault-plugin-auth-jwt 0.26 gives up the whole document for a
+    single such key, and ignores `use` and `alg`.
+
+    Raises:
+        ValueError: it is no JWKS document, or larger than `MAX_DOCUMENT_BYTES`.
+    """
+    entries = _parse_entries(document)
+    if len(entries) > MAX_KEYS:
+        _log.warning(
+            "the key set holds %d keys, those after the first %d are ignored", len(entries), MAX_KEYS
+        )
+    keys: list[VerificationKey] = []
+    by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+    for index, entry in enumerate(entries[:MAX_KEYS]):
+        key = _find_key(index, entry)
+        if key is None:
+            continue
+        keys.append(key)
+        if key.kid is not None:
+            by_kid[key.kid] = (*by_kid.get(key.kid, ()), key)
+    return KeySet(tuple(keys), by_kid)
+
+
+def _parse_entries(document: bytes) -> list[Any]:
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise ValueError(f"the key set is larger than {MAX_DOCUMENT_BYTES} bytes")
+    try:
+        content = json.loads(document.decode())
+    except (ValueError, RecursionError):
+        # Without the cause: it keeps the whole document.
+        raise ValueError("the key set is not valid JSON") from None
+    entries = content.get("keys") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("the key set is not a JSON object with a list of keys")
+    return entries
+
+
+def _find_key(index: int, entry: Any) -> VerificationKey | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        if not isinstance(entry, dict):
+            raise ValueError("not a JSON object")
+        return None if _is_for_others(entry) else _load_key(entry)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        _log.warning("key %d of the key set is skipped: %s", index, error)
+        return None
+
+
+def _is_for_others(entry: Mapping[str, Any]) -> bool:
+    if _get_text(entry, "use") in _OTHER_USES or _get_text(entry, "alg") not in ("", *ALGORITHMS):
+        return True
+    operations = entry.get("key_ops")
+    if isinstance(operations, list) and operations and _OTHER_OPERATIONS.issuperset(map(str, operations)):
+        return True
+    kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
+    if kind == "EC":
+        return curve not in _CURVE_BYTES
+    return kind != "RSA" and (kind, curve) != ("OKP", "Ed25519")
+
+
+def _load_key(entry: Mapping[str, Any]) -> VerificationKey:
+    if "d" in entry:
+        raise ValueError("it is a private key, and published: its owner must replace it")
+    kid = _get_text(entry, "kid")
+    if len(kid) > MAX_KID_CHARACTERS:
+        raise ValueError("its id is too long")
+    return VerificationKey.from_public_key(
+        _load_public_key(entry), kid=kid or None, algorithm=_get_text(entry, "alg")
+    )
+
+
+def _load_public_key(entry: Mapping[str, Any]) -> PublicKeyTypes:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
+    if kind == "RSA":
+        return rsa.RSAPublicNumbers(e=_get_integer(entry, "e"), n=_get_integer(entry, "n")).public_key()
+    if kind == "OKP":
+        return ed25519.Ed25519PublicKey.from_public_bytes(_get_bytes(entry, "x"))
+    curves: dict[str, ec.EllipticCurve] = {
+        "P-256": ec.SECP256R1(),
+        "P-384": ec.SECP384R1(),
+        "P-521": ec.SECP521R1(),
+    }
+    length = _CURVE_BYTES[curve]
+    x, y = _get_integer(entry, "x", length), _get_integer(entry, "y", length)
+    # Fails for a point that is not on the curve.
+    return ec.EllipticCurvePublicNumbers(x, y, curves[curve]).public_key()
+
+
+def _get_integer(entry: Mapping[str, Any], name: str, length: int = 0) -> int:
+    value = _get_bytes(entry, name)
+    if length and len(value) != length:
+        raise ValueError(f"its {name} has another length than the curve's")
+    return int.from_bytes(value, "big")
+
+
+def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:
+    # Some providers pad, against RFC 7518 section 2; there is nothing to gain for anybody.
+    text = _get_text(entry, name).rstrip("=")
+    try:
+        return decode_base64url(text.encode("ascii"))
+    except ValueError:
+        raise ValueError(f"its {name} is not base64url") from None
+
+
+def _get_text(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"its {name} is not a string")
+    return value

@@ -1,0 +1,185 @@
+"""Compact JWS: a token taken apart strictly, and its signature verified.
+
+Which keys are asked, and what the claims say, is left to `authkit.oidc.tokens`; the cryptography
+itself to `authkit.oidc.signatures`.
+
+The texts are those of vault-plugin-auth-jwt 0.26 where that has one. Deliberately stricter than it
+(RFC 7515 allows all of this): JSON serialisation, base64 padding and stray final bits are refused,
+and so are header parameters that occur twice and `crit`, whatever it lists.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from authkit.errors import TokenError
+from authkit.oidc.jsontext import parse_object, quote
+from authkit.oidc.keys import ALGORITHMS, VerificationKey
+
+__all__ = [
+    "MAX_TOKEN_CHARACTERS",
+    "MAX_TRIED_KEYS",
+    "SIGNATURE_ERROR",
+    "UnverifiedToken",
+    "decode_base64url",
+    "split_token",
+    "verify_algorithm",
+    "verify_signature",
+]
+
+SIGNATURE_ERROR = "error verifying token signature: "
+"""What the texts of this step begin with."""
+
+MAX_TOKEN_CHARACTERS = 64 * 1024
+"""The longest token. Those with hundreds of groups stay below 20 KiB."""
+
+MAX_TRIED_KEYS = 64
+"""Keys tried for one token: anybody can make us do that work, an ECDSA key costs up to 0.5 ms."""
+
+_MAX_SHOWN_CHARACTERS = 64
+"""How much of a header parameter a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token taken apart. Nothing in it may be believed before `verify_signature` returned."""
+
+    header: Mapping[str, Any] = field(repr=False)
+    payload: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        """The `alg` header, one of `ALGORITHMS`."""
+        algorithm: str = self.header["alg"]
+        return algorithm
+
+    @property
+    def kid(self) -> str | None:
+        """The `kid` header; an empty one counts as absent."""
+        return self.header.get("kid") or None
+
+
+def split_token(text: str) -> UnverifiedToken:
+    """Take a compact JWS apart. ASCII whitespace in it is ignored: tokens from files end in a newline.
+
+    Keys inside the header (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
+
+    Raises:
+        TokenError: it is no compact JWS, or not one that a login takes.
+    """
+    if len(text) > MAX_TOKEN_CHARACTERS:
+        raise _malformed(f"longer than {MAX_TOKEN_CHARACTERS} characters")
+    try:
+        raw = b"".join(text.encode("ascii").split())
+    except UnicodeEncodeError:
+        # Without the cause: it keeps the whole token.
+        raise _malformed("not ASCII text") from None
+    if raw.startswith(b"{"):
+        raise _malformed("JSON serialisation is not accepted")
+    parts = raw.split(b".")
+    if len(parts) != 3:
+        raise _malformed("go-jose/go-jose: compact JWS format must have three parts")
+    header = _parse_header(_decode_part(parts[0], "header"))
+    payload = _decode_part(parts[1], "payload")
+    signature = _decode_part(parts[2], "signature")
+    return UnverifiedToken(header, payload, raw[: raw.rindex(b".")], signature)
+
+
+def verify_signature(
+    token: UnverifiedToken,
+    keys: Sequence[VerificationKey],
+    algorithms: Collection[str],
+    *,
+    failure: str = "failed to verify id token signature",
+) -> None:
+    """Return if one of `keys` made the token's signature with one of `algorithms`.
+
+    Only keys of the algorithm's own type, and curve, are tried, at most `MAX_TRIED_KEYS`.
+
+    Raises:
+        TokenError: the algorithm is not allowed, or no key verifies; `failure` is then the text.
+    """
+    verify_algorithm(token, algorithms)
+    from authkit.oidc.signatures import is_signed_by
+
+    fitting = [key for key in keys if key.is_for(token.algorithm)]
+    for key in fitting[:MAX_TRIED_KEYS]:
+        if is_signed_by(key, token.algorithm, token.signing_input, token.signature):
+            return
+    kid = "no kid" if token.kid is None else f"kid {quote(token.kid[:_MAX_SHOWN_CHARACTERS])}"
+    detail = f"token with alg {token.algorithm} and {kid}: {len(keys)} keys found, {len(fitting)} usable"
+    raise TokenError(SIGNATURE_ERROR + failure, detail)
+
+
+def verify_algorithm(token: UnverifiedToken, algorithms: Collection[str]) -> None:
+    """Return if the token claims to be signed with one of `algorithms`; an empty one allows none.
+
+    Raises:
+        TokenError: it does not.
+    """
+    if isinstance(algorithms, str):
+        raise TypeError("algorithms is a collection of names")
+    if token.algorithm not in algorithms:
+        raise TokenError(
+            "invalid algorithm (alg) header parameter: token signed with unexpected algorithm",
+            f"alg is {token.algorithm}",
+        )
+
+
+def decode_base64url(text: bytes) -> bytes:
+    """Return the bytes that `text` stands for in unpadded base64url (RFC 7515 section 2).
+
+    Raises:
+        ValueError: another encoding of bytes, or none at all.
+    """
+    padded = text.translate(_TO_STANDARD_ALPHABET) + b"=" * (-len(text) % 4)
+    decoded = binascii.a2b_base64(padded)
+    # The decoder skips what it does not know, so only the way back shows that nothing was skipped.
+    encoded = binascii.b2a_base64(decoded, newline=False).rstrip(b"=")
+    if encoded.translate(_TO_URL_ALPHABET) != text:
+        raise ValueError("not base64url")
+    return decoded
+
+
+_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_TO_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
+
+
+def _decode_part(part: bytes, name: str) -> bytes:
+    # An empty payload is detached content: signed, but not here. An empty signature signs nothing.
+    if not part:
+        raise _malformed(f"{name} is empty")
+    try:
+        return decode_base64url(part)
+    except ValueError:
+        raise _malformed(f"{name} is not base64url") from None
+
+
+def _parse_header(raw: bytes) -> dict[str, Any]:
+    try:
+        header = parse_object(raw)
+    except ValueError as error:
+        raise _malformed(f"header: {error}") from error
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if not isinstance(algorithm, str):
+        raise _malformed("header parameter alg is not a string")
+    if algorithm not in ALGORITHMS:
+        shown = quote(algorithm[:_MAX_SHOWN_CHARACTERS])
+        expected = " ".join(map(quote, ALGORITHMS))
+        raise _malformed(f"unexpected signature algorithm {shown}; expected [{expected}]")
+    if not isinstance(kid, str | None):
+        raise _malformed("header parameter kid is not a string")
+    # No extension is understood here (RFC 7515 section 4.1.11), the unencoded payload of RFC 7797
+    # least of all: it comes with `crit`, or is a trap.
+    if "crit" in header or header.get("b64", True) is not True:
+        raise _malformed("critical header parameters are not supported")
+    return header
+
+
+def _malformed(reason: str) -> TokenError:
+    return TokenError(f"{SIGNATURE_ERROR}oidc: malformed jwt: {reason}")

@@ -1,0 +1,202 @@
+"""Keys that verify tokens: one checked value per key, where keys come from, and keys given as PEM.
+
+Key sets of a provider are left to `authkit.oidc.jwks`, the signatures to `authkit.oidc.jws`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+__all__ = [
+    "ALGORITHMS",
+    "MAX_STATIC_KEYS",
+    "MIN_RSA_BITS",
+    "KeySource",
+    "RenewableKeySource",
+    "StaticKeys",
+    "VerificationKey",
+]
+
+_KEY_FORMS = {
+    "RS256": ("RSA", ""),
+    "RS384": ("RSA", ""),
+    "RS512": ("RSA", ""),
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "PS256": ("RSA", ""),
+    "PS384": ("RSA", ""),
+    "PS512": ("RSA", ""),
+    "EdDSA": ("OKP", "Ed25519"),
+}
+
+ALGORITHMS = tuple(_KEY_FORMS)
+"""The signature algorithms of a login, as vault-plugin-auth-jwt 0.26 has them (RFC 7518, RFC 8037).
+
+No HMAC: a public key must never serve as a shared secret. No `none`.
+"""
+
+MIN_RSA_BITS = 2048
+"""RFC 7518 section 3.3. vault-plugin-auth-jwt takes shorter keys; those can be factored."""
+
+MAX_RSA_BITS = 16384
+"""What OpenSSL verifies with."""
+
+MAX_RSA_EXPONENT = 2**31 - 1
+"""As Go has it; the time of a verification grows with the exponent."""
+
+MAX_STATIC_KEYS = 64
+"""Each login may try them all."""
+
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+_PEM_BLOCK = re.compile(r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----.*?-----END (?P=label)-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key that is strong enough, together with what decides where it may be used.
+
+    Made by `from_public_key`, which checks it.
+    """
+
+    key: PublicKey
+    """Set by whoever loaded it."""
+    kty: str
+    """`RSA`, `EC` or `OKP`, as in RFC 7518 and RFC 8037."""
+    curve: str
+    """`P-256`, `P-384`, `P-521` or `Ed25519`; empty for RSA."""
+    size: int
+    """In bits: of the modulus, or of the curve."""
+    kid: str | None = None
+    """The id under which a provider publishes it. Static keys have none."""
+    algorithm: str = ""
+    """The only algorithm that the provider wants it used with; empty for any that fits."""
+
+    @classmethod
+    def from_public_key(
+        cls, key: PublicKeyTypes, *, kid: str | None = None, algorithm: str = ""
+    ) -> VerificationKey:
+        """Return the checked key.
+
+        Raises:
+            ValueError: no algorithm of `ALGORITHMS` uses such a key, or it is too weak or too slow.
+        """
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+        if isinstance(key, rsa.RSAPublicKey):
+            _check_rsa(key)
+            return cls(key, "RSA", "", key.key_size, kid, algorithm)
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
+            return cls(key, "EC", _CURVES[key.curve.name], key.key_size, kid, algorithm)
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            return cls(key, "OKP", "Ed25519", 256, kid, algorithm)
+        raise ValueError("use an RSA, an ECDSA (P-256, P-384, P-521) or an Ed25519 key")
+
+    def is_for(self, algorithm: str) -> bool:
+        """Return whether a token signed with `algorithm` may be checked with this key."""
+        form = _KEY_FORMS.get(algorithm)
+        return form == (self.kty, self.curve) and self.algorithm in ("", algorithm)
+
+
+class KeySource(Protocol):
+    """Where the keys of an issuer come from."""
+
+    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return the keys that may have signed a token with this `kid` header; none if unknown.
+
+        Raises:
+            TokenError: the keys cannot be had.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections and tasks. Safe to call more than once."""
+
+
+@runtime_checkable
+class RenewableKeySource(Protocol):
+    """A key source that can look again when a key it knew did not verify a token."""
+
+    async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return the keys as they are now; none when looking again was not possible or not yet due."""
+
+
+class StaticKeys:
+    """Keys that an operator wrote down. All are tried, whatever the `kid` of a token."""
+
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        if not keys:
+            raise ValueError("at least one public key is needed")
+        if len(keys) > MAX_STATIC_KEYS:
+            raise ValueError(f"more than {MAX_STATIC_KEYS} public keys")
+        self._keys = tuple(keys)
+
+    @classmethod
+    def from_pem(cls, pems: Sequence[str]) -> StaticKeys:
+        """Return the keys of PEM public keys or certificates, one block per element.
+
+        Of a certificate only the key counts: dates, names and signature are not looked at, as in
+        vault-plugin-auth-jwt 0.26. RSA keys have at least 2048 bits here, a deliberate difference.
+
+        Raises:
+            ValueError: an element is something else; the text never repeats it.
+        """
+        if isinstance(pems, str):
+            raise TypeError("pems is a sequence of texts")
+        return cls([_load_pem(pem) for pem in pems])
+
+    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return all keys."""
+        return self._keys
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+
+def _check_rsa(key: RSAPublicKey) -> None:
+    if key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"RSA keys of less than {MIN_RSA_BITS} bits are not accepted")
+    if key.key_size > MAX_RSA_BITS:
+        raise ValueError(f"RSA keys of more than {MAX_RSA_BITS} bits are not accepted")
+    if key.public_numbers().e > MAX_RSA_EXPONENT:
+        raise ValueError("RSA keys with a public exponent above 2**31 are not accepted")
+
+
+def _load_pem(pem: str) -> VerificationKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    block = _PEM_BLOCK.search(pem)
+    if block is None:
+        raise ValueError("data does not contain any valid public keys")
+    if pem[block.end() :].strip():
+        raise ValueError("unexpected trailing data after parsed PEM block")
+    if block["label"].endswith("PRIVATE KEY"):
+        raise ValueError("a private key was given, a public key is expected")
+    try:
+        key = _load_block(block[0].encode(), block["label"])
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError("data does not contain any valid public keys") from error
+    return VerificationKey.from_public_key(key)
+
+
+def _load_block(block: bytes, label: str) -> PublicKeyTypes:
+    if label.endswith("CERTIFICATE"):
+        from cryptography.x509 import load_pem_x509_certificate
+
+        return load_pem_x509_certificate(block).public_key()
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    return load_pem_public_key(block)

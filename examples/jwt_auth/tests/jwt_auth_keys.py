@@ -1,0 +1,31 @@
+"""A key pair and signed tokens for these tests."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+
+@cache
+def private_key(name: str = "") -> ec.EllipticCurvePrivateKey:
+    """Return the private key of this name, the same one each time."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def public_pem(name: str = "") -> str:
+    """Return its public half."""
+    public = private_key(name).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def make_token(*, key: str = "", **claims: Any) -> str:
+    """Return a token that is valid for a minute; a claim of `None` is left out."""
+    now = int(time.time())
+    everything = {"sub": "ann", "aud": "vault", "iat": now, "exp": now + 60} | claims
+    kept = {name: value for name, value in everything.items() if value is not None}
+    return jwt.encode(kept, private_key(key), algorithm="ES256")

@@ -1,0 +1,75 @@
+"""Identities and addresses: what is refused before a host sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from authkit.auth import Identity, is_address_in, verify_remote_address
+from authkit.errors import LoginError, PermissionDeniedError
+from authkit.framework import parse_block
+from authkit.logical import Connection
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"name": ""}, "missing name in alias"),
+        ({"name": "a", "groups": ["g", ""]}, "a group has no name"),
+        ({"name": "a", "policies": ["p", " Root "]}, "auth methods cannot create root tokens"),
+        ({"name": "a", "policies": ["response-wrapping"]}, 'cannot assign policy "response-wrapping"'),
+        ({"name": "a", "policies": ["CONTROL-GROUP"]}, 'cannot assign policy "control-group"'),
+        ({"name": "a", "alias_metadata": {"a.b": "c"}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"": "c"}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"a\n": "c"}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"vault-a": "c"}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"a" * 129: "c"}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"a": "c" * 513}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {str(i): "" for i in range(65)}}, "invalid alias metadata"),
+    ],
+)
+def test_what_a_host_would_refuse(fields: dict[str, Any], text: str) -> None:
+    """An identity that no host accepts is not made."""
+    with pytest.raises(LoginError, match=text):
+        Identity(**fields)
+
+
+def test_at_the_limits() -> None:
+    """The limits themselves are allowed, and a token without entity needs no name."""
+    metadata = {f"{i:0128d}": "c" * 512 for i in range(64)}
+    assert Identity(name="a", alias_metadata=metadata).alias_metadata == metadata
+    assert Identity(anonymous=True).name == ""
+    assert "state" not in repr(Identity(name="a", state={"token": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("block", "address", "inside"),
+    [
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.1.2.3/8", "10.9.9.9", True),
+        ("10.0.0.1", "10.0.0.1", True),
+        ("10.0.0.1", "10.0.0.2", False),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("10.0.0.0/8", "::a01:203", False),
+        ("::/0", "10.0.0.1", False),
+        ("2001:db8::/32", "2001:db8::1", True),
+        ("fe80::/10", "fe80::1%eth0", True),
+        ("0.0.0.0/0", "", False),
+        ("0.0.0.0/0", "10.0.0.1:80", False),
+        ("0.0.0.0/0", "example.com", False),
+    ],
+)
+def test_address_in_block(block: str, address: str, inside: bool) -> None:
+    """The family must match; what is no address is in no block."""
+    assert is_address_in([parse_block(block)], address) is inside
+
+
+def test_unknown_addresses_are_denied() -> None:
+    """With blocks the address must be known, without them it does not matter."""
+    blocks = (parse_block("0.0.0.0/0"),)
+    verify_remote_address((), None)
+    verify_remote_address(blocks, Connection(remote_addr="192.0.2.1"))
+    for connection in (None, Connection(), Connection(remote_addr="junk")):
+        with pytest.raises(PermissionDeniedError):
+            verify_remote_address(blocks, connection)

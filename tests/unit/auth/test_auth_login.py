@@ -1,0 +1,343 @@
+"""The login: arguments, order of checks, role resolution, alias lookahead."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from factories import Mount
+
+from authkit.auth import AuthMethod, Identity, LoginCall, Role, login
+from authkit.errors import (
+    BadRequestError,
+    FieldError,
+    InternalError,
+    LoginError,
+    PermissionDeniedError,
+    UnsupportedOperationError,
+    UserError,
+)
+from authkit.framework import Backend, Collection, CommaList, Model, Seconds, Secret, Singleton, Str, field
+from authkit.logical import BackendType, Operation, Request, Response
+
+
+class PinConfig(Model):
+    """Configure."""
+
+    prefix: Str = ""
+    default_role: Str = ""
+
+
+class PinRole(Role):
+    """A role."""
+
+    pins: CommaList = ()
+
+
+class Pin(AuthMethod, name="pin", version="0.1.0"):
+    """Log in with a PIN."""
+
+    config = Singleton(PinConfig, "config")
+    roles = Collection(PinRole, "role/{name}")
+
+    async def default_role(self) -> str:
+        """Return the configured one."""
+        found = await self.config.find()
+        return found.default_role if found else ""
+
+    async def alias(self, role: PinRole, pin: Secret) -> str:
+        """Return who would log in."""
+        return self.owner_of(role, pin)
+
+    @login("login", default_role=default_role, alias=alias)
+    async def log_in(
+        self,
+        call: LoginCall,
+        config: PinConfig,
+        role: PinRole,
+        pin: Annotated[Secret, field(missing="missing pin, please", max_length=20)],
+        days: Seconds = field(default="1d"),  # noqa: B008
+        note: Str = "none",
+    ) -> Identity:
+        """Log in with a PIN.
+
+        It must be one of the role's.
+        """
+        call.warn(f"{config.prefix}{call.role_name} {call.remote_addr} {days.days} {note}")
+        return Identity(name=self.owner_of(role, pin), warnings=["welcome"])
+
+    def owner_of(self, role: PinRole, pin: Secret) -> str:
+        """Return whose PIN it is."""
+        if pin.reveal() not in role.pins:
+            raise LoginError("wrong pin")
+        return f"owner-{role.pins.index(pin.reveal())}"
+
+
+async def pin_mount() -> Mount[Pin]:
+    """A mount with a configuration and a role."""
+    mount = Mount(Pin)
+    await mount.write("config", prefix=">")
+    await mount.write("role/dev", pins="1234,5678", token_policies="p")
+    return mount
+
+
+async def test_login() -> None:
+    """The handler gets what its signature names, and its identity becomes the login."""
+    mount = await pin_mount()
+    response = await mount.request(Operation.UPDATE, "login", {"role": "DEV", "pin": 5678, "odd": 1})
+    assert response is not None
+    assert response.auth is not None
+    assert response.auth.alias is not None
+    assert response.auth.alias.name == "owner-1"
+    assert response.auth.policies == ("p",)
+    assert response.auth.internal_data == {"role": "dev"}
+    assert list(response.warnings) == [
+        "welcome",
+        ">dev 192.0.2.1 1 none",
+        "Endpoint ignored these unrecognized parameters: [odd]",
+    ]
+
+
+async def test_login_is_open_and_never_exists() -> None:
+    """The path needs no token, and its existence check costs nothing."""
+    mount = await pin_mount()
+    assert mount.backend.special_paths().unauthenticated == ("login",)
+    assert Pin.factory().backend_type is BackendType.CREDENTIAL
+    reads = mount.storage.reads
+    check = Request(operation=Operation.UPDATE, path="login", data={"role": []})
+    assert await mount.backend.handle_existence_check(check) is None
+    assert mount.storage.reads == reads
+
+
+async def test_warm_logins_read_no_storage() -> None:
+    """Configuration and role come from memory."""
+    mount = await pin_mount()
+    await mount.login(role="dev", pin="1234")
+    reads = mount.storage.reads
+    await mount.login(role="dev", pin="1234")
+    await mount.request(Operation.RESOLVE_ROLE, "login", {"role": "dev"})
+    assert mount.storage.reads == reads
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "missing role"),
+        ({"role": ""}, "missing role"),
+        ({"role": "nobody"}, 'role "nobody" could not be found'),
+        ({"role": '../"config'}, r'role "../\"config" could not be found'),
+        ({"role": "dev"}, "missing pin, please"),
+        ({"role": "dev", "pin": ""}, "missing pin, please"),
+        ({"role": "dev", "pin": None}, "missing pin, please"),
+        ({"role": "dev", "pin": "0000"}, "wrong pin"),
+        ({"role": "dev", "pin": []}, 'error converting input for field "pin"'),
+        ({"role": "dev", "pin": "1" * 21}, "error converting input for field"),
+        ({"role": "x" * 1025, "pin": "1"}, "error converting input for field"),
+        ({"role": "dev", "pin": "1234", "note": "x" * 65537}, "error converting input for field"),
+    ],
+)
+async def test_refused_logins(fields: dict[str, Any], text: str) -> None:
+    """Each mistake has its text, and what a stranger sends is bounded."""
+    mount = await pin_mount()
+    with pytest.raises((UserError, LoginError, FieldError)) as caught:
+        await mount.login(**fields)
+    assert str(caught.value).startswith(text)
+
+
+async def test_missing_configuration_comes_first() -> None:
+    """Without the object that the handler needs, nothing else is looked at."""
+    with pytest.raises(UserError, match="could not load configuration"):
+        await Mount(Pin).login()
+
+
+async def test_default_role() -> None:
+    """A request that names no role gets the configured one, lower-cased like any other."""
+    mount = await pin_mount()
+    await mount.write("config", default_role="DEV")
+    assert (await mount.login(pin="1234")).internal_data == {"role": "dev"}
+    response = await mount.request(Operation.RESOLVE_ROLE, "login", {"pin": "x"})
+    assert response is not None
+    assert response.data == {"role": "dev"}
+
+
+async def test_addresses_are_checked_before_the_handler() -> None:
+    """A wrong PIN from a wrong address is denied for the address; an unknown address is wrong."""
+    mount = await pin_mount()
+    await mount.write("role/dev", token_bound_cidrs="192.0.2.0/24")
+    assert (await mount.login(role="dev", pin="1234")).bound_cidrs == ("192.0.2.0/24",)
+    for address in ("198.51.100.1", None):
+        with pytest.raises(PermissionDeniedError):
+            await mount.login(role="dev", pin="0000", address=address)
+
+
+async def test_only_writes_log_in() -> None:
+    """No other operation of the path makes a token."""
+    mount = await pin_mount()
+    allowed = {
+        Operation.CREATE, Operation.UPDATE, Operation.ALIAS_LOOKAHEAD, Operation.RESOLVE_ROLE,
+        Operation.HELP, Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK,
+    }  # fmt: skip
+    for operation in set(Operation) - allowed:
+        with pytest.raises(UnsupportedOperationError):
+            await mount.request(operation, "login", {"role": "dev", "pin": "1234"})
+    response = await mount.request(Operation.CREATE, "login", {"role": "dev", "pin": "1234"})
+    assert response is not None
+    assert response.auth is not None
+
+
+async def test_resolve_role() -> None:
+    """The role's name, if it exists; an error otherwise; never nothing, and no login."""
+    mount = await pin_mount()
+    response = await mount.request(Operation.RESOLVE_ROLE, "login", {"role": "Dev", "pin": "bad"})
+    assert response == Response(data={"role": "dev"})
+    for fields in ({}, {"role": "nobody"}):
+        with pytest.raises(UserError):
+            await mount.request(Operation.RESOLVE_ROLE, "login", fields)
+
+
+async def test_alias_lookahead() -> None:
+    """The alias and nothing more; a failure is an error and never an error response."""
+    mount = await pin_mount()
+    fields = {"role": "dev", "pin": "1234"}
+    response = await mount.request(Operation.ALIAS_LOOKAHEAD, "login", fields)
+    assert response is not None
+    assert response.auth is not None
+    assert response.auth.alias is not None
+    assert (response.auth.alias.name, response.auth.policies) == ("owner-0", ())
+    for wrong in ({"pin": "0000"}, {"pin": []}, {"role": "nobody"}, {"pin": None}):
+        with pytest.raises(BadRequestError):
+            await mount.request(Operation.ALIAS_LOOKAHEAD, "login", fields | wrong)
+
+
+class Open(AuthMethod, name="open"):
+    """Let in whoever gives a name."""
+
+    answer: Any = None
+
+    @login("login/{user}")
+    def log_in(self, user: Str) -> Identity:
+        """Log in by name."""
+        return self.answer if self.answer is not None else Identity(name=user)
+
+
+async def test_plain_handler_without_role() -> None:
+    """A plain function runs in a thread; a login without role has neither resolution nor lookahead."""
+    mount = Mount(Open)
+    assert mount.backend.special_paths().unauthenticated == ("login/+",)
+    auth = await mount.login("login/ann")
+    assert auth.alias is not None
+    assert auth.alias.name == "ann"
+    assert auth.internal_data == {}
+    for operation in (Operation.RESOLVE_ROLE, Operation.ALIAS_LOOKAHEAD):
+        with pytest.raises(UnsupportedOperationError):
+            await mount.request(operation, "login/ann")
+
+
+@pytest.mark.parametrize("answer", [True, "ann", Response()])
+async def test_a_handler_returns_an_identity(answer: Any) -> None:
+    """Anything else is a fault, not a login."""
+    mount = Mount(Open)
+    mount.backend.answer = answer
+    with pytest.raises(InternalError):
+        await mount.login("login/ann")
+
+
+class Team(AuthMethod, name="team"):
+    """Log in on a path of one's own."""
+
+    roles = Collection(PinRole, "role/{name}", lower_names=False)
+
+    @login("login/{user}/now", role_field="team")
+    async def log_in(self, user: Str, role: PinRole) -> Identity:
+        """Log in."""
+        return Identity(name=user)
+
+
+async def test_roles_are_resolved_on_the_path_that_hosts_ask() -> None:
+    """That path is always `login`, and open to nobody else."""
+    mount = Mount(Team)
+    await mount.write("role/A")
+    assert (await mount.login("login/ann/now", team="A")).internal_data == {"role": "A"}
+    assert await mount.request(Operation.RESOLVE_ROLE, "login", {"team": "A", "x": 1}) == Response(
+        data={"role": "A"}
+    )
+    assert mount.backend.special_paths().unauthenticated == ("login/+/now",)
+    with pytest.raises(UnsupportedOperationError):
+        await mount.login(team="A")
+
+
+def define(handler: Any, **body: Any) -> type[Backend]:
+    """Define a method with this login handler."""
+    return type("Bad", (AuthMethod,), {**body, "log_in": login("login")(handler)}, name="bad")
+
+
+class Twice(AuthMethod, name="twice"):
+    """Two logins, neither of them where hosts ask for roles."""
+
+    roles = Collection(PinRole, "role/{name}")
+
+    @login("one")
+    async def one(self, role: PinRole) -> Identity:
+        """Log in."""
+        return Identity(name="one")
+
+    @login("two")
+    async def two(self, role: PinRole) -> Identity:
+        """Log in."""
+        return Identity(name="two")
+
+
+async def test_several_logins() -> None:
+    """Each has its path, and the first one answers for the roles."""
+    mount = Mount(Twice)
+    await mount.write("role/a")
+    for path in ("one", "two"):
+        auth = await mount.login(path, role="a")
+        assert auth.alias is not None
+        assert auth.alias.name == path
+    assert await mount.request(Operation.RESOLVE_ROLE, "login", {"role": "a"}) == Response(data={"role": "a"})
+    assert mount.backend.special_paths().unauthenticated == ("one", "two")
+
+
+class Wrong:
+    """Handlers whose signatures cannot be served."""
+
+    async def no_annotation(self, x) -> None:  # type: ignore[no-untyped-def]
+        """Say nothing of x."""
+
+    async def odd_annotation(self, x: bytes) -> None:
+        """Take bytes."""
+
+    async def two_roles(self, a: PinRole, b: PinRole) -> None:
+        """Take two roles."""
+
+    async def some_role(self, a: PinRole) -> None:
+        """Take a role."""
+
+    async def role_as_field(self, a: PinRole, role: Str) -> None:
+        """Take the role's name as well."""
+
+    async def many(self, *names: str) -> None:
+        """Take any number."""
+
+    async def config(self, settings: PinConfig) -> None:
+        """Take a configuration."""
+
+
+def test_handlers_that_cannot_work() -> None:
+    """A signature that cannot be served is refused when the class is defined."""
+    roles = Collection(PinRole, "role/{name}")
+    for handler, body, text in [
+        (Wrong.no_annotation, {}, "no annotation"),
+        (Wrong.odd_annotation, {}, "stands for nothing known"),
+        (Wrong.two_roles, {"roles": roles}, "two roles"),
+        (Wrong.some_role, {}, "needs one collection of PinRole"),
+        (Wrong.some_role, {"a": roles, "b": Collection(PinRole, "r/{name}")}, "it has 2"),
+        (Wrong.role_as_field, {"roles": roles}, "field of the role's name"),
+        (Wrong.many, {}, "not a parameter with a name"),
+        (Wrong.config, {}, "needs one singleton of PinConfig"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            define(handler, **body)
+    with pytest.raises(ValueError):
+        login("login/{rest:path}")(Wrong.some_role)

@@ -1,0 +1,271 @@
+"""Stored objects: operations, rules on writes, cache, locks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from factories import Mount
+
+from authkit.errors import InternalError, StorageError, UserError
+from authkit.framework import Backend, Collection, CommaList, Int, Model, Singleton, Str, Write, field
+from authkit.framework.store import ObjectStore
+from authkit.logical import InMemoryStorage, Operation, Request, StorageEntry
+from authkit.masking import Secret
+
+
+class Settings(Model):
+    """Settings."""
+
+    url: Str
+    key: Secret = field(default="")
+    size: Int = 1
+
+
+class Item(Model):
+    """One item."""
+
+    tags: CommaList = ()
+    size: Int = 1
+
+    def check(self) -> None:
+        """Sizes are positive."""
+        if self.size < 1:
+            raise UserError("too small")
+
+
+class Shop(Backend, name="shop"):
+    """A shop."""
+
+    settings = Singleton(Settings, "config", missing="not set up")
+    fixed = Singleton(Settings, "fixed", replace=True, deletable=False)
+    items = Collection(Item, "item/{name}")
+    exact = Collection(Item, "Exact/{id}", lower_names=False, noun="thing")
+
+    @items.on_write
+    async def note(self, write: Write[Item]) -> None:
+        """Refuse what grows too fast."""
+        before = write.stored.size if write.stored else 0
+        if write.new.size > before + 10:
+            raise UserError(f"{write.name} grows too fast")
+        if "tags" in write.provided:
+            write.warn(f"tags of {write.name} changed")
+
+    @items.on_write
+    def plain(self, write: Write[Item]) -> None:
+        """A plain rule."""
+        if "never" in write.new.tags:
+            raise UserError("never")
+
+
+async def test_singleton() -> None:
+    """A partial write keeps the rest; a read shows no secret; after a delete there is nothing."""
+    mount = Mount(Shop)
+    assert await mount.read("config") is None
+    assert await mount.write("config", url="u", key="k") is None
+    await mount.write("config", size="3")
+    assert await mount.read("config") == {"url": "u", "size": 3}
+    assert (await mount.backend.settings.get()).key == Secret("k")
+    assert await mount.delete("config") is None
+    assert await mount.read("config") is None
+    with pytest.raises(UserError, match="not set up"):
+        await mount.backend.settings.get()
+
+
+async def test_singleton_that_is_replaced() -> None:
+    """With `replace` a write forgets what it does not provide; without delete the operation is unknown."""
+    mount = Mount(Shop)
+    await mount.write("fixed", url="u", size=5)
+    await mount.write("fixed", url="v")
+    assert await mount.read("fixed") == {"url": "v", "size": 1}
+    with pytest.raises(Exception, match="unsupported operation"):
+        await mount.delete("fixed")
+
+
+async def test_a_required_field_must_be_there_once() -> None:
+    """The first write needs it, later ones do not."""
+    mount = Mount(Shop)
+    with pytest.raises(UserError, match="missing url"):
+        await mount.write("config", size=1)
+    assert await mount.read("config") is None
+    await mount.write("config", url="u")
+    await mount.write("config", size=2)
+
+
+async def test_collection() -> None:
+    """Create, read, update, list, delete; names are lower-cased everywhere."""
+    mount = Mount(Shop)
+    assert await mount.list("item/") == []
+    await mount.write("item/One", tags="a,b")
+    await mount.write("item/two")
+    await mount.write("item/ONE", size=4)
+    assert await mount.read("item/oNe") == {"tags": ["a", "b"], "size": 4}
+    assert await mount.list("item/") == ["one", "two"]
+    assert await mount.storage.list("item/") == ["one", "two"]
+    await mount.delete("item/ONE")
+    assert await mount.delete("item/one") is None
+    assert await mount.list("item") == ["two"]
+
+
+async def test_names_as_they_are() -> None:
+    """A collection may keep the case of names."""
+    mount = Mount(Shop)
+    await mount.write("Exact/One")
+    assert await mount.read("Exact/one") is None
+    assert await mount.backend.exact.names() == ["One"]
+    with pytest.raises(UserError, match='thing "one" could not be found'):
+        await mount.backend.exact.get("one")
+
+
+async def test_existence_check() -> None:
+    """A collection tells what exists, a singleton does not say."""
+    mount = Mount(Shop)
+
+    async def exists(path: str) -> bool | None:
+        return await mount.backend.handle_existence_check(Request(operation=Operation.UPDATE, path=path))
+
+    assert await exists("item/a") is False
+    await mount.write("item/a")
+    assert await exists("item/A") is True
+    assert await exists("config") is None
+
+
+async def test_refused_writes_store_nothing() -> None:
+    """Neither the model's check nor a rule leaves a trace."""
+    mount = Mount(Shop)
+    await mount.write("item/a", size=5)
+    for fields, text in [({"size": 0}, "too small"), ({"size": 99}, "a grows"), ({"tags": "never"}, "never")]:
+        with pytest.raises(UserError, match=text):
+            await mount.write("item/a", fields)
+    assert await mount.read("item/a") == {"tags": [], "size": 5}
+
+
+async def test_rules_warn() -> None:
+    """A rule's warning reaches the operator."""
+    response = await Mount(Shop).write("item/a", tags="x")
+    assert response is not None
+    assert list(response.warnings) == ["tags of a changed"]
+
+
+@pytest.mark.parametrize("name", ["../config", "a/b", "", ".", "a..b", "a\n", "x" * 10 + "/"])
+async def test_names_that_nothing_can_have(name: str) -> None:
+    """Whatever text is looked up, storage outside the collection is out of reach."""
+    mount = Mount(Shop)
+    assert await mount.backend.items.find(name) is None
+    assert mount.storage.reads == 0
+    with pytest.raises(UserError, match="invalid item name"):
+        await mount.backend.items.put(name, Item())
+    with pytest.raises(UserError, match="invalid item name"):
+        await mount.backend.items.delete(name)
+
+
+async def test_reads_come_from_the_cache() -> None:
+    """An object is read once, until a write, a delete or an invalidation."""
+    mount = Mount(Shop)
+    await mount.write("item/a")
+    await mount.read("item/a")
+    reads = mount.storage.reads
+    await mount.read("item/a")
+    assert mount.storage.reads == reads
+    for change in (
+        mount.write("item/a", size=2),
+        mount.backend.invalidate_key("item/a"),
+        mount.backend.invalidate_key("item/"),
+        mount.backend.invalidate_key(""),
+    ):
+        await change
+        before = mount.storage.reads
+        await mount.read("item/a")
+        assert mount.storage.reads == before + 1
+    await mount.delete("item/a")
+    assert await mount.read("item/a") is None
+
+
+async def test_a_failed_write_empties_the_cache() -> None:
+    """Nobody knows what a write that broke off has left behind."""
+    mount = Mount(Shop)
+    await mount.write("item/a")
+    await mount.read("item/a")
+    mount.storage.failure = StorageError("no")
+    with pytest.raises(StorageError):
+        await mount.write("item/a", size=2)
+    reads = mount.storage.reads
+    await mount.read("item/a")
+    assert mount.storage.reads == reads + 1
+
+
+async def test_a_read_under_way_caches_nothing_stale() -> None:
+    """A value that was read before a change does not stay after it."""
+
+    class Slow(InMemoryStorage):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = asyncio.Event()
+
+        async def get(self, key: str) -> StorageEntry | None:
+            entry = await super().get(key)
+            await self.gate.wait()
+            return entry
+
+    storage = Slow()
+    store = ObjectStore(storage)
+    await store.put("a", Item(size=1))
+    reading = asyncio.create_task(store.find("a", Item))
+    await asyncio.sleep(0)
+    await store.put("a", Item(size=2))
+    storage.gate.set()
+    assert await reading == Item(size=1)
+    assert await store.find("a", Item) == Item(size=2)
+
+
+async def test_the_cache_is_bounded() -> None:
+    """The object unused for longest is read again."""
+    storage = Mount(Shop).storage
+    store = ObjectStore(storage, max_cached=2)
+    for key in "abc":
+        await store.put(key, Item())
+        await store.find(key, Item)
+    reads = storage.reads
+    await store.find("c", Item)
+    assert storage.reads == reads
+    await store.find("a", Item)
+    assert storage.reads == reads + 1
+
+
+async def test_writes_of_one_object_wait_for_each_other() -> None:
+    """Two partial writes at once lose nothing; another object does not wait."""
+    mount = Mount(Shop)
+    await mount.write("item/a")
+    store = mount.backend.objects
+    async with store.lock("item/a"):
+        writes = asyncio.gather(mount.write("item/a", size=2), mount.write("item/a", tags="x"))
+        await mount.write("item/b")
+        assert not writes.done()
+    await writes
+    assert await mount.read("item/a") == {"tags": ["x"], "size": 2}
+    assert store.lock("item/a") is not store.lock("item/b")
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b'{"size":"x"}', b'{"size":[]}', b'{"_version":9}'])
+async def test_broken_entries_are_faults(value: bytes) -> None:
+    """What cannot be read is a fault, whose text says where and not what."""
+    mount = Mount(Shop)
+    await mount.storage.put(StorageEntry("item/a", value))
+    with pytest.raises(InternalError):
+        await mount.read("item/a")
+
+
+def test_declarations_that_cannot_work() -> None:
+    """A singleton has one path, a collection one name, and no field twice."""
+    wrong: list[tuple[Any, type[Model], str]] = [
+        (Singleton, Settings, "config/{name}"),
+        (Collection, Item, "item"),
+        (Collection, Item, "{a}/{b}"),
+        (Collection, Item, "item/{name}/x"),
+    ]
+    for kind, model, path in wrong:
+        with pytest.raises(ValueError):
+            kind(model, path)
+    with pytest.raises(TypeError, match="captures a field"):
+        Collection(Item, "item/{size}")

@@ -1,0 +1,147 @@
+"""Keys, key sets and tokens for these tests: wrong ones as easily as right ones."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from authkit.oidc import VerificationKey
+
+VECTORS = Path(__file__).resolve().parents[3] / ".." / "shared" / "vectors"
+NOW = 1_700_000_000
+
+_MAKERS = {
+    "rsa": lambda: rsa.generate_private_key(65537, 2048),
+    "rsa-other": lambda: rsa.generate_private_key(65537, 2048),
+    "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
+    "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ed448": ed448.Ed448PrivateKey.generate,
+}
+
+KEY_OF = {
+    "RS256": "rsa",
+    "RS384": "rsa",
+    "RS512": "rsa",
+    "PS256": "rsa",
+    "PS384": "rsa",
+    "PS512": "rsa",
+    "ES256": "p256",
+    "ES384": "p384",
+    "ES512": "p521",
+    "EdDSA": "ed25519",
+}
+HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+
+
+@cache
+def private_key(name: str) -> Any:
+    """The private key of this name, the same one each time."""
+    return _MAKERS[name]()
+
+
+def verification_key(name: str, **options: Any) -> VerificationKey:
+    """The public half of the key, checked."""
+    return VerificationKey.from_public_key(private_key(name).public_key(), **options)
+
+
+def public_pem(name: str) -> str:
+    """The public half as PEM."""
+    public = private_key(name).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return public.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def private_pem(name: str) -> str:
+    """The private key as PEM."""
+    return (
+        private_key(name)
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        .decode()
+    )
+
+
+def b64(raw: bytes) -> str:
+    """Unpadded base64url."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def b64_integer(number: int, length: int | None = None) -> str:
+    """A big-endian integer in base64url, as short as can be or of this length."""
+    return b64(number.to_bytes(length or (number.bit_length() + 7) // 8, "big"))
+
+
+def jwk(name: str, **members: Any) -> dict[str, Any]:
+    """A public JWK of this key; a member given as `...` is left out."""
+    public = private_key(name).public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        found = {"kty": "RSA", "n": b64_integer(numbers.n), "e": b64_integer(numbers.e)}
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        curve = {"p256": "P-256", "p384": "P-384", "p521": "P-521", "k1": "secp256k1"}[name]
+        length = (public.key_size + 7) // 8
+        point = public.public_numbers()
+        found = {
+            "kty": "EC",
+            "crv": curve,
+            "x": b64_integer(point.x, length),
+            "y": b64_integer(point.y, length),
+        }
+    else:
+        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        found = {"kty": "OKP", "crv": "Ed25519" if name == "ed25519" else "Ed448", "x": b64(raw)}
+    found = {"kid": name, **found, **members}
+    return {key: value for key, value in found.items() if value is not ...}
+
+
+def jwks(*entries: Any, **members: Any) -> bytes:
+    """A key set document of these entries."""
+    return json.dumps({"keys": list(entries), **members}).encode()
+
+
+def sign(key: Any, algorithm: str, message: bytes) -> bytes:
+    """Sign with a key, or for HS* with bytes; the key need not be one for the algorithm."""
+    if algorithm.startswith("HS"):
+        return hmac.digest(key, message, f"sha{algorithm[2:]}")
+    digest = HASHES.get(algorithm[2:], hashes.SHA256())
+    if isinstance(key, rsa.RSAPrivateKey):
+        pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+        return key.sign(message, pss if algorithm.startswith("PS") else padding.PKCS1v15(), digest)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        r, s = decode_dss_signature(key.sign(message, ec.ECDSA(digest)))
+        length = (key.key_size + 7) // 8
+        return r.to_bytes(length, "big") + s.to_bytes(length, "big")
+    return key.sign(message)
+
+
+def make_token(
+    claims: Any = None,
+    *,
+    algorithm: str = "RS256",
+    key: Any = None,
+    header: Any = None,
+    kid: Any = None,
+) -> str:
+    """A signed token. `claims` and `header` may be bytes, taken as they are."""
+    if header is None:
+        header = {"alg": algorithm, "typ": "JWT"} | ({} if kid is None else {"kid": kid})
+    claims = {"sub": "ann", "exp": NOW + 60, "iat": NOW} if claims is None else claims
+    head, body = (
+        b64(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, claims)
+    )
+    message = f"{head}.{body}".encode()
+    signer = private_key(KEY_OF.get(algorithm, "rsa")) if key is None else key
+    return f"{head}.{body}.{b64(sign(signer, algorithm, message))}"

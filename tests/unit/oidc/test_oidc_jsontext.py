@@ -1,0 +1,103 @@
+"""The strict JSON parser."""
+
+from __future__ import annotations
+
+import json
+import traceback
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authkit.oidc.jsontext import MAX_DEPTH, MAX_INTEGER_DIGITS, parse_object, quote
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**100), 10**100)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # Lone surrogates are no text; `st.text()` leaves them out.
+    | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(st.text(), JSON))
+def test_every_object_comes_back_as_it_was(value):
+    """An object that Python writes, escaped or not, is read back equal."""
+    assert parse_object(json.dumps(value).encode()) == value
+    assert parse_object(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+def test_integers_are_exact():
+    """An integer beyond 2**53 keeps every digit."""
+    assert parse_object(b'{"id": 12345678901234567890123}') == {"id": 12345678901234567890123}
+    assert type(parse_object(b'{"id": 1}')["id"]) is int
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "not valid JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"x"', "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"{} {}", "not valid JSON"),
+        (b"{'a': 1}", "not valid JSON"),
+        (b'{"a": 1,}', "not valid JSON"),
+        (b'{"a": "\n"}', "not valid JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "not valid JSON"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        ('{"a": 1}'.encode("utf-32-le"), "not valid JSON"),
+        (b'{"a": "\xff"}', "not UTF-8"),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"a": 1, "a": 1}', "a member name occurs twice"),
+        (b'{"a": 1, "\\u0061": 2}', "a member name occurs twice"),
+        (b'{"b": [{"a": 1, "a": 2}]}', "a member name occurs twice"),
+        (b'{"a": NaN}', "NaN is not valid JSON"),
+        (b'{"a": Infinity}', "Infinity is not valid JSON"),
+        (b'{"a": -Infinity}', "-Infinity is not valid JSON"),
+        (b'{"a": 1e400}', "a number is too large"),
+        (b'{"a": ' + b"9" * 400 + b".5}", "a number is too large"),
+        (b'{"a": ' + b"9" * (MAX_INTEGER_DIGITS + 1) + b"}", "a number is too long"),
+        (b'{"a": ' + b"9" * 60_000 + b"}", "a number is too long"),
+        ('{"a": ٣}'.encode(), "not valid JSON"),
+        (b'{"a": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", "nested too deeply"),
+        (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "nested too deeply"),
+        (b'{"a": "\\ud800"}', "not Unicode text"),
+        (b'{"\\uDFFF": 1}', "not Unicode text"),
+        (b'{"a": ["\\udc00\\ud800"]}', "not Unicode text"),
+    ],
+)
+def test_bad_text_is_refused(raw, reason):
+    """What is no strict JSON object is refused with a reason."""
+    with pytest.raises(ValueError) as caught:
+        parse_object(raw)
+    assert str(caught.value) == reason
+
+
+def test_limits_themselves_are_allowed():
+    """The deepest and the longest that the limits name are read."""
+    depth = MAX_DEPTH - 1
+    assert parse_object(b'{"a": ' + b"[" * depth + b"]" * depth + b"}")
+    assert parse_object(b'{"a": ' + b"9" * MAX_INTEGER_DIGITS + b"}")
+    assert len(parse_object(json.dumps({"groups": [{"n": n} for n in range(500)]}).encode())["groups"]) == 500
+    assert parse_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+@pytest.mark.parametrize("raw", [b'{"sesame": }', b'{"sesame": "\xff"}', b'{"sesame": 1, "sesame": 2}'])
+def test_failures_keep_nothing_of_the_document(raw):
+    """Neither text nor cause of a failure holds the document."""
+    with pytest.raises(ValueError) as caught:
+        parse_object(raw)
+    assert caught.value.__cause__ is None
+    assert "sesame" not in str(caught.value)
+    assert "sesame" not in "".join(traceback.format_exception_only(caught.value))
+
+
+def test_quote_prints_as_go_does():
+    """Quotes and backslashes are escaped, other scripts are not."""
+    assert quote('a"b\\c\n') == '"a\\"b\\\\c\\n"'
+    assert quote("gruppe-ü") == '"gruppe-ü"'

@@ -1,0 +1,496 @@
+"""The key set of a provider: when it is fetched, and how long it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import pairwise
+
+import httpx
+import pytest
+from oidc_factories import NOW, jwk, jwks, make_token, private_key
+
+from authkit.errors import TokenError
+from authkit.oidc import JWKSKeys, TokenVerifier
+from authkit.oidc.jwks import MAX_UNKNOWN_KIDS
+from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS
+from authkit.oidc.keys import KeySource, RenewableKeySource
+
+URL = "https://issuer.example/keys"
+HOUR = 3600
+PREFIX = "error verifying token signature: fetching keys "
+SERVER_ERROR = PREFIX + "oidc: get keys failed: 500 Internal Server Error"
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Provider:
+    """A provider behind a transport: counts what it is asked, answers what the test says."""
+
+    def __init__(self, *entries):
+        self.entries = list(entries or [jwk("p256", kid="one")])
+        self.headers = {}
+        self.status = 200
+        self.failure = None
+        self.requests = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.clock = Clock()
+        transport = httpx.MockTransport(self.answer)
+        self.keys = JWKSKeys(URL, clock=self.clock, transport=transport)
+
+    @property
+    def count(self):
+        """How often it was asked."""
+        return len(self.requests)
+
+    async def answer(self, request):
+        """Answer as set, once the gate is open."""
+        self.requests.append(request)
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        body = jwks(*self.entries) if self.status == 200 else b"sesame"
+        return httpx.Response(self.status, content=body, headers=self.headers)
+
+    async def find(self, kid):
+        """The ids found."""
+        return [key.kid for key in await self.keys.find_keys(kid)]
+
+    async def fail(self, kid):
+        """The text of the failure to find."""
+        with pytest.raises(TokenError) as caught:
+            await self.keys.find_keys(kid)
+        return caught.value.public
+
+    async def asked(self, count):
+        """Wait until it was asked that often."""
+        async with asyncio.timeout(10):
+            while self.count < count:
+                await asyncio.sleep(0)
+
+
+async def test_nothing_is_fetched_before_it_is_needed():
+    """Making a source asks nobody; the first login does, the next ones do not."""
+    provider = Provider()
+    assert provider.count == 0
+    assert await provider.find("one") == ["one"]
+    assert await provider.find("one") == ["one"]
+    assert provider.count == 1
+    assert provider.requests[0].headers["accept-encoding"] == "identity"
+
+
+async def test_it_is_a_renewable_source():
+    """It satisfies both protocols."""
+    source: KeySource = Provider().keys
+    assert isinstance(source, RenewableKeySource)
+
+
+async def test_without_an_id_all_keys_are_found():
+    """A token without `kid` may be of any key."""
+    provider = Provider(jwk("p256", kid="one"), jwk("rsa", kid=...))
+    assert await provider.find(None) == ["one", None]
+
+
+# --- one fetch in flight -----------------------------------------------------------------------
+
+
+async def test_waiters_share_one_fetch():
+    """A hundred logins at once ask the provider once."""
+    provider = Provider()
+    provider.gate.clear()
+    waiters = [asyncio.create_task(provider.find("one")) for _ in range(100)]
+    await provider.asked(1)
+    provider.gate.set()
+    assert await asyncio.gather(*waiters) == [["one"]] * 100
+    assert provider.count == 1
+
+
+async def test_waiters_share_one_failure():
+    """A hundred logins at once fail together, and log once."""
+    provider = Provider()
+    provider.status = 500
+    texts = await asyncio.gather(*[provider.fail("one") for _ in range(100)])
+    assert set(texts) == {SERVER_ERROR}
+    assert provider.count == 1
+
+
+@pytest.mark.parametrize("survivors", [1, 0])
+async def test_waiters_that_give_up_do_not_end_the_fetch(survivors):
+    """A cancelled login leaves the fetch to the others, and to those who come later."""
+    provider = Provider()
+    provider.gate.clear()
+    quitters = [asyncio.create_task(provider.find("one")) for _ in range(3)]
+    stayers = [asyncio.create_task(provider.find("one")) for _ in range(survivors)]
+    await provider.asked(1)
+    for task in quitters:
+        task.cancel()
+    assert all(
+        isinstance(r, asyncio.CancelledError) for r in await asyncio.gather(*quitters, return_exceptions=True)
+    )
+    provider.gate.set()
+    assert await asyncio.gather(*stayers, provider.find("one")) == [["one"]] * (survivors + 1)
+    assert provider.count == 1
+
+
+async def test_known_keys_do_not_wait_for_a_fetch():
+    """While a fetch for an unknown id hangs, everybody else logs in."""
+    provider = Provider()
+    await provider.find("one")
+    provider.clock.now += 11
+    provider.gate.clear()
+    waiter = asyncio.create_task(provider.find("two"))
+    await provider.asked(2)
+    assert await provider.find("one") == ["one"]
+    provider.gate.set()
+    assert await waiter == []
+
+
+# --- unknown ids -------------------------------------------------------------------------------
+
+
+async def test_a_new_key_is_found_after_the_pause():
+    """A rotated key is noticed by its id, at the earliest ten seconds after the last fetch."""
+    provider = Provider()
+    await provider.find("one")
+    provider.entries.append(jwk("rsa", kid="two"))
+    provider.clock.now += 9
+    assert await provider.find("two") == []
+    assert provider.count == 1
+    provider.clock.now += 1
+    assert await provider.find("two") == ["two"]
+    assert provider.count == 2
+
+
+async def test_junk_ids_cost_at_most_one_fetch_per_pause():
+    """However many ids a stranger invents, the provider is asked every ten seconds at most."""
+    provider = Provider()
+    await provider.find("one")
+    for number in range(600):
+        provider.clock.now += 0.1
+        assert await provider.find(f"junk-{number}") == []
+    assert provider.count <= 1 + 6
+
+
+async def test_an_id_that_the_provider_does_not_know_is_remembered():
+    """The same unknown id is not asked for again for a minute."""
+    provider = Provider()
+    await provider.find("one")
+    provider.clock.now += 10
+    assert await provider.find("two") == []
+    assert provider.count == 2
+    provider.clock.now += 59
+    assert await provider.find("two") == []
+    assert provider.count == 2
+    provider.clock.now += 2
+    assert await provider.find("two") == []
+    assert provider.count == 3
+
+
+async def test_a_remembered_id_is_found_as_soon_as_the_key_is_there():
+    """A fetch for any other reason also makes a formerly unknown key known."""
+    provider = Provider()
+    await provider.find("two")
+    provider.entries.append(jwk("rsa", kid="two"))
+    provider.clock.now += 11
+    await provider.find("three")
+    assert await provider.find("two") == ["two"]
+
+
+async def test_the_memory_for_unknown_ids_is_bounded():
+    """Many ids in one fetch are not all remembered, and very long ones never."""
+    provider = Provider()
+    provider.gate.clear()
+    ids = [f"junk-{number}" for number in range(MAX_UNKNOWN_KIDS + 50)] + ["k" * (MAX_KID_CHARACTERS + 1)]
+    waiters = [asyncio.create_task(provider.find(kid)) for kid in ids]
+    await provider.asked(1)
+    provider.gate.set()
+    await asyncio.gather(*waiters)
+    remembered = provider.keys._unknown
+    assert len(remembered) == MAX_UNKNOWN_KIDS
+    assert max(len(kid) for kid in remembered) < 20
+    provider.clock.now += 11
+    assert await provider.find(ids[-1]) == []
+    assert provider.count == 1
+
+
+# --- age ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "age"),
+    [
+        (None, HOUR),
+        ("public", HOUR),
+        ("max-age=0", 600),
+        ("max-age=5", 600),
+        ("max-age=-5", HOUR),
+        ("max-age=7200", 7200),
+        ("public, Max-Age=7200, must-revalidate", 7200),
+        ('max-age="7200"', 7200),
+        ("s-maxage=7200", HOUR),
+        ("x-max-age=7200", HOUR),
+        ("max-age=99999999", 86400),
+        ("max-age=" + "9" * 5000, 86400),
+        ("max-age=soon", HOUR),
+        ("no-cache", 600),
+        ("no-store, max-age=7200", 600),
+    ],
+)
+async def test_a_set_is_used_for_as_long_as_its_provider_says(cache_control, age):
+    """Within ten minutes and a day; an hour if it says nothing."""
+    provider = Provider()
+    provider.headers = {} if cache_control is None else {"cache-control": cache_control}
+    await provider.find("one")
+    provider.clock.now += age - 1
+    assert await provider.find("one") == ["one"]
+    assert provider.count == 1
+    provider.clock.now += 1
+    assert await provider.find("one") == ["one"]
+    assert provider.count == 2
+
+
+async def test_a_withdrawn_key_ends_with_the_set():
+    """A key that the provider no longer publishes is not trusted after the next fetch."""
+    provider = Provider()
+    await provider.find("one")
+    provider.entries = [jwk("rsa", kid="two")]
+    provider.clock.now += HOUR
+    assert await provider.find("one") == []
+    assert await provider.find("two") == ["two"]
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+
+async def test_the_last_good_set_serves_for_an_hour_then_nothing():
+    """A dead provider locks nobody out at once, and is not trusted for ever."""
+    provider = Provider()
+    await provider.find("one")
+    provider.status = 500
+    provider.clock.now += HOUR
+    assert await provider.find("one") == ["one"]
+    provider.clock.now += HOUR - 1
+    assert await provider.find("one") == ["one"]
+    provider.clock.now += 1
+    assert await provider.fail("one") == SERVER_ERROR
+    assert await provider.fail(None) == SERVER_ERROR
+
+
+async def test_a_provider_that_comes_back_is_used_again():
+    """The first good answer after failures makes everything as before."""
+    provider = Provider()
+    provider.status = 500
+    await provider.fail("one")
+    provider.clock.now += 10
+    provider.status = 200
+    assert await provider.find("one") == ["one"]
+    assert await provider.find("two") == []
+
+
+async def test_a_dead_provider_is_asked_ever_less_often():
+    """Logins meanwhile fail at once; the pause doubles up to five minutes."""
+    provider = Provider()
+    provider.status = 500
+    asked_at = []
+    for _ in range(3000):
+        before = provider.count
+        assert await provider.fail("one") == SERVER_ERROR
+        if provider.count > before:
+            asked_at.append(provider.clock.now - 1000)
+        provider.clock.now += 1
+    assert asked_at[:6] == [0, 10, 30, 70, 150, 310]
+    assert {later - sooner for sooner, later in pairwise(asked_at[5:])} == {300}
+
+
+async def test_a_dead_provider_is_asked_less_often_while_the_old_set_serves():
+    """An expired set in use does not mean a fetch per login."""
+    provider = Provider()
+    await provider.find("one")
+    provider.status = 500
+    provider.clock.now += HOUR
+    for _ in range(9):
+        assert await provider.find("one") == ["one"]
+        provider.clock.now += 1
+    assert provider.count == 2
+
+
+async def test_an_unknown_id_with_a_dead_provider_is_a_failure():
+    """Nobody can say that the key does not exist when the provider does not answer."""
+    provider = Provider()
+    await provider.find("one")
+    provider.status = 500
+    provider.clock.now += 10
+    assert await provider.fail("two") == SERVER_ERROR
+    assert await provider.find("one") == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"status": 404}, "oidc: get keys failed: 404 Not Found"),
+        ({"status": 599}, "oidc: get keys failed: 599"),
+        ({"status": 204}, "oidc: get keys failed: 204 No Content"),
+        ({"entries": "none"}, ""),
+        ({"failure": httpx.ConnectError("sesame")}, "oidc: get keys failed: no usable answer"),
+        ({"failure": httpx.RemoteProtocolError("sesame")}, "oidc: get keys failed: no usable answer"),
+        ({"failure": httpx.ConnectTimeout("sesame")}, "context deadline exceeded"),
+        ({"failure": httpx.ReadTimeout("sesame")}, "context deadline exceeded"),
+        ({"failure": TimeoutError()}, "context deadline exceeded"),
+        ({"failure": RuntimeError("sesame")}, "oidc: get keys failed: internal error"),
+    ],
+)
+async def test_failures_show_nothing_that_the_provider_sent(change, text):
+    """A caller reads what kind of failure it was, never a body or a detail."""
+    provider = Provider()
+    for name, value in change.items():
+        setattr(provider, name, value)
+    if not text:
+        assert await provider.find("one") == []
+        return
+    found = await provider.fail("one")
+    assert found == PREFIX + text
+    assert "sesame" not in found
+
+
+async def test_failures_are_logged_with_a_bounded_cause(caplog):
+    """The log names the host and the cause, in one short line."""
+    provider = Provider()
+    provider.failure = httpx.ConnectError("refused " * 1000)
+    await provider.fail("one")
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "issuer.example, next try after 10 s: ConnectError: refused" in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("body", [b"<html>sesame", b"[]", b"x" * (MAX_DOCUMENT_BYTES + 1)])
+async def test_another_document_is_a_failure(body):
+    """What is no key set, or too large, is not one without keys."""
+    keys = JWKSKeys(URL, transport=httpx.MockTransport(lambda request: httpx.Response(200, content=body)))
+    with pytest.raises(TokenError) as caught:
+        await keys.find_keys("one")
+    assert caught.value.public.startswith(PREFIX + "oidc: get keys failed: ")
+    assert "sesame" not in caught.value.public + caught.value.detail
+
+
+# --- looking again -----------------------------------------------------------------------------
+
+
+async def test_a_key_replaced_under_its_id_is_found_after_a_minute():
+    """A token that a known key does not verify asks for newer keys, at most once a minute."""
+    provider = Provider(jwk("rsa-other", kid="one"))
+    source = TokenVerifier(provider.keys, now=lambda: NOW)
+    token = make_token(kid="one", key=private_key("rsa"))
+    provider.clock.now += 1
+    with pytest.raises(TokenError):
+        await source.verify(token)
+    provider.entries = [jwk("rsa", kid="one")]
+    provider.clock.now += 59
+    with pytest.raises(TokenError):
+        await source.verify(token)
+    assert provider.count == 1
+    provider.clock.now += 1
+    assert await source.verify(token)
+    assert provider.count == 2
+
+
+async def test_forged_tokens_cost_one_fetch_a_minute():
+    """Bad signatures under a known id are as free as unknown ids."""
+    provider = Provider(jwk("rsa", kid="one"))
+    source = TokenVerifier(provider.keys, now=lambda: NOW)
+    forged = make_token(kid="one", key=private_key("rsa-other"))
+    for _ in range(100):
+        with pytest.raises(TokenError, match="failed to verify id token signature"):
+            await source.verify(forged)
+        provider.clock.now += 3
+    assert provider.count <= 1 + 5
+
+
+async def test_looking_again_at_a_dead_provider_finds_nothing_newer():
+    """The old keys have been tried; the refusal stays a refusal of the signature."""
+    provider = Provider(jwk("rsa", kid="one"))
+    source = TokenVerifier(provider.keys, now=lambda: NOW)
+    await provider.find("one")
+    provider.status = 500
+    provider.clock.now += 60
+    with pytest.raises(TokenError, match="failed to verify id token signature"):
+        await source.verify(make_token(kid="one", key=private_key("rsa-other")))
+    assert await source.verify(make_token(kid="one"))
+
+
+# --- closing -----------------------------------------------------------------------------------
+
+
+async def test_closing_ends_a_fetch_and_tells_its_waiters():
+    """Waiters get a failure of the login, not a cancellation that they never asked for."""
+    provider = Provider()
+    provider.gate.clear()
+    waiter = asyncio.create_task(provider.fail("one"))
+    await provider.asked(1)
+    await provider.keys.close()
+    assert await waiter == PREFIX.strip() + ": the key source is closed"
+
+
+async def test_closing_before_a_fetch_began_is_the_same():
+    """Not even a fetch that is only planned goes out."""
+    provider = Provider()
+    waiter = asyncio.create_task(provider.fail("one"))
+    await asyncio.sleep(0)
+    await provider.keys.close()
+    assert "the key source is closed" in await waiter
+
+
+async def test_a_closed_source_serves_what_it_has():
+    """A login in flight on an old configuration may finish; nothing is fetched any more."""
+    provider = Provider()
+    await provider.find("one")
+    await provider.keys.close()
+    await provider.keys.close()
+    assert await provider.find("one") == ["one"]
+    provider.clock.now += HOUR
+    assert await provider.find("one") == ["one"]
+    assert "closed" in await provider.fail("two")
+    assert await provider.keys.find_newer_keys("one") == ()
+    provider.clock.now += HOUR
+    assert "closed" in await provider.fail("one")
+    assert provider.count == 1
+
+
+async def test_an_unused_source_can_be_closed():
+    """Closing without any fetch is fine."""
+    provider = Provider()
+    await provider.keys.close()
+    assert "closed" in await provider.fail("one")
+
+
+# --- anything goes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_course_of_events_breaks_the_promises(seed):
+    """Whatever happens in whatever order: no fetch within the pause, no key beyond its time."""
+    dice = random.Random(seed)
+    provider = Provider()
+    fetched_at, good_at = [], None
+    for _ in range(150):
+        provider.clock.now += dice.choice([0, 1, 5, 30, 300, 2000, 5000])
+        provider.status = dice.choice([200, 200, 500])
+        before = provider.count
+        try:
+            found = await provider.find(dice.choice(["one", "two", None]))
+        except TokenError:
+            found = []
+        if provider.count > before:
+            fetched_at.append(provider.clock.now)
+            good_at = provider.clock.now if provider.status == 200 else good_at
+        assert not found or provider.clock.now < good_at + 2 * HOUR
+    assert all(later - sooner >= 10 for sooner, later in pairwise(fetched_at))
