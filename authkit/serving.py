@@ -102,12 +102,15 @@ def _environment() -> HostEnvironment:
 
 
 def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
+    from authkit.plugin.logs import send_all
     from authkit.plugin.server import Plan, agree_on_version
 
     version = agree_on_version(environment, PROTOCOL_VERSIONS)
     engine = _engine_name()
     secure, metadata_mode = _security(environment, version)
-    factory = _load(backend).factory()
+    loaded = _load(backend)
+    send_all(loaded.__module__.partition(".")[0])
+    factory = loaded.factory()
 
     def application(dial: Dial) -> Application:
         from authkit.wire.backend import BackendService

@@ -23,7 +23,7 @@ from typing import Any
 
 from authkit.masking import MASK, Secret, is_secret_name, mask_text
 
-__all__ = ["MAX_LINE_BYTES", "TRACE", "HCLogFormatter", "HCLogHandler", "install"]
+__all__ = ["MAX_LINE_BYTES", "TRACE", "HCLogFormatter", "HCLogHandler", "install", "send_all"]
 
 TRACE = 5
 """hclog's lowest level, below `logging.DEBUG`."""
@@ -143,16 +143,19 @@ class HCLogHandler(logging.Handler):
 
 
 def install(descriptor: int) -> HCLogHandler:
-    """Send everything that is logged, warned about or uncaught to `descriptor`.
+    """Send what is logged, warned about or uncaught to `descriptor`.
 
-    The host filters by its own level, so every level is sent, except that foreign libraries begin
-    at INFO: their debug lines may quote what they handle.
+    Loggers begin at INFO: the debug lines of a library may quote what it handles. `send_all` opens
+    those whose authors know that a server reads them.
     """
     handler = HCLogHandler(descriptor)
     logging.addLevelName(TRACE, "TRACE")
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    send_all("authkit")
+    # It tells of every request at INFO, with its whole URL.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     logging.raiseExceptions = False
     import sys
@@ -161,6 +164,11 @@ def install(descriptor: int) -> HCLogHandler:
     sys.unraisablehook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     return handler
+
+
+def send_all(name: str) -> None:
+    """Send every level of this logger and those below it: the host filters by its own level."""
+    logging.getLogger(name).setLevel(TRACE)
 
 
 def _log_uncaught(

@@ -190,6 +190,9 @@ class Host:
         self.identity = host_identity()
         self.presented = self.identity
         """What the brokered servers present; a test may make it another one."""
+        self.protocol_4 = ""
+        """How protocol 4 secures the connection, if it is spoken: `plaintext` or `shared` (one identity)."""
+        self.server_name = "localhost"
         self.process: Process
         self.handshake: Handshake
         self.channel: Channel
@@ -208,10 +211,17 @@ class Host:
         self._tasks.append(asyncio.ensure_future(self._keep_broker_stream()))
         self._tasks.append(asyncio.ensure_future(self._read_stdio()))
 
+    @property
+    def trusted(self) -> Identity:
+        """What the plugin is expected to be."""
+        return self.identity if self.protocol_4 else self.handshake.identity
+
     def channel_as(self, identity: Identity, trusted: Identity | None = None) -> Channel:
         """A channel to the plugin with some certificate."""
-        context = client_context(identity, trusted or self.handshake.identity, self.directory)
-        return self.engine.channel(self.handshake.address, tls=context, server_name="localhost")
+        context = None
+        if self.protocol_4 != "plaintext":
+            context = client_context(identity, trusted or self.trusted, self.directory)
+        return self.engine.channel(self.handshake.address, tls=context, server_name=self.server_name)
 
     async def mount(self, identifier: str = "m1", *, config: Mapping[str, str] | None = None) -> Mount:
         """Set up a mount: announcement and Setup at the same time."""
@@ -231,7 +241,9 @@ class Host:
         listener.bind(str(path))
         listener.listen()
         listener.setblocking(False)
-        context = server_context(self.presented, self.handshake.identity, self.directory)
+        context = None
+        if self.protocol_4 != "plaintext":
+            context = server_context(self.presented, self.trusted, self.directory)
         mount.server = self.engine.server(mount.services(), listener, tls=context)
         await mount.server.start()
         info = ConnInfo(service_id=number, network="unix", address=str(path))

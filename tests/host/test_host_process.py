@@ -270,8 +270,10 @@ async def test_what_code_prints_reaches_the_log(host: Host) -> None:
         ("printed to stderr", "warn"),
         ("written to descriptor 1", "info"),
         ("from a child", "info"),
+        ("a debug line of the plugin", "debug"),
     ):
         assert (await host.process.logged(text))["@level"] == level
+    assert not any("a debug line of a library" in line for line in host.process.lines)
     assert max(len(line) for line in host.process.lines) < 64 * 1024
     for record in host.process.records():
         assert all(type(record[name]) is str for name in ("@level", "@message", "@timestamp"))

@@ -22,7 +22,7 @@ from authkit.logical import (
     StorageEntry,
 )
 
-log = logging.getLogger("probe")
+log = logging.getLogger(__name__)
 
 
 class Probe:
@@ -74,6 +74,7 @@ class Probe:
         os.write(1, b"x" * 300_000 + b"\n")
         subprocess.run(["echo", "from a child"], check=True)
         log.debug("a debug line of the plugin")
+        logging.getLogger("some.library").debug("a debug line of a library")
 
     def do_print_secret(self, request: Request) -> None:
         print(request.data["text"])

@@ -1,0 +1,165 @@
+"""Protocol 4: the plaintext probe, and the certificate that is unwrapped from the host's API."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import host_identity
+from cryptography.hazmat.primitives import serialization
+from goplugin import PLUGINS, Host, environment, start
+
+from authkit.errors import RPCError
+from authkit.logical import Operation
+from authkit.plugin.certificates import Identity
+from authkit.wire.pb import backend_pb2 as pb
+
+PROBE = PLUGINS / "probe.py"
+NAME = "1b0e7bd0-23f5-4e16-9a54-5a0f4c1c2d3e"
+OLDER: dict[str, str | None] = {"PLUGIN_PROTOCOL_VERSIONS": "4,3", "PLUGIN_CLIENT_CERT": None}
+
+
+@pytest.fixture
+async def host(short_directory: Path) -> AsyncIterator[Host]:
+    """A host without plugin."""
+    made = Host(short_directory)
+    yield made
+    await made.close()
+
+
+def wrapping_token(address: Any) -> str:
+    """A token as the host makes them, as far as a plugin looks."""
+    parts = ({"alg": "ES512"}, {"addr": address, "type": "wrapping"})
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])
+
+
+def wrapped(identity: Identity) -> dict[str, str]:
+    """Certificate and key as the host wraps them: DER and SEC1, in padded base64."""
+    key = serialization.load_pem_private_key(identity.private_key_pem, None).private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    return {
+        "ServerCert": base64.b64encode(identity.certificate).decode(),
+        "ServerKey": base64.b64encode(key).decode(),
+    }
+
+
+@contextmanager
+def api(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str, str, str, bytes]]]]:
+    """The host's HTTP API, and the requests it has seen: method, path, token, body."""
+    seen: list[tuple[str, str, str, bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.command, self.path, self.headers["X-Vault-Token"], body))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_the_probe_describes_itself_in_plaintext_and_does_nothing_else(host: Host) -> None:
+    """Type and special paths are answered; requests, initialization and invalidation are refused."""
+    host.protocol_4 = "plaintext"
+    await host.launch(
+        PROBE, **OLDER, VAULT_PLUGIN_METADATA_MODE="true", VAULT_PLUGIN_AUTOMTLS_ENABLED="false"
+    )
+    assert host.handshake.fields[1] == "4"
+    assert host.handshake.fields[5:] == [""]
+    mount, error = await host.set_up("m1")
+    assert error == ""
+    assert pb.TypeReply.FromString(await mount.call("Type", pb.Empty())).type == 2
+    for method, message in (
+        ("Initialize", pb.InitializeArgs()),
+        ("InvalidateKey", pb.InvalidateKeyArgs(key="x")),
+        ("HandleRequest", pb.HandleRequestArgs()),
+        ("HandleExistenceCheck", pb.HandleExistenceCheckArgs()),
+    ):
+        with pytest.raises(RPCError, match="metadata mode"):
+            await mount.call(method, message)
+    assert await host.shut_down() == 0
+
+
+async def test_the_unwrapped_certificate_secures_both_directions(host: Host) -> None:
+    """The token is exchanged once, for one identity that both sides are and trust, under its own name."""
+    host.protocol_4, host.server_name = "shared", NAME
+    host.identity = host.presented = host_identity(NAME)
+    answer = json.dumps({"data": wrapped(host.identity)}).encode()
+    with api(200, answer) as (address, seen):
+        token = wrapping_token(address)
+        await host.launch(PROBE, **OLDER, VAULT_PLUGIN_AUTOMTLS_ENABLED="false", VAULT_UNWRAP_TOKEN=token)
+        mount = await host.mount()
+        assert (await mount.response(Operation.READ, "info")).data
+        assert seen == [("PUT", "/v1/sys/wrapping/unwrap", token, b"null")]
+    stranger = host.channel_as(host_identity(NAME))
+    with pytest.raises(RPCError):
+        await stranger.call("/pb.Backend/Type", b"")
+    await stranger.close()
+    assert host.handshake.fields[5:] == [""]
+
+
+async def test_the_name_of_openbao_s_variable_comes_first(host: Host) -> None:
+    """OpenBao sets both spellings; its own counts, even when it is empty."""
+    variables = environment(None, **OLDER, VAULT_UNWRAP_TOKEN=wrapping_token("http://x"), BAO_UNWRAP_TOKEN="")
+    process = await start(PROBE, variables=variables)
+    assert await process.ended() == 1
+    (record,) = process.records()
+    assert "UNWRAP_TOKEN is empty" in record["@message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "expected"),
+    [
+        (403, b"{}", "HTTP 403"),
+        (200, b"not json", "something else"),
+        (200, b'{"data": null}', "something else"),
+        (200, b'{"data": {"ServerCert": "QUJD", "ServerKey": "QUJD"}}', "unusable"),
+        (200, b'{"data": {"ServerCert": 5, "ServerKey": 5}}', "unusable"),
+        (200, b"x" * 100_000, "cannot unwrap"),
+    ],
+)
+async def test_an_answer_that_is_no_certificate_ends_the_start(
+    status: int, answer: bytes, expected: str
+) -> None:
+    """One log line that says what failed, and status 1; nothing is served without TLS."""
+    with api(status, answer) as (address, _):
+        variables = environment(None, **OLDER, VAULT_UNWRAP_TOKEN=wrapping_token(address))
+        process = await start(PROBE, variables=variables)
+        assert await process.ended() == 1
+    (record,) = process.records()
+    assert record["@level"] == "error"
+    assert expected in record["@message"]
+
+
+@pytest.mark.parametrize(
+    "token", ["nonsense", "a.b.c", wrapping_token(""), wrapping_token(5), wrapping_token(None)]
+)
+async def test_a_token_without_address_ends_the_start(token: str) -> None:
+    """A server without api_addr makes such tokens; the operator reads what to set."""
+    process = await start(PROBE, variables=environment(None, **OLDER, VAULT_UNWRAP_TOKEN=token))
+    assert await process.ended() == 1
+    (record,) = process.records()
+    assert "api_addr" in record["@message"] or "no wrapping token" in record["@message"]
+    assert token not in "".join(process.lines)
