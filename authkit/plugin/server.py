@@ -110,7 +110,17 @@ def run(plan: Plan, streams: StandardStreams) -> None:
     Raises:
         HandshakeError: serving could not begin.
     """
-    asyncio.run(_run(plan, streams))
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        serving = loop.create_task(_run(plan, streams))
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except (SystemExit, KeyboardInterrupt) as error:
+                # asyncio lets these two out of the loop when a task raises them. One that belongs to
+                # a request is caught where it is answered; this one is a task that somebody left behind.
+                log.error("a task tried to end the process", exc_info=error)
+        serving.result()
 
 
 async def _run(plan: Plan, streams: StandardStreams) -> None:

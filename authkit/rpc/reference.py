@@ -27,6 +27,7 @@ import grpc
 import grpc.aio
 
 from authkit.errors import RPCError, StatusCode
+from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.relay import ClientRelay, ServerRelay
 from authkit.rpc.seam import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -177,7 +178,7 @@ def _stream(method: StreamMethod) -> Any:
 
 async def _abort(path: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:
     """End a call with the status that `error` stands for. No handler's error may go further."""
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+    if is_cancellation(error) or isinstance(error, GeneratorExit):
         raise error
     if not isinstance(error, RPCError):
         log.error("gRPC handler of %s failed", path, exc_info=error)

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import Backend, BackendConfig, BackendFactory
+from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
 from authkit.wire import guards
 from authkit.wire.errors import shown_text
@@ -118,9 +119,9 @@ class BackendService:
         key = _mount_key(call)
         try:
             mount = await self._build(setup)
-        except asyncio.CancelledError:
-            raise
         except BaseException as exc:
+            if is_cancellation(exc):
+                raise
             return pb.SetupReply(err=_setup_text(exc, setup.backend_uuid)).SerializeToString()
         if self._closed:
             await _retire(mount, CLOSE_TIMEOUT)

@@ -8,7 +8,6 @@ message looks like is left to `authkit.wire.messages`, and the calls themselves 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from authkit.errors import InternalError, LoginError, UnsupportedOperationError, UnsupportedPathError
 from authkit.logical import Alias, Auth, Backend, Operation, Request, Response
+from authkit.rpc.cancellation import is_cancellation
 from authkit.wire.errors import (
     NEUTRAL_TEXT,
     encode_check_error,
@@ -49,10 +49,10 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
     try:
         request = decode_request(message)
         response = await backend.handle_request(request)
-    except asyncio.CancelledError:
-        raise
     # Also SystemExit and its like: one handler must not end the process that serves all mounts.
     except BaseException as exc:
+        if is_cancellation(exc):
+            raise
         return _refusal(message, exc, _report(message, exc))
     try:
         return _encode(_checked(request, response))
@@ -88,9 +88,9 @@ async def check_existence(backend: Backend, message: pb.Request) -> bytes:
         if not isinstance(exists, bool):
             raise InternalError(f"the existence check returned a {type(exists).__name__}")
         return _EXISTS if exists else _ABSENT
-    except asyncio.CancelledError:
-        raise
     except BaseException as exc:
+        if is_cancellation(exc):
+            raise
         error = encode_check_error(exc, neutral_text(_report(message, exc)))
         return pb.HandleExistenceCheckReply(err=error).SerializeToString()
 
@@ -103,9 +103,9 @@ async def initialize(backend: Backend, mount: str) -> bytes:
     try:
         await backend.initialize()
         return pb.InitializeReply().SerializeToString()
-    except asyncio.CancelledError:
-        raise
     except BaseException as exc:
+        if is_cancellation(exc):
+            raise
         reference = failure("initialization failed", exc, mount=mount)
         return pb.InitializeReply(err=encode_error(exc, neutral_text(reference))).SerializeToString()
 
@@ -114,9 +114,9 @@ async def contain(call: Callable[[], Awaitable[None]], what: str, mount: str) ->
     """Call and await; log whatever it raises but a cancellation. For calls whose failure no host reads."""
     try:
         await call()
-    except asyncio.CancelledError:
-        raise
     except BaseException as exc:
+        if is_cancellation(exc):
+            raise
         failure(what, exc, mount=mount)
 
 

@@ -204,7 +204,9 @@ class Host:
 
     async def launch(self, *arguments: str | Path, **changes: str | None) -> None:
         """Start the plugin, verify it, and open the two long streams, as go-plugin does."""
-        self.process = await start(*arguments, variables=environment(self.identity, **changes))
+        self.process = await start(
+            *arguments, variables=environment(self.identity, **{"TMPDIR": str(self.directory), **changes})
+        )
         self.handshake = await self.process.handshake()
         self.channel = self.channel_as(self.identity)
         await self.channel.ready(START)

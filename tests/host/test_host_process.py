@@ -145,7 +145,9 @@ async def test_the_handshake_line_is_what_hosts_expect(host: Host) -> None:
     assert os.stat(os.path.dirname(address)).st_mode & 0o777 == 0o700
     assert len(certificate) > 50
     assert not certificate.endswith("=")
-    other = await start(PROBE, variables=environment(host.identity, PLUGIN_MULTIPLEX_GRPC="true"))
+    other = await start(
+        PROBE, variables=environment(host.identity, PLUGIN_MULTIPLEX_GRPC="true", TMPDIR=str(host.directory))
+    )
     assert (await other.handshake()).fields[6] == "false"
     other.process.kill()
     await other.process.wait()
@@ -246,10 +248,14 @@ async def test_a_host_server_with_another_certificate_is_refused(host: Host) -> 
 
 
 async def test_a_failing_handler_harms_nobody(host: Host) -> None:
-    """A raise and a sys.exit give a neutral error with the request's id; the cause is in the log."""
+    """A raise, a sys.exit, a cancellation of its own: a neutral error with the id, the cause in the log."""
     await host.launch(PROBE)
     mount = await host.mount()
-    for path, cause in (("raise", "a detail of the inside"), ("exit", "SystemExit")):
+    for path, cause in (
+        ("raise", "a detail of the inside"),
+        ("exit", "SystemExit"),
+        ("cancel", "CancelledError"),
+    ):
         reply = await mount.request(Operation.READ, path)
         assert reply.err.err_type in (0, 2)
         assert "req-1" in reply.err.err_msg
@@ -258,6 +264,17 @@ async def test_a_failing_handler_harms_nobody(host: Host) -> None:
         assert record["request_id"] == "req-1"
         assert "Traceback" in record["traceback"]
     assert (await mount.response(Operation.READ, "info")).data
+
+
+async def test_a_task_that_was_left_behind_ends_nothing(host: Host) -> None:
+    """A SystemExit in a task of the author's own is logged; every mount goes on."""
+    await host.launch(PROBE)
+    mount = await host.mount()
+    await mount.request(Operation.READ, "stray-task")
+    record = await host.process.logged("tried to end the process")
+    assert record["error"].startswith("SystemExit")
+    assert (await mount.response(Operation.READ, "info")).data
+    assert await host.shut_down() == 0
 
 
 async def test_what_code_prints_reaches_the_log(host: Host) -> None:

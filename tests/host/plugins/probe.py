@@ -90,6 +90,17 @@ class Probe:
     def do_exit(self, request: Request) -> None:
         sys.exit(7)
 
+    async def do_cancel(self, request: Request) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    def do_stray_task(self, request: Request) -> None:
+        async def leave() -> None:
+            raise SystemExit(9)
+
+        self.stray = asyncio.get_running_loop().create_task(leave())
+
     def do_block(self, request: Request) -> None:
         time.sleep(60)
 

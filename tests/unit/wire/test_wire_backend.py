@@ -193,11 +193,27 @@ async def test_a_backend_that_cannot_be_built(caplog: pytest.LogCaptureFixture) 
         await plugin.request()
 
 
-async def test_a_cancelled_setup_stays_cancelled() -> None:
+async def test_a_setup_that_is_cancelled_stays_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that gives up gets no mount."""
-    plugin = Plugin(asyncio.CancelledError())
+    dialling = asyncio.Event()
+
+    async def dial(broker_id: int) -> Any:
+        dialling.set()
+        await asyncio.get_running_loop().create_future()
+
+    plugin = Plugin()
+    monkeypatch.setattr(plugin.service, "_dial", dial)
+    task = asyncio.ensure_future(plugin.setup())
+    await dialling.wait()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await plugin.setup()
+        await task
+
+
+async def test_a_backend_that_cancels_itself_is_not_set_up() -> None:
+    """Its connection is closed, and the host reads an error."""
+    plugin = Plugin(asyncio.CancelledError())
+    assert "internal error" in await plugin.setup()
     assert plugin.channels[0].closed == 1
 
 

@@ -1,0 +1,84 @@
+"""Servers and plugins for the live tests. Run them by name: `pytest tests/live`, after scripts/live/build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from livebed.binaries import ServerProgram, find_built, find_servers
+from livebed.factories import MakePlugin, MakeServer, our_plugin
+from livebed.misbehaviour import NaughtyMount
+from livebed.mounts import Mount, mount_plugin
+from livebed.plugins import Plugin, go_peer
+from livebed.server import Server
+from livebed.tokens import Issuer, usual_issuer
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run everything that needs a server once for each server at hand; skip it visibly when there is none."""
+    if "program" not in metafunc.fixturenames:
+        return
+    programs = find_servers()
+    if programs:
+        metafunc.parametrize("program", programs, ids=lambda p: f"{p.flavour}-{p.origin}", scope="session")
+    else:
+        reason = "no server: run scripts/live/build (needs Go), or set AUTHKIT_VAULT or AUTHKIT_BAO"
+        metafunc.parametrize("program", [pytest.param(None, marks=pytest.mark.skip(reason=reason))])
+
+
+@pytest.fixture(scope="session")
+def server(program: ServerProgram) -> Iterator[Server]:
+    """A dev-mode server that many tests share. It outlives them all, or the run fails."""
+    with Server(program) as running:
+        yield running
+        assert running.is_running, "a test has taken the server down"
+        leaked = [secret for secret in running.client.secrets if secret in running.log()]
+        assert not leaked, "the server's log holds credentials"
+
+
+@pytest.fixture
+def make_server(program: ServerProgram) -> Iterator[MakeServer]:
+    """Return a factory of servers of the test's own."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Server(program, **options))
+
+
+@pytest.fixture(params=["authkit", "peer"])
+def make_plugin(request: pytest.FixtureRequest) -> MakePlugin:
+    """Return a factory that puts the JWT plugin, ours or the Go one, into a server's plugin directory."""
+    if request.param == "authkit":
+        return our_plugin
+    binary = find_built("jwt-peer")
+    if binary is None:
+        pytest.skip("the Go plugin is not built: run scripts/live/build jwt-peer")
+    return lambda server: go_peer(server.plugin_directory, binary)
+
+
+@pytest.fixture
+def plugin(server: Server, make_plugin: MakePlugin) -> Plugin:
+    """The JWT plugin, registered on the shared server."""
+    made = make_plugin(server)
+    made.register(server.client)
+    return made
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    """The issuer whose public key the mounts trust."""
+    return usual_issuer()
+
+
+@pytest.fixture
+def mount(server: Server, plugin: Plugin, issuer: Issuer) -> Iterator[Mount]:
+    """A mount of the plugin on the shared server, configured, with the role `dev`."""
+    with mount_plugin(server, plugin, issuer) as mounted:
+        yield mounted
+
+
+@pytest.fixture(scope="module")
+def naughty(server: Server) -> Iterator[NaughtyMount]:
+    """The naughty plugin, mounted on the shared server."""
+    mount = NaughtyMount(server)
+    yield mount
+    server.client.delete(f"sys/auth/{mount.path}")

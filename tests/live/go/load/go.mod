@@ -1,0 +1,3 @@
+module authkit.dev/live/load
+
+go 1.24

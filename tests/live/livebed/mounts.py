@@ -1,0 +1,92 @@
+"""A mount of a JWT plugin, configured as the session of an operator would leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from livebed.client import Client
+from livebed.plugins import Plugin
+from livebed.processes import wait_until
+from livebed.server import Server
+from livebed.tokens import AUDIENCE, ISSUER, Issuer
+
+__all__ = ["DEV_ROLE", "Mount", "mount_plugin"]
+
+DEV_ROLE: dict[str, Any] = {
+    "role_type": "jwt",
+    "user_claim": "sub",
+    "bound_audiences": [AUDIENCE],
+    "token_policies": ["default"],
+    "token_ttl": "1h",
+}
+
+numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Where a plugin is enabled, and what a test does there most often."""
+
+    server: Server
+    plugin: Plugin
+    issuer: Issuer
+    path: str
+    """Without `auth/`."""
+
+    @property
+    def client(self) -> Client:
+        """The operator's client."""
+        return self.server.client
+
+    @property
+    def pid(self) -> int:
+        """The one process of the plugin.
+
+        A registration starts one as well, and the exit of a replaced one takes a moment.
+        """
+        command = self.plugin.command
+        wait_until(lambda: len(self.server.pids_of(command)) == 1, f"one process of {command}", timeout=10)
+        return self.server.pids_of(command)[0]
+
+    def configure(self, **config: Any) -> None:
+        """Write the configuration: the issuer's public key, and `config` on top of it."""
+        usual = {"jwt_validation_pubkeys": self.issuer.public_pem, "bound_issuer": ISSUER}
+        self.client.write(f"auth/{self.path}/config", **(usual | config))
+
+    def write_role(self, name: str = "dev", **fields: Any) -> None:
+        """Write a role: that of the session, and `fields` on top of it."""
+        self.client.write(f"auth/{self.path}/role/{name}", **(DEV_ROLE | fields))
+
+    def login(self, role: str = "dev", jwt: str = "") -> dict[str, Any]:
+        """Log in, with a fresh valid token unless another is given; return the `auth` of the answer."""
+        return self.client.login(self.path, role, jwt or self.issuer.token())
+
+    def enable(self, **config: Any) -> None:
+        """Enable the plugin at the path."""
+        self.client.write(f"sys/auth/{self.path}", type=self.plugin.name, config=config)
+
+    def disable(self) -> None:
+        """Disable the mount."""
+        self.client.delete(f"sys/auth/{self.path}")
+
+    def reload(self) -> None:
+        """Reload this mount's plugin."""
+        self.client.call("PUT", "sys/plugins/reload/backend", {"mounts": [f"auth/{self.path}/"]})
+
+
+@contextmanager
+def mount_plugin(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) -> Iterator[Mount]:
+    """Enable and configure the plugin at a path of its own; disable it in the end if the server stands."""
+    mount = Mount(server, plugin, issuer, f"t{next(numbers)}")
+    mount.enable(**config)
+    mount.configure()
+    mount.write_role()
+    try:
+        yield mount
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            mount.disable()

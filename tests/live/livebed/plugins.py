@@ -1,0 +1,73 @@
+"""Plugin files for a server's plugin directory: launchers of Python plugins, and the official Go plugin.
+
+What the plugins do is theirs; here they are files with a name and a checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from livebed.client import Client
+
+__all__ = ["CURRENT", "JWT_LAUNCHER", "NEXT", "Plugin", "go_peer", "python_plugin"]
+
+JWT_LAUNCHER = """
+from authkit import serve
+serve("jwt_auth:JWTAuth")
+"""
+CURRENT = "v0.1.0"
+NEXT = "v0.2.0"
+SHEBANG_BYTES = 255
+"""Linux reads that much of the first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One file of a plugin directory, and how it is registered."""
+
+    name: str
+    """In the catalog."""
+    file: Path
+    version: str = ""
+    """What the plugin says about itself; empty when it says nothing."""
+
+    @property
+    def command(self) -> str:
+        """The file's name, as the catalog wants it."""
+        return self.file.name
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the file as it is now."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    def called(self, name: str) -> Plugin:
+        """Return the same file under another catalog name."""
+        return replace(self, name=name)
+
+    def register(self, client: Client, **options: object) -> None:
+        """Put it into the catalog through the API. `options` are further fields: version, env, args."""
+        body = {"sha256": self.sha256, "command": self.command} | options
+        client.call("PUT", f"sys/plugins/catalog/auth/{self.name}", body)
+
+
+def python_plugin(folder: Path, name: str, body: str, *, version: str = "", command: str = "") -> Plugin:
+    """Write a launcher: this interpreter, isolated from the server's environment, running `body`."""
+    shebang = f"#!{sys.executable} -I"
+    assert len(shebang) <= SHEBANG_BYTES, f"too long for a first line: {shebang}"
+    file = folder / (command or name)
+    file.write_text(f"{shebang}\n{body}")
+    file.chmod(0o755)
+    return Plugin(name, file, version)
+
+
+def go_peer(folder: Path, binary: Path) -> Plugin:
+    """Copy the official JWT plugin in; a symlink out of the plugin directory would be refused."""
+    file = folder / "jwt-peer"
+    if not file.exists():
+        shutil.copy2(binary, file)
+    return Plugin("jwt_peer", file)

@@ -1,0 +1,108 @@
+"""What /proc tells about processes, and waiting for an event with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+__all__ = [
+    "children",
+    "command_line",
+    "cpu_seconds",
+    "is_alive",
+    "listening_sockets",
+    "resident_kib",
+    "wait_until",
+]
+
+POLL_SECONDS = 0.02
+
+T = TypeVar("T")
+
+
+def wait_until(check: Callable[[], T], what: str, *, timeout: float, pause: float = POLL_SECONDS) -> T:
+    """Return the first true value of `check`.
+
+    Raises:
+        AssertionError: there was none within `timeout` seconds; it says `what` was awaited.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}")
+        time.sleep(pause)
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat from the state on (proc(5), field 3), empty when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie."""
+    fields = stat_fields(pid)
+    return bool(fields) and fields[0] not in {"Z", "X"}
+
+
+def children(pid: int) -> list[int]:
+    """Return the living direct children of a process."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = stat_fields(int(entry.name))
+            if fields and int(fields[1]) == pid and fields[0] not in {"Z", "X"}:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the arguments of a process, empty when it is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(part) for part in raw.split(b"\0") if part]
+
+
+def resident_kib(pid: int) -> int:
+    """Return the resident set of a process in KiB.
+
+    Raises:
+        LookupError: no such process.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise LookupError(f"process {pid} has no resident set")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system time that a process has used."""
+    fields = stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def listening_sockets(pid: int) -> list[Path]:
+    """Return the paths of the unix sockets on which a process listens."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(descriptor).removeprefix("socket:[").rstrip("]"))
+    # Columns (proc_net_unix(5)): Num RefCount Protocol Flags Type St Inode Path; flag 0x10000: it listens.
+    found = []
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        columns = line.split()
+        if len(columns) == 8 and columns[6] in inodes and int(columns[3], 16) & 0x10000:
+            found.append(Path(columns[7]))
+    return found
