@@ -14,7 +14,6 @@ from authkit.plugin.handshake import is_cookie_right, notice
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import NoReturn, Protocol
 
     from authkit.logical import BackendFactory
@@ -58,8 +57,11 @@ def serve(backend: type[Servable] | str) -> NoReturn:
         sys.stderr.write(notice(os.path.basename(sys.argv[0]) or "this program"))
         sys.exit(1)
 
+    import gc
     import signal
 
+    # Until serving begins, next to nothing becomes garbage: collecting would only cost start-up time.
+    gc.disable()
     from authkit.plugin import logs
     from authkit.plugin.streams import StandardStreams
 
@@ -126,7 +128,7 @@ def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
     )
 
 
-def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[Path], TransportSecurity], bool]:
+def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[str], TransportSecurity], bool]:
     """Return what makes the TLS contexts, and whether the host only asks what the plugin is."""
     from functools import partial
 

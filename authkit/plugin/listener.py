@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from authkit.errors import HandshakeError
 from authkit.plugin.environment import HostEnvironment
@@ -33,28 +31,31 @@ class Listener:
         """Close the socket and remove its file."""
         self.socket.close()
         if self.address.network == "unix":
-            Path(self.address.target).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self.address.target)
 
 
 @contextmanager
-def private_directory() -> Iterator[Path]:
+def private_directory() -> Iterator[str]:
     """Lend a directory that nobody else may enter (mode 0700), gone afterwards with all that is in it.
 
     Raises:
         HandshakeError: it could not be made; `TMPDIR` says where.
     """
-    path = Path(os.environ.get("TMPDIR") or "/tmp", f"authkit-{os.urandom(8).hex()}")  # noqa: S108
+    path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"authkit-{os.urandom(8).hex()}")  # noqa: S108
     try:
-        path.mkdir(mode=0o700)
+        os.mkdir(path, 0o700)
     except OSError as error:
         raise HandshakeError(f"TMPDIR: cannot make a private directory: {error.strerror}") from error
     try:
         yield path
     finally:
+        import shutil
+
         shutil.rmtree(path, ignore_errors=True)
 
 
-def listen(environment: HostEnvironment, private: Path) -> Listener:
+def listen(environment: HostEnvironment, private: str | os.PathLike[str]) -> Listener:
     """Return a listening socket where the host wants it, else in the directory `private`.
 
     Raises:
@@ -65,7 +66,7 @@ def listen(environment: HostEnvironment, private: Path) -> Listener:
     if environment.socket_directory:
         path = _path_for(environment.socket_directory)
     else:
-        path = str(private / "plugin.sock")
+        path = os.path.join(private, "plugin.sock")
     _check_length(path, "PLUGIN_UNIX_SOCKET_DIR" if environment.socket_directory else "TMPDIR")
     return _listen_unix(path, environment)
 
@@ -111,6 +112,8 @@ def _listen_unix(path: str, environment: HostEnvironment) -> Listener:
 def _let_in_group(path: str, group: str) -> None:
     if not group:
         return
+    import shutil
+
     number = int(group) if group.isascii() and group.isdigit() else None
     try:
         shutil.chown(path, group=group if number is None else number)

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from authkit.errors import HandshakeError
@@ -70,7 +69,7 @@ class Plan:
     environment: HostEnvironment
     version: int
     """The application protocol version to announce."""
-    secure: Callable[[Path], TransportSecurity]
+    secure: Callable[[str], TransportSecurity]
     """Makes the TLS contexts; gets a private directory. Raises `HandshakeError`."""
     application: Callable[[Dial], Application]
     engine: str = ""
@@ -199,6 +198,7 @@ async def _serve(broker: Broker, stop: asyncio.Future[_Reason]) -> None:
     # What lives now lives as long as the process: the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     loop = asyncio.get_running_loop()
     terminated, gone = _Reason("SIGTERM", TERMINATE_GRACE), _Reason("the host is gone", timedelta(0))
     loop.add_signal_handler(signal.SIGTERM, _ask_to_stop, stop, terminated)

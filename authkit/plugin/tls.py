@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from authkit.errors import HandshakeError
 from authkit.plugin.certificates import (
@@ -39,7 +38,7 @@ class TransportSecurity:
     """Our certificate, as the handshake line says it; empty when the host knows it already."""
 
 
-def auto_mtls(host_certificate_pem: str, directory: Path) -> TransportSecurity:
+def auto_mtls(host_certificate_pem: str, directory: str | os.PathLike[str]) -> TransportSecurity:
     """Make this process's identity and tie it to the host's certificate (go-plugin's AutoMTLS).
 
     `directory` is private to this process; the key stands in a file there for the moment that
@@ -63,7 +62,7 @@ def auto_mtls(host_certificate_pem: str, directory: Path) -> TransportSecurity:
 
 
 def make_contexts(
-    identity: Identity, trusted: bytes, directory: Path
+    identity: Identity, trusted: bytes, directory: str | os.PathLike[str]
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the contexts of a server and of a client that are `identity` and trust `trusted` (DER) alone.
 
@@ -87,13 +86,13 @@ def make_contexts(
 
 
 @contextmanager
-def _key_file(identity: Identity, directory: Path) -> Iterator[Path]:
+def _key_file(identity: Identity, directory: str | os.PathLike[str]) -> Iterator[str]:
     """Lend certificate and key as a file: `ssl` reads them from nothing else. Mode 0600, gone after."""
-    path = directory / f"identity-{os.urandom(8).hex()}.pem"
+    path = os.path.join(directory, f"identity-{os.urandom(8).hex()}.pem")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(identity.certificate_pem + identity.private_key_pem)
         yield path
     finally:
-        path.unlink()
+        os.unlink(path)

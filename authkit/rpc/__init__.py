@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.seam import (
@@ -39,7 +39,7 @@ ENGINES = ("grpcio",)
 """Names that `load_engine` takes; the first is the default."""
 
 
-def load_engine(name: str, directory: Path) -> Engine:
+def load_engine(name: str, directory: str | os.PathLike[str]) -> Engine:
     """Return the engine of this name, the default one for an empty name. Imports only that one.
 
     `directory` belongs to this process's user alone (mode 0700); an engine may keep sockets there.

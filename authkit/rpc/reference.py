@@ -16,7 +16,6 @@ import os
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from socket import socket
 from typing import Any, NoReturn
 
@@ -55,7 +54,7 @@ class GRPCIOEngine:
 
     name = "grpcio"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
 
@@ -86,7 +85,7 @@ class GRPCIOEngine:
         return _GRPCIOChannel(relay, max_message_bytes)
 
     def _inner_path(self) -> str:
-        return str(self._directory / f"g{next(self._numbers)}")
+        return os.path.join(self._directory, f"g{next(self._numbers)}")
 
 
 def _ignore(reason: str) -> None:

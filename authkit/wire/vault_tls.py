@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from authkit.errors import HandshakeError
@@ -107,7 +107,7 @@ class UnwrapSettings:
 
 def secure_protocol_4(
     environment: HostEnvironment,
-    directory: Path,
+    directory: str | os.PathLike[str],
     *,
     environ: Mapping[str, str],
     arguments: Sequence[str],
@@ -128,7 +128,7 @@ def secure_protocol_4(
     return _shared_identity(answer, directory)
 
 
-def _shared_identity(answer: Mapping[str, Any], directory: Path) -> TransportSecurity:
+def _shared_identity(answer: Mapping[str, Any], directory: str | os.PathLike[str]) -> TransportSecurity:
     """Make contexts of the one certificate that both sides own and trust."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization

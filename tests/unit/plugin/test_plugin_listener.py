@@ -35,8 +35,8 @@ def test_the_private_directory_is_private_and_goes_away() -> None:
     """Mode 0700; gone afterwards with what is in it."""
     with private_directory() as path:
         assert mode(path) == 0o700
-        (path / "file").write_text("x")
-    assert not path.exists()
+        Path(path, "file").write_text("x")
+    assert not os.path.exists(path)
 
 
 def test_a_temporary_directory_that_is_missing_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import ssl
 import stat
 from pathlib import Path
@@ -124,8 +125,8 @@ def test_the_key_stands_in_a_private_file_for_a_moment_only(
     seen: list[int] = []
     load = ssl.SSLContext.load_cert_chain
 
-    def spy(context: ssl.SSLContext, path: Path) -> None:
-        seen.append(stat.S_IMODE(path.stat().st_mode))
+    def spy(context: ssl.SSLContext, path: str) -> None:
+        seen.append(stat.S_IMODE(os.stat(path).st_mode))
         load(context, path)
 
     monkeypatch.setattr(tls.ssl.SSLContext, "load_cert_chain", spy)
