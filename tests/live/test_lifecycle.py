@@ -12,20 +12,10 @@ import pytest
 from livebed.client import ServerError
 from livebed.factories import MakePlugin, MakeServer, our_plugin
 from livebed.mounts import Mount, mount_plugin
-from livebed.plugins import CURRENT, NEXT, Plugin, python_plugin
+from livebed.plugins import CURRENT, NEXT, NEXT_LAUNCHER, Plugin, python_plugin
 from livebed.processes import is_alive, wait_until
 from livebed.server import Server, wait_for_exit
 from livebed.tokens import Issuer
-
-NEXT_LAUNCHER = """
-from authkit import serve
-from jwt_auth import JWTAuth
-
-class Next(JWTAuth, name="jwt_auth", version="0.2.0"):
-    \"\"\"The next release.\"\"\"
-
-serve(Next)
-"""
 
 ORPHAN_SECONDS = 5.0
 CLIENTS = 4
@@ -34,6 +24,14 @@ RESPAWN_SECONDS = 20.0
 
 
 # --- versions ----------------------------------------------------------------------------------
+
+PROTOCOL_4_LAUNCHER = """
+import os, sys
+if "5" in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "").split(","):
+    sys.exit("this one is asked for an older protocol")
+from authkit import serve
+serve("jwt_auth:JWTAuth")
+"""
 
 
 def test_catalog_shows_the_version_that_the_plugin_reports(server: Server) -> None:
@@ -261,3 +259,14 @@ def test_killed_server_leaves_no_orphan(make_server: MakeServer, issuer: Issuer)
 def own_files(server: Server) -> set[str]:
     """Return the names in the server's temporary directory."""
     return {path.name for path in server.temporary.iterdir()}
+
+
+def test_the_older_protocol_works_too(server: Server, issuer: Issuer) -> None:
+    """A host for which the start on protocol 5 failed probes in plaintext, then hands out a certificate."""
+    plugin = python_plugin(server.plugin_directory, "older", PROTOCOL_4_LAUNCHER)
+    plugin.register(server.client)
+    with mount_plugin(server, plugin, issuer) as mount:
+        auth = mount.login()
+        assert auth["metadata"] == {"role": "dev"}
+        renewed = server.client.write("auth/token/renew", token=auth["client_token"])["auth"]
+        assert renewed["lease_duration"] == 3600

@@ -13,13 +13,22 @@ from pathlib import Path
 
 from livebed.client import Client
 
-__all__ = ["CURRENT", "JWT_LAUNCHER", "NEXT", "Plugin", "go_peer", "python_plugin"]
+__all__ = ["CURRENT", "JWT_LAUNCHER", "NEXT", "NEXT_LAUNCHER", "Plugin", "go_peer", "python_plugin"]
 
 JWT_LAUNCHER = """
 from authkit import serve
 serve("jwt_auth:JWTAuth")
 """
 CURRENT = "v0.1.0"
+NEXT_LAUNCHER = """
+from authkit import serve
+from jwt_auth import JWTAuth
+
+class Next(JWTAuth, name="jwt_auth", version="0.2.0"):
+    \"\"\"The next release.\"\"\"
+
+serve(Next)
+"""
 NEXT = "v0.2.0"
 SHEBANG_BYTES = 255
 """Linux reads that much of the first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
