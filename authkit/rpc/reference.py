@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import inspect
 import itertools
-import logging
 import os
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
@@ -27,6 +26,7 @@ import grpc.aio
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
+from authkit.rpc.failures import as_rpc_error
 from authkit.rpc.relay import ClientRelay, ServerRelay
 from authkit.rpc.seam import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -41,8 +41,6 @@ from authkit.rpc.seam import (
 )
 
 __all__ = ["GRPCIOEngine"]
-
-log = logging.getLogger(__name__)
 
 _CODES: dict[StatusCode, grpc.StatusCode] = {
     code: next(their for their in grpc.StatusCode if their.value[0] == code) for code in StatusCode
@@ -179,10 +177,8 @@ async def _abort(path: str, error: BaseException, context: grpc.aio.ServicerCont
     """End a call with the status that `error` stands for. No handler's error may go further."""
     if is_cancellation(error) or isinstance(error, GeneratorExit):
         raise error
-    if not isinstance(error, RPCError):
-        log.error("gRPC handler of %s failed", path, exc_info=error)
-        error = RPCError(StatusCode.INTERNAL, "internal error")
-    await context.abort(_CODES[error.code], error.message)
+    status = as_rpc_error(path, error)
+    await context.abort(_CODES[status.code], status.message)
     raise AssertionError("abort() raises")  # pragma: no cover
 
 

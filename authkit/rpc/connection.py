@@ -1,0 +1,680 @@
+"""One side of an HTTP/2 connection: streams, flow control, settings, limits. No I/O and no clock.
+
+Bytes go in, events come out; whoever drives it passes the time and sends `data_to_send`. Client and
+server share it. What the messages in the streams mean is left to `authkit.rpc.calls`.
+
+Any sequence of bytes leads to events, or to a `ConnectionFailure` with the error code that RFC 9113
+asks for; section numbers are that document's. Memory is bounded by the limits below, whatever a peer
+does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from authkit.rpc.frames import (
+    ACK,
+    END_HEADERS,
+    END_STREAM,
+    MAX_FRAME_BYTES,
+    PADDED,
+    PREFACE,
+    PRIORITY,
+    ConnectionFailure,
+    ErrorCode,
+    FrameReader,
+    Kind,
+    Setting,
+    build_frame,
+)
+from authkit.rpc.headers import HeaderDecoder, Headers
+
+__all__ = [
+    "Connection",
+    "Data",
+    "Event",
+    "GoAway",
+    "HeadersReceived",
+    "Reset",
+    "Writable",
+]
+
+T = TypeVar("T")
+
+MAX_WINDOW = 2**31 - 1
+"""Largest flow-control window (6.9.1)."""
+
+DEFAULT_WINDOW = 65535
+"""Windows before anybody has said anything (6.9.2)."""
+
+STREAM_WINDOW = 1024 * 1024
+"""What a peer may send on one stream before it is read: a storage entry in one go."""
+
+CONNECTION_WINDOW = 16 * 1024 * 1024
+"""The same for all streams together: the most that unread data can occupy."""
+
+MAX_STREAMS = 1000
+"""Concurrent streams that a peer may open. A host bounds its requests itself, far below."""
+
+MAX_HEADER_BLOCK = 256 * 1024
+"""Bytes of one header block, however many frames it comes in; 40 KB of metadata fit."""
+
+MAX_CONTINUATIONS = 64
+"""Frames of one header block (CVE-2024-27316 and its like: floods of empty ones)."""
+
+MAX_REMEMBERED_RESETS = 1024
+"""Streams that we reset and whose late frames are ignored; of older ones they are an error (5.1)."""
+
+MAX_CONTROL_FRAMES = 20_000
+"""PING, SETTINGS, RST_STREAM, PRIORITY and empty DATA frames a second. A thousand calls whose deadlines
+end together are a thousand resets; nothing lawful comes near the limit."""
+
+MAX_QUEUED_CONTROL = 10_000
+"""Answers to control frames that wait to be sent: a peer that does not read them is cut off."""
+
+SIZE_UPDATE = b"\x20"
+"""The dynamic table has size 0 from here on (RFC 7541 section 6.3)."""
+
+_LONG = Struct(">L")
+_PAIR = Struct(">HL")
+_GOAWAY = Struct(">LL")
+
+
+class HeadersReceived(NamedTuple, Generic[T]):
+    """A header block: the first of a stream, or its trailers."""
+
+    stream_id: int
+    headers: Headers[T]
+    ended: bool
+
+
+class Data(NamedTuple):
+    """A piece of a stream's body. `credit` is to be given back with `consume` once it is dealt with."""
+
+    stream_id: int
+    data: bytes
+    ended: bool
+    credit: int
+
+
+class Reset(NamedTuple):
+    """The peer has ended a stream, or we had to, because the peer broke a rule on it."""
+
+    stream_id: int
+    code: ErrorCode
+
+
+class GoAway(NamedTuple):
+    """The peer serves no stream after this one."""
+
+    last_stream_id: int
+    code: int
+    debug: bytes
+
+
+class Writable(NamedTuple):
+    """All that was given to a stream has left."""
+
+    stream_id: int
+
+
+Event = HeadersReceived[T] | Data | Reset | GoAway | Writable
+
+
+class _Stream:
+    """One stream. It is closed when both directions have ended, and then forgotten."""
+
+    __slots__ = ("got_headers", "is_receiving", "is_sending", "queue", "receive_window", "send_window")
+
+    def __init__(self, send_window: int, receive_window: int) -> None:
+        self.send_window = send_window
+        self.receive_window = receive_window
+        self.is_receiving = True
+        self.is_sending = True
+        self.got_headers = False
+        # What flow control holds back: data, then possibly a header block that ends the stream.
+        self.queue: deque[tuple[bool, bytes | memoryview, bool]] = deque()
+
+
+class Connection(Generic[T]):
+    """One side of a connection.
+
+    `parse` makes of a decoded header block what the layer above works with; it is called once for
+    equal blocks, so what it returns must not be changed by anybody.
+    """
+
+    def __init__(self, *, is_client: bool, parse: Callable[[Sequence[tuple[bytes, bytes]]], T]) -> None:
+        self.is_client = is_client
+        self.is_closing = False
+        """No new stream is served or opened: a GOAWAY was sent or received."""
+        self._decoder = HeaderDecoder(parse)
+        self._reader = FrameReader()
+        self._awaited = b"" if is_client else PREFACE
+        self._out: list[bytes] = []
+        self._events: list[Event[T]] = []
+        self._streams: dict[int, _Stream] = {}
+        self._blocked: dict[int, None] = {}
+        self._resets: deque[int] = deque(maxlen=MAX_REMEMBERED_RESETS)
+        self._last_theirs = 0
+        self._next_ours = 1 if is_client else 2
+        self._send_window = DEFAULT_WINDOW
+        self._receive_window = DEFAULT_WINDOW
+        self._unreturned = 0
+        self._their_window = DEFAULT_WINDOW
+        self._their_max_frame = MAX_FRAME_BYTES
+        self.their_max_streams = MAX_WINDOW
+        self._got_settings = False
+        self._settings_acknowledged = False
+        self._owes_size_update = False
+        self._block: tuple[int, bool, list[bytes], int] | None = None
+        self._control_frames = 0
+        self._control_since = 0.0
+        self._start()
+
+    # --- what the driver does ------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> list[Event[T]]:
+        """Take bytes from the peer; return what they mean. `now` in seconds, never backwards.
+
+        Raises:
+            ConnectionFailure: the peer broke a rule. What `data_to_send` then returns is the GOAWAY
+                for it, and the connection is to be closed.
+        """
+        if now - self._control_since >= 1:
+            self._control_since, self._control_frames = now, 0
+        try:
+            if self._awaited:
+                data = self._skip_preface(data)
+            for kind, flags, stream_id, payload in self._reader.feed(data):
+                self._handle(kind, flags, stream_id, payload)
+            if self._blocked:
+                self._flush()
+        except ConnectionFailure as failure:
+            self._send_goaway(failure.code)
+            raise
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes for the peer, once."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    @property
+    def stream_count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    def open_stream(self) -> int:
+        """Return a new stream of ours. The caller keeps to `their_max_streams`.
+
+        Raises:
+            ConnectionFailure: there are no more stream ids (5.1.1).
+        """
+        stream_id = self._next_ours
+        if stream_id > MAX_WINDOW:
+            raise ConnectionFailure(ErrorCode.NO_ERROR, "all stream ids are used")
+        self._next_ours += 2
+        self._streams[stream_id] = _Stream(self._their_window, STREAM_WINDOW)
+        return stream_id
+
+    def send_headers(self, stream_id: int, block: bytes, *, end: bool = False) -> None:
+        """Send a header block, after what the stream has queued. Does nothing on a closed stream."""
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_sending:
+            return
+        if stream.queue:
+            stream.queue.append((True, block, end))
+            return
+        self._send_block(stream_id, block, end)
+        if end:
+            self._end_sending(stream_id, stream)
+
+    def send_data(self, stream_id: int, data: bytes, *, end: bool = False) -> bool:
+        """Send data as flow control allows; return whether all of it has left.
+
+        `Writable` follows if it has not. Does nothing on a closed stream.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_sending:
+            return True
+        stream.queue.append((False, data, end))
+        self._send_queue(stream_id, stream)
+        if stream.queue:
+            self._blocked[stream_id] = None
+        return not stream.queue
+
+    def send_prepared(self, stream_id: int, parts: Sequence[bytes], size: int) -> bool:
+        """Send a whole answer at once, if the windows allow `size` bytes of data; return whether it was.
+
+        `parts` are frames but for their stream ids. For the one answer of a unary call, which then
+        costs no more than joining bytes.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_sending:
+            return True
+        if (
+            stream.queue
+            or self._owes_size_update
+            or size > stream.send_window
+            or size > self._send_window
+            or size > MAX_FRAME_BYTES
+        ):
+            return False
+        self._send_window -= size
+        self._out += parts
+        self._end_sending(stream_id, stream)
+        return True
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream at once, both ways. Does nothing on one that is closed."""
+        if self._streams.pop(stream_id, None) is not None:
+            self._blocked.pop(stream_id, None)
+            self._resets.append(stream_id)
+            self._out.append(build_frame(Kind.RST_STREAM, 0, stream_id, _LONG.pack(code)))
+
+    def finish(self, stream_id: int) -> None:
+        """A server's answer is complete: once it has left, a client that still sends is stopped (8.1)."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.is_receiving and not stream.is_sending:
+            self.reset(stream_id, ErrorCode.NO_ERROR)
+
+    def consume(self, stream_id: int, credit: int) -> None:
+        """Let the peer send as much as was read (6.9). Small credits are collected."""
+        self._unreturned += credit
+        if self._unreturned >= CONNECTION_WINDOW // 2:
+            self._receive_window += self._unreturned
+            self._out.append(build_frame(Kind.WINDOW_UPDATE, 0, 0, _LONG.pack(self._unreturned)))
+            self._unreturned = 0
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_receiving:
+            return
+        missing = STREAM_WINDOW - stream.receive_window
+        if missing >= STREAM_WINDOW // 2:
+            stream.receive_window = STREAM_WINDOW
+            self._out.append(build_frame(Kind.WINDOW_UPDATE, 0, stream_id, _LONG.pack(missing)))
+
+    def go_away(self) -> None:
+        """Tell the peer that streams which it opens from now on are not served (6.8)."""
+        if not self.is_closing:
+            self._send_goaway(ErrorCode.NO_ERROR)
+
+    def forget_queue(self, stream_id: int) -> None:
+        """Drop what a stream has not sent yet."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.queue.clear()
+
+    # --- beginning -----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        settings = [
+            # Makes the peer's header blocks stateless: equal bytes then mean equal headers.
+            (Setting.HEADER_TABLE_SIZE, 0),
+            (Setting.MAX_CONCURRENT_STREAMS, 0 if self.is_client else MAX_STREAMS),
+            (Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
+            (Setting.MAX_HEADER_LIST_SIZE, MAX_HEADER_BLOCK),
+        ]
+        if self.is_client:
+            settings.append((Setting.ENABLE_PUSH, 0))
+            self._out.append(PREFACE)
+        self._out.append(
+            build_frame(Kind.SETTINGS, 0, 0, b"".join(_PAIR.pack(key, value) for key, value in settings))
+        )
+        increment = CONNECTION_WINDOW - DEFAULT_WINDOW
+        self._out.append(build_frame(Kind.WINDOW_UPDATE, 0, 0, _LONG.pack(increment)))
+        self._receive_window = CONNECTION_WINDOW
+
+    def _skip_preface(self, data: bytes) -> bytes:
+        expected = self._awaited[: len(data)]
+        if data[: len(expected)] != expected:
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface (3.4)")
+        self._awaited = self._awaited[len(expected) :]
+        return data[len(expected) :]
+
+    # --- frames --------------------------------------------------------------------------------
+
+    def _handle(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is not None and (kind != Kind.CONTINUATION or stream_id != self._block[0]):
+            raise _protocol_error("a header block was interrupted (6.2)")
+        if not self._got_settings and kind != Kind.SETTINGS:
+            raise _protocol_error("the first frame was not SETTINGS (3.4)")
+        handler = _HANDLERS.get(kind)
+        if handler is not None:  # unknown frames are ignored (4.1)
+            handler(self, flags, stream_id, payload)
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        stream = self._streams.get(stream_id)
+        self._receive_window -= size
+        if self._receive_window < 0:
+            raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window (6.9.1)")
+        if stream is None or not stream.is_receiving:
+            self._on_frame_of_closed(stream_id, stream)
+            self.consume(0, size)
+            return
+        if flags & PADDED:
+            payload = _unpadded(payload)
+        if not size:
+            self._count_control()
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            self._fail_stream(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+            self.consume(0, size)
+            return
+        if not stream.got_headers:
+            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+            self.consume(0, size)
+            return
+        ended = bool(flags & END_STREAM)
+        if ended:
+            self._end_receiving(stream_id, stream)
+        self._events.append(Data(stream_id, payload, ended, size))
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id == 0:
+            raise _protocol_error("HEADERS on stream 0 (6.2)")
+        if flags & PADDED:
+            payload = _unpadded(payload)
+        if flags & PRIORITY:
+            if len(payload) < 5:
+                raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+            payload = payload[5:]
+        ended = bool(flags & END_STREAM)
+        if flags & END_HEADERS:
+            self._on_block(stream_id, payload, ended)
+        else:
+            self._block = (stream_id, ended, [payload], len(payload))
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is None:
+            raise _protocol_error("CONTINUATION of nothing (6.10)")
+        _, ended, parts, size = self._block
+        parts.append(payload)
+        size += len(payload)
+        if size > MAX_HEADER_BLOCK or len(parts) > MAX_CONTINUATIONS:
+            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
+        if flags & END_HEADERS:
+            self._block = None
+            self._on_block(stream_id, b"".join(parts), ended)
+        else:
+            self._block = (stream_id, ended, parts, size)
+
+    def _on_block(self, stream_id: int, block: bytes, ended: bool) -> None:
+        # Always decoded, whatever becomes of the stream: the decoder's state is the connection's.
+        headers = self._decoder.decode(block)
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._accept(stream_id)
+            if stream is None:
+                return
+        elif not stream.is_receiving:
+            self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
+            return
+        elif stream.got_headers and not ended and not self.is_client:
+            # Trailers end the stream (8.1).
+            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        stream.got_headers = True
+        if ended:
+            self._end_receiving(stream_id, stream)
+        self._events.append(HeadersReceived(stream_id, headers, ended))
+
+    def _accept(self, stream_id: int) -> _Stream | None:
+        """Return the stream that a HEADERS frame opens, `None` if it is to be ignored or was refused."""
+        if self.is_client or not stream_id & 1:
+            self._on_frame_of_closed(stream_id, None)
+            return None
+        if stream_id <= self._last_theirs:
+            self._on_frame_of_closed(stream_id, None)
+            return None
+        self._last_theirs = stream_id
+        if self.is_closing:
+            return None  # opened before our GOAWAY arrived: the client will open it elsewhere (6.8)
+        if len(self._streams) >= MAX_STREAMS:
+            self._count_control()
+            self._resets.append(stream_id)
+            self._out.append(build_frame(Kind.RST_STREAM, 0, stream_id, _LONG.pack(ErrorCode.REFUSED_STREAM)))
+            return None
+        stream = self._streams[stream_id] = _Stream(self._their_window, STREAM_WINDOW)
+        return stream
+
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._count_control()
+        if stream_id == 0:
+            raise _protocol_error("PRIORITY on stream 0 (6.3)")
+        if len(payload) != 5:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of another length (6.3)")
+
+    def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._count_control()
+        if len(payload) != 4:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of another length (6.4)")
+        if self._is_idle(stream_id):
+            raise _protocol_error("RST_STREAM of an idle stream (6.4)")
+        if self._streams.pop(stream_id, None) is not None:
+            self._blocked.pop(stream_id, None)
+            self._events.append(Reset(stream_id, _error_code(_LONG.unpack(payload)[0])))
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._count_control()
+        if stream_id:
+            raise _protocol_error("SETTINGS on a stream (6.5)")
+        if flags & ACK:
+            if payload:
+                raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload (6.5)")
+            self._settings_acknowledged = True
+            self._decoder.expect_stateless()
+            return
+        if len(payload) % 6:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of an odd length (6.5)")
+        self._got_settings = True
+        for key, value in _PAIR.iter_unpack(payload):
+            self._apply_setting(key, value)
+        self._send_control(build_frame(Kind.SETTINGS, ACK, 0))
+
+    def _apply_setting(self, key: int, value: int) -> None:
+        if key == Setting.INITIAL_WINDOW_SIZE:
+            if value > MAX_WINDOW:
+                raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "an impossible window (6.5.2)")
+            change = value - self._their_window
+            self._their_window = value
+            for stream_id, stream in self._streams.items():
+                stream.send_window += change  # may become negative (6.9.2)
+                if stream.send_window > MAX_WINDOW:
+                    raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows (6.9.2)")
+                if stream.queue:
+                    self._blocked[stream_id] = None
+        elif key == Setting.MAX_FRAME_SIZE:
+            if not 16384 <= value <= 2**24 - 1:
+                raise _protocol_error("an impossible frame size (6.5.2)")
+            # Ours stay at the smallest size that everybody accepts.
+        elif key == Setting.HEADER_TABLE_SIZE:
+            self._owes_size_update = True
+        elif key == Setting.MAX_CONCURRENT_STREAMS:
+            self.their_max_streams = value
+        elif key == Setting.ENABLE_PUSH and (value > 1 or (value == 1 and self.is_client)):
+            raise _protocol_error("an impossible ENABLE_PUSH (6.5.2)")
+
+    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
+        raise _protocol_error("PUSH_PROMISE, which was switched off (8.4)")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._count_control()
+        if stream_id:
+            raise _protocol_error("PING on a stream (6.7)")
+        if len(payload) != 8:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "PING of another length (6.7)")
+        if not flags & ACK:
+            self._send_control(build_frame(Kind.PING, ACK, 0, payload))
+
+    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._count_control()
+        if stream_id:
+            raise _protocol_error("GOAWAY on a stream (6.8)")
+        if len(payload) < 8:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short (6.8)")
+        last, code = _GOAWAY.unpack_from(payload)
+        self.is_closing = True
+        self._events.append(GoAway(last & MAX_WINDOW, code, payload[8:]))
+
+    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of another length (6.9)")
+        increment = _LONG.unpack(payload)[0] & MAX_WINDOW
+        if stream_id == 0:
+            self._send_window += increment
+            if increment == 0:
+                raise _protocol_error("a window update of nothing (6.9)")
+            if self._send_window > MAX_WINDOW:
+                raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "the window overflows (6.9.1)")
+            return
+        if self._is_idle(stream_id):
+            raise _protocol_error("WINDOW_UPDATE of an idle stream (5.1)")
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self._count_control()
+            return
+        stream.send_window += increment
+        if increment == 0:
+            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+        elif stream.send_window > MAX_WINDOW:
+            self._fail_stream(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+
+    # --- streams -------------------------------------------------------------------------------
+
+    def _is_idle(self, stream_id: int) -> bool:
+        is_ours = bool(stream_id & 1) == self.is_client
+        return stream_id == 0 or (stream_id >= self._next_ours if is_ours else stream_id > self._last_theirs)
+
+    def _on_frame_of_closed(self, stream_id: int, stream: _Stream | None) -> None:
+        """A frame came on a stream that cannot receive one."""
+        if self._is_idle(stream_id):
+            raise _protocol_error("a frame on an idle stream (5.1)")
+        if stream is not None:
+            self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
+        elif stream_id in self._resets or self.is_closing:
+            self._count_control()  # it was under way when we reset the stream (5.1)
+        elif not self.is_client:
+            raise ConnectionFailure(ErrorCode.STREAM_CLOSED, "a frame on a closed stream (5.1)")
+
+    def _fail_stream(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream on which the peer broke a rule (5.4.2)."""
+        self._count_control()
+        self.reset(stream_id, code)
+        self._events.append(Reset(stream_id, code))
+
+    def _end_receiving(self, stream_id: int, stream: _Stream) -> None:
+        stream.is_receiving = False
+        if not stream.is_sending:
+            self._streams.pop(stream_id, None)
+
+    def _end_sending(self, stream_id: int, stream: _Stream) -> None:
+        stream.is_sending = False
+        if not stream.is_receiving:
+            self._streams.pop(stream_id, None)
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def _send_block(self, stream_id: int, block: bytes, end: bool) -> None:
+        flags = END_STREAM if end else 0
+        if self._owes_size_update:
+            # Our table is always empty; a changed limit is answered all the same (RFC 7541, 4.2).
+            self._owes_size_update = False
+            block = SIZE_UPDATE + block
+        first, rest = block[:MAX_FRAME_BYTES], block[MAX_FRAME_BYTES:]
+        self._out.append(build_frame(Kind.HEADERS, flags | (0 if rest else END_HEADERS), stream_id, first))
+        while rest:
+            piece, rest = rest[:MAX_FRAME_BYTES], rest[MAX_FRAME_BYTES:]
+            self._out.append(build_frame(Kind.CONTINUATION, 0 if rest else END_HEADERS, stream_id, piece))
+
+    def _send_queue(self, stream_id: int, stream: _Stream) -> None:
+        queue = stream.queue
+        while queue:
+            is_headers, payload, end = queue[0]
+            if is_headers:
+                self._send_block(stream_id, bytes(payload), end)
+            else:
+                sent = self._send_pieces(stream_id, stream, payload, end)
+                if sent < len(payload):
+                    # A view: what is left of a long message is not copied for each window update.
+                    queue[0] = (False, memoryview(payload)[sent:], end)
+                    return
+            queue.popleft()
+            if end:
+                self._end_sending(stream_id, stream)
+                return
+
+    def _send_pieces(self, stream_id: int, stream: _Stream, payload: bytes | memoryview, end: bool) -> int:
+        """Send as much data as the windows allow; return how much. An empty payload always leaves."""
+        allowed = min(len(payload), max(stream.send_window, 0), max(self._send_window, 0))
+        stream.send_window -= allowed
+        self._send_window -= allowed
+        is_last = end and allowed == len(payload)
+        if allowed == len(payload) <= MAX_FRAME_BYTES:
+            self._out.append(build_frame(Kind.DATA, END_STREAM if is_last else 0, stream_id, payload))
+            return allowed
+        payload = memoryview(payload)
+        for start in range(0, allowed, MAX_FRAME_BYTES):
+            stop = min(start + MAX_FRAME_BYTES, allowed)
+            flags = END_STREAM if is_last and stop == allowed else 0
+            self._out.append(build_frame(Kind.DATA, flags, stream_id, payload[start:stop]))
+        return allowed
+
+    def _flush(self) -> None:
+        """Send what windows held back, one stream after the other."""
+        for stream_id in list(self._blocked):
+            stream = self._streams.get(stream_id)
+            if stream is not None and stream.queue:
+                self._send_queue(stream_id, stream)
+                if stream.queue:
+                    continue
+                self._events.append(Writable(stream_id))
+            del self._blocked[stream_id]
+
+    def _send_control(self, frame: bytes) -> None:
+        if len(self._out) > MAX_QUEUED_CONTROL:
+            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
+        self._out.append(frame)
+
+    def _count_control(self) -> None:
+        self._control_frames += 1
+        if self._control_frames > MAX_CONTROL_FRAMES:
+            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too many control frames a second")
+
+    def _send_goaway(self, code: ErrorCode) -> None:
+        self.is_closing = True
+        self._out.append(build_frame(Kind.GOAWAY, 0, 0, _GOAWAY.pack(self._last_theirs, code)))
+
+
+_HANDLERS: dict[int, Callable[[Connection[Any], int, int, bytes], None]] = {
+    Kind.DATA: Connection._on_data,
+    Kind.HEADERS: Connection._on_headers,
+    Kind.PRIORITY: Connection._on_priority,
+    Kind.RST_STREAM: Connection._on_rst_stream,
+    Kind.SETTINGS: Connection._on_settings,
+    Kind.PUSH_PROMISE: Connection._on_push_promise,
+    Kind.PING: Connection._on_ping,
+    Kind.GOAWAY: Connection._on_goaway,
+    Kind.WINDOW_UPDATE: Connection._on_window_update,
+    Kind.CONTINUATION: Connection._on_continuation,
+}
+
+
+def _protocol_error(reason: str) -> ConnectionFailure:
+    return ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
+
+
+def _unpadded(payload: bytes) -> bytes:
+    if not payload or payload[0] >= len(payload):
+        raise _protocol_error("padding longer than its frame (6.1)")
+    return payload[1 : len(payload) - payload[0]]
+
+
+def _error_code(number: int) -> ErrorCode:
+    """Unknown codes are no error; they mean what INTERNAL_ERROR means (7)."""
+    return ErrorCode(number) if number in ErrorCode.__members__.values() else ErrorCode.INTERNAL_ERROR

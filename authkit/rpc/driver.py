@@ -1,0 +1,160 @@
+"""What both drivers share: bytes between an asyncio transport and the connection's state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Generic, TypeVar
+
+from authkit.errors import RPCError
+from authkit.rpc.connection import Connection, Event
+from authkit.rpc.frames import ConnectionFailure
+
+__all__ = ["WRITE_SECONDS", "Driver", "Incoming"]
+
+T = TypeVar("T")
+
+log = logging.getLogger("authkit.rpc")
+
+WRITE_SECONDS = 30.0
+"""A peer that does not read what was written for it by then is cut off."""
+
+
+class Driver(asyncio.Protocol, Generic[T]):
+    """One connection. Subclasses say what events mean."""
+
+    def __init__(self, *, is_client: bool, parse: Callable[[Sequence[tuple[bytes, bytes]]], T]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.core: Connection[T] = Connection(is_client=is_client, parse=parse)
+        self.transport: asyncio.Transport
+        self.ended: asyncio.Future[None] = self.loop.create_future()
+        self._flushing = False
+        self._cut_off: asyncio.TimerHandle | None = None
+
+    # --- for subclasses ------------------------------------------------------------------------
+
+    def on_event(self, event: Event[T]) -> None:
+        """Deal with one event."""
+        raise NotImplementedError
+
+    def on_lost(self, reason: str) -> None:
+        """The connection is gone: end every call."""
+        raise NotImplementedError
+
+    # --- for both ------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what is to be sent now."""
+        data = self.core.data_to_send()
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def flush_soon(self) -> None:
+        """Write at the end of this turn of the loop: what several tasks send leaves in one write."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush_now)
+
+    def close(self) -> None:
+        """Close, after what was written has left."""
+        if not self.transport.is_closing():
+            self.flush()
+            self.transport.close()
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        self.flush()
+
+    # --- asyncio.Protocol ----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: settings are sent at once."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived; all that it causes leaves in one write."""
+        try:
+            for event in self.core.receive(data, self.loop.time()):
+                self.on_event(event)
+        except ConnectionFailure as failure:
+            log.warning("connection closed: the peer broke HTTP/2: %s", failure)
+            self.close()
+            return
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End every call."""
+        if self._cut_off is not None:
+            self._cut_off.cancel()
+        self.on_lost("the connection was lost")
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The peer does not read: take nothing more from it that would want answers."""
+        self.transport.pause_reading()
+        self._cut_off = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        if self._cut_off is not None:
+            self._cut_off.cancel()
+            self._cut_off = None
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+class Incoming:
+    """The messages of a stream, in their order, for one reader.
+
+    Flow control lets the peer send on as messages are taken.
+    """
+
+    def __init__(self, consumed: Callable[[int], None]) -> None:
+        self._consumed = consumed
+        self._messages: deque[tuple[bytes, int]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: RPCError | None = None
+
+    def put(self, messages: Sequence[bytes], credit: int) -> None:
+        """Add what one piece of data has completed."""
+        if not messages:
+            self._consumed(credit)
+            return
+        for message in messages[:-1]:
+            self._messages.append((message, 0))
+        self._messages.append((messages[-1], credit))
+        self._wake()
+
+    def end(self, error: RPCError | None = None) -> None:
+        """No more messages; `error` is raised once those before are taken."""
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._messages:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, credit = self._messages.popleft()
+        self._consumed(credit)
+        return message

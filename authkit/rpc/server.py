@@ -1,0 +1,480 @@
+"""The server: methods by path on accepted connections, over asyncio.
+
+The protocol is `authkit.rpc.connection` and `authkit.rpc.calls`; here is what happens when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from socket import socket
+from struct import Struct
+from typing import Any
+
+from authkit.errors import RPCError, StatusCode
+from authkit.rpc.calls import (
+    MessageReader,
+    RequestHead,
+    encode_message,
+    encode_refusal,
+    encode_response_head,
+    encode_trailers,
+    parse_request_head,
+    parse_timeout,
+)
+from authkit.rpc.cancellation import is_cancellation
+from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
+from authkit.rpc.driver import Driver, Incoming
+from authkit.rpc.failures import as_rpc_error
+from authkit.rpc.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCode, Kind
+from authkit.rpc.seam import Call, Method, Refusal, StreamMethod, UnaryMethod
+from authkit.rpc.transport import Acceptor
+
+__all__ = ["GRPCServer"]
+
+MAX_BUFFERED_BYTES = 256 * 1024 * 1024
+"""Incomplete requests of one connection, all together."""
+
+REQUEST_SECONDS = 60.0
+"""For the whole of a unary request to arrive; a host writes it in one go."""
+
+SWEEP_SECONDS = 10.0
+
+_HEAD = encode_response_head()
+_TRAILERS = encode_trailers(StatusCode.OK)
+_ID = Struct(">L")
+_DATA = Struct(">BHBBLBL")
+
+
+def _frame_start(kind: Kind, flags: int, length: int) -> bytes:
+    return length.to_bytes(3, "big") + bytes((kind, flags))
+
+
+# An answer to a unary call, but for the stream's id and the message.
+_HEAD_START = _frame_start(Kind.HEADERS, END_HEADERS, len(_HEAD))
+_TRAILERS_START = _frame_start(Kind.HEADERS, END_HEADERS | END_STREAM, len(_TRAILERS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What a header block leads to; shared by all calls with equal blocks."""
+
+    head: RequestHead
+    method: Method | None
+    call: Call
+
+
+class GRPCServer:
+    """Serves methods on one listening socket."""
+
+    def __init__(
+        self,
+        methods: Iterable[Method],
+        listener: socket,
+        *,
+        tls: ssl.SSLContext | None,
+        on_refused: Refusal,
+        max_message_bytes: int,
+    ) -> None:
+        self._methods = {method.path: method for method in methods}
+        self._max_message_bytes = max_message_bytes
+        self._acceptor = Acceptor(listener, self._serve, tls=tls, on_refused=on_refused)
+        self._connections: set[_ServerConnection] = set()
+
+    async def start(self) -> None:
+        """Accept connections."""
+        await self._acceptor.start()
+
+    async def drain(self, grace: timedelta) -> None:
+        """Take no more calls, let those in flight end within `grace`, cancel the rest, close everything."""
+        self._acceptor.stop_accepting()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.go_away()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace.total_seconds()):
+                for connection in connections:
+                    await connection.idle()
+        for connection in connections:
+            await connection.cancel_calls()
+            connection.close()
+        await self._acceptor.close()
+
+    async def _serve(self, transport: asyncio.Transport, early: bytes) -> None:
+        connection = _ServerConnection(self._route, self._max_message_bytes)
+        self._connections.add(connection)
+        try:
+            transport.set_protocol(connection)
+            connection.connection_made(transport)
+            if early:
+                connection.data_received(early)
+            if transport.is_closing():
+                return
+            transport.resume_reading()
+            await connection.ended
+        finally:
+            self._connections.discard(connection)
+            await connection.cancel_calls()
+
+    def _route(self, fields: Sequence[tuple[bytes, bytes]]) -> _Route:
+        head = parse_request_head(fields)
+        return _Route(head, self._methods.get(head.path), Call(head.path, head.metadata))
+
+
+class _ServerCall:
+    """One call in flight."""
+
+    __slots__ = (
+        "incoming",
+        "message",
+        "reader",
+        "room",
+        "route",
+        "since",
+        "size",
+        "started",
+        "stream_id",
+        "task",
+        "timer",
+    )
+
+    def __init__(self, stream_id: int, route: _Route, reader: MessageReader, since: float) -> None:
+        self.stream_id = stream_id
+        self.route = route
+        self.reader = reader
+        self.since = since
+        self.message: bytes | None = None
+        """The one message of a unary call."""
+        self.size = 0
+        """Bytes of the request that are kept."""
+        self.started = False
+        """Whether the response's head was sent."""
+        self.room: asyncio.Future[None] | None = None
+        """Awaited by a stream that flow control holds back."""
+        self.incoming: Incoming | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _ServerConnection(Driver[_Route]):
+    def __init__(
+        self, route: Callable[[Sequence[tuple[bytes, bytes]]], _Route], max_message_bytes: int
+    ) -> None:
+        super().__init__(is_client=False, parse=route)
+        self._max_message_bytes = max_message_bytes
+        self._calls: dict[int, _ServerCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._buffered = 0
+        self._became_idle: asyncio.Future[None] | None = None
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    # --- for the server ------------------------------------------------------------------------
+
+    def go_away(self) -> None:
+        """Refuse further calls."""
+        self.core.go_away()
+        self.flush()
+
+    async def idle(self) -> None:
+        """Return when no call is in flight."""
+        while self._calls or self._tasks:
+            self._became_idle = self.loop.create_future()
+            await self._became_idle
+
+    async def cancel_calls(self) -> None:
+        """Cancel every call and wait for the handlers to end."""
+        self._sweeper.cancel()
+        for stream_id in list(self._calls):
+            self._fail(stream_id, RPCError(StatusCode.UNAVAILABLE, "the server is stopping"))
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- events --------------------------------------------------------------------------------
+
+    def on_event(self, event: Event[_Route]) -> None:
+        """Deal with one event."""
+        if type(event) is Data:
+            self._on_data(event)
+        elif type(event) is HeadersReceived:
+            self._on_headers(event)
+        elif isinstance(event, Reset):
+            self._forget(event.stream_id, cancel=True)
+        elif isinstance(event, Writable):
+            self._on_writable(event.stream_id)
+        else:
+            assert isinstance(event, GoAway)  # a client that goes away ends its streams itself
+
+    def on_lost(self, reason: str) -> None:
+        """Cancel every call: nobody waits for an answer."""
+        self._sweeper.cancel()
+        for stream_id in list(self._calls):
+            self._forget(stream_id, cancel=True)
+
+    def _on_headers(self, event: HeadersReceived[_Route]) -> None:
+        stream_id, (route, timeout), ended = event
+        call = self._calls.get(stream_id)
+        if call is not None:  # trailers of a request: nothing in them is ours
+            self._on_end(call)
+            return
+        head = route.head
+        if head.is_malformed:
+            self.core.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        if head.http_status != 200:
+            self.core.send_headers(stream_id, encode_refusal(head.http_status), end=True)
+            self.core.reset(stream_id, ErrorCode.NO_ERROR)
+            return
+        call = _ServerCall(stream_id, route, MessageReader(self._max_message_bytes), self.loop.time())
+        self._calls[stream_id] = call
+        if route.method is None:
+            self._fail(stream_id, RPCError(StatusCode.UNIMPLEMENTED, f"unknown method {head.path}"))
+        elif head.is_compressed:
+            self._fail(stream_id, RPCError(StatusCode.UNIMPLEMENTED, "compression is not supported"))
+        else:
+            self._begin(call, route.method, timeout)
+            if ended:
+                self._on_end(call)
+
+    def _begin(self, call: _ServerCall, method: Method, timeout: bytes | None) -> None:
+        if timeout is not None:
+            seconds = parse_timeout(timeout)
+            if seconds is None:
+                self._fail(call.stream_id, RPCError(StatusCode.INTERNAL, "malformed grpc-timeout"))
+                return
+            deadline = self.loop.time() + seconds
+            call.timer = self.loop.call_at(deadline, self._expire, call.stream_id)
+            call.route = replace(call.route, call=replace(call.route.call, deadline=deadline))
+        if isinstance(method, StreamMethod):
+            stream_id = call.stream_id
+            call.incoming = Incoming(lambda credit: self._consumed(stream_id, credit))
+            self._start(call, self._run_stream(call, method, call.incoming))
+
+    def _on_data(self, event: Data) -> None:
+        stream_id, data, ended, credit = event
+        call = self._calls.get(stream_id)
+        if call is None:
+            self.core.consume(0, credit)
+            return
+        try:
+            messages = call.reader.feed(data)
+        except RPCError as error:
+            self.core.consume(stream_id, credit)
+            self._fail(stream_id, error)
+            return
+        if call.incoming is not None:
+            call.incoming.put(messages, credit)
+        else:
+            self.core.consume(stream_id, credit)
+            self._keep(call, messages)
+        if ended:
+            self._on_end(call)
+
+    def _keep(self, call: _ServerCall, messages: list[bytes]) -> None:
+        """Keep the message of a unary call until its stream ends."""
+        if messages:
+            if call.message is not None or len(messages) > 1:
+                self._fail(call.stream_id, _not_one_message())
+                return
+            call.message = messages[0]
+        size = call.reader.buffered + len(call.message or b"")
+        self._buffered += size - call.size
+        call.size = size
+        if self._buffered > MAX_BUFFERED_BYTES:
+            error = RPCError(StatusCode.RESOURCE_EXHAUSTED, "too many requests are incomplete")
+            self._fail(call.stream_id, error)
+
+    def _on_end(self, call: _ServerCall) -> None:
+        """The client has sent all that it wants to send."""
+        if call.stream_id not in self._calls:
+            return
+        if call.incoming is not None:
+            call.incoming.end(_cut_off() if call.reader.buffered else None)
+            return
+        self._buffered -= call.size
+        call.size = 0
+        if call.message is None or call.reader.buffered:
+            self._fail(call.stream_id, _not_one_message())
+            return
+        method = call.route.method
+        assert isinstance(method, UnaryMethod)
+        self._call_unary(call, method, call.message)
+
+    def _on_writable(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        if call is None:
+            self.core.finish(stream_id)
+        elif call.room is not None and not call.room.done():
+            call.room.set_result(None)
+
+    # --- handlers ------------------------------------------------------------------------------
+
+    def _call_unary(self, call: _ServerCall, method: UnaryMethod, message: bytes) -> None:
+        try:
+            result = method.handler(message, call.route.call)
+        except BaseException as error:
+            self._fail(call.stream_id, as_rpc_error(method.path, error))
+            return
+        if isinstance(result, bytes):
+            self._reply(call, result)
+        else:
+            self._start(call, self._await_unary(call, result))
+
+    async def _await_unary(self, call: _ServerCall, result: Awaitable[bytes]) -> None:
+        try:
+            message = await result
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
+            self._fail(call.stream_id, as_rpc_error(call.route.head.path, error))
+        else:
+            self._reply(call, message)
+        self.flush_soon()
+
+    async def _run_stream(self, call: _ServerCall, method: StreamMethod, incoming: Incoming) -> None:
+        replies = method.handler(incoming, call.route.call)
+        try:
+            async for message in replies:
+                await self._send_message(call, message)
+            if not call.started:
+                self.core.send_headers(call.stream_id, _HEAD)
+            self.core.send_headers(call.stream_id, _TRAILERS, end=True)
+            self._finish(call.stream_id)
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
+            self._fail(call.stream_id, as_rpc_error(method.path, error))
+        finally:
+            await _close(replies)
+            self.flush_soon()
+
+    async def _send_message(self, call: _ServerCall, message: bytes) -> None:
+        if not call.started:
+            call.started = True
+            self.core.send_headers(call.stream_id, _HEAD)
+        has_left = self.core.send_data(call.stream_id, encode_message(message))
+        self.flush_soon()
+        if not has_left:
+            call.room = self.loop.create_future()
+            await call.room
+
+    def _start(self, call: _ServerCall, running: Coroutine[Any, Any, None]) -> None:
+        task = _create_task(self.loop, running)
+        if task.done():
+            self._note_end(task)
+            return
+        call.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            as_rpc_error("a call", task.exception() or AssertionError())
+        self._note_idle()
+
+    # --- ends ----------------------------------------------------------------------------------
+
+    def _reply(self, call: _ServerCall, message: bytes) -> None:
+        stream_id, size = call.stream_id, len(message) + 5
+        number = _ID.pack(stream_id)
+        if size <= MAX_FRAME_BYTES:
+            data = _DATA.pack(size >> 16, size & 0xFFFF, Kind.DATA, 0, stream_id, 0, len(message))
+            parts = (_HEAD_START, number, _HEAD, data, message, _TRAILERS_START, number, _TRAILERS)
+            if self.core.send_prepared(stream_id, parts, size):
+                self._finish(stream_id)
+                return
+        self.core.send_headers(stream_id, _HEAD)
+        self.core.send_data(stream_id, encode_message(message))
+        self.core.send_headers(stream_id, _TRAILERS, end=True)
+        self._finish(stream_id)
+
+    def _fail(self, stream_id: int, error: RPCError) -> None:
+        call = self._calls.get(stream_id)
+        if call is None:
+            return
+        block = encode_trailers(error.code, error.message, alone=not call.started)
+        self.core.forget_queue(stream_id)
+        self.core.send_headers(stream_id, block, end=True)
+        self._finish(stream_id)
+        self.flush_soon()
+
+    def _expire(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        task = call.task if call is not None else None
+        self._fail(stream_id, RPCError(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
+        if task is not None:
+            task.cancel()
+
+    def _finish(self, stream_id: int) -> None:
+        """The answer is complete. A client that still sends is told to stop (RFC 9113 section 8.1)."""
+        self._forget(stream_id, cancel=False)
+        self.core.finish(stream_id)
+
+    def _forget(self, stream_id: int, *, cancel: bool) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is None:
+            return
+        self._buffered -= call.size
+        if call.timer is not None:
+            call.timer.cancel()
+        if call.incoming is not None:
+            call.incoming.end()
+        if cancel and call.task is not None:
+            call.task.cancel()
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self._became_idle is not None and not self._became_idle.done():
+            self._became_idle.set_result(None)
+
+    def _consumed(self, stream_id: int, credit: int) -> None:
+        if credit:
+            self.core.consume(stream_id, credit)
+            self.flush_soon()
+
+    def _sweep(self) -> None:
+        """Reset requests that have been arriving for too long."""
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+        limit = self.loop.time() - REQUEST_SECONDS
+        for call in list(self._calls.values()):
+            if call.task is None and call.incoming is None and call.since < limit:
+                self.core.reset(call.stream_id, ErrorCode.CANCEL)
+                self._forget(call.stream_id, cancel=True)
+        self.flush()
+
+
+def _not_one_message() -> RPCError:
+    return RPCError(StatusCode.INTERNAL, "a unary call has exactly one message")
+
+
+def _cut_off() -> RPCError:
+    return RPCError(StatusCode.INTERNAL, "the stream ended inside a message")
+
+
+async def _close(iterator: AsyncIterator[bytes]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        with contextlib.suppress(Exception):
+            await close()
+
+
+if sys.version_info >= (3, 12):
+
+    def _create_task(
+        loop: asyncio.AbstractEventLoop, running: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        """Start at once: a handler that never waits is answered with the read that brought it."""
+        return asyncio.Task(running, loop=loop, eager_start=True)
+
+else:
+
+    def _create_task(
+        loop: asyncio.AbstractEventLoop, running: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        return loop.create_task(running)
