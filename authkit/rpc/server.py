@@ -324,6 +324,9 @@ class _ServerConnection(Driver[_Route]):
             self._reply(call, result)
         else:
             self._start(call, self._await_unary(call, result))
+            if call.task is not None and isinstance(result, Coroutine):
+                # Of a task that is cancelled before its first step, the handler never begins either.
+                call.task.add_done_callback(lambda _: result.close())
 
     async def _await_unary(self, call: _ServerCall, result: Awaitable[bytes]) -> None:
         try:
