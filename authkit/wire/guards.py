@@ -13,7 +13,13 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from authkit.errors import InternalError, LoginError, UnsupportedOperationError, UnsupportedPathError
+from authkit.errors import (
+    InternalError,
+    LoginError,
+    UnsupportedOperationError,
+    UnsupportedPathError,
+    UserError,
+)
 from authkit.logical import Alias, Auth, Backend, Operation, Request, Response
 from authkit.rpc.cancellation import is_cancellation
 from authkit.wire.errors import (
@@ -65,11 +71,10 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
 
 def _refusal(request: pb.Request, exc: BaseException, reference: str) -> bytes:
     """Return the reply to a request that failed with `exc`, in the form that its operation allows."""
-    if request.operation == Operation.RESOLVE_ROLE:
-        return _error_reply(encode_error(UnsupportedOperationError()))
     if _is_root_help(request):
         return _encode(_fallback_help())
-    if request.operation != Operation.ALIAS_LOOKAHEAD:
+    # The answers to these two are read unchecked: an error response would crash the request.
+    if request.operation not in (Operation.ALIAS_LOOKAHEAD, Operation.RESOLVE_ROLE):
         response = error_response(exc)
         if response is not None:
             return _encode(response)
@@ -186,9 +191,15 @@ def _checked(request: Request, response: Response | None) -> Response | None:
 
 
 def _checked_role(response: Response | None) -> Response:
-    """Return the role alone. Vault reads it unchecked (1.21, vault/core.go, doResolveRoleLocked)."""
-    if response is None or response.is_error:
+    """Return the role alone. Vault reads it unchecked (1.21, vault/core.go, doResolveRoleLocked).
+
+    Only "unsupported" tells a host that there are no roles; any other error is a login without one
+    (vault/logical_system_quotas.go asks with no data before it takes a quota with a role).
+    """
+    if response is None:
         raise UnsupportedOperationError
+    if response.is_error and response.data:
+        raise UserError(str(response.data["error"]))
     role = response.data.get("role") if response.data else None
     if type(role) is not str:
         raise InternalError("resolve-role was not answered with a role")
