@@ -10,8 +10,13 @@
     ├── RPCError                       a gRPC call ended with another status than OK
     ├── LogicalError                   the host receives it as an error of this kind
     │   ├── UserError                  the caller's mistake: HTTP 400 with the text
+    │   │   └── NotConfiguredError     nobody has configured what the request needs
     │   ├── InternalError              a fault: HTTP 500 with the text
     │   ├── CodedError                 HTTP status of its own, with the text
+    │   │   ├── NotFoundError          HTTP 404
+    │   │   ├── TooManyRequestsError   HTTP 429
+    │   │   └── UpstreamError          HTTP 502: another service failed
+    │   ├── InvalidCredentialsError    HTTP 400 with the text `invalid credentials`
     │   ├── BadRequestError            HTTP 400 with the text
     │   ├── UnsupportedOperationError  HTTP 405
     │   ├── UnsupportedPathError       HTTP 404
@@ -45,10 +50,13 @@ __all__ = [
     "HandshakeError",
     "HostGoneError",
     "InternalError",
+    "InvalidCredentialsError",
     "InvalidRequestError",
     "LogicalError",
     "LoginError",
     "MultiAuthzPendingError",
+    "NotConfiguredError",
+    "NotFoundError",
     "PermissionDeniedError",
     "PluginError",
     "RPCError",
@@ -57,10 +65,12 @@ __all__ = [
     "StorageError",
     "SystemViewError",
     "TokenError",
+    "TooManyRequestsError",
     "UnrecoverableError",
     "UnsupportedByHostError",
     "UnsupportedOperationError",
     "UnsupportedPathError",
+    "UpstreamError",
     "UserError",
 ]
 
@@ -169,6 +179,10 @@ class UserError(LogicalError):
     err_type = ErrorKind.USER
 
 
+class NotConfiguredError(UserError):
+    """Nobody has configured yet what the request needs: HTTP 400 with the text."""
+
+
 class InternalError(LogicalError):
     """A fault that is not the caller's: HTTP 500. Keep the text neutral, log the cause."""
 
@@ -189,6 +203,46 @@ class CodedError(LogicalError):
             raise ValueError(f"not an HTTP error status: {status}")
         super().__init__(text)
         self.status = status
+
+
+class NotFoundError(CodedError):
+    """What the request names does not exist: HTTP 404 with the text.
+
+    Not kind 0 with the text `not found`, of which a host makes a 500 for external plugins
+    (observed on Vault 1.21.1).
+    """
+
+    def __init__(self, text: str = "not found") -> None:
+        super().__init__(404, text)
+
+
+class TooManyRequestsError(CodedError):
+    """The caller has to wait before another try: HTTP 429 with the text."""
+
+    def __init__(self, text: str = "too many requests") -> None:
+        super().__init__(429, text)
+
+
+class UpstreamError(CodedError):
+    """A service that the request needs, such as an identity provider, failed: HTTP 502 with the text.
+
+    The text says which one; what it answered belongs into the cause (`raise ... from`) and the log.
+    """
+
+    def __init__(self, text: str = "an upstream service failed") -> None:
+        super().__init__(502, text)
+
+
+class InvalidCredentialsError(LogicalError):
+    """Whoever logs in is not who they say: HTTP 400 with the same text for every reason.
+
+    A host knows it by that text alone (Vault SDK 0.21, logical/error.go, ErrInvalidCredentials).
+    """
+
+    fixed_text = "invalid credentials"
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 class BadRequestError(LogicalError):

@@ -1,29 +1,53 @@
 """What every auth method repeats: login, identity, roles with token parameters, renewal.
 
 These are the public names; what is no auth matter (models, stored objects, tasks) is in
-`authkit.framework`.
+`authkit.framework`, and the tests that every identity provider has to pass in `authkit.auth.contract`.
 """
 
 from authkit.auth.cidrs import is_address_in, verify_remote_address
 from authkit.auth.identity import Identity
+from authkit.auth.legacy import LegacyTokenNames
 from authkit.auth.login import LoginCall, login
 from authkit.auth.method import AuthMethod
+from authkit.auth.policies import equivalent_policies, sanitize_policies
+from authkit.auth.providers import (
+    Credentials,
+    GroupsProvider,
+    IdentityProvider,
+    RefreshProvider,
+    UserInfoProvider,
+    Verified,
+    identify,
+    refresh,
+)
 from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
-from authkit.auth.tokens import Role, TokenParameters
+from authkit.auth.tokens import Role, TokenParameters, TokenSettings
 
 __all__ = [
     "AuthMethod",
+    "Credentials",
+    "GroupsProvider",
     "Identity",
+    "IdentityProvider",
+    "LegacyTokenNames",
     "Lifetimes",
     "LoginCall",
+    "RefreshProvider",
     "RenewCall",
     "Renewal",
     "Role",
     "TokenParameters",
+    "TokenSettings",
+    "UserInfoProvider",
+    "Verified",
+    "equivalent_policies",
+    "identify",
     "is_address_in",
     "keep",
     "login",
+    "refresh",
     "renewal",
+    "sanitize_policies",
     "update",
     "verify_remote_address",
 ]

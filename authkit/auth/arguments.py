@@ -1,40 +1,43 @@
 """What the parameters of a login or renewal handler stand for.
 
-A parameter is, by its annotation: the call, a role of one of the method's collections, the object
-of one of its singletons, or a field of the request.
+Beside what every handler may take (see `authkit.framework.arguments`), one parameter can be a role of
+one of the method's collections.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, get_type_hints
 
 from authkit.auth.tokens import TokenParameters
-from authkit.errors import UserError
-from authkit.framework import Backend, Call, Collection, FieldData, Model, Singleton
-from authkit.framework.calls import invoke, read_parameters
-from authkit.framework.schema import FieldSchema, build_schema, is_field_annotation
+from authkit.framework import Backend, Call, Collection, Model
+from authkit.framework.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, find_declared, read_arguments
+from authkit.framework.calls import Parameter, read_parameters
+from authkit.framework.schema import FieldSchema
 
-__all__ = ["HandlerPlan"]
-
-MAX_FIELD_LENGTH: Final = 64 * 1024
-"""Characters of one field of a login, unless it says otherwise: anybody may send one."""
+__all__ = ["HandlerPlan", "verify_returns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerPlan:
     """A handler and where its arguments come from."""
 
-    handler: Callable[..., Any]
-    call: str = ""
-    """The parameter that takes the call, if any; so for the next one."""
+    arguments: Arguments
     role: str = ""
+    """The parameter that takes the role, if any."""
     roles: str = ""
     """The attribute of the backend that holds the collection of the role."""
-    objects: Mapping[str, str]
-    """By parameter, the attribute that holds the singleton."""
-    fields: Mapping[str, FieldSchema]
+
+    @property
+    def handler(self) -> Callable[..., Any]:
+        """Return the method."""
+        return self.arguments.handler
+
+    @property
+    def fields(self) -> Mapping[str, FieldSchema]:
+        """Return the parameters that are fields of the request."""
+        return self.arguments.fields
 
     @classmethod
     def read(cls, handler: Callable[..., Any], backend: type[Backend], call: type[Call]) -> HandlerPlan:
@@ -43,26 +46,17 @@ class HandlerPlan:
         Raises:
             TypeError: a parameter stands for nothing known.
         """
-        plan = cls(handler=handler, objects={}, fields={})
-        for parameter in read_parameters(handler):
-            name, annotation = parameter.name, parameter.annotation
-            if annotation is call or annotation is Call:
-                plan = replace(plan, call=name)
-            elif isinstance(annotation, type) and issubclass(annotation, TokenParameters):
-                if plan.role:
-                    raise TypeError(f"{handler.__qualname__} takes two roles")
-                found = _find_declared(backend, Collection, annotation)
-                plan = replace(plan, role=name, roles=found)
-            elif isinstance(annotation, type) and issubclass(annotation, Model):
-                found = _find_declared(backend, Singleton, annotation)
-                plan = replace(plan, objects={**plan.objects, name: found})
-            elif is_field_annotation(annotation):
-                schema = build_schema(name, annotation, parameter.default)
-                schema = replace(schema, max_length=schema.max_length or MAX_FIELD_LENGTH)
-                plan = replace(plan, fields={**plan.fields, name: schema})
-            else:
-                raise TypeError(f"{handler.__qualname__}: parameter '{name}' stands for nothing known")
-        return plan
+        parameters = read_parameters(handler)
+        roles = [parameter for parameter in parameters if _is_role(parameter)]
+        others = [parameter for parameter in parameters if parameter not in roles]
+        arguments = read_arguments(handler, others, backend, call=call, max_length=MAX_OPEN_FIELD_LENGTH)
+        if not roles:
+            return cls(arguments=arguments)
+        if len(roles) > 1:
+            names = " and ".join(f"'{role.name}'" for role in roles)
+            raise TypeError(f"{handler.__qualname__} takes two roles, {names}")
+        found = find_declared(backend, Collection, roles[0].annotation, roles[0].name)
+        return cls(arguments=arguments, role=roles[0].name, roles=found)
 
     async def load_objects(self, backend: Backend) -> dict[str, Model]:
         """Return the singletons' objects by parameter.
@@ -70,7 +64,7 @@ class HandlerPlan:
         Raises:
             UserError: there is none where one is needed.
         """
-        return {name: await getattr(backend, attribute).get() for name, attribute in self.objects.items()}
+        return await self.arguments.load_objects(backend)
 
     async def run(
         self, backend: Backend, call: Call, *, role: Model | None, objects: Mapping[str, Model]
@@ -80,26 +74,20 @@ class HandlerPlan:
         Raises:
             UserError: a required field is absent or empty.
         """
-        arguments: dict[str, Any] = {**objects, **self._field_values(call.data)}
-        if self.call:
-            arguments[self.call] = call
-        if self.role:
-            arguments[self.role] = role
-        return await invoke(self.handler, backend, **arguments)
-
-    def _field_values(self, data: FieldData) -> dict[str, Any]:
-        values = {}
-        for name, schema in self.fields.items():
-            values[name] = data.get(name, schema.default_or_zero())
-            if schema.is_missing(values[name]):
-                raise UserError(schema.missing)
-        return values
+        loaded = {**objects, self.role: role} if self.role else objects
+        return await self.arguments.run(backend, call, loaded)
 
 
-def _find_declared(backend: type[Backend], kind: type[Any], model: type[Model]) -> str:
-    declared = backend.declarations.items()
-    found = [name for name, each in declared if isinstance(each, kind) and each.model is model]
-    if len(found) != 1:
-        name = kind.__name__.lower()
-        raise TypeError(f"{backend.__name__} needs one {name} of {model.__name__}, it has {len(found)}")
-    return found[0]
+def verify_returns(handler: Callable[..., Any], expected: type) -> None:
+    """Return if the handler does not promise anything else than `expected`.
+
+    Raises:
+        TypeError: its annotation says that it returns something else.
+    """
+    returned = get_type_hints(handler).get("return")
+    if isinstance(returned, type) and not issubclass(returned, expected):
+        raise TypeError(f"{handler.__qualname__} has to return {expected.__name__}, not {returned.__name__}")
+
+
+def _is_role(parameter: Parameter) -> bool:
+    return isinstance(parameter.annotation, type) and issubclass(parameter.annotation, TokenParameters)

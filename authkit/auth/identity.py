@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from authkit.auth.policies import find_refused_policy
 from authkit.errors import LoginError
 
 if TYPE_CHECKING:
-    from authkit.auth.tokens import TokenParameters
+    from authkit.auth.tokens import TokenSettings
 
-__all__ = ["Identity", "verify_policies"]
+__all__ = ["Identity", "find_metadata_fault", "verify_policies"]
 
 MAX_METADATA_PAIRS: Final = 64
 MAX_METADATA_KEY: Final = 128
@@ -24,7 +25,6 @@ MAX_METADATA_VALUE: Final = 512
 """Limits of a host when it makes an entity (Vault 1.21, vault/identity_store.go, CreateOrFetchEntity)."""
 
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
-_HOST_POLICIES: Final = frozenset({"response-wrapping", "control-group"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class Identity:
     """By default the name."""
     state: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Kept with the token and given back at renewal; JSON. Never shown."""
-    token: TokenParameters | None = None
-    """In place of the role's token parameters."""
+    token: TokenSettings | None = None
+    """What this login decides in place of the role; the rest is as the role has it."""
     warnings: Sequence[str] = ()
     """For the client."""
     anonymous: bool = False
@@ -61,7 +61,9 @@ class Identity:
             raise LoginError("missing name in alias")
         if not all(self.groups):
             raise LoginError("a group has no name")
-        _verify_metadata(self.alias_metadata)
+        fault = find_metadata_fault(self.alias_metadata)
+        if fault is not None:
+            raise LoginError(fault)
         verify_policies(self.policies)
 
 
@@ -71,25 +73,20 @@ def verify_policies(policies: Iterable[str]) -> None:
     Raises:
         LoginError: one of them is the host's own. It compares without case and outer blanks.
     """
-    for policy in policies:
-        name = policy.strip().lower()
-        if name == "root":
-            raise LoginError("auth methods cannot create root tokens")
-        if name in _HOST_POLICIES:
-            raise LoginError(f'cannot assign policy "{name}"')
+    refusal = find_refused_policy(policies)
+    if refusal is not None:
+        raise LoginError(refusal)
 
 
-def _verify_metadata(metadata: Mapping[str, str]) -> None:
+def find_metadata_fault(metadata: Mapping[str, str]) -> str | None:
+    """Return why a host would not keep this metadata with an alias, `None` when it would."""
     if len(metadata) > MAX_METADATA_PAIRS:
-        raise LoginError(f"invalid alias metadata: more than {MAX_METADATA_PAIRS} pairs")
+        return f"invalid alias metadata: more than {MAX_METADATA_PAIRS} pairs"
     for key, value in metadata.items():
         if len(key) > MAX_METADATA_KEY or _METADATA_KEY.fullmatch(key) is None:
-            raise LoginError(
-                "invalid alias metadata: a key is too long or has characters other than A-Za-z0-9=/+_-"
-            )
+            return "invalid alias metadata: a key is too long or has characters other than A-Za-z0-9=/+_-"
         if key.startswith("vault-"):
-            raise LoginError('invalid alias metadata: a key begins with "vault-"')
+            return 'invalid alias metadata: a key begins with "vault-"'
         if len(value) > MAX_METADATA_VALUE:
-            raise LoginError(
-                f"invalid alias metadata: a value is longer than {MAX_METADATA_VALUE} characters"
-            )
+            return f"invalid alias metadata: a value is longer than {MAX_METADATA_VALUE} characters"
+    return None

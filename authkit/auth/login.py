@@ -3,37 +3,38 @@
 Each request passes these steps, and the first that fails ends it:
 
 1. The objects that the handler needs, such as the configuration, are loaded.
-2. The role is loaded by the request's field `role`.
-3. The client's address is compared with the role's `token_bound_cidrs`.
+2. The role is loaded by its name: from the body, from the path, or the default one.
+3. The client's address is compared with what the role's tokens are bound to.
 4. The handler establishes the identity.
 5. Identity and role become the token's settings.
 
-Renewal is left to `authkit.auth.renewal`.
+An alias lookahead passes the first three and then asks the author's own function, which grants
+nothing. Renewal is left to `authkit.auth.renewal`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, overload
 
-from authkit.auth.arguments import HandlerPlan
-from authkit.auth.cidrs import verify_remote_address
+from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.identity import Identity
-from authkit.auth.tokens import TokenParameters, make_auth
+from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
 from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call, Collection, Declaration, PathTemplate, Route
 from authkit.framework.calls import invoke
 from authkit.framework.fields import LowerTextType, TextType
 from authkit.framework.help import documentation
+from authkit.framework.routes import Handler
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Alias, Auth, Operation, Response
 
 __all__ = ["Login", "LoginCall", "login"]
 
-H = TypeVar("H", bound=Callable[..., Any])
-D = TypeVar("D", bound=Callable[..., Any])
+H = TypeVar("H", bound=Callable[..., Identity | Awaitable[Identity]])
+Naming = Callable[..., str | Awaitable[str]]
 
 RESOLVE_ROLE_PATH: Final = "login"
 """Hosts ask for the role of a login on this path, whatever the real one is (Vault 1.21, vault/core.go)."""
@@ -51,20 +52,21 @@ class LoginCall(Call):
 
 
 class Login(Declaration, Generic[H]):
-    """A login path with its handler. Made by `login`."""
+    """The login paths of one handler. Made by `login`."""
 
     def __init__(
         self,
         handler: H,
-        path: str,
+        paths: Sequence[str],
         *,
         role_field: str,
-        default_role: Callable[..., Any] | None,
-        alias: Callable[..., Any] | None,
+        default_role: Naming | None,
+        alias: Naming | None,
     ) -> None:
         self.handler = handler
-        self.template = PathTemplate.parse(path)
-        self.template.special_pattern()
+        self.templates = tuple(PathTemplate.parse(path) for path in paths)
+        for template in self.templates:
+            template.special_patterns()
         self.role_field = role_field
         self.default_role = default_role
         self.alias = alias
@@ -78,29 +80,31 @@ class Login(Declaration, Generic[H]):
     def __get__(self, backend: Backend | None, owner: type[Any]) -> Login[H] | Callable[..., Any]:
         return self if backend is None else self.handler.__get__(backend, owner)
 
+    @property
+    def answers_for_roles(self) -> bool:
+        """Whether hosts ask for roles on a path of this login."""
+        return any(template.text == RESOLVE_ROLE_PATH for template in self.templates)
+
     def find_roles(self, backend: type[Backend]) -> str:
         """Return the attribute that holds the roles of this login, empty when it has none."""
         return HandlerPlan.read(self.handler, backend, LoginCall).roles
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
-        """Return the login path, and the one on which hosts ask for roles if that is another."""
+        """Return the login paths, and the one on which hosts ask for roles if that is another."""
         flow = _Flow(self, backend)
-        operations = {Operation.CREATE: flow.log_in, Operation.UPDATE: flow.log_in}
-        if flow.look_ahead_plan is not None:
-            operations[Operation.ALIAS_LOOKAHEAD] = flow.look_ahead
-        resolve = {} if not flow.plan.roles else {Operation.RESOLVE_ROLE: flow.resolve_role}
-        if self.template.text == RESOLVE_ROLE_PATH:
-            operations |= resolve
         synopsis, description = documentation(self.handler)
-        yield Route(
-            path=self.template,
-            operations=operations,
-            fields=flow.fields,
-            unauthenticated=True,
-            synopsis=synopsis or "Log in.",
-            description=description,
-        )
-        if resolve and self._resolves_elsewhere(backend):
+        resolve = _resolve_operation(backend)
+        for template in self.templates:
+            asked = template.text == RESOLVE_ROLE_PATH
+            yield Route(
+                path=template,
+                operations={**flow.operations(), **(resolve if asked else {})},
+                fields=flow.fields,
+                unauthenticated=True,
+                synopsis=synopsis or "Log in.",
+                description=description,
+            )
+        if self._resolves_elsewhere(backend):
             # It is asked with the whole body of the login, of which only the role matters.
             role = {self.role_field: flow.fields[self.role_field]}
             path = PathTemplate.parse(RESOLVE_ROLE_PATH)
@@ -108,18 +112,17 @@ class Login(Declaration, Generic[H]):
 
     def _resolves_elsewhere(self, backend: type[Backend]) -> bool:
         """Whether this login has to answer for roles on a path that is not its own."""
-        logins = [each for each in backend.declarations.values() if isinstance(each, Login)]
-        if any(each.template.text == RESOLVE_ROLE_PATH for each in logins):
+        logins = _logins(backend)
+        if any(each.answers_for_roles for each in logins):
             return False
-        return next(each for each in logins if each.find_roles(backend)) is self
+        return next((each for each in logins if each.find_roles(backend)), None) is self
 
 
 def login(
-    path: str = "login",
-    *,
+    *paths: str,
     role_field: str = "role",
-    default_role: Callable[..., Any] | None = None,
-    alias: Callable[..., Any] | None = None,
+    default_role: Naming | None = None,
+    alias: Naming | None = None,
 ) -> Callable[[H], Login[H]]:
     """Make a method the handler of a login path, open to everybody.
 
@@ -129,13 +132,24 @@ def login(
     says otherwise. A field without default must be there and not empty.
 
     Args:
-        path: relative to the mount; `{x}` is a parameter of the handler.
-        role_field: the field with the role's name.
+        paths: relative to the mount, by default `login`; `{x}` is a parameter of the handler.
+        role_field: the field with the role's name. It may stand in the path: `login/{role}`. A
+            host that asks for the role of such a login shows the body alone, so only the default
+            role, or one that the body repeats, can be answered.
         default_role: a method that returns the name of the role for requests that name none.
         alias: a method that returns the alias name a login would give, without logging in and without
             any effect. Hosts ask for it before some logins. It takes the same parameters.
+
+    Raises:
+        TypeError: the decorator has no parentheses.
+        ValueError: a path is no template, or hosts have no pattern for it.
     """
-    return lambda handler: Login(handler, path, role_field=role_field, default_role=default_role, alias=alias)
+    if any(callable(path) for path in paths):
+        raise TypeError('write @login("login"), with parentheses and a path')
+    paths = paths or (RESOLVE_ROLE_PATH,)
+    return lambda handler: Login(
+        handler, paths, role_field=role_field, default_role=default_role, alias=alias
+    )
 
 
 class _Flow:
@@ -144,25 +158,33 @@ class _Flow:
     def __init__(self, declared: Login[Any], backend: type[Backend]) -> None:
         self.declared = declared
         self.plan = HandlerPlan.read(declared.handler, backend, LoginCall)
-        self.look_ahead_plan = (
-            None if declared.alias is None else HandlerPlan.read(declared.alias, backend, LoginCall)
-        )
+        self.look_ahead_plan = self._read_look_ahead(backend)
         self.fields: dict[str, FieldSchema] = dict(self.plan.fields)
         if self.look_ahead_plan is not None:
             self.fields = {**self.look_ahead_plan.fields, **self.fields}
-            if self.look_ahead_plan.roles not in ("", self.plan.roles):
-                raise TypeError(f"{backend.__name__}: the alias takes another role than the login")
         if self.plan.roles:
-            roles = backend.declarations[self.plan.roles]
-            assert isinstance(roles, Collection)
-            self.fields = {declared.role_field: self._role_schema(roles), **self.fields}
+            self.fields = {declared.role_field: self._role_schema(backend), **self.fields}
+        verify_returns(declared.handler, Identity)
+        for naming in (declared.default_role, declared.alias):
+            if naming is not None:
+                verify_returns(naming, str)
+
+    def operations(self) -> dict[Operation, Handler]:
+        """Return what the login path does."""
+        operations: dict[Operation, Handler] = {
+            Operation.CREATE: self.log_in,
+            Operation.UPDATE: self.log_in,
+        }
+        if self.look_ahead_plan is not None:
+            operations[Operation.ALIAS_LOOKAHEAD] = self.look_ahead
+        return operations
 
     async def log_in(self, backend: Backend, call: Call) -> Response:
         """Answer a login."""
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
             raise InternalError("the login handler returned no identity")
-        auth = make_auth(identity, role, role_name)
+        auth = make_auth(identity, role, role_name, call.connection)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
     async def look_ahead(self, backend: Backend, call: Call) -> Response:
@@ -173,28 +195,23 @@ class _Flow:
             raise InternalError("there is no alias for this login")
         return Response(auth=Auth(alias=Alias(name=name)))
 
-    async def resolve_role(self, backend: Backend, call: Call) -> Response:
-        """Answer which role a login would have. Costs at most one read of a role."""
-        _, name = await self._load_role(backend, call)
-        return Response(data={"role": name})
+    def named_role(self, body: Mapping[str, Any]) -> str:
+        """Return the role's name in the body of a request, empty when there is none.
 
-    async def _run(
-        self, plan: HandlerPlan, backend: Backend, call: Call
-    ) -> tuple[TokenParameters | None, str, Any]:
-        objects = await plan.load_objects(backend)
-        role, role_name = await self._load_role(backend, call)
-        if role is not None:
-            verify_remote_address(role.token_bound_cidrs, call.connection)
-        login_call = LoginCall(
-            request=call.request, data=call.data, warnings=call.warnings, role_name=role_name
-        )
-        return role, role_name, await plan.run(backend, login_call, role=role, objects=objects)
+        Raises:
+            FieldError: it is not a name.
+        """
+        field = self.declared.role_field
+        name: str = self.fields[field].convert(body.get(field))
+        return name
 
-    async def _load_role(self, backend: Backend, call: Call) -> tuple[TokenParameters | None, str]:
-        if not self.plan.roles:
-            return None, ""
+    async def find_role(self, backend: Backend, name: str) -> tuple[TokenParameters, str]:
+        """Return the role of this name, or the default one, and its stored name.
+
+        Raises:
+            UserError: there is no such role. Costs at most one read of a role.
+        """
         roles: BoundCollection[TokenParameters] = getattr(backend, self.plan.roles)
-        name = call.data.get(self.declared.role_field, "")
         if not name and self.declared.default_role is not None:
             name = await invoke(self.declared.default_role, backend)
         if not name:
@@ -204,9 +221,62 @@ class _Flow:
             raise UserError(f"role {json.dumps(name, ensure_ascii=False)} could not be found")
         return role, roles.stored_name(name)
 
-    def _role_schema(self, roles: Collection[Any]) -> FieldSchema:
+    async def _run(
+        self, plan: HandlerPlan, backend: Backend, call: Call
+    ) -> tuple[TokenParameters | None, str, Any]:
+        objects = await plan.load_objects(backend)
+        role, role_name = None, ""
+        if self.plan.roles:
+            role, role_name = await self.find_role(backend, call.data.get(self.declared.role_field, ""))
+            verify_login_address(role, call.connection)
+        login_call = LoginCall(
+            request=call.request, data=call.data, warnings=call.warnings, role_name=role_name
+        )
+        return role, role_name, await plan.run(backend, login_call, role=role, objects=objects)
+
+    def _read_look_ahead(self, backend: type[Backend]) -> HandlerPlan | None:
+        alias = self.declared.alias
+        if alias is None:
+            return None
+        plan = HandlerPlan.read(alias, backend, LoginCall)
+        if plan.roles not in ("", self.plan.roles):
+            raise TypeError(f"{alias.__qualname__}: the alias takes another role than the login")
+        return plan
+
+    def _role_schema(self, backend: type[Backend]) -> FieldSchema:
+        roles = backend.declarations[self.plan.roles]
+        assert isinstance(roles, Collection)
         kind = LowerTextType() if roles.lower_names else TextType()
         name = self.declared.role_field
         if name in self.fields:
-            raise TypeError(f"'{name}' is the field of the role's name; use another parameter")
+            where = self.declared.handler.__qualname__
+            raise TypeError(f"{where}: '{name}' is the field of the role's name; use another parameter")
         return FieldSchema(name=name, type=kind, help="The role to log in with.", max_length=MAX_ROLE_NAME)
+
+
+def _logins(backend: type[Backend]) -> list[Login[Any]]:
+    return [each for each in backend.declarations.values() if isinstance(each, Login)]
+
+
+def _resolve_operation(backend: type[Backend]) -> dict[Operation, Handler]:
+    """Return the operation that answers which role a login would have, nothing when none has roles."""
+    declared = [each for each in _logins(backend) if each.find_roles(backend)]
+    if not declared:
+        return {}
+    # A host does not say which login it means; one on the very path that it asks comes first.
+    flows = [_Flow(each, backend) for each in sorted(declared, key=lambda each: not each.answers_for_roles)]
+
+    async def resolve_role(backend: Backend, call: Call) -> Response:
+        # The route's own fields need not include the role's: another login may be on its path.
+        asked = [(flow, flow.named_role(call.request.data)) for flow in flows]
+        failures = []
+        for flow, name in [each for each in asked if each[1]] or asked:
+            try:
+                _, stored = await flow.find_role(backend, name)
+            except UserError as error:
+                failures.append(error)
+            else:
+                return Response(data={"role": stored})
+        raise failures[0]
+
+    return {Operation.RESOLVE_ROLE: resolve_role}

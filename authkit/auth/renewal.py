@@ -4,24 +4,28 @@ A renewal handler decides; the framework changes the stored login accordingly an
 nobody decided on. A fresh one would lose metadata, policies and alias: the host replaces what it has
 by the answer. A host takes an empty answer for success that renewed nothing (Vault 1.21,
 vault/expiration.go), so here "nothing" is not an answer.
+
+Groups need a decision of their own. A host shows a renewal only those of the login's groups that were
+mapped to an external group at that time. Keeping them keeps these memberships, and does not pick up
+groups that an operator has mapped since; for that a handler returns all of today's groups. Returning
+none ends the entity's memberships in external groups of this mount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
 from authkit.auth.arguments import HandlerPlan
-from authkit.auth.tokens import ROLE_KEY, STATE_KEY, TokenParameters
+from authkit.auth.policies import equivalent_policies, sanitize_policies
+from authkit.auth.tokens import POLICIES_KEY, ROLE_KEY, STATE_KEY, TokenParameters, settings_at_renewal
 from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call, Declaration
 from authkit.logical import Alias, Auth, Request
 
 __all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "keep", "renew_auth", "renewal", "update"]
-
-H = TypeVar("H", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,12 @@ class Renewal:
     groups: tuple[str, ...] | None = None
     """`None` keeps those that the host has mapped; an empty tuple ends all memberships."""
     state: Mapping[str, Any] | None = None
+    """`None` keeps what the login left."""
     lifetimes: Lifetimes | None = None
+    """`None` means: those of the login's own settings, else of the role as it is now."""
+
+
+H = TypeVar("H", bound=Callable[..., Renewal | Awaitable[Renewal]])
 
 
 def keep() -> Renewal:
@@ -54,7 +63,18 @@ def update(
     state: Mapping[str, Any] | None = None,
     lifetimes: Lifetimes | None = None,
 ) -> Renewal:
-    """Renew the token and change what is given: the groups, the kept state, the lifetimes."""
+    """Renew the token and change what is given: the groups, the kept state, the lifetimes.
+
+    Args:
+        groups: all groups that somebody is in today, not only new ones.
+        state: in place of what the login or the last renewal left; given back at the next one.
+        lifetimes: for this renewal; the next one starts from the role again.
+
+    Raises:
+        ValueError: a group has no name.
+    """
+    if groups is not None and not all(groups):
+        raise ValueError("a group has no name")
     names = None if groups is None else tuple(dict.fromkeys(groups))
     return Renewal(groups=names, state=state, lifetimes=lifetimes)
 
@@ -79,6 +99,21 @@ class RenewCall(Call):
         return state if isinstance(state, Mapping) else {}
 
     @property
+    def name(self) -> str:
+        """Return the alias name of whoever has logged in, empty for an anonymous login."""
+        return self.auth.alias.name if self.auth.alias is not None else ""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Return the metadata of the token."""
+        return self.auth.metadata
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Return the policies of the token itself, without those of its entity and groups."""
+        return self.auth.token_policies
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """Return those of the login's groups that the host had mapped."""
         return tuple(alias.name for alias in self.auth.group_aliases)
@@ -92,6 +127,17 @@ class RenewCall(Call):
     def issued_at(self) -> datetime | None:
         """Return when the token was made."""
         return self.auth.lease.issue_time
+
+    def verify_policies(self, policies: Iterable[str]) -> None:
+        """Return if a login with these policies would give the token that is to be renewed.
+
+        Order, case, blanks and the policy `default` do not matter.
+
+        Raises:
+            UserError: the policies have changed; only a new login brings the new ones.
+        """
+        if not equivalent_policies(sanitize_policies(policies), self.policies):
+            raise UserError("policies have changed, not renewing")
 
 
 class RenewalHandler(Declaration, Generic[H]):
@@ -119,16 +165,31 @@ def renewal(handler: H) -> RenewalHandler[H]:
     return RenewalHandler(handler)
 
 
-async def renew_auth(backend: Backend, request: Request, *, roles: str, plan: HandlerPlan | None) -> Auth:
+async def renew_auth(
+    backend: Backend,
+    request: Request,
+    *,
+    roles: str,
+    role_required: bool,
+    plan: HandlerPlan | None,
+    compare_policies: bool,
+) -> Auth:
     """Return the login as it goes on. `roles` is the attribute that holds the roles, if there are any.
 
+    A login without role is one of a method that has such logins, unless `role_required`.
+
     Raises:
-        UserError: it may not go on: the role is gone, or the method has no renewal.
+        UserError: it may not go on: the role is gone, its policies have changed and that matters, or
+            the method has no renewal.
         InternalError: the handler made no decision.
     """
     assert request.auth is not None
     call = RenewCall(request=request, auth=request.auth)
-    role = await _load_role(getattr(backend, roles), call.role_name) if roles else None
+    has_role = bool(roles) and (role_required or ROLE_KEY in request.auth.internal_data)
+    role = await _load_role(getattr(backend, roles), call.role_name) if has_role else None
+    settings = settings_at_renewal(role, request.auth.internal_data)
+    if compare_policies and settings is not None:
+        call.verify_policies((*settings.token_policies, *_own_policies(request.auth)))
     if plan is not None:
         objects = await plan.load_objects(backend)
         decision = await plan.run(backend, call, role=role, objects=objects)
@@ -138,7 +199,13 @@ async def renew_auth(backend: Backend, request: Request, *, roles: str, plan: Ha
         raise UserError("this auth type doesn't support renew")
     if not isinstance(decision, Renewal):
         raise InternalError("the renewal handler made no decision")
-    return _apply(request.auth, decision, role)
+    return _apply(request.auth, decision, settings)
+
+
+def _own_policies(auth: Auth) -> tuple[str, ...]:
+    """Return what the login added to the policies of its role."""
+    kept = auth.internal_data.get(POLICIES_KEY, ())
+    return tuple(name for name in kept if isinstance(name, str)) if isinstance(kept, list | tuple) else ()
 
 
 async def _load_role(roles: BoundCollection[TokenParameters], name: str) -> TokenParameters:
@@ -150,10 +217,12 @@ async def _load_role(roles: BoundCollection[TokenParameters], name: str) -> Toke
     return role
 
 
-def _apply(auth: Auth, decision: Renewal, role: TokenParameters | None) -> Auth:
+def _apply(auth: Auth, decision: Renewal, settings: TokenParameters | None) -> Auth:
     lifetimes = decision.lifetimes
-    if lifetimes is None and role is not None:
-        lifetimes = Lifetimes(ttl=role.token_ttl, max_ttl=role.token_max_ttl, period=role.token_period)
+    if lifetimes is None and settings is not None:
+        lifetimes = Lifetimes(
+            ttl=settings.token_ttl, max_ttl=settings.token_max_ttl, period=settings.token_period
+        )
     if lifetimes is not None:
         lease = replace(auth.lease, ttl=lifetimes.ttl, max_ttl=lifetimes.max_ttl)
         auth = replace(auth, lease=lease, period=lifetimes.period)

@@ -1,25 +1,58 @@
 """Token parameters: what an operator decides about the tokens of a role, and how a login uses it.
 
-Fields, checks and texts are those of all auth methods (Vault SDK 0.21, helper/tokenutil/tokenutil.go).
-The arithmetic of lifetimes is the host's.
+Fields, checks and texts are those of all auth methods (Vault SDK 0.21, helper/tokenutil/tokenutil.go);
+`alias_metadata` came with SDK 0.25, `token_strictly_bind_ip` is OpenBao's. The arithmetic of lifetimes
+is the host's, the names of older plugins are in `authkit.auth.legacy`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from authkit.auth.identity import Identity, verify_policies
+from authkit.auth.cidrs import pin_address, verify_remote_address
+from authkit.auth.identity import Identity, find_metadata_fault, verify_policies
+from authkit.auth.policies import find_refused_policy
 from authkit.errors import UserError
-from authkit.framework import Bool, Cidrs, CommaList, FieldType, Int, Model, Seconds, field, format_block
-from authkit.logical import Alias, Auth, Lease, TokenType
+from authkit.framework import (
+    KV,
+    Bool,
+    Cidrs,
+    CommaList,
+    FieldType,
+    Int,
+    Model,
+    Seconds,
+    field,
+    format_block,
+)
+from authkit.logical import Alias, Auth, Connection, Lease, TokenType
 
-__all__ = ["Role", "TokenParameters", "make_auth"]
+__all__ = [
+    "Role",
+    "TokenParameters",
+    "TokenSettings",
+    "make_auth",
+    "settings_at_renewal",
+    "verify_login_address",
+]
 
 ROLE_KEY: Final = "role"
 """The role's name in a token's internal data; vault-plugin-auth-jwt 0.26 uses the same."""
 
 STATE_KEY: Final = "state"
 """What a login handler wants back at renewal."""
+
+SETTINGS_KEY: Final = "token"
+"""What a login decided in place of its role, as far as renewal needs it; absent when nothing."""
+
+POLICIES_KEY: Final = "policies"
+"""What a login added to the policies of its role; absent when nothing."""
+
+_KEPT_SETTINGS: Final = ("token_ttl", "token_max_ttl", "token_period", "token_policies")
+"""The settings that a renewal looks at; all others are fixed when the token is made."""
 
 _NAMES: Final = {
     TokenType.DEFAULT: "default",
@@ -85,50 +118,166 @@ class TokenParameters(Model):
     token_num_uses: Int = field(
         default=0, help="The maximum number of times a token may be used; zero means unlimited."
     )
+    token_strictly_bind_ip: Bool = field(
+        default=False,
+        help="If true, the token may be used from the address of its login only. Cannot be combined with "
+        "'token_bound_cidrs'.",
+    )
+    alias_metadata: KV = field(
+        default={}, help="Custom metadata for the alias of the entity, taken over when the alias is made."
+    )
 
     def check(self) -> None:
         """Refuse what contradicts itself, in the words of other auth methods."""
         if self.token_num_uses < 0:
             raise UserError("'token_num_uses' cannot be negative")
         if self.token_type in (TokenType.BATCH, TokenType.DEFAULT_BATCH):
-            refusal = "'token_type' cannot be 'batch' or 'default_batch' when set to generate "
+            text = "'token_type' cannot be 'batch' or 'default_batch' when set to generate "
             if self.token_period:
-                raise UserError(refusal + "periodic tokens")
+                raise UserError(text + "periodic tokens")
             if self.token_num_uses:
-                raise UserError(refusal + "tokens with limited use count")
+                raise UserError(text + "tokens with limited use count")
         if self.token_max_ttl and self.token_ttl > self.token_max_ttl:
             raise UserError("'token_ttl' cannot be greater than 'token_max_ttl'")
+        if self.token_strictly_bind_ip and self.token_bound_cidrs:
+            raise UserError("'token_strictly_bind_ip' conflicts with 'token_bound_cidrs'; set only one")
+        # A host accepts these on a role and then lets every login fail.
+        refusal = find_refused_policy(self.token_policies) or find_metadata_fault(self.alias_metadata)
+        if refusal is not None:
+            raise UserError(refusal)
 
 
 class Role(TokenParameters):
     """A named set of login rules and token parameters: derive the roles of a method from it."""
 
 
-def make_auth(identity: Identity, role: TokenParameters | None, role_name: str = "") -> Auth:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """What one login decides in place of its role. `None` leaves a setting as the role has it.
+
+    A setting that is given replaces the role's, in both directions: it can allow more. The result is
+    checked like a role, so that a batch token with a period is refused here as well. Lifetimes and
+    policies are kept with the token, and at renewal replace those of the role once more.
+    """
+
+    ttl: timedelta | None = None
+    max_ttl: timedelta | None = None
+    explicit_max_ttl: timedelta | None = None
+    period: timedelta | None = None
+    policies: Sequence[str] | None = None
+    """In place of the role's; `Identity.policies` are added to either."""
+    no_default_policy: bool | None = None
+    bound_cidrs: Sequence[str] | None = None
+    """The address of the login has to be inside these too."""
+    num_uses: int | None = None
+    type: TokenType | None = None
+    strictly_bind_ip: bool | None = None
+
+    def apply(self, role: TokenParameters | None) -> TokenParameters:
+        """Return the parameters of a token that this login of this role gets.
+
+        Raises:
+            UserError, FieldError: together they contradict each other.
+        """
+        values = {f"token_{each.name}": getattr(self, each.name) for each in fields(self)}
+        given = {name: value for name, value in values.items() if value is not None}
+        settings = (role or TokenParameters()).replaced(**given)
+        TokenParameters.check(settings)
+        return settings
+
+    def kept(self, settings: TokenParameters) -> dict[str, Any]:
+        """Return what renewal needs to know of this decision, as JSON."""
+        given = [name for name in _KEPT_SETTINGS if getattr(self, name.removeprefix("token_")) is not None]
+        shown = settings.read_shape()
+        return {name: shown[name] for name in given}
+
+
+def verify_login_address(settings: TokenParameters, connection: Connection | None) -> None:
+    """Return if a login from there may have a token with these parameters.
+
+    Raises:
+        PermissionDeniedError: the client is outside the bound blocks, or it matters where it is and
+            the host did not say.
+    """
+    verify_remote_address(settings.token_bound_cidrs, connection)
+    if settings.token_strictly_bind_ip:
+        pin_address(connection)
+
+
+def make_auth(
+    identity: Identity,
+    role: TokenParameters | None,
+    role_name: str = "",
+    connection: Connection | None = None,
+) -> Auth:
     """Return what a login grants.
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.
+        UserError, FieldError: the identity's token settings contradict the role.
+        PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
     """
-    settings = identity.token or role or TokenParameters()
+    settings = role or TokenParameters()
+    if identity.token is not None:
+        settings = identity.token.apply(role)
+        verify_login_address(settings, connection)
     policies = tuple(dict.fromkeys((*settings.token_policies, *identity.policies)))
     verify_policies(policies)
-    internal_data: dict[str, Any] = {ROLE_KEY: role_name} if role_name else {}
-    if identity.state:
-        internal_data[STATE_KEY] = dict(identity.state)
-    alias = None if identity.anonymous else Alias(name=identity.name, metadata=dict(identity.alias_metadata))
     return Auth(
         lease=Lease(ttl=settings.token_ttl, max_ttl=settings.token_max_ttl, renewable=True),
-        internal_data=internal_data,
+        internal_data=_internal_data(identity, settings, role_name),
         display_name=identity.display_name or identity.name,
         policies=policies,
         metadata=dict(identity.metadata),
-        alias=alias,
+        alias=_make_alias(identity, settings),
         group_aliases=tuple(Alias(name=name) for name in dict.fromkeys(identity.groups)),
         period=settings.token_period,
         explicit_max_ttl=settings.token_explicit_max_ttl,
         num_uses=settings.token_num_uses,
-        bound_cidrs=tuple(format_block(block) for block in settings.token_bound_cidrs),
+        bound_cidrs=_bound_cidrs(settings, connection),
         token_type=settings.token_type,
         no_default_policy=settings.token_no_default_policy,
     )
+
+
+def settings_at_renewal(
+    role: TokenParameters | None, internal_data: Mapping[str, Any]
+) -> TokenParameters | None:
+    """Return the parameters of a token that goes on: the role's of today, and what its login decided.
+
+    `None` when neither exists.
+
+    Raises:
+        UserError, FieldError: what is kept with the token is not what `make_auth` put there.
+    """
+    kept = internal_data.get(SETTINGS_KEY)
+    if not isinstance(kept, Mapping):
+        return role
+    given = {name: kept[name] for name in _KEPT_SETTINGS if name in kept}
+    return (role or TokenParameters()).replaced(**given)
+
+
+def _internal_data(identity: Identity, settings: TokenParameters, role_name: str) -> dict[str, Any]:
+    data = {
+        ROLE_KEY: role_name,
+        STATE_KEY: dict(identity.state),
+        SETTINGS_KEY: {} if identity.token is None else identity.token.kept(settings),
+        POLICIES_KEY: list(identity.policies),
+    }
+    return {key: value for key, value in data.items() if value}
+
+
+def _make_alias(identity: Identity, settings: TokenParameters) -> Alias | None:
+    if identity.anonymous:
+        return None
+    return Alias(
+        name=identity.name,
+        metadata=dict(identity.alias_metadata),
+        custom_metadata=dict(settings.alias_metadata),
+    )
+
+
+def _bound_cidrs(settings: TokenParameters, connection: Connection | None) -> tuple[str, ...]:
+    if settings.token_strictly_bind_ip:
+        return (pin_address(connection),)
+    return tuple(format_block(block) for block in settings.token_bound_cidrs)

@@ -4,24 +4,14 @@ These are the public names; the modules behind them are arranged as the framewor
 """
 
 from authkit.framework.addresses import AddressBlock, format_block, parse_block
-from authkit.framework.backend import Backend
-from authkit.framework.calls import Call
-from authkit.framework.derived import cached
-from authkit.framework.durations import format_duration, parse_duration
-from authkit.framework.fields import UNSET, FieldType
-from authkit.framework.models import Model
-from authkit.framework.objects import BoundCollection, BoundSingleton, Collection, Singleton, Write
-from authkit.framework.paths import PathTemplate
-from authkit.framework.periodic import Task, every
-from authkit.framework.routes import Declaration, Route
-from authkit.framework.schema import (
+from authkit.framework.annotations import (
     KV,
     Bool,
     Cidrs,
     CommaInts,
     CommaList,
-    FieldData,
     Float,
+    Headers,
     Int,
     List,
     LowerStr,
@@ -32,14 +22,31 @@ from authkit.framework.schema import (
     Str,
     StrList,
     Timestamp,
-    field,
 )
+from authkit.framework.answers import Answer, Listing, Raw, Redirect
+from authkit.framework.backend import Backend
+from authkit.framework.calls import Call
+from authkit.framework.derived import cached
+from authkit.framework.durations import format_duration, parse_duration
+from authkit.framework.fields import UNSET, FieldType
+from authkit.framework.handlers import delete, list_, patch, read, route, write
+from authkit.framework.merge import merge_patch
+from authkit.framework.models import Model
+from authkit.framework.node import Node
+from authkit.framework.objects import BoundCollection, BoundSingleton, Collection, Singleton, Write
+from authkit.framework.paths import PathTemplate
+from authkit.framework.periodic import Task, every
+from authkit.framework.routes import Declaration, OperationInfo, ResponseInfo, Route
+from authkit.framework.schema import FieldData, FieldSchema, field
+from authkit.framework.views import StorageView
+from authkit.framework.wal import WALEntry, WriteAheadLog, rollback
 from authkit.masking import Secret
 
 __all__ = [
     "KV",
     "UNSET",
     "AddressBlock",
+    "Answer",
     "Backend",
     "Bool",
     "BoundCollection",
@@ -51,30 +58,49 @@ __all__ = [
     "CommaList",
     "Declaration",
     "FieldData",
+    "FieldSchema",
     "FieldType",
     "Float",
+    "Headers",
     "Int",
     "List",
+    "Listing",
     "LowerStr",
     "Map",
     "Model",
     "Name",
+    "Node",
+    "OperationInfo",
     "PathTemplate",
+    "Raw",
+    "Redirect",
+    "ResponseInfo",
     "Route",
     "Seconds",
     "Secret",
     "SignedSeconds",
     "Singleton",
+    "StorageView",
     "Str",
     "StrList",
     "Task",
     "Timestamp",
+    "WALEntry",
     "Write",
+    "WriteAheadLog",
     "cached",
+    "delete",
     "every",
     "field",
     "format_block",
     "format_duration",
+    "list_",
+    "merge_patch",
     "parse_block",
     "parse_duration",
+    "patch",
+    "read",
+    "rollback",
+    "route",
+    "write",
 ]

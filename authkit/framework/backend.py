@@ -6,7 +6,6 @@ It implements `authkit.logical.Backend` for what a class body declares. What mak
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 import time
@@ -18,11 +17,15 @@ from typing import Any, ClassVar, Final
 from authkit.errors import UnsupportedOperationError, UnsupportedPathError, UserError
 from authkit.framework.calls import Call
 from authkit.framework.derived import DerivedValues
-from authkit.framework.help import path_page, root_page
+from authkit.framework.forwarding import verify_serves_writes
+from authkit.framework.manual import Manual
+from authkit.framework.node import Node
+from authkit.framework.notices import add_warnings
 from authkit.framework.periodic import Periodic, Scheduler
 from authkit.framework.routes import Declaration, Route, RouteTable
 from authkit.framework.schema import FieldData
 from authkit.framework.store import ObjectStore
+from authkit.framework.wal import Rollback, WriteAheadLog
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -36,8 +39,9 @@ from authkit.logical import (
 __all__ = ["Backend"]
 
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
-_OWN_ATTRIBUTES: Final = frozenset({"derived", "events", "log", "objects", "options", "storage", "system"})
-_WRITES: Final = frozenset({Operation.CREATE, Operation.UPDATE, Operation.PATCH, Operation.DELETE})
+_OWN_ATTRIBUTES: Final = frozenset(
+    {"derived", "events", "log", "node", "objects", "options", "storage", "system", "wal"}
+)
 
 
 class Backend:
@@ -60,6 +64,8 @@ class Backend:
     declarations: ClassVar[Mapping[str, Declaration]] = MappingProxyType({})
     """What the class and its bases declare, by attribute, in order."""
     route_table: ClassVar[RouteTable] = RouteTable(())
+    manual: ClassVar[Manual] = Manual("", route_table, backend_type)
+    """Answers requests for help."""
 
     def __init_subclass__(cls, *, name: str = "", version: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -79,7 +85,12 @@ class Backend:
                     )
                 declared[attribute] = value
         cls.declarations = MappingProxyType(declared)
-        cls.route_table = RouteTable(cls.make_routes())
+        routes = cls.make_routes()
+        try:
+            cls.route_table = RouteTable(routes)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}") from error
+        cls.manual = Manual.of(cls)
 
     @classmethod
     def make_routes(cls) -> Sequence[Route]:
@@ -105,6 +116,9 @@ class Backend:
         """The mount's options."""
         self.log: Final = logging.getLogger(f"authkit.backend.{type(self).name}")
         self.objects: Final = ObjectStore(config.storage)
+        self.node: Final = Node(config.system, config.storage)
+        rollbacks = [each for each in self.declarations.values() if isinstance(each, Rollback)]
+        self.wal: Final = WriteAheadLog(config.storage, rollbacks)
         self.derived: Final = DerivedValues(clock)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
         self._scheduler = Scheduler(tasks, clock)
@@ -125,12 +139,15 @@ class Backend:
 
     def special_paths(self) -> SpecialPaths:
         """Return what follows from the declarations."""
-        open_paths = {r.path.special_pattern(): None for r in self.route_table.routes if r.unauthenticated}
-        sealed = [key for declared in self.declarations.values() for key in declared.seal_wrapped()]
-        return SpecialPaths(unauthenticated=tuple(open_paths), seal_wrap_storage=tuple(sealed))
+        declared = self.declarations.values()
+        sealed = dict.fromkeys(key for each in declared for key in each.seal_wrapped())
+        local = dict.fromkeys(prefix for each in declared for prefix in each.local_stored())
+        special = self.route_table.special
+        return replace(special, seal_wrap_storage=tuple(sealed), local_storage=tuple(local))
 
     async def initialize(self) -> None:
-        """Call `start`."""
+        """Ask the host whether to cache, then call `start`."""
+        await self.objects.respect_host(self.system)
         await self.start()
 
     async def cleanup(self) -> None:
@@ -167,24 +184,29 @@ class Backend:
         Raises:
             UnsupportedPathError, UnsupportedOperationError: nothing is served there.
             FieldError: a field cannot be converted.
+            ReadOnlyError: another node has to serve it.
         """
-        if request.operation is Operation.RENEW:
-            return await self.handle_renewal(request)
-        if request.operation is Operation.REVOKE:
-            raise UserError(_lease_refusal(request))
-        if request.operation is Operation.ROLLBACK:
-            await self._tick(request)
-            return None
-        if request.operation is Operation.HELP and not request.path:
-            page = root_page(inspect.getdoc(type(self)) or "", self.route_table.routes)
-            return Response(data={"help": page, "see_also": None})
+        match request.operation:
+            case Operation.RENEW:
+                return await self.handle_renewal(request)
+            case Operation.REVOKE:
+                raise UserError(_lease_refusal(request))
+            case Operation.ROLLBACK:
+                await self._tick(request)
+                return None
+            case Operation.ROTATE:
+                raise UnsupportedOperationError
+            case Operation.HELP:
+                return await self._explain(request)
         route, captures = self._route(request.path)
         handler = route.operations.get(request.operation)
         if handler is None:
-            return self._help_or_refuse(request, route)
+            raise UnsupportedOperationError
+        if route.info(request.operation).forward:
+            await verify_serves_writes(self.system)
         data = FieldData.read(route.fields, request.data, captures)
         call = Call(request=request, data=data)
-        return _with_warnings(await handler(self, call), call, route)
+        return add_warnings(await handler(self, call), call, route)
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a token or a lease. A plain backend has neither."""
@@ -200,41 +222,21 @@ class Backend:
             raise UnsupportedPathError
         return found
 
-    @staticmethod
-    def _help_or_refuse(request: Request, route: Route) -> Response:
-        if request.operation is not Operation.HELP:
-            raise UnsupportedOperationError
-        return Response(data={"help": path_page(request.path, route), "see_also": None})
+    async def _explain(self, request: Request) -> Response:
+        if not request.path:
+            return await self.manual.explain_all(self.system, request)
+        route, _ = self._route(request.path)
+        return await self.manual.explain(route, self.system, request)
 
     async def _tick(self, request: Request) -> None:
         try:
             await self._scheduler.tick(self, request)
         finally:
-            await self.derived.close_replaced()
+            try:
+                await self.wal.roll_back(self, request)
+            finally:
+                await self.derived.close_replaced()
 
 
 def _lease_refusal(request: Request) -> str:
     return "request has no secret" if request.secret is None else "secret is unsupported by this backend"
-
-
-def _with_warnings(response: Response | None, call: Call, route: Route) -> Response | None:
-    """Add what the handler and the framework have to say.
-
-    An empty answer to a read or list stays empty: that is how a host knows that nothing is there.
-    """
-    warnings = list(call.warnings)
-    if call.data.ignored and not route.arbitrary_input:
-        names = " ".join(call.data.ignored)
-        warnings.append(f"Endpoint ignored these unrecognized parameters: [{names}]")
-    if call.data.replaced:
-        names = " ".join(call.data.replaced)
-        warnings.append(
-            "Endpoint replaced the value of these parameters with the values captured from the "
-            f"endpoint's path: [{names}]"
-        )
-    if not warnings or (response is None and call.request.operation not in _WRITES):
-        return response
-    response = response or Response()
-    if response.is_error or response.raw is not None:
-        return response
-    return replace(response, warnings=(*response.warnings, *warnings))

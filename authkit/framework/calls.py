@@ -18,6 +18,7 @@ from authkit.logical import Connection, Request
 __all__ = ["Call", "Parameter", "invoke", "read_parameters"]
 
 _NO_FIELDS: Final = FieldData(values={})
+_NAMED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +64,20 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the parameters after `self`, annotations evaluated.
 
     Raises:
-        TypeError: a parameter has no annotation, or stands for many.
+        TypeError: this is no method; a parameter has no annotation, or one that means nothing where it
+            stands, or is one for many.
     """
-    hints = get_type_hints(handler, include_extras=True)
+    if not inspect.isfunction(handler):
+        raise TypeError(f"{handler!r} is not a plain method")
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters or parameters[0].kind not in (_NAMED, inspect.Parameter.POSITIONAL_ONLY):
+        raise TypeError(f"{handler.__qualname__} has no 'self'")
+    try:
+        hints = get_type_hints(handler, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"{handler.__qualname__}: an annotation cannot be read: {error}") from error
     found = []
-    for parameter in list(inspect.signature(handler).parameters.values())[1:]:
+    for parameter in parameters[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise TypeError(f"{handler.__qualname__}: '{parameter}' is not a parameter with a name")
         if parameter.name not in hints:

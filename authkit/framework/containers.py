@@ -7,26 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from authkit.errors import FieldError
 from authkit.framework.fields import FieldType, text_of
+from authkit.framework.limits import MAX_ITEMS, verify_size
+from authkit.framework.merge import merge_patch
 from authkit.framework.numbers import parse_integer
-from authkit.logical import JSONNumber
 
 __all__ = [
-    "MAX_DEPTH",
     "CommaIntsType",
     "CommaListType",
     "KVType",
     "ListType",
     "MapType",
     "TextListType",
-    "verify_size",
 ]
-
-MAX_DEPTH: Final = 32
-"""How deeply lists and objects may nest; deeper ones serve nobody but an attacker of recursive code."""
 
 
 class MapType(FieldType[Mapping[str, Any]]):
@@ -48,6 +44,10 @@ class MapType(FieldType[Mapping[str, Any]]):
             merged.update(part or {})
         verify_size(name, merged)
         return MappingProxyType(merged)
+
+    def merge(self, name: str, current: Mapping[str, Any], raw: Any) -> Mapping[str, Any]:
+        """Return the object with the members of `raw` merged into it, at every level; null removes one."""
+        return self.parse(name, merge_patch(current, raw))
 
     def dump(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the object."""
@@ -76,6 +76,10 @@ class KVType(FieldType[Mapping[str, str]]):
             else:
                 raise FieldError(name, "expected an object of texts, or a list of key=value")
         return MappingProxyType(pairs)
+
+    def merge(self, name: str, current: Mapping[str, str], raw: Any) -> Mapping[str, str]:
+        """Return the pairs with those of `raw` replaced; null removes one."""
+        return self.parse(name, merge_patch(current, raw))
 
     def dump(self, value: Mapping[str, str]) -> dict[str, str]:
         """Return the pairs as an object."""
@@ -116,9 +120,9 @@ class TextListType(FieldType[tuple[str, ...]]):
         """Return the texts; empty ones and duplicates stay."""
         if raw == "":
             return ()
-        return tuple(_scalar(name, item).strip() for item in _items(self.split(raw)))
+        return tuple(_scalar(name, item).strip() for item in _items(self.split(name, raw)))
 
-    def split(self, raw: Any) -> Any:
+    def split(self, name: str, raw: Any) -> Any:
         """Return what a single text stands for: itself."""
         return raw
 
@@ -130,9 +134,9 @@ class TextListType(FieldType[tuple[str, ...]]):
 class CommaListType(TextListType):
     """A list of texts; a single text is split at its commas, the items of a list are not."""
 
-    def split(self, raw: Any) -> Any:
+    def split(self, name: str, raw: Any) -> Any:
         """Return the parts of a single text."""
-        return raw.split(",") if isinstance(raw, str) else raw
+        return _split(name, raw)
 
 
 class CommaIntsType(FieldType[tuple[int, ...]]):
@@ -150,9 +154,7 @@ class CommaIntsType(FieldType[tuple[int, ...]]):
         if raw == "":
             return ()
         try:
-            return tuple(
-                parse_integer(item) for item in _items(raw.split(",") if isinstance(raw, str) else raw)
-            )
+            return tuple(parse_integer(item) for item in _items(_split(name, raw)))
         except ValueError:
             raise FieldError(name, "expected a list of integers") from None
 
@@ -161,26 +163,12 @@ class CommaIntsType(FieldType[tuple[int, ...]]):
         return list(value)
 
 
-def verify_size(name: str, raw: object, limit: int | None = None, *, depth: int = 0) -> int:
-    """Return the size of a JSON value: its characters, and one for each item.
-
-    Raises:
-        FieldError: it is larger than `limit`, or nested deeper than `MAX_DEPTH`.
-    """
-    if depth > MAX_DEPTH:
-        raise FieldError(name, f"nested deeper than {MAX_DEPTH} levels")
-    text = raw.literal if isinstance(raw, JSONNumber) else raw
-    size = len(text) if isinstance(text, str) else 1
-    parts: list[Any] = []
-    if isinstance(raw, Mapping):
-        parts = [part for pair in raw.items() for part in pair]
-    elif isinstance(raw, list | tuple):
-        parts = list(raw)
-    for part in parts:
-        size += verify_size(name, part, limit, depth=depth + 1)
-    if limit is not None and size > limit:
-        raise FieldError(name, f"longer than {limit} characters")
-    return size
+def _split(name: str, raw: Any) -> Any:
+    if not isinstance(raw, str):
+        return raw
+    if raw.count(",") >= MAX_ITEMS:
+        raise FieldError(name, f"more than {MAX_ITEMS} items")
+    return raw.split(",")
 
 
 def _items(raw: Any) -> list[Any]:

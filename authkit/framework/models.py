@@ -10,12 +10,14 @@
             if self.mode == "strict" and not self.teams:
                 raise UserError("a strict role needs teams")
 
-Where a model is kept, and on which path it is served, is left to `authkit.framework.objects`.
+A field `limit: Int | None = None` tells "not set" from zero; any other field that nobody has set is its
+default, or empty. Where a model is kept, and on which path it is served, is left to
+`authkit.framework.objects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import get_annotations
 from operator import attrgetter
 from types import MappingProxyType
@@ -23,9 +25,12 @@ from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, ge
 
 from authkit.errors import InternalError, UserError
 from authkit.framework.fields import UNSET
-from authkit.framework.schema import FieldSchema, build_schema, field
+from authkit.framework.schema import FieldData, FieldSchema, build_schema, field
 
 __all__ = ["VERSION_KEY", "Model"]
+
+_OLDER_NAMES: Final = "_older_names"
+"""Among the attributes of a model: which older names of its fields are in use."""
 
 VERSION_KEY: Final = "_version"
 """Under this key each stored object says in which shape it is."""
@@ -47,7 +52,7 @@ class Model:
     schema: ClassVar[Mapping[str, FieldSchema]] = MappingProxyType({})
     """Every field, older names included, in order of declaration."""
     stored_version: ClassVar[int] = 1
-    """The shape that `to_stored` writes. Raise it when `from_stored` must tell old from new."""
+    """The shape that `to_stored` writes. Raise it when that changes, and let `upgrade` read the old one."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -55,18 +60,25 @@ class Model:
         for name, declared in cls.schema.items():
             if declared.alias_of and declared.alias_of not in cls.schema:
                 raise TypeError(f"{cls.__name__}.{name} stands for an unknown field {declared.alias_of!r}")
+            if declared.alias_of and cls.schema[declared.alias_of].alias_of:
+                raise TypeError(f"{cls.__name__}.{name} stands for an older name")
 
     def __init__(self, **values: Any) -> None:
-        unknown = values.keys() - _own_fields(self).keys()
+        unknown = values.keys() - self.schema.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no field {sorted(unknown)[0]!r}")
+        given = {name: self.schema[name].accept(values[name]) for name in self.schema if name in values}
+        given = {name: value for name, value in given.items() if value is not UNSET}
+        older = [name for name in given if self.schema[name].alias_of]
+        for name in older:
+            stands_for = self.schema[name].alias_of
+            given.setdefault(stands_for, self.schema[stands_for].accept(given[name]))
         for name, declared in _own_fields(self).items():
-            value = declared.convert(values[name]) if name in values else UNSET
-            if value is UNSET:
-                value = declared.default
+            value = given.get(name, declared.default)
             if declared.is_missing(value):
                 raise UserError(declared.missing)
             self.__dict__[name] = declared.type.zero if value is UNSET else value
+        self.__dict__[_OLDER_NAMES] = frozenset(older)
 
     @classmethod
     def overlaid(cls, stored: Self | None, provided: Mapping[str, Any]) -> Self:
@@ -74,20 +86,33 @@ class Model:
 
         Without `stored`, the others have their defaults. Nothing is checked beyond the fields.
         """
-        values: dict[str, Any] = {}
-        for name, declared in cls.schema.items():
-            if declared.alias_of:
-                if name in provided and declared.alias_of not in provided:
-                    values[declared.alias_of] = provided[name]
-            elif name in provided:
-                values[name] = provided[name]
-            elif stored is not None and not declared.reset:
-                values.setdefault(name, stored.__dict__[name])
-        return cls(**values)
+        values = {} if stored is None else _values(stored)
+        reset = [name for name, declared in cls.schema.items() if declared.reset]
+        changes = {name: value for name, value in provided.items() if name in cls.schema}
+        return cls(**_without(cls, values, (*reset, *changes)) | changes)
+
+    def patched(self, data: FieldData) -> Self:
+        """Return what a patch (RFC 7396) makes of the object. Nothing is checked beyond the fields.
+
+        A field that is null goes back to its default, or is not set any more. Members of a map are
+        merged, and a member that is null is removed. Fields that the patch does not name stay.
+
+        Raises:
+            UserError: a required field is taken away.
+            FieldError: a merged value does not fit.
+        """
+        named = [name for name in data.raw if name in self.schema]
+        kept = _without(type(self), _values(self), named)
+        changes = {
+            name: self.schema[name].merge(getattr(self, name), data.raw[name])
+            for name in named
+            if name not in data.nulls
+        }
+        return type(self)(**kept | changes)
 
     def replaced(self, **changes: Any) -> Self:
         """Return a copy with these fields changed."""
-        return type(self)(**(self.__dict__ | changes))
+        return type(self)(**_values(self) | changes)
 
     def check(self) -> None:
         """Check the whole object before it is stored; raise `UserError` to refuse it.
@@ -106,28 +131,50 @@ class Model:
                 vars(cls)["check"](self)
 
     def read_shape(self) -> dict[str, Any]:
-        """Return what a read shows: every field but the secrets. Durations are integer seconds."""
-        fields = _own_fields(self).items()
-        return {name: d.type.dump(self.__dict__[name]) for name, d in fields if not d.type.secret}
+        """Return what a read shows: every field but the sensitive ones. Durations are integer seconds.
+
+        An older name is shown while it is in use and not empty.
+        """
+        return {name: value for name, value in _dumped(self).items() if not self.schema[name].sensitive}
 
     def to_stored(self) -> dict[str, Any]:
         """Return what is kept, secrets included."""
-        fields = _own_fields(self).items()
-        dumped = {name: declared.type.dump(self.__dict__[name]) for name, declared in fields}
-        return {VERSION_KEY: self.stored_version, **dumped}
+        return {VERSION_KEY: self.stored_version, **_dumped(self)}
+
+    @classmethod
+    def upgrade(cls, stored: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+        """Return a stored object of an earlier shape in today's. By default it is the same.
+
+        Override it together with `stored_version`. `version` is 0 for an object without a version,
+        such as one that another plugin stored. Nothing is written: the new shape is stored by the next
+        write. Whatever this raises counts as an object that cannot be read.
+        """
+        return stored
 
     @classmethod
     def from_stored(cls, data: Mapping[str, Any]) -> Self:
-        """Return the object that `data` keeps. Unknown keys are passed over, absent ones have defaults.
+        """Return the object that `data` keeps. Absent keys have defaults.
+
+        Unknown keys are passed over, and gone after the next write: what no operator can see or
+        change must not come back one day. Where only the older name of a field has a value, that is taken.
 
         Raises:
             InternalError: a newer version of the plugin stored it.
             FieldError, UserError: it is not what `to_stored` wrote.
         """
-        if data.get(VERSION_KEY, cls.stored_version) > cls.stored_version:
+        version = data.get(VERSION_KEY, 0)
+        if isinstance(version, bool) or not isinstance(version, int) or version > cls.stored_version:
             raise InternalError("the stored object is of a newer version")
-        known = {name for name, declared in cls.schema.items() if not declared.alias_of}
-        return cls(**{name: value for name, value in data.items() if name in known})
+        if version < cls.stored_version:
+            data = cls.upgrade(data, version)
+        values = {name: value for name, value in data.items() if name in cls.schema}
+        for name, declared in cls.schema.items():
+            if declared.alias_of and name in values:
+                unused = _is_empty(declared, values[name])
+                own = cls.schema[declared.alias_of]
+                if unused or _is_empty(own, values.get(own.name)):
+                    values.pop(name if unused else own.name, None)
+        return cls(**values)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} does not change; use replaced({name}=...)")
@@ -149,6 +196,34 @@ class Model:
 
 def _own_fields(model: Model) -> dict[str, FieldSchema]:
     return {name: declared for name, declared in model.schema.items() if not declared.alias_of}
+
+
+def _values(model: Model) -> dict[str, Any]:
+    """Return the values by field, and by the older names in use."""
+    older = model.__dict__[_OLDER_NAMES]
+    return {name: getattr(model, name) for name in model.schema if name in model.__dict__ or name in older}
+
+
+def _without(model: type[Model], values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return the values without the fields that a change names, whatever name it uses for them."""
+    own = {name: declared.alias_of or name for name, declared in model.schema.items()}
+    gone = {own[name] for name in names}
+    return {name: value for name, value in values.items() if own[name] not in gone}
+
+
+def _dumped(model: Model) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in _values(model).items():
+        declared = model.schema[name]
+        own = model.schema[declared.alias_of] if declared.alias_of else declared
+        if own is declared or value != own.type.zero:
+            shown[name] = own.type.dump(value)
+    return shown
+
+
+def _is_empty(declared: FieldSchema, raw: object) -> bool:
+    value = declared.accept(raw)
+    return value is UNSET or value == declared.type.zero
 
 
 def _declared_fields(cls: type[Model]) -> dict[str, FieldSchema]:

@@ -1,7 +1,9 @@
 """Stored objects served on paths: `Singleton` on one path, `Collection` on one for each name.
 
 Both read, write and delete a model as operators expect it. A write overlays the provided fields on
-what is stored, checks the whole, runs the author's own rules, and only then stores.
+what is stored, a patch merges into it (RFC 7396); then the whole is checked, the author's own rules run,
+and only then it is stored. What a list shows is left to `authkit.framework.listing`, what handlers
+do with the objects to `authkit.framework.bound`.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from authkit.errors import UserError
+from authkit.errors import CodedError, UserError
+from authkit.framework.bound import BoundCollection, BoundSingleton
 from authkit.framework.calls import Call, invoke
 from authkit.framework.fields import LowerTextType, TextType, is_name
 from authkit.framework.help import documentation
+from authkit.framework.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
 from authkit.framework.models import Model
 from authkit.framework.paths import PathTemplate
 from authkit.framework.routes import Declaration, Route
@@ -51,9 +55,10 @@ class Write(Generic[M]):
 class _Served(Declaration, Generic[M]):
     """What singletons and collections share: the model and its way into storage."""
 
-    def __init__(self, model: type[M], *, seal_wrap: bool, replace: bool, help: str) -> None:
+    def __init__(self, model: type[M], *, seal_wrap: bool, local: bool, replace: bool, help: str) -> None:
         self.model = model
         self.seal_wrap = seal_wrap
+        self.local = local
         self.replace = replace
         self.help = help
         self._rules: list[Callable[..., Any]] = []
@@ -67,21 +72,30 @@ class _Served(Declaration, Generic[M]):
         return rule
 
     async def write_object(self, backend: Backend, call: Call, key: str, name: str = "") -> None:
-        """Write the object of `key` as the request says.
+        """Write or patch the object of `key`, as the request says.
 
         Raises:
             UserError, FieldError: the model or a rule refuses it; nothing is stored.
+            CodedError: there is nothing to patch.
         """
         store = backend.objects
         async with store.lock(key):
             stored = await store.find(key, self.model)
-            new = self.model.overlaid(None if self.replace else stored, call.data.values)
+            new = self._changed(stored, call)
             new.verify()
-            provided = frozenset(call.data.values)
+            provided = frozenset(call.data.values) | call.data.nulls
             write = Write(new=new, stored=stored, provided=provided, call=call, name=name)
             for rule in self._rules:
                 await invoke(rule, backend, write)
             await store.put(key, new, seal_wrap=self.seal_wrap)
+
+    def _changed(self, stored: M | None, call: Call) -> M:
+        if call.request.operation is not Operation.PATCH:
+            return self.model.overlaid(None if self.replace else stored, call.data.values)
+        if stored is None:
+            # An empty answer would be HTTP 204: the client would take it for done.
+            raise CodedError(404, "resource does not exist")
+        return stored.patched(call.data)
 
     async def delete_object(self, backend: Backend, key: str) -> None:
         """Delete the object of `key`, if there."""
@@ -94,10 +108,11 @@ class _Served(Declaration, Generic[M]):
 
 
 class Singleton(_Served[M]):
-    """One object on one path, stored under that path: read, write, delete.
+    """One object on one path, stored under that path: read, write, patch, delete.
 
     Args:
         seal_wrap: the host encrypts it with the seal as well, where it can.
+        local: it is not replicated to other clusters (Vault Enterprise).
         replace: a write replaces the whole object instead of overlaying the provided fields.
         deletable: whether the path has a delete operation.
         missing: what a caller reads who needs the object while there is none.
@@ -110,12 +125,13 @@ class Singleton(_Served[M]):
         path: str,
         *,
         seal_wrap: bool = False,
+        local: bool = False,
         replace: bool = False,
         deletable: bool = True,
         missing: str = "could not load configuration",
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
         self.template = PathTemplate.parse(path)
         if self.template.names:
             raise ValueError(f"a singleton has one path, {path!r} has many")
@@ -135,7 +151,11 @@ class Singleton(_Served[M]):
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
         """Return the one route. It has no existence check: a write is always an update."""
         synopsis, description = self._documentation()
-        operations = {Operation.READ: self._read, Operation.UPDATE: self._write}
+        operations = {
+            Operation.READ: self._read,
+            Operation.UPDATE: self._write,
+            Operation.PATCH: self._write,
+        }
         if self.deletable:
             operations[Operation.DELETE] = self._delete
         return [
@@ -151,6 +171,10 @@ class Singleton(_Served[M]):
     def seal_wrapped(self) -> Iterable[str]:
         """Return the key, if it is to be sealed."""
         return [self.key] if self.seal_wrap else []
+
+    def local_stored(self) -> Iterable[str]:
+        """Return the key, if it stays in this cluster."""
+        return [self.key] if self.local else []
 
     async def _read(self, backend: Backend, call: Call) -> Response | None:
         found = await backend.objects.find(self.key, self.model)
@@ -168,12 +192,14 @@ class Singleton(_Served[M]):
 class Collection(_Served[M]):
     """Objects by name on a path such as `role/{name}`, stored under that path.
 
-    Serves create, read, update and delete on it, list on `role/`, and the existence check.
+    Serves create, read, update, patch and delete on it, list on `role/`, and the existence check.
 
     Args:
         lower_names: names are lower-cased, in requests and in storage.
         noun: what one object is called in messages; by default the path's first segment.
-        seal_wrap, replace, help: as for `Singleton`.
+        list_info: what a list tells of each object, as `key_info`: names of fields, shown as in a read, or
+            a function that returns an object to show. No secrets: lists are often open to more people.
+        seal_wrap, local, replace, help: as for `Singleton`.
     """
 
     def __init__(
@@ -183,11 +209,13 @@ class Collection(_Served[M]):
         *,
         lower_names: bool = True,
         noun: str = "",
+        list_info: ListInfo[M] = (),
         seal_wrap: bool = False,
+        local: bool = False,
         replace: bool = False,
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
         self.template = PathTemplate.parse(path)
         if len(self.template.names) != 1 or self.template.prefix + f"{{{self.template.names[0]}}}" != path:
             raise ValueError(f"the path of a collection is like 'role/{{name}}', not {path!r}")
@@ -196,6 +224,7 @@ class Collection(_Served[M]):
             raise TypeError(f"{path!r} captures a field of {model.__name__}; name one of them differently")
         self.lower_names = lower_names
         self.noun = noun or path.partition("/")[0]
+        self.list_info = read_list_info(model, list_info)
 
     @overload
     def __get__(self, backend: None, owner: type[Any]) -> Self: ...
@@ -220,6 +249,7 @@ class Collection(_Served[M]):
             Route(
                 path=listing,
                 operations={Operation.LIST: self._list},
+                fields=LIST_FIELDS,
                 synopsis=f"List the names of every {self.noun}.",
             ),
             Route(
@@ -228,6 +258,7 @@ class Collection(_Served[M]):
                     Operation.CREATE: self._write,
                     Operation.READ: self._read,
                     Operation.UPDATE: self._write,
+                    Operation.PATCH: self._write,
                     Operation.DELETE: self._delete,
                 },
                 fields=self._fields(),
@@ -240,6 +271,10 @@ class Collection(_Served[M]):
     def seal_wrapped(self) -> Iterable[str]:
         """Return the prefix of all keys, if they are to be sealed."""
         return [self.template.prefix] if self.seal_wrap else []
+
+    def local_stored(self) -> Iterable[str]:
+        """Return the prefix of all keys, if they stay in this cluster."""
+        return [self.template.prefix] if self.local else []
 
     def _fields(self) -> Mapping[str, FieldSchema]:
         kind = LowerTextType() if self.lower_names else TextType()
@@ -266,98 +301,7 @@ class Collection(_Served[M]):
         return None
 
     async def _list(self, backend: Backend, call: Call) -> Response | None:
-        names = await backend.objects.names(self.template.prefix)
-        return Response(data={"keys": names}) if names else None
+        return await list_objects(self, backend, call)
 
     async def _exists(self, backend: Backend, call: Call) -> bool:
         return await backend.objects.find(self._key(call), self.model) is not None
-
-
-class BoundSingleton(Generic[M]):
-    """A singleton of one mount, for handlers: `self.config`."""
-
-    def __init__(self, declared: Singleton[M], backend: Backend) -> None:
-        self._declared = declared
-        self._backend = backend
-
-    async def find(self) -> M | None:
-        """Return the object, `None` when there is none."""
-        return await self._backend.objects.find(self._declared.key, self._declared.model)
-
-    async def get(self) -> M:
-        """Return the object.
-
-        Raises:
-            UserError: there is none.
-        """
-        found = await self.find()
-        if found is None:
-            raise UserError(self._declared.missing)
-        return found
-
-    async def put(self, value: M) -> None:
-        """Store the object as it is, without checks."""
-        declared, store = self._declared, self._backend.objects
-        async with store.lock(declared.key):
-            await store.put(declared.key, value, seal_wrap=declared.seal_wrap)
-
-    async def delete(self) -> None:
-        """Delete the object, if there."""
-        await self._declared.delete_object(self._backend, self._declared.key)
-
-
-class BoundCollection(Generic[M]):
-    """A collection of one mount, for handlers: `self.roles`."""
-
-    def __init__(self, declared: Collection[M], backend: Backend) -> None:
-        self._declared = declared
-        self._backend = backend
-
-    async def find(self, name: str) -> M | None:
-        """Return the object of this name, `None` when there is none. Any text may be asked for."""
-        key = self._declared.find_key(name)
-        return None if key is None else await self._backend.objects.find(key, self._declared.model)
-
-    async def get(self, name: str) -> M:
-        """Return the object of this name.
-
-        Raises:
-            UserError: there is none.
-        """
-        found = await self.find(name)
-        if found is None:
-            raise UserError(f'{self._declared.noun} "{name}" could not be found')
-        return found
-
-    async def put(self, name: str, value: M) -> None:
-        """Store the object as it is, without checks.
-
-        Raises:
-            UserError: nothing can have this name.
-        """
-        declared, store = self._declared, self._backend.objects
-        key = self._key(name)
-        async with store.lock(key):
-            await store.put(key, value, seal_wrap=declared.seal_wrap)
-
-    async def delete(self, name: str) -> None:
-        """Delete the object of this name, if there.
-
-        Raises:
-            UserError: nothing can have this name.
-        """
-        await self._declared.delete_object(self._backend, self._key(name))
-
-    def stored_name(self, name: str) -> str:
-        """Return the name as it is stored."""
-        return name.lower() if self._declared.lower_names else name
-
-    async def names(self) -> list[str]:
-        """Return all names, sorted."""
-        return await self._backend.objects.names(self._declared.template.prefix)
-
-    def _key(self, name: str) -> str:
-        key = self._declared.find_key(name)
-        if key is None:
-            raise UserError(f"invalid {self._declared.noun} name")
-        return key

@@ -8,10 +8,14 @@ OpenAPI documents show. The traps between both regex dialects (ASCII words, `$` 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from types import MappingProxyType
 from typing import Final
+
+from authkit.framework.patterns import expand_pattern, has_alternatives
 
 __all__ = ["PathTemplate"]
 
@@ -24,6 +28,8 @@ _CONVERTERS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     }
 )
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_][a-z0-9_]*)(?::([a-z]+))?\}")
+_FIELD: Final = re.compile(r"\{[A-Za-z_]\w*\}")
+_LITERAL_BEGINNING: Final = re.compile(r"(?:[A-Za-z0-9_/-](?![?*+{]))*")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_./-]*")
 
 
@@ -42,6 +48,10 @@ class PathTemplate:
     """A path that it matches; `None` for a regex of the author's own."""
     prefix: str
     """What all paths have in common at their beginning."""
+    variants: tuple[str, ...] | None
+    """The paths as documents show them, `{x}` for a field; `None` when a regex has no such form."""
+    optional_slash: bool = False
+    """Whether all paths may end with a slash, as hosts write those of lists."""
 
     @classmethod
     def parse(cls, text: str, *, optional_slash: bool = False) -> PathTemplate:
@@ -77,23 +87,44 @@ class PathTemplate:
             names=tuple(names),
             sample=sample + rest,
             prefix=text.partition("{")[0],
+            variants=(_PLACEHOLDER.sub(r"{\1}", text),),
+            optional_slash=optional_slash,
         )
 
     @classmethod
     def from_regex(cls, pattern: str) -> PathTemplate:
-        """Take a regex of Python's dialect as it is. The whole path must match it.
+        """Take a regex of Python's dialect. The whole path must match it, in ASCII.
+
+        A group that takes no part in a match is an empty field and, as in the SDK, hides a field of
+        that name in the body. For a list let it end with `/?`: hosts append a slash.
 
         Raises:
-            ValueError: it is empty or no regex.
+            ValueError: it is empty, begins with a slash or is no regex; two groups have one name.
         """
-        if not pattern:
-            raise ValueError("Routing pattern cannot be blank")
         try:
-            regex = re.compile(pattern, re.ASCII)
-        except re.error as error:
+            with warnings.catch_warnings():
+                # Go's [[:alpha:]] is another thing in Python, which only warns.
+                warnings.simplefilter("error", FutureWarning)
+                regex = re.compile(pattern, re.ASCII)
+        except (re.error, FutureWarning, ValueError) as error:
             raise ValueError(f"pattern {pattern!r}: {error}") from error
-        anchored = f"^{pattern.removeprefix('^').removesuffix('$')}$"
-        return cls(pattern, regex, anchored, tuple(regex.groupindex), None, "")
+        bare = _without_anchors(pattern)
+        if not bare:
+            raise ValueError("Routing pattern cannot be blank")
+        if bare.startswith("/") and not bare.startswith("/?"):
+            raise ValueError(f"pattern {pattern!r}: no path begins with '/'")
+        variants = expand_pattern(pattern)
+        texts = variants or (_beginning(bare),)
+        return cls(
+            text=pattern,
+            regex=regex,
+            go_pattern=f"^{bare}$",
+            names=tuple(regex.groupindex),
+            sample=None,
+            prefix=commonprefix([text.partition("{")[0] for text in texts]),  # noqa: RUF071 - characters are meant
+            variants=variants,
+            optional_slash=bare.endswith("/?"),
+        )
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the captured fields, `None` when the path does not match.
@@ -109,18 +140,53 @@ class PathTemplate:
         found = self.match(path)
         return path if found is not None and list(found.values()) == [name] else None
 
-    def special_pattern(self) -> str:
-        """Return the pattern for a list of special paths: `+` for each field.
+    def with_optional_slash(self) -> PathTemplate:
+        """Return the same template for a list, whose paths end with a slash."""
+        if self.optional_slash or self.sample is None:
+            return self
+        return self.parse(self.text, optional_slash=True)
+
+    def spans_segments(self, name: str) -> bool:
+        """Whether the field may hold slashes, as far as can be told."""
+        return self.sample is None or f"{{{name}:path}}" in self.text
+
+    def special_patterns(self) -> tuple[str, ...]:
+        """Return the patterns for a list of special paths: `+` for each field.
 
         Raises:
             ValueError: hosts have no pattern for it; a field must be a whole segment.
         """
-        if self.sample is None:
-            raise ValueError(f"a regex cannot be a special path: {self.text!r}")
-        segments = _PLACEHOLDER.sub("+", self.text).split("/")
-        if ":path}" in self.text or any("+" in segment and segment != "+" for segment in segments):
+        if self.variants is None or (self.sample is None and self.names):
+            raise ValueError(f"a regex cannot be a special path unless it is plain text: {self.text!r}")
+        if ":path}" in self.text:
             raise ValueError(f"path {self.text!r}: each field must be a segment of its own")
-        return "/".join(segments)
+        patterns = []
+        for variant in self.variants:
+            segments = ["+" if _FIELD.fullmatch(part) else part for part in variant.split("/")]
+            if any("{" in segment for segment in segments):
+                raise ValueError(f"path {self.text!r}: each field must be a segment of its own")
+            pattern = "/".join(segments)
+            patterns += [pattern, f"{pattern}/"] if self.optional_slash else [pattern]
+        return tuple(patterns)
+
+
+def _without_anchors(pattern: str) -> str:
+    """Return the pattern without `^` and `$` around it; alternatives are held together by a group.
+
+    Without the group an anchor would belong to one alternative alone, as it does in the SDK, where
+    `a|b` lets everything in that begins with a.
+    """
+    if has_alternatives(pattern):
+        return f"(?:{pattern})"
+    bare = pattern.removeprefix("^")
+    return bare[:-1] if bare.endswith("$") and not bare.endswith("\\$") else bare
+
+
+def _beginning(bare: str) -> str:
+    """Return the plain text with which everything that a regex matches begins."""
+    text = _LITERAL_BEGINNING.match(bare)
+    assert text is not None
+    return text[0]
 
 
 def _literal(text: str, part: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from authkit.errors import InternalError, ReadOnlyError
+from authkit.errors import AuthKitError, InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
 from authkit.framework.durations import parse_duration
 from authkit.framework.routes import Declaration
@@ -28,14 +28,17 @@ class Task:
     name: str
     request: Request
     """The host's tick. It has about 90 s (Vault 1.21)."""
+    can_write: bool = False
+    """Whether this node may write, as `Node.can_write` said before the run. Always true with `writes`."""
 
 
 class Periodic(Declaration, Generic[H]):
     """A method that runs from time to time. Made by `every`."""
 
-    def __init__(self, handler: H, interval: timedelta) -> None:
+    def __init__(self, handler: H, interval: timedelta, *, writes: bool) -> None:
         self.handler = handler
         self.interval = interval
+        self.writes = writes
 
     @overload
     def __get__(self, backend: None, owner: type[Any]) -> Periodic[H]: ...
@@ -47,12 +50,14 @@ class Periodic(Declaration, Generic[H]):
         return self if backend is None else self.handler.__get__(backend, owner)
 
 
-def every(interval: str) -> Callable[[H], Periodic[H]]:
+def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
     """Run a method at the first tick, and then whenever `interval` has passed since its last start.
 
     The method takes a `Task`. No run starts before the last one has ended. After a failure it is
-    tried again one interval later. On a node that may not write, storage raises `ReadOnlyError`,
-    which is no failure.
+    tried again one interval later.
+
+    With `writes` it runs only on a node that may write; on any other it stays due, and runs at the first
+    tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage is no failure.
 
     Raises:
         ValueError: `interval` is no positive duration.
@@ -60,7 +65,7 @@ def every(interval: str) -> Callable[[H], Periodic[H]]:
     duration = parse_duration(interval)
     if duration <= timedelta(0):
         raise ValueError("the interval of a task must be positive")
-    return lambda handler: Periodic(handler, duration)
+    return lambda handler: Periodic(handler, duration, writes=writes)
 
 
 class Scheduler:
@@ -71,27 +76,48 @@ class Scheduler:
         self._clock = clock
         self._started: dict[str, float] = {}
         self._running: set[str] = set()
+        self._reported: set[str] = set()
 
     async def tick(self, backend: Backend, request: Request) -> None:
         """Run every task that is due, one after the other. One that fails stops no other.
 
         Raises:
             InternalError: tasks have failed; the first one is the cause.
+            ReadOnlyError: nothing failed but that a task with `writes` could not write after all. The
+                text is the host's own, which it looks for.
         """
+        if not any(map(self._is_due, self._tasks)):
+            return
         failed: dict[str, Exception] = {}
+        can_write = await self._can_write(backend, failed)
         for task in self._tasks:
-            if not self._is_due(task):
+            # Asked again: while another one ran, a second tick may have started this one.
+            if not self._is_due(task) or (task.writes and not can_write):
                 continue
             try:
-                await self._run(task, backend, request)
-            except ReadOnlyError:
-                backend.log.debug("periodic task %s: this node may not write", task.attribute)
+                await self._run(task, backend, request, can_write=can_write)
+            except ReadOnlyError as error:
+                self._report(task, backend, error)
+                if task.writes:
+                    failed[task.attribute] = error
             except Exception as error:
                 backend.log.exception("periodic task %s failed", task.attribute)
                 failed[task.attribute] = error
-        if failed:
-            first = next(iter(failed.values()))
-            raise InternalError(f"periodic tasks failed: {', '.join(failed)}") from first
+        _raise_failures(failed)
+
+    async def _can_write(self, backend: Backend, failed: dict[str, Exception]) -> bool:
+        try:
+            return await backend.node.can_write()
+        except AuthKitError as error:
+            backend.log.warning("cannot tell whether this node may write: %s", error)
+            failed |= {task.attribute: error for task in self._tasks if task.writes and self._is_due(task)}
+            return False
+
+    def _report(self, task: Periodic[Any], backend: Backend, error: ReadOnlyError) -> None:
+        # Once: a standby would otherwise say so for years.
+        if task.attribute not in self._reported:
+            self._reported.add(task.attribute)
+            backend.log.warning("periodic task %s: %s", task.attribute, error)
 
     def _is_due(self, task: Periodic[Any]) -> bool:
         if task.attribute in self._running:
@@ -99,10 +125,19 @@ class Scheduler:
         started = self._started.get(task.attribute)
         return started is None or self._clock() - started >= task.interval.total_seconds()
 
-    async def _run(self, task: Periodic[Any], backend: Backend, request: Request) -> None:
+    async def _run(self, task: Periodic[Any], backend: Backend, request: Request, *, can_write: bool) -> None:
         self._running.add(task.attribute)
         self._started[task.attribute] = self._clock()
+        run = Task(name=task.attribute, request=request, can_write=can_write)
         try:
-            await invoke(task.handler, backend, Task(name=task.attribute, request=request))
+            await invoke(task.handler, backend, run)
         finally:
             self._running.discard(task.attribute)
+
+
+def _raise_failures(failed: Mapping[str, Exception]) -> None:
+    real = [error for error in failed.values() if not isinstance(error, ReadOnlyError)]
+    if real:
+        raise InternalError(f"periodic tasks failed: {', '.join(failed)}") from real[0]
+    if failed:
+        raise next(iter(failed.values()))

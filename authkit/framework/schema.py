@@ -1,97 +1,26 @@
-"""Fields by declaration: `field()`, the names of field types, and the values of one request.
+"""Fields by declaration: `field()`, what it describes, and the values of one request.
 
-The declared annotation says how a field is read; `field()` adds what an annotation cannot say.
-Whole objects of fields are `authkit.framework.models`; handlers declare fields as parameters.
+The declared annotation (see `authkit.framework.annotations`) says how a field is read; `field()` adds
+what an annotation cannot say. Whole objects of fields are `authkit.framework.models`; handlers declare
+fields as parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import field as attribute
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from authkit.errors import FieldError
-from authkit.framework.addresses import AddressBlock, CidrsType
-from authkit.framework.containers import (
-    CommaIntsType,
-    CommaListType,
-    KVType,
-    ListType,
-    MapType,
-    TextListType,
-    verify_size,
-)
-from authkit.framework.fields import (
-    UNSET,
-    BoolType,
-    ChoiceType,
-    DurationType,
-    FieldType,
-    FloatType,
-    IntType,
-    LowerTextType,
-    NameType,
-    SecretType,
-    TextType,
-    TimeType,
-)
+from authkit.framework.annotations import find_type, is_field_annotation
+from authkit.framework.choices import ChoiceType, EnumType, OptionalType
+from authkit.framework.fields import UNSET, FieldType
+from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
 from authkit.masking import Secret
 
-__all__ = [
-    "KV",
-    "Bool",
-    "Cidrs",
-    "CommaInts",
-    "CommaList",
-    "FieldData",
-    "FieldOptions",
-    "FieldSchema",
-    "Float",
-    "Int",
-    "List",
-    "LowerStr",
-    "Map",
-    "Name",
-    "Seconds",
-    "SignedSeconds",
-    "Str",
-    "StrList",
-    "Timestamp",
-    "build_schema",
-    "field",
-    "is_field_annotation",
-]
-
-Str = Annotated[str, TextType()]
-LowerStr = Annotated[str, LowerTextType()]
-Name = Annotated[str, NameType()]
-Int = Annotated[int, IntType()]
-Bool = Annotated[bool, BoolType()]
-Float = Annotated[float, FloatType()]
-Seconds = Annotated[timedelta, DurationType()]
-SignedSeconds = Annotated[timedelta, DurationType(signed=True)]
-Timestamp = Annotated[datetime, TimeType()]
-Map = Annotated[Mapping[str, Any], MapType()]
-KV = Annotated[Mapping[str, str], KVType()]
-List = Annotated[tuple[Any, ...], ListType()]
-StrList = Annotated[tuple[str, ...], TextListType()]
-CommaList = Annotated[tuple[str, ...], CommaListType()]
-CommaInts = Annotated[tuple[int, ...], CommaIntsType()]
-Cidrs = Annotated[tuple[AddressBlock, ...], CidrsType()]
-
-_PLAIN: Final[Mapping[Any, FieldType[Any]]] = MappingProxyType(
-    {
-        str: TextType(),
-        int: IntType(),
-        bool: BoolType(),
-        float: FloatType(),
-        timedelta: DurationType(),
-        datetime: TimeType(),
-        Secret: SecretType(),
-    }
-)
+__all__ = ["FieldData", "FieldOptions", "FieldSchema", "build_schema", "field", "is_field_annotation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +35,10 @@ class FieldOptions:
     alias_of: str = ""
     reset: bool = False
     max_length: int | None = None
+    allowed: Sequence[Any] = ()
+    enforced: bool = True
+    sensitive: bool = False
+    query: bool = False
 
 
 def field(
@@ -118,6 +51,10 @@ def field(
     alias_of: str = "",
     reset: bool = False,
     max_length: int | None = None,
+    allowed: Sequence[Any] = (),
+    enforced: bool = True,
+    sensitive: bool = False,
+    query: bool = False,
 ) -> Any:
     """Describe a field: in a model in place of its default value, in a handler within `Annotated`.
 
@@ -132,11 +69,21 @@ def field(
         help: for help pages.
         required: whether an absent or empty value is refused. By default, when there is no default.
         missing: what the refusal says; by default `missing <name>`.
-        deprecated: marked so on help pages.
-        alias_of: an older name of another field. It is accepted and never stored nor shown; the
-            field itself wins when a request has both.
+        deprecated: marked so on help pages. It works as ever, without a warning: operators of the
+            official methods get none either.
+        alias_of: an older name of another field. A request that has only the older name sets both, one
+            that has both sets both to the field's own value, one that has only the field's own name
+            ends the use of the older one. It is shown, and stored, as long as it is in use and not
+            empty (Vault SDK 0.21, helper/tokenutil/tokenutil.go, UpgradeValue). Its own default and
+            `required` mean nothing.
         reset: a write without this field sets it back to its default, instead of keeping it.
-        max_length: refuse more characters than this; an item of a list counts as one more.
+        max_length: refuse more characters than this; an item of a list counts as one more. Without
+            it, `MAX_FIELD_SIZE`.
+        allowed: the only values, or items of a list, that are taken; written as a read shows them.
+        enforced: with `False`, `required` and `allowed` are for help pages only, as in the SDK: for
+            methods that have texts of their own.
+        sensitive: written, stored and never shown. A `Secret` always is; this is for maps and lists.
+        query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
     return FieldOptions(
         default=default,
@@ -147,6 +94,10 @@ def field(
         alias_of=alias_of,
         reset=reset,
         max_length=max_length,
+        allowed=allowed,
+        enforced=enforced,
+        sensitive=sensitive,
+        query=query,
     )
 
 
@@ -166,16 +117,49 @@ class FieldSchema:
     alias_of: str = ""
     reset: bool = False
     max_length: int | None = None
+    allowed: tuple[Any, ...] = ()
+    """As a read shows them; empty when every value is."""
+    enforced: bool = True
+    """Whether `required` and `allowed` are more than documentation."""
+    sensitive: bool = False
+    """Whether it is never shown."""
+    query: bool = False
 
     def convert(self, raw: object) -> Any:
-        """Return the value of a JSON value, `UNSET` for one that counts as absent.
+        """Return the value of a JSON value from a request, `UNSET` for one that counts as absent.
 
         Raises:
-            FieldError: it cannot be converted, or is too long.
+            FieldError: it cannot be converted, is too large, or not allowed.
         """
-        if self.max_length is not None:
-            verify_size(self.name, raw, self.max_length)
-        return self.type.convert(self.name, raw)
+        verify_size(self.name, raw, self.max_length or MAX_FIELD_SIZE)
+        return self.accept(raw)
+
+    def accept(self, raw: object) -> Any:
+        """Return the value of a JSON value of any size: for what comes from storage or from code.
+
+        Raises:
+            FieldError: it cannot be converted, or is not allowed.
+        """
+        value = self.type.convert(self.name, raw)
+        if value is UNSET or not self.allowed or not self.enforced or value == self.default_or_zero():
+            # What a field is while nobody has set it must come back from storage.
+            return value
+        dumped = self.type.dump(value)
+        if not all(item in self.allowed for item in (dumped if isinstance(dumped, list) else [dumped])):
+            if raw is None:
+                # Where the empty value is not allowed, null is as good as absent.
+                return UNSET
+            raise FieldError(self.name, f"must be one of: {', '.join(map(str, self.allowed))}")
+        return value
+
+    def merge(self, current: Any, raw: object) -> Any:
+        """Return what a patch with `raw`, which is not null, makes of the value `current`.
+
+        Raises:
+            FieldError: it cannot be converted, or what comes out is too large or not allowed.
+        """
+        merged = self.type.merge(self.name, current, raw)
+        return self.convert(self.type.dump(merged))
 
     def default_or_zero(self) -> Any:
         """Return what the field is while nobody has set it."""
@@ -183,13 +167,10 @@ class FieldSchema:
 
     def is_missing(self, value: object) -> bool:
         """Whether the field is required and `value` is none, or an empty one. Zero is a value."""
-        empty = value is UNSET or (isinstance(value, str | tuple | Secret | Mapping) and len(value) == 0)
-        return self.required and empty
-
-
-def is_field_annotation(annotation: object) -> bool:
-    """Whether an annotation names a field type."""
-    return _find_type(annotation) is not None
+        empty = value is UNSET or value is None
+        if isinstance(value, str | tuple | Secret | Mapping):
+            empty = len(value) == 0
+        return self.required and self.enforced and empty
 
 
 def build_schema(name: str, annotation: object, default: object = UNSET) -> FieldSchema:
@@ -198,7 +179,7 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
     Raises:
         TypeError: the annotation names no field type, or the default does not fit it.
     """
-    kind = _find_type(annotation)
+    kind = find_type(annotation)
     if kind is None:
         raise TypeError(f"field {name!r}: {annotation!r} is not a field type")
     options = _options(annotation, default)
@@ -220,6 +201,10 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
         alias_of=options.alias_of,
         reset=options.reset,
         max_length=options.max_length,
+        allowed=_allowed(name, kind, options.allowed),
+        enforced=options.enforced,
+        sensitive=options.sensitive or kind.secret,
+        query=options.query,
     )
 
 
@@ -227,8 +212,10 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
 class FieldData:
     """The fields of one request, converted."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = attribute(repr=False)
     """What the request set, by field. Absent fields are absent here."""
+    raw: Mapping[str, Any] = attribute(default_factory=dict, repr=False)
+    """The request's own JSON, unknown keys included, with what the path captured."""
     nulls: frozenset[str] = frozenset()
     """The fields that were given as null."""
     ignored: tuple[str, ...] = ()
@@ -249,8 +236,9 @@ class FieldData:
             FieldError: a field cannot be converted.
         """
         raw = {**data, **captures}
-        values = {name: schema[name].convert(raw[name]) for name in raw if name in schema}
+        values = {name: schema[name].convert(raw[name]) for name in schema if name in raw}
         return cls(
+            raw=MappingProxyType(raw),
             values=MappingProxyType({name: value for name, value in values.items() if value is not UNSET}),
             nulls=frozenset(name for name in values if raw[name] is None),
             ignored=tuple(sorted(name for name in data if name not in schema)),
@@ -270,14 +258,13 @@ def _options(annotation: object, default: object) -> FieldOptions:
     return found if default is UNSET else replace(found, default=default)
 
 
-def _find_type(annotation: object) -> FieldType[Any] | None:
-    if get_origin(annotation) is Annotated:
-        found = [part for part in get_args(annotation)[1:] if isinstance(part, FieldType)]
-        return found[0] if found else _find_type(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
-        return ChoiceType(*choices) if all(isinstance(choice, str) for choice in choices) else None
+def _allowed(name: str, kind: FieldType[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the allowed values as a read shows them, those that the type itself has included."""
     try:
-        return _PLAIN.get(annotation)
-    except TypeError:  # an annotation that cannot be hashed is none of ours
-        return None
+        dumped = [kind.dump(kind.parse(name, value)) for value in values]
+    except FieldError as error:
+        raise TypeError(f"field {name!r}: an allowed value does not fit: {error.reason}") from error
+    flat = [item for each in dumped for item in (each if isinstance(each, list) else [each])]
+    inner = kind.inner if isinstance(kind, OptionalType) else kind
+    own = inner.choices if isinstance(inner, ChoiceType | EnumType) else ()
+    return tuple(flat) or own

@@ -1,7 +1,8 @@
 """Models in storage: encoding, a bounded cache, one lock for each key.
 
 The cache is emptied of a key by every write, every delete and every invalidation from the host,
-also while a read of that key is under way. Paths and operations are left to
+also while a read of that key is under way. That nothing is stored under a key is not remembered:
+strangers may ask for any name. Paths and operations are left to
 `authkit.framework.objects`.
 """
 
@@ -12,10 +13,10 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from authkit.errors import AuthKitError, InternalError
+from authkit.errors import InternalError, SystemViewError
 from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.models import Model
-from authkit.logical import Storage, StorageEntry
+from authkit.logical import Storage, StorageEntry, SystemView
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +36,20 @@ class ObjectStore:
         self._storage = storage
         self._cache: LRUCache[str, Model] = LRUCache(max_cached)
         self._forgotten = 0
+        self._caching = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def respect_host(self, system: SystemView) -> None:
+        """Stop caching where the operator switched caches off (`disable_cache`).
+
+        A host that cannot say is taken to have them on, as all hosts do by default.
+        """
+        try:
+            self._caching = not await system.caching_disabled()
+        except SystemViewError:
+            return
+        if not self._caching:
+            self.forget("")
 
     def lock(self, key: str) -> asyncio.Lock:
         """Return the lock of a key: hold it from reading an object until its new state is stored."""
@@ -62,7 +76,7 @@ class ObjectStore:
         if entry is None:
             return None
         found = _decode(key, entry.value, model)
-        if forgotten == self._forgotten:
+        if self._caching and forgotten == self._forgotten:
             # Otherwise somebody wrote meanwhile, and what was read may be older than that.
             self._cache[key] = found
         return found
@@ -97,7 +111,7 @@ class ObjectStore:
         Raises:
             StorageError: the host refused the list.
         """
-        return await self._storage.list(prefix)
+        return [name for name in await self._storage.list(prefix) if not name.endswith("/")]
 
     def forget(self, key: str) -> None:
         """Drop a key from memory, or all keys below one that is empty or ends with `/`."""
@@ -114,5 +128,6 @@ def _decode(key: str, data: bytes, model: type[M]) -> M:
         return model.from_stored(decode_object(data))
     except InternalError:
         raise
-    except (AuthKitError, ValueError, TypeError) as error:
+    except Exception as error:
+        # Also what an author's own `upgrade` or `from_stored` stumbles over.
         raise InternalError(f"the object stored at {key!r} cannot be read") from error

@@ -44,7 +44,7 @@ def make_server(program: ServerProgram) -> Iterator[MakeServer]:
         yield lambda **options: stack.enter_context(Server(program, **options))
 
 
-@pytest.fixture(params=["authkit", "peer"])
+@pytest.fixture(scope="module", params=["authkit", "peer"])
 def make_plugin(request: pytest.FixtureRequest) -> MakePlugin:
     """Return a factory that puts the JWT plugin, ours or the Go one, into a server's plugin directory."""
     if request.param == "authkit":
@@ -63,7 +63,7 @@ def plugin(server: Server, make_plugin: MakePlugin) -> Plugin:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def issuer() -> Issuer:
     """The issuer whose public key the mounts trust."""
     return usual_issuer()
@@ -73,6 +73,15 @@ def issuer() -> Issuer:
 def mount(server: Server, plugin: Plugin, issuer: Issuer) -> Iterator[Mount]:
     """A mount of the plugin on the shared server, configured, with the role `dev`."""
     with mount_plugin(server, plugin, issuer) as mounted:
+        yield mounted
+
+
+@pytest.fixture(scope="module")
+def standing(server: Server, make_plugin: MakePlugin, issuer: Issuer) -> Iterator[Mount]:
+    """A mount that the tests of one module share: each brings the roles and users that it needs."""
+    made = make_plugin(server)
+    made.register(server.client)
+    with mount_plugin(server, made, issuer) as mounted:
         yield mounted
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ __all__ = ["CLI_SECONDS", "Client", "ServerError"]
 
 REQUEST_SECONDS = 30.0
 CLI_SECONDS = 60.0
+CREDENTIALS = ("jwt", "pin")
+"""The fields of logins that no log may show."""
 
 
 class ServerError(Exception):
     """The server refused a request."""
 
     def __init__(self, status: int, errors: list[str]) -> None:
-        super().__init__(f"HTTP {status}: {errors}")
+        super().__init__(f"HTTP {status}: {', '.join(errors)}")
         self.status = status
         self.errors = errors
 
@@ -101,11 +105,28 @@ class Client:
         Raises:
             ServerError: the login was refused.
         """
-        self.secrets.append(jwt)
-        answer = self.with_token("").write(f"auth/{mount}/login", role=role, jwt=jwt)
-        auth: dict[str, Any] = answer["auth"]
-        self.secrets.append(auth["client_token"])
+        auth: dict[str, Any] = self.login_answer(mount, role=role, jwt=jwt)["auth"]
         return auth
+
+    def login_answer(self, mount: str, **body: str) -> dict[str, Any]:
+        """Log in without a token; return the whole answer, warnings and all.
+
+        Raises:
+            ServerError: the login was refused.
+        """
+        self.secrets.extend(body[name] for name in CREDENTIALS if name in body)
+        answer = self.with_token("").write(f"auth/{mount}/login", **body)
+        token = answer["auth"]["client_token"]
+        if token:  # a login that waits for a second factor has none yet
+            self.secrets.append(token)
+        return answer
+
+    @contextmanager
+    def coming_from(self, address: str) -> Iterator[Client]:
+        """Return a client like this one whose connections begin at another loopback address."""
+        transport = httpx.HTTPTransport(local_address=address)
+        with httpx.Client(timeout=REQUEST_SECONDS, trust_env=False, transport=transport) as http:
+            yield replace(self, http=http)
 
     def run_cli(self, *arguments: str, output_format: str = "table") -> subprocess.CompletedProcess[str]:
         """Run the server's own command line with this client's address and token."""

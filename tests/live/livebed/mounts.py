@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from livebed.client import Client
-from livebed.plugins import Plugin
+from livebed.plugins import GO_PEER, Plugin
 from livebed.processes import wait_until
 from livebed.server import Server
 from livebed.tokens import AUDIENCE, ISSUER, Issuer
@@ -43,6 +43,23 @@ class Mount:
         return self.server.client
 
     @property
+    def is_peer(self) -> bool:
+        """Whether the Go plugin is mounted, for the cases in which ours means to be another."""
+        return self.plugin.name == GO_PEER
+
+    @property
+    def accessor(self) -> str:
+        """What the mount is called in the identity store."""
+        accessor: str = self.client.read("sys/auth")[f"{self.path}/"]["accessor"]
+        return accessor
+
+    @property
+    def default_lease_seconds(self) -> int:
+        """The lifetime of tokens for which nobody has set one."""
+        seconds: int = self.client.read(f"sys/auth/{self.path}/tune")["default_lease_ttl"]
+        return seconds
+
+    @property
     def pid(self) -> int:
         """The one process of the plugin.
 
@@ -64,6 +81,19 @@ class Mount:
     def login(self, role: str = "dev", jwt: str = "") -> dict[str, Any]:
         """Log in, with a fresh valid token unless another is given; return the `auth` of the answer."""
         return self.client.login(self.path, role, jwt or self.issuer.token())
+
+    def renew(self, auth: dict[str, Any], **body: Any) -> dict[str, Any]:
+        """Renew what a login has granted, as the operator; return the whole answer."""
+        return self.client.write("auth/token/renew", token=auth["client_token"], **body)
+
+    def lookup(self, auth: dict[str, Any]) -> dict[str, Any]:
+        """Return what the server knows about the token of a login. It costs no use of the token."""
+        known: dict[str, Any] = self.client.write("auth/token/lookup", token=auth["client_token"])["data"]
+        return known
+
+    def tune(self, **settings: Any) -> None:
+        """Tune the mount."""
+        self.client.write(f"sys/auth/{self.path}/tune", **settings)
 
     def enable(self, **config: Any) -> None:
         """Enable the plugin at the path."""

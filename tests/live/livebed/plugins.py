@@ -13,7 +13,16 @@ from pathlib import Path
 
 from livebed.client import Client
 
-__all__ = ["CURRENT", "JWT_LAUNCHER", "NEXT", "NEXT_LAUNCHER", "Plugin", "go_peer", "python_plugin"]
+__all__ = [
+    "CURRENT",
+    "GO_PEER",
+    "JWT_LAUNCHER",
+    "NEXT",
+    "NEXT_LAUNCHER",
+    "Plugin",
+    "go_peer",
+    "python_plugin",
+]
 
 JWT_LAUNCHER = """
 from authkit import serve
@@ -30,6 +39,8 @@ class Next(JWTAuth, name="jwt_auth", version="0.2.0"):
 serve(Next)
 """
 NEXT = "v0.2.0"
+GO_PEER = "jwt_peer"
+"""The catalog name of the official Go plugin."""
 SHEBANG_BYTES = 255
 """Linux reads that much of the first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
 
@@ -79,4 +90,4 @@ def go_peer(folder: Path, binary: Path) -> Plugin:
     file = folder / "jwt-peer"
     if not file.exists():
         shutil.copy2(binary, file)
-    return Plugin("jwt_peer", file)
+    return Plugin(GO_PEER, file)

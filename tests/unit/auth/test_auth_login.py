@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
 from factories import Mount
 
-from authkit.auth import AuthMethod, Identity, LoginCall, Role, login
+from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, keep, login, renewal
 from authkit.errors import (
     BadRequestError,
     FieldError,
@@ -18,7 +19,7 @@ from authkit.errors import (
     UserError,
 )
 from authkit.framework import Backend, Collection, CommaList, Model, Seconds, Secret, Singleton, Str, field
-from authkit.logical import BackendType, Operation, Request, Response
+from authkit.logical import Alias, Auth, BackendType, Operation, Request, Response
 
 
 class PinConfig(Model):
@@ -266,6 +267,170 @@ async def test_roles_are_resolved_on_the_path_that_hosts_ask() -> None:
         await mount.login(team="A")
 
 
+class Everywhere(AuthMethod, name="everywhere"):
+    """Every way to name a role."""
+
+    config = Singleton(PinConfig, "config")
+    roles = Collection(PinRole, "role/{name}")
+
+    async def default_role(self) -> str:
+        """Return the configured one."""
+        return (await self.config.get()).default_role
+
+    def alias(self, user: Str) -> str:
+        """Return who would log in."""
+        return f"alias-{user}"
+
+    @login("login")
+    async def roleless(self, user: Str) -> Identity:
+        """Log in without role, where hosts ask for roles."""
+        return Identity(name=user)
+
+    @login("login/{role}", "a/login/{role}", alias=alias)
+    async def by_path(self, role: PinRole, call: LoginCall, user: Str) -> Identity:
+        """Log in with the role of the path."""
+        return Identity(name=user, display_name=f"{user} as {call.role_name}")
+
+    @login("named/{team}/now", role_field="team", default_role=default_role)
+    async def by_name(self, chosen: PinRole, user: Str) -> Identity:
+        """Log in with the role of the path, by another name."""
+        return Identity(name=user)
+
+    @login("body", role_field="team", default_role=default_role)
+    async def by_field(self, chosen: PinRole, user: Str) -> Identity:
+        """Log in with the role of a field, or the default one."""
+        return Identity(name=user)
+
+    @renewal
+    def renew(self) -> Renewal:
+        """Go on, with or without role."""
+        return keep()
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "role"),
+    [
+        ("login", {}, None),
+        ("login/a", {}, "a"),
+        ("login/A", {"role": "b"}, "a"),
+        ("a/login/b", {}, "b"),
+        ("named/b/now", {}, "b"),
+        ("body", {"team": "b"}, "b"),
+        ("body", {}, "a"),
+    ],
+    ids=[
+        "no role",
+        "from the path login/{role}",
+        "the path wins over the body",
+        "a second path of one handler",
+        "from the path, with role_field",
+        "from the field",
+        "the default role",
+    ],
+)
+async def test_where_a_role_comes_from(path: str, fields: dict[str, str], role: str | None) -> None:
+    """From the field, from the path, from the default, or there is none."""
+    mount = Mount(Everywhere)
+    await mount.write("config", default_role="a")
+    for name in ("a", "b"):
+        await mount.write(f"role/{name}", token_policies=name)
+    auth = await mount.login(path, user="ann", **fields)
+    assert auth.internal_data == ({} if role is None else {"role": role})
+    assert auth.policies == (() if role is None else (role,))
+
+
+async def test_a_role_that_is_gone_ends_its_tokens_alone() -> None:
+    """Where only some logins have a role, theirs is checked at renewal, though no handler looks at it."""
+    mount = Mount(Everywhere)
+    await mount.write("role/a")
+    with_role, without = await mount.login("login/a", user="ann"), await mount.login("login", user="ann")
+    await mount.renew(with_role)
+    await mount.delete("role/a")
+    with pytest.raises(UserError, match="role a does not exist during renewal"):
+        await mount.renew(with_role)
+    with pytest.raises(InternalError, match="failed to fetch role_name"):
+        await mount.renew(replace(with_role, internal_data={"role": 1}))
+    await mount.renew(without)
+
+
+async def test_display_name() -> None:
+    """The name of the alias, unless the handler says otherwise."""
+    mount = Mount(Everywhere)
+    await mount.write("role/a")
+    assert (await mount.login("login", user="ann")).display_name == "ann"
+    assert (await mount.login("login/a", user="ann")).display_name == "ann as a"
+
+
+@pytest.mark.parametrize(
+    ("body", "role"),
+    [
+        ({"role": "a"}, "a"),
+        ({"team": "B", "user": "ann"}, "b"),
+        ({"role": "nobody", "team": "b"}, "b"),
+        ({}, "a"),
+        ({"role": None}, "a"),
+    ],
+    ids=[
+        "the body repeats the role of the path",
+        "the field of another login",
+        "the first login that has such a role",
+        "the default role",
+        "null is no role",
+    ],
+)
+async def test_roles_are_resolved_for_every_login(body: dict[str, Any], role: str) -> None:
+    """On the path `login`, also when the login there has no role; the body is all that hosts show."""
+    mount = Mount(Everywhere)
+    await mount.write("config", default_role="a")
+    for name in ("a", "b"):
+        await mount.write(f"role/{name}")
+    response = await mount.request(Operation.RESOLVE_ROLE, "login", body)
+    assert response is not None
+    assert response.data == {"role": role}
+
+
+async def test_roles_that_nobody_has_are_not_resolved() -> None:
+    """Never nothing: an error, which hosts take for no role."""
+    mount = Mount(Everywhere)
+    await mount.write("config")
+    await mount.write("role/b")
+    await mount.write("config", default_role="b")
+    for body in ({"role": "a"}, {"role": "a", "team": "a"}):
+        with pytest.raises(UserError, match='role "a" could not be found'):
+            await mount.request(Operation.RESOLVE_ROLE, "login", body)
+    await mount.write("config", default_role="")
+    for body in ({"role": "a"}, {}):
+        with pytest.raises(UserError, match="role"):
+            await mount.request(Operation.RESOLVE_ROLE, "login", body)
+    for path in ("login/a", "body", "a/login/a"):
+        with pytest.raises(UnsupportedOperationError):
+            await mount.request(Operation.RESOLVE_ROLE, path, {"team": "a"})
+
+
+async def test_lookahead_changes_nothing() -> None:
+    """It asks the alias function alone: no login, no write, and no address that is not allowed."""
+    mount = Mount(Everywhere)
+    await mount.write("role/a", token_bound_cidrs="192.0.2.0/24")
+    mount.storage.failure = RuntimeError("no writes")
+    for path in ("login/a", "a/login/a"):
+        response = await mount.request(Operation.ALIAS_LOOKAHEAD, path, {"user": "ann"})
+        assert response is not None
+        assert response.auth == Auth(alias=Alias(name="alias-ann"))
+    with pytest.raises(PermissionDeniedError):
+        await mount.request(Operation.ALIAS_LOOKAHEAD, "login/a", {"user": "ann"}, address=None)
+    with pytest.raises(UnsupportedOperationError):
+        await mount.request(Operation.ALIAS_LOOKAHEAD, "body", {"user": "ann"})
+
+
+async def test_strictly_bound_logins_are_checked_before_the_handler() -> None:
+    """Where the client is unknown such a role denies the login, before the PIN is looked at."""
+    mount = await pin_mount()
+    await mount.write("role/dev", token_strictly_bind_ip=True)
+    assert (await mount.login(role="dev", pin="1234")).bound_cidrs == ("192.0.2.1",)
+    with pytest.raises(PermissionDeniedError):
+        await mount.login(role="dev", pin="0000", address=None)
+
+
 def define(handler: Any, **body: Any) -> type[Backend]:
     """Define a method with this login handler."""
     return type("Bad", (AuthMethod,), {**body, "log_in": login("login")(handler)}, name="bad")
@@ -320,6 +485,15 @@ class Wrong:
     async def many(self, *names: str) -> None:
         """Take any number."""
 
+    async def nothing(self) -> None:
+        """Return nothing."""
+
+    async def unknown(self, x: Missing) -> None:  # noqa: F821
+        """Take something that does not exist."""
+
+    async def default(self, x: Seconds = "soon") -> None:
+        """Take a duration that is none."""
+
     async def config(self, settings: PinConfig) -> None:
         """Take a configuration."""
 
@@ -328,12 +502,19 @@ def test_handlers_that_cannot_work() -> None:
     """A signature that cannot be served is refused when the class is defined."""
     roles = Collection(PinRole, "role/{name}")
     for handler, body, text in [
-        (Wrong.no_annotation, {}, "no annotation"),
-        (Wrong.odd_annotation, {}, "stands for nothing known"),
-        (Wrong.two_roles, {"roles": roles}, "two roles"),
-        (Wrong.some_role, {}, "needs one collection of PinRole"),
+        (Wrong.no_annotation, {}, "Wrong.no_annotation: parameter 'x' has no annotation"),
+        (Wrong.odd_annotation, {}, "Wrong.odd_annotation: parameter 'x' stands for nothing known"),
+        (Wrong.two_roles, {"roles": roles}, "Wrong.two_roles takes two roles, 'a' and 'b'"),
+        (Wrong.some_role, {}, "Bad needs one collection of PinRole for parameter 'a', it has 0"),
+        (Wrong.nothing, {}, "Wrong.nothing has to return Identity, not NoneType"),
+        (Wrong.unknown, {}, "Wrong.unknown: an annotation cannot be read: name 'Missing' is not defined"),
+        (Wrong.default, {}, "Wrong.default: parameter 'x'"),
         (Wrong.some_role, {"a": roles, "b": Collection(PinRole, "r/{name}")}, "it has 2"),
-        (Wrong.role_as_field, {"roles": roles}, "field of the role's name"),
+        (
+            Wrong.role_as_field,
+            {"roles": roles},
+            "Wrong.role_as_field: 'role' is the field of the role's name",
+        ),
         (Wrong.many, {}, "not a parameter with a name"),
         (Wrong.config, {}, "needs one singleton of PinConfig"),
     ]:
@@ -341,3 +522,8 @@ def test_handlers_that_cannot_work() -> None:
             define(handler, **body)
     with pytest.raises(ValueError):
         login("login/{rest:path}")(Wrong.some_role)
+    with pytest.raises(TypeError, match="with parentheses and a path"):
+        login(Wrong.some_role)
+    for options in ({"default_role": Wrong.nothing}, {"alias": Wrong.nothing}):
+        with pytest.raises(TypeError, match=r"Wrong.nothing has to return str, not NoneType"):
+            type("Bad", (AuthMethod,), {"log_in": login("login", **options)(Open.log_in.handler)}, name="bad")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,14 +17,18 @@ from authkit.auth import (
     Renewal,
     RenewCall,
     Role,
+    TokenSettings,
     keep,
     login,
     renewal,
     update,
 )
-from authkit.errors import InternalError, PermissionDeniedError, UserError
-from authkit.framework import Collection, Str
-from authkit.logical import Auth, Lease, LeasedSecret, Operation, Request
+from authkit.errors import FieldError, InternalError, PermissionDeniedError, UserError
+from authkit.framework import Collection, CommaList, Seconds, Str
+from authkit.logical import Alias, Auth, Lease, LeasedSecret, Operation, Request, Response
+from authkit.wire.guards import answer
+from authkit.wire.messages import encode_request
+from authkit.wire.pb import backend_pb2 as pb
 
 
 class Plain(AuthMethod, name="plain"):
@@ -157,7 +162,8 @@ async def test_what_a_handler_sees() -> None:
     assert call.increment == timedelta(seconds=7)
     assert call.issued_at == datetime(2024, 1, 1, tzinfo=UTC)
     assert call.remote_addr == "198.51.100.7"
-    assert call.auth.token_policies == ("default", "p")
+    assert call.auth.token_policies == call.policies == ("default", "p")
+    assert (call.name, call.metadata) == ("ann", {"m": "n"})
 
 
 async def test_without_roles_somebody_must_decide() -> None:
@@ -190,7 +196,219 @@ def test_definitions_that_cannot_work() -> None:
     body = {"others": Collection(OtherRole, "other/{name}"), "second": login("second")(log_in_otherwise)}
     with pytest.raises(TypeError, match="different roles"):
         type("Bad", (Plain,), body)
+    with pytest.raises(TypeError, match="Bad: the renewal takes roles that not all logins have"):
+        type("Bad", (Asked,), body)
     with pytest.raises(TypeError, match="two renewal handlers"):
         type("Bad", (Asked,), {"again": renewal(log_in_otherwise)})
     with pytest.raises(TypeError, match="no fields"):
         type("Bad", (Plain,), {"renew": renewal(renew_with_field)})
+
+
+def test_updates_name_their_groups() -> None:
+    """A group without a name is a mistake of the handler's."""
+    with pytest.raises(ValueError, match="a group has no name"):
+        update(groups=["a", ""])
+
+
+# --- what a host does with the answer ----------------------------------------------------------
+
+
+async def renewal_answer(backend: Any, auth: Auth) -> Response | None:
+    """Send the renewal as a host does: the login's path, no data, the login as it was kept."""
+    request = Request(operation=Operation.RENEW, path="login", auth=auth)
+    return await backend.handle_request(request)
+
+
+ANSWERS: dict[str, tuple[Any, str]] = {
+    "error: 500, token keeps its old expiry": (ZeroDivisionError("inner detail"), "error 2"),
+    "error: 403 if the text is exactly permission denied": (PermissionDeniedError(), "error 8"),
+    "error response: 400 with the text": (UserError("gone"), 'response {"error":"gone"}'),
+    "nothing: never the misleading 204": (None, "error 2"),
+    "a response without auth: never the misleading 204": (Response(data={"a": 1}), "error 2"),
+    "auth: 200": (keep(), "auth"),
+}
+
+
+@pytest.mark.parametrize("row", ANSWERS)
+async def test_answers_as_they_travel(row: str) -> None:
+    """Each decision becomes one answer that a host reads as it was meant."""
+    decision, expected = ANSWERS[row]
+    mount, auth = await logged_in(Asked)
+    mount.backend.decision = decision
+    request = Request(operation=Operation.RENEW, path="login", auth=auth, id="r-1")
+    reply = pb.HandleRequestReply.FromString(await answer(mount.backend, encode_request(request)))
+    if reply.HasField("err"):
+        assert expected == f"error {reply.err.err_type}"
+        assert "inner detail" not in reply.err.err_msg
+    elif reply.response.HasField("auth"):
+        assert expected == "auth"
+        assert reply.response.auth.metadata == auth.metadata
+    else:
+        assert expected == f"response {json.dumps(json.loads(reply.response.data), separators=(',', ':'))}"
+
+
+async def test_an_error_lets_the_token_keep_its_old_expiry() -> None:
+    """A fault stays a fault: an exception of the handler's is not taken for an answer."""
+    mount, auth = await logged_in(Asked)
+    mount.backend.decision = ZeroDivisionError("inner detail")
+    with pytest.raises(ZeroDivisionError):
+        await renewal_answer(mount.backend, auth)
+
+
+class Member(AuthMethod, name="member", compare_policies=True):
+    """Log in with policies and settings of one's own."""
+
+    roles = Collection(Role, "role/{name}")
+
+    @login("login")
+    async def log_in(
+        self, role: Role, user: Str, extra: CommaList = (), ttl: Seconds = timedelta(0)
+    ) -> Identity:
+        """Log in."""
+        token = TokenSettings(ttl=ttl) if ttl else None
+        return Identity(name=user, policies=extra, token=token, groups=["g", "h"], metadata={"m": "n"})
+
+
+async def member_login(**fields: Any) -> tuple[Mount[Any], Auth]:
+    """A mount with a role, and a login as the host keeps it: one of its groups is mapped."""
+    mount = Mount(Member)
+    await mount.write("role/dev", token_ttl=60, token_max_ttl=600, token_policies="p,q")
+    auth = await mount.login(role="dev", user="ann", **fields)
+    auth = replace(
+        auth,
+        lease=replace(auth.lease, ttl=timedelta(seconds=11)),
+        display_name="auth-x-ann",
+        token_policies=("default", *sorted(auth.policies)),
+        entity_id="entity-1",
+        accessor="accessor-1",
+        alias=replace(auth.alias, mount_accessor="auth_x_1") if auth.alias else None,
+        group_aliases=(Alias(name="g", mount_accessor="auth_x_1"),),
+    )
+    return mount, auth
+
+
+KEPT = {
+    "metadata": lambda auth: auth.metadata,
+    "policies": lambda auth: auth.policies,
+    "alias": lambda auth: auth.alias,
+    "internal data": lambda auth: auth.internal_data,
+    "accessor": lambda auth: auth.accessor,
+    "entity_id: without it nothing is refreshed": lambda auth: auth.entity_id,
+    "display name": lambda auth: auth.display_name,
+    "token policies": lambda auth: auth.token_policies,
+    "group aliases: only already mapped groups survive": lambda auth: auth.group_aliases,
+    "explicit max ttl": lambda auth: auth.explicit_max_ttl,
+    "token type": lambda auth: auth.token_type,
+    "bound cidrs": lambda auth: auth.bound_cidrs,
+    "num uses": lambda auth: auth.num_uses,
+}
+
+
+@pytest.mark.parametrize("part", KEPT)
+async def test_the_returned_auth_starts_from_the_received_one(part: str) -> None:
+    """It replaces the stored one completely, so everything that nobody decided on is in it."""
+    mount, auth = await member_login()
+    await mount.write("role/dev", token_num_uses=3, token_explicit_max_ttl=9, token_bound_cidrs="10.0.0.1")
+    response = await renewal_answer(mount.backend, auth)
+    assert response is not None
+    assert response.auth is not None
+    assert KEPT[part](response.auth) == KEPT[part](auth)
+
+
+async def test_ttl_max_ttl_and_period_come_from_the_current_role() -> None:
+    """Not from what was granted last."""
+    mount, auth = await member_login()
+    await mount.write("role/dev", token_ttl=70, token_max_ttl=700, token_period=7)
+    renewed = await mount.renew(auth)
+    assert (renewed.lease.ttl, renewed.lease.max_ttl) == (timedelta(seconds=70), timedelta(seconds=700))
+    assert renewed.period == timedelta(seconds=7)
+
+
+async def test_without_role_the_last_ttl_stays() -> None:
+    """A method that has a renewal and no roles keeps what was granted last."""
+
+    class Going(Roleless, name="going"):
+        """Renew everything."""
+
+        @renewal
+        async def renew(self, call: RenewCall) -> Renewal:
+            """Go on."""
+            return keep()
+
+    mount = Mount(Going)
+    auth = replace(await mount.login(user="ann"), lease=Lease(ttl=timedelta(seconds=11), renewable=True))
+    assert (await mount.renew(auth)).lease == auth.lease
+
+
+async def test_a_lifetime_of_the_login_s_own_goes_on() -> None:
+    """A login that was given less than its role does not get the role's lifetime by renewing."""
+    mount, auth = await member_login(ttl=5)
+    renewed = await mount.renew(auth)
+    assert (renewed.lease.ttl, renewed.lease.max_ttl) == (timedelta(seconds=5), timedelta(seconds=600))
+
+
+@pytest.mark.parametrize("kept", [{"token_ttl": "x"}, {"token_ttl": -1}, {"token_policies": {"a": 1}}])
+async def test_settings_that_cannot_be_read_end_the_renewal(kept: dict[str, Any]) -> None:
+    """What is kept with a token is not guessed at."""
+    mount, auth = await member_login()
+    with pytest.raises((UserError, FieldError)):
+        await mount.renew(replace(auth, internal_data={"role": "dev", "token": kept}))
+
+
+@pytest.mark.parametrize(
+    ("today", "renewed"),
+    [
+        ("p,q", True),
+        (" Q,p, P,,default", True),
+        ("p", False),
+        ("p,q,r", False),
+        ("", False),
+    ],
+)
+async def test_policies_are_compared(today: str, renewed: bool) -> None:
+    """With the option a token is renewed only as long as a login would give the same policies."""
+    mount, auth = await member_login()
+    await mount.write("role/dev", token_policies=today)
+    if renewed:
+        await mount.renew(auth)
+    else:
+        with pytest.raises(UserError, match="policies have changed, not renewing"):
+            await mount.renew(auth)
+
+
+async def test_policies_of_the_login_count_as_its_own() -> None:
+    """What a login added is not missed in the role, and does not make up for it."""
+    mount, auth = await member_login(extra="own")
+    await mount.renew(auth)
+    await mount.write("role/dev", token_policies="p")
+    with pytest.raises(UserError, match="policies have changed"):
+        await mount.renew(auth)
+
+
+async def test_policies_are_not_compared_by_default() -> None:
+    """Like most methods; the token keeps the policies that it has."""
+    mount, auth = await logged_in(Plain)
+    await mount.write("role/dev", token_policies="other")
+    assert (await mount.renew(auth)).policies == ("p",)
+
+
+async def test_a_handler_may_compare_policies_itself() -> None:
+    """For policies that only it can know, such as those of groups."""
+    _, auth = await logged_in(Plain)
+    call = RenewCall(request=Request(operation=Operation.RENEW), auth=auth)
+    call.verify_policies(["P", " default "])
+    with pytest.raises(UserError, match="policies have changed, not renewing"):
+        call.verify_policies(["p", "q"])
+
+
+def test_definitions_that_promise_something_else() -> None:
+    """A renewal that does not return a decision, or compares what it does not have, is refused."""
+
+    async def yes(self: Any) -> bool:
+        """Agree."""
+        return True
+
+    with pytest.raises(TypeError, match=r"yes has to return Renewal, not bool"):
+        type("Bad", (Plain,), {"renew": renewal(yes)})
+    with pytest.raises(TypeError, match="Bad has no roles whose policies could be compared"):
+        type("Bad", (Roleless,), {}, compare_policies=True)

@@ -167,7 +167,7 @@ async def test_unknown_paths_and_operations() -> None:
     with pytest.raises(UnsupportedOperationError):
         await mount.request(Operation.READ, "item/")
     with pytest.raises(UnsupportedOperationError):
-        await mount.request(Operation.PATCH, "item/a")
+        await mount.request(Operation.RECOVER, "item/a")
 
 
 async def test_warnings_in_their_words() -> None:
@@ -257,9 +257,8 @@ async def test_path_help() -> None:
     empty = await Mount(Shop).request(Operation.HELP, "item")
     assert empty is not None
     assert empty.data is not None
-    assert empty.data["help"].endswith(
-        "List the names of every item.\n\n\n## DESCRIPTION\n\n<no description>"
-    )
+    assert "List the names of every item.\n\n## PARAMETERS\n" in empty.data["help"]
+    assert empty.data["help"].endswith("\n\n## DESCRIPTION\n\n<no description>")
 
 
 async def test_lifecycle() -> None:

@@ -18,6 +18,7 @@ from authkit.framework import (
     CommaInts,
     CommaList,
     Float,
+    Headers,
     Int,
     List,
     LowerStr,
@@ -306,7 +307,7 @@ def test_durations_are_written_as_go_reads_them(seconds: int) -> None:
         max_leaves=8,
     ),
     st.sampled_from([Str, Name, Int, Bool, Float, Seconds, SignedSeconds, Timestamp, Map, KV, List, StrList,
-                     CommaList, CommaInts, Cidrs, Secret]),
+                     CommaList, CommaInts, Cidrs, Secret, Headers, Int | None, Literal["a", "1"]]),
 )  # fmt: skip
 def test_any_json_is_converted_or_refused(raw: Any, annotation: Any) -> None:
     """Whatever a client sends, a field converts it, or refuses it by its own error; twice is once."""

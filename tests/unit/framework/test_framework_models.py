@@ -9,7 +9,22 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from authkit.errors import FieldError, InternalError, UserError
-from authkit.framework import Bool, CommaList, Int, LowerStr, Map, Model, Seconds, Str, field
+from authkit.framework import (
+    KV,
+    Bool,
+    CommaList,
+    FieldData,
+    Headers,
+    Int,
+    LowerStr,
+    Map,
+    Model,
+    Seconds,
+    SignedSeconds,
+    Str,
+    field,
+    merge_patch,
+)
 from authkit.framework.codec import decode_object, encode_object
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
@@ -82,13 +97,127 @@ def test_a_write_overlays_what_it_provides() -> None:
 
 
 def test_an_older_name_stands_for_its_field() -> None:
-    """The older name is taken when it is alone; beside the field itself it loses."""
+    """Old alone sets both, both take the new value, new alone ends the use of the old."""
     stored = Team(motto="go", members=["a"])
-    assert Team.overlaid(stored, {"people": ("b",)}).members == ("b",)
-    assert Team.overlaid(stored, {"people": ("b",), "members": ("c",)}).members == ("c",)
-    assert Team.overlaid(stored, {"members": ("c",), "people": ("b",)}).members == ("c",)
-    assert Team.overlaid(stored, {}).members == ("a",)
     assert "people" not in stored.read_shape() | stored.to_stored()
+    old = Team.overlaid(stored, {"people": ("b",)})
+    assert old.members == old.people == ("b",)
+    assert old.read_shape()["people"] == old.read_shape()["members"] == ["b"]
+    both = Team.overlaid(stored, {"people": ("b",), "members": ("c",)})
+    assert both.members == ("c",)
+    assert both.read_shape()["people"] == ["c"]
+    new = Team.overlaid(both, {"members": ("d",)})
+    assert new.members == ("d",)
+    assert "people" not in new.read_shape() | new.to_stored()
+    assert Team.overlaid(old, {"ttl": timedelta(1)}).read_shape()["people"] == ["b"]
+    assert Team.overlaid(stored, {}).members == ("a",)
+    assert old.replaced(motto="x").read_shape()["people"] == ["b"]
+
+
+def test_an_older_name_is_shown_while_it_has_a_value() -> None:
+    """Set to nothing it is not shown, as in the SDK; nor is one of a field that is never shown."""
+
+    class Renamed(Model):
+        key: Secret = field(default="")
+        size: Int = 0
+        pin: Secret = field(default="", alias_of="key")
+        count: Int = field(default=0, alias_of="size")
+
+    assert Renamed(count=0).read_shape() == {"size": 0}
+    renamed = Renamed(count=2, pin="s3cr3t")
+    assert renamed.read_shape() == {"size": 2, "count": 2}
+    assert Renamed.from_stored(renamed.to_stored()) == renamed
+
+
+def test_an_older_name_in_storage() -> None:
+    """Where only the older name has a value it is taken; beside a value of the field itself it loses."""
+    assert Team.from_stored({"motto": "go", "people": ["a"]}).members == ("a",)
+    assert Team.from_stored({"motto": "go", "people": ["a"], "members": None}).members == ("a",)
+    assert Team.from_stored({"motto": "go", "people": ["a"], "members": ["b"]}).members == ("b",)
+    unused = Team.from_stored({"motto": "go", "people": [], "members": ["b"]})
+    assert unused == Team(motto="go", members=["b"])
+
+
+def patch(team: Team, **raw: Any) -> Team:
+    """Patch as a request does."""
+    return team.patched(FieldData.read(Team.schema, raw, {}))
+
+
+def test_a_patch_merges() -> None:
+    """Fields that a patch names change, maps are merged member by member, lists are replaced."""
+    team = Team(motto="go", members=["a", "b"], rules={"a": {"b": 1, "c": 2}, "d": 3}, fresh=True, ttl=5)
+    patched = patch(team, members="c", rules={"a": {"c": None, "e": [None]}, "d": 4, "f": {"g": None}})
+    assert patched.rules == {"a": {"b": 1, "e": [None]}, "d": 4, "f": {}}
+    assert patched.members == ("c",)
+    # A patch names what changes, so `reset` does not apply.
+    assert patched.fresh
+    assert patched.ttl == timedelta(seconds=5)
+    assert patch(team) == team
+    assert team.rules["a"] == {"b": 1, "c": 2}
+
+
+def test_null_in_a_patch_goes_back() -> None:
+    """Null is the default again, also for durations and choices; what is required cannot be taken away."""
+    team = Team(motto="go", ttl=5, mode="loose", rules={"a": 1}, key="k", members=["a"])
+    assert patch(team, ttl=None, mode=None, rules=None, key=None, members=None) == Team(motto="go")
+    with pytest.raises(UserError, match="missing motto"):
+        patch(team, motto=None)
+
+
+def test_a_patch_by_an_older_name() -> None:
+    """The older name works as in a write, and null by either name takes the value away."""
+    team = patch(Team(motto="go", members=["a"]), people=["b"])
+    assert team.read_shape()["people"] == team.read_shape()["members"] == ["b"]
+    assert "people" not in patch(team, members=["c"]).read_shape()
+    assert patch(team, people=None) == patch(team, members=None) == Team(motto="go")
+
+
+def test_a_patch_merges_pairs_and_headers() -> None:
+    """Null removes a pair or a header; headers are the same in any case."""
+
+    class Web(Model):
+        labels: KV = field(default={}, max_length=20)
+        headers: Headers = field(default={})
+        extra: KV | None = None
+
+    def patched(web: Web, **raw: Any) -> Web:
+        return web.patched(FieldData.read(Web.schema, raw, {}))
+
+    web = Web(labels={"a": "1", "b": "2"}, headers={"accept": "x", "via": ["y", "z"]})
+    web = patched(web, labels={"a": None, "c": 3}, headers={"ACCEPT": None, "via": "w", "age": "1"})
+    assert web.labels == {"b": "2", "c": "3"}
+    assert web.headers == {"Via": ("w",), "Age": ("1",)}
+    assert patched(web, extra={"a": "b"}).extra == {"a": "b"}
+    assert patched(web, labels=["x=y"]).labels == {"x": "y"}
+    with pytest.raises(FieldError, match="longer than 20"):
+        patched(patched(web, labels={"d": "0123"}), labels={"e": "456789" * 2})
+
+
+def test_merge_patch() -> None:
+    """The examples of RFC 7396, appendix A."""
+    for target, change, expected in [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ]:
+        assert merge_patch(target, change) == expected
+    deep: Any = {}
+    for _ in range(1000):
+        deep = {"a": deep}
+    with pytest.raises(ValueError, match="nested"):
+        merge_patch({}, deep)
 
 
 def test_every_class_checks() -> None:
@@ -128,10 +257,64 @@ def test_stored_shape_comes_back() -> None:
 
 
 def test_stored_shapes_of_other_versions() -> None:
-    """Unknown keys are passed over and absent ones have defaults; a newer shape is refused."""
-    assert Team.from_stored({"motto": "go", "gone": 1}) == Team(motto="go")
-    with pytest.raises(InternalError, match="newer version"):
-        Team.from_stored({"_version": 2, "motto": "go"})
+    """Unknown keys are gone at the next write, absent ones have defaults; a newer shape is refused."""
+    loaded = Team.from_stored({"motto": "go", "gone": 1})
+    assert loaded == Team(motto="go")
+    assert "gone" not in loaded.to_stored()
+    for version in (2, "1", True, None):
+        with pytest.raises(InternalError, match="newer version"):
+            Team.from_stored({"_version": version, "motto": "go"})
+
+
+def test_an_earlier_shape_is_upgraded() -> None:
+    """An object that an earlier version stored is loaded in today's shape, and stored in it from then on."""
+
+    class Timed(Model):
+        """In shape 1 a list of hosts was one text, and the timeout was in minutes."""
+
+        stored_version = 2
+        hosts: CommaList = ()
+        timeout: Seconds = field(default="1m")
+
+        @classmethod
+        def upgrade(cls, stored: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+            """Read shape 1."""
+            assert version == 1
+            return {"hosts": stored["host"].split(), "timeout": stored["minutes"] * 60}
+
+    loaded = Timed.from_stored({"_version": 1, "host": "a b", "minutes": 2})
+    assert loaded == Timed(hosts=["a", "b"], timeout="2m")
+    assert loaded.to_stored() == {"_version": 2, "hosts": ["a", "b"], "timeout": 120}
+    assert Timed.from_stored(loaded.to_stored()) == loaded
+
+
+def test_records_of_a_go_plugin() -> None:
+    """A record without version is upgraded from shape 0: nanoseconds, null lists, older names."""
+
+    class Taken(Model):
+        token_ttl: Seconds = field(default=0)
+        leeway: SignedSeconds = field(default=0)
+        claims: Map = field(default={})
+        audiences: CommaList = ()
+        kind: Literal["jwt", "oidc"] = "jwt"
+        ttl: Seconds = field(default=0, alias_of="token_ttl")
+
+        @classmethod
+        def upgrade(cls, stored: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+            """Durations are nanoseconds."""
+            spans = {name: stored[name] // 10**9 for name in ("token_ttl", "leeway", "ttl") if name in stored}
+            return {**stored, **spans, "kind": stored.get("kind") or "jwt"}
+
+    data = decode_object(
+        b'{"token_ttl":0,"ttl":3600000000000,"leeway":-1000000000,"audiences":null,"kind":"",'
+        b'"claims":{"a":5.0},"verbose":true}\n'
+    )
+    loaded = Taken.from_stored(data)
+    assert loaded == Taken(ttl="1h", leeway=-1, claims={"a": JSONNumber("5.0")})
+    assert loaded.token_ttl == timedelta(hours=1)
+    assert loaded.claims["a"].literal == "5.0"
+    assert Taken.from_stored(loaded.to_stored()) == loaded
+    assert Taken.from_stored(decode_object(b'{"token_ttl":5000000000,"ttl":0}')) == Taken(token_ttl=5)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000])
@@ -174,6 +357,8 @@ def test_wrong_declarations_fail_at_definition() -> None:
         type("Bad", (Model,), {"__annotations__": {"x": Str}, "x": field(alias_of="y")})
     with pytest.raises(TypeError, match="repeat its annotation"):
         type("Bad", (Team,), {"mode": "loose"})
+    with pytest.raises(TypeError, match="stands for an older name"):
+        type("Bad", (Team,), {"__annotations__": {"x": CommaList}, "x": field(alias_of="people")})
 
 
 def test_class_variables_are_no_fields() -> None:

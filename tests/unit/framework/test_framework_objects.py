@@ -6,10 +6,23 @@ import asyncio
 from typing import Any
 
 import pytest
-from factories import Mount
+from factories import FakeSystem, Mount
 
-from authkit.errors import InternalError, StorageError, UserError
-from authkit.framework import Backend, Collection, CommaList, Int, Model, Singleton, Str, Write, field
+from authkit.errors import CodedError, InternalError, StorageError, SystemViewError, UserError
+from authkit.framework import (
+    KV,
+    Backend,
+    Collection,
+    CommaList,
+    Int,
+    Model,
+    Seconds,
+    Singleton,
+    Str,
+    Write,
+    field,
+)
+from authkit.framework.listing import MAX_DESCRIBED, has_glob
 from authkit.framework.store import ObjectStore
 from authkit.logical import InMemoryStorage, Operation, Request, StorageEntry
 from authkit.masking import Secret
@@ -81,6 +94,204 @@ async def test_singleton_that_is_replaced() -> None:
     assert await mount.read("fixed") == {"url": "v", "size": 1}
     with pytest.raises(Exception, match="unsupported operation"):
         await mount.delete("fixed")
+
+
+class Box(Model):
+    """A box."""
+
+    size: Int = 1
+    ttl: Seconds = field(default="1m")
+    labels: KV = field(default={})
+    key: Secret = field(default="")
+
+
+class Store(Backend, name="store"):
+    """Lists that tell more."""
+
+    boxes = Collection(Box, "box/{name}", list_info=("size", "ttl"), local=True)
+    bags = Collection(Box, "bag/{name}", list_info=lambda box: {"full": box.size > 5})
+    here = Singleton(Box, "here", local=True, seal_wrap=True)
+
+
+async def test_patch() -> None:
+    """A patch merges into what is stored, null goes back to the default, and rules see what it named."""
+    mount = Mount(Store)
+    await mount.write("box/a", size=7, ttl=5, labels={"x": "1", "y": "2"})
+    change = {"ttl": None, "labels": {"x": None, "z": "3"}}
+    assert await mount.request(Operation.PATCH, "box/A", change) is None
+    assert await mount.read("box/a") == {"size": 7, "ttl": 60, "labels": {"y": "2", "z": "3"}}
+    await mount.write("here", size=2)
+    await mount.request(Operation.PATCH, "here", {"size": None})
+    assert await mount.read("here") == {"size": 1, "ttl": 60, "labels": {}}
+
+    shop = Mount(Shop)
+    await shop.write("item/a", tags="x", size=5)
+    response = await shop.request(Operation.PATCH, "item/a", {"tags": None})
+    assert response is not None
+    assert list(response.warnings) == ["tags of a changed"]
+    for fields, text in [
+        ({"size": 0}, "too small"),
+        ({"size": 99}, "a grows"),
+        ({"tags": ["never"]}, "never"),
+    ]:
+        with pytest.raises(UserError, match=text):
+            await shop.request(Operation.PATCH, "item/a", fields)
+    assert await shop.read("item/a") == {"tags": [], "size": 5}
+
+
+@pytest.mark.parametrize("path", ["item/a", "config"])
+async def test_a_patch_of_nothing(path: str) -> None:
+    """There is nothing to patch: HTTP 404 with a text, where an empty answer would be a success."""
+    mount = Mount(Shop)
+    with pytest.raises(CodedError, match=r"^resource does not exist$") as caught:
+        await mount.request(Operation.PATCH, path, {"size": 2})
+    assert caught.value.status == 404
+    assert await mount.read(path) is None
+
+
+async def test_a_patch_of_what_a_write_replaces() -> None:
+    """Also where a write forgets what it does not provide, a patch keeps it."""
+    mount = Mount(Shop)
+    await mount.write("fixed", url="u", size=5)
+    await mount.request(Operation.PATCH, "fixed", {"url": "v"})
+    assert await mount.read("fixed") == {"url": "v", "size": 5}
+
+
+async def test_list_with_pages_and_a_filter() -> None:
+    """`after` and `limit` cut the sorted names, `filter` takes those that match; names are in lower case."""
+    mount = Mount(Shop)
+    for name in ("dev", "ops", "dev-a", "dev-b"):
+        await mount.write(f"item/{name}")
+
+    async def page(**query: Any) -> list[str]:
+        response = await mount.request(Operation.LIST, "item/", query)
+        return [] if response is None or response.data is None else response.data["keys"]
+
+    assert await page(after="DEV", limit="2") == ["dev-a", "dev-b"]
+    assert await page(after="dev-aa") == ["dev-b", "ops"]
+    assert await page(limit=0) == await page(limit=-1) == await page(filter="*")
+    assert await page(filter="DEV*", limit=1, after="dev") == ["dev-a"]
+    assert await page(after="z") == []
+    with pytest.raises(Exception, match='field "filter": longer than'):
+        await page(filter="*" * 300)
+
+
+async def test_list_with_info() -> None:
+    """A list tells of each object what was declared; one that cannot be read does not hide the others."""
+    mount = Mount(Store)
+    await mount.write("box/a", size=2, key="s3cr3t")
+    await mount.write("box/b", ttl=5)
+    await mount.storage.put(StorageEntry("box/c", b"{"))
+    await mount.storage.put(StorageEntry("box/d/e", b"{}"))
+    response = await mount.request(Operation.LIST, "box/")
+    assert response is not None
+    assert response.data == {
+        "keys": ["a", "b", "c"],
+        "key_info": {"a": {"size": 2, "ttl": 60}, "b": {"size": 1, "ttl": 5}},
+    }
+    await mount.write("bag/a", size=9)
+    response = await mount.request(Operation.LIST, "bag/")
+    assert response is not None
+    assert response.data == {"keys": ["a"], "key_info": {"a": {"full": True}}}
+    assert await mount.request(Operation.LIST, "bag/", {"filter": "x*"}) is None
+
+
+async def test_info_is_bounded() -> None:
+    """A list with very many names tells of the first ones, and says so."""
+    mount = Mount(Store)
+    for number in range(MAX_DESCRIBED + 1):
+        await mount.storage.put(StorageEntry(f"box/{number:06}", b'{"_version":1}'))
+    response = await mount.request(Operation.LIST, "box/")
+    assert response is not None
+    assert response.data is not None
+    assert len(response.data["keys"]) == MAX_DESCRIBED + 1
+    assert len(response.data["key_info"]) == MAX_DESCRIBED
+    assert "first 1000 names" in response.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "other"),
+    [
+        ("a", ["a"], ["", "ab", "ba"]),
+        ("*", ["", "a"], []),
+        ("a*", ["a", "ab"], ["ba"]),
+        ("*a", ["a", "ba"], ["ab"]),
+        ("a*a", ["aa", "aba"], ["a", "ab"]),
+        ("*b*", ["b", "abc"], ["ac"]),
+        ("a*b*c", ["abc", "axbxc"], ["acb", "ab"]),
+        ("a**c", ["ac", "abc"], ["a"]),
+        ("*ab*ab*", ["abab", "xabyabz"], ["aab"]),
+        ("a?[b].", ["a?[b]."], ["axb."]),
+    ],
+)
+def test_glob(pattern: str, matching: list[str], other: list[str]) -> None:
+    """A star is any text, also none; nothing else is special."""
+    assert all(has_glob(pattern, text) for text in matching)
+    assert not any(has_glob(pattern, text) for text in other)
+
+
+def test_what_a_list_cannot_show() -> None:
+    """A list shows fields, and no secret ones."""
+    for name in ("key", "other"):
+        with pytest.raises(TypeError, match=f"cannot show '{name}'"):
+            Collection(Box, "box/{name}", list_info=(name,))
+
+
+def test_local_storage() -> None:
+    """What stays in the cluster is among the special paths."""
+    special = Mount(Store).backend.special_paths()
+    assert set(special.local_storage) == {"box/", "here"}
+    assert set(special.seal_wrap_storage) == {"here"}
+
+
+async def test_unknown_names_leave_nothing_in_memory() -> None:
+    """Strangers may ask for any name: that there is nothing is not remembered, nor is a lock."""
+    mount = Mount(Shop)
+    store = mount.backend.objects
+    for number in range(500):
+        assert await mount.backend.items.find(f"n{number}") is None
+        async with store.lock(f"item/n{number}"):
+            pass
+    assert len(store._cache) == 0
+    assert len(store._locks) <= 1
+
+
+async def test_caching_follows_the_host() -> None:
+    """With caches switched off each read goes to storage; a host that cannot say has them on."""
+
+    class Off(FakeSystem):
+        async def caching_disabled(self) -> bool:
+            return True
+
+    class Silent(FakeSystem):
+        async def caching_disabled(self) -> bool:
+            raise SystemViewError("no")
+
+    for system, expected in [(Off(), 2), (Silent(), 1), (FakeSystem(), 1)]:
+        storage = Mount(Shop).storage
+        store = ObjectStore(storage)
+        await store.put("a", Item())
+        await store.respect_host(system)
+        await store.find("a", Item)
+        await store.find("a", Item)
+        assert storage.reads == expected
+
+
+async def test_an_upgrade_that_stumbles_is_a_fault() -> None:
+    """Whatever an author's `upgrade` raises, the text says where and not what."""
+
+    class Old(Model):
+        stored_version = 2
+        size: Int = 1
+
+        @classmethod
+        def upgrade(cls, stored: Any, version: int) -> Any:
+            return {"size": stored["gone"]}
+
+    storage = Mount(Shop).storage
+    await storage.put(StorageEntry("a", b'{"_version":1,"size":1}'))
+    with pytest.raises(InternalError, match=r"^the object stored at 'a' cannot be read$"):
+        await ObjectStore(storage).find("a", Old)
 
 
 async def test_a_required_field_must_be_there_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authkit.framework import PathTemplate
+from authkit.framework.patterns import expand_pattern
 
 
 @pytest.mark.parametrize(
@@ -75,18 +76,76 @@ def test_regex_of_ones_own() -> None:
     assert template.match("creds") == {"name": ""}
     assert template.match("creds/a") == {"name": "a"}
     assert template.match("creds/é") is None
+    assert template.match("creds\n") is None
     assert template.go_pattern == r"^creds(?:/(?P<name>\w+))?$"
-    for pattern in ("", "("):
-        with pytest.raises(ValueError):
-            PathTemplate.from_regex(pattern)
+    with pytest.raises(ValueError, match="plain text"):
+        template.special_patterns()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "go_pattern"),
+    [
+        ("^a$", "^a$"),
+        ("a", "^a$"),
+        (r"a\$", r"^a\$$"),
+        ("a|b", "^(?:a|b)$"),
+        ("^a$|^b$", "^(?:^a$|^b$)$"),
+        ("(?:a|b)", "^(?:a|b)$"),
+        (r"a[(|]|b", r"^(?:a[(|]|b)$"),
+        (r"a\|b[]|]", r"^a\|b[]|]$"),
+    ],
+)
+def test_a_regex_is_anchored_once(pattern: str, go_pattern: str) -> None:
+    """Anchors belong to the whole pattern; the SDK would give each end to one alternative."""
+    template = PathTemplate.from_regex(pattern)
+    assert template.go_pattern == go_pattern
+    assert template.match("abc") is template.match("xb") is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "^$", "(", "(?P<a>x)(?P<a>y)", r"[\w-.]", "[[:alpha:]]", "/a", "(?u)a", "(?L)a"]
+)
+def test_regexes_that_mean_nothing_or_another_thing(pattern: str) -> None:
+    """What Python reads otherwise than Go, or not at all, is refused when it is declared."""
     with pytest.raises(ValueError):
-        template.special_pattern()
+        PathTemplate.from_regex(pattern)
 
 
 def test_special_patterns() -> None:
-    """A field is one whole segment; hosts have no pattern for anything else."""
-    assert PathTemplate.parse("login").special_pattern() == "login"
-    assert PathTemplate.parse("login/{name}/x").special_pattern() == "login/+/x"
+    """A field is one whole segment; a list ends with a slash; hosts have no pattern for anything else."""
+    assert PathTemplate.parse("login").special_patterns() == ("login",)
+    assert PathTemplate.parse("login/{name}/x").special_patterns() == ("login/+/x",)
+    assert PathTemplate.parse("keys", optional_slash=True).special_patterns() == ("keys", "keys/")
+    assert PathTemplate.from_regex("a|b/c").special_patterns() == ("a", "b/c")
     for text in ("login/{rest:path}", "login/a-{name}"):
         with pytest.raises(ValueError):
-            PathTemplate.parse(text).special_pattern()
+            PathTemplate.parse(text).special_patterns()
+    for pattern in ("a[0-9]", "a/(?P<x>.+)"):
+        with pytest.raises(ValueError):
+            PathTemplate.from_regex(pattern).special_patterns()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "variants"),
+    [
+        ("role/?", ("role",)),
+        (r"creds(?:/(?P<name>\w+))?", ("creds/{name}", "creds")),
+        ("a|b(c|d)?", ("a", "bc", "bd", "b")),
+        (r"^v1\.0/(?P<x>[])(]+)/end$", ("v1.0/{x}/end",)),
+        (r"\Aa\Z", ("a",)),
+        ("a??b", ("ab", "b")),
+        ("a{", None),
+        ("raw/[a-z]+", None),
+        ("a.*", None),
+        ("a{2}", None),
+        (r"\d", None),
+        (r"\{x\}", None),
+        ("(?P<x>a)*", None),
+        ("(?i:a)", None),
+        ("(a?)?+", None),
+        ("(b|c)?" * 7, None),
+    ],
+)
+def test_what_a_regex_stands_for(pattern: str, variants: tuple[str, ...] | None) -> None:
+    """Text, alternatives and options become paths; anything else outside a named group has no such form."""
+    assert expand_pattern(pattern) == variants

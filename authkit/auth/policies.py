@@ -1,0 +1,55 @@
+"""Names of policies: cleaned, compared, and those that no login may have.
+
+Which policies a login asks for is left to `authkit.auth.tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies"]
+
+DEFAULT_POLICY: Final = "default"
+_ROOT: Final = "root"
+_HOST_POLICIES: Final = frozenset({"response-wrapping", "control-group"})
+
+
+def sanitize_policies(policies: Iterable[str], *, add_default: bool = False) -> tuple[str, ...]:
+    """Return the names as a host keeps them: trimmed, in lower case, sorted, each once, none empty.
+
+    `root` swallows all others; `add_default` puts `default` beside them (Vault SDK 0.21,
+    helper/policyutil/policyutil.go, SanitizePolicies).
+    """
+    names = {name for name in (policy.strip().lower() for policy in policies) if name}
+    if _ROOT in names:
+        return (_ROOT,)
+    if add_default:
+        names.add(DEFAULT_POLICY)
+    return tuple(sorted(names))
+
+
+def equivalent_policies(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether both are the same policies: in any order, any case, with or without `default`.
+
+    Names are not trimmed (Vault SDK 0.21, helper/policyutil/policyutil.go, EquivalentPolicies;
+    OpenBao's compares case).
+    """
+    return _comparable(first) == _comparable(second)
+
+
+def find_refused_policy(policies: Iterable[str]) -> str | None:
+    """Return in the host's words why a login may not have these policies, `None` when it may.
+
+    A host would make the login fail only after the plugin has granted it (Vault 1.21,
+    vault/request_handling.go, LoginCreateToken). It compares cleaned names.
+    """
+    names = sanitize_policies(policies)
+    if _ROOT in names:
+        return "auth methods cannot create root tokens"
+    refused = next((name for name in names if name in _HOST_POLICIES), None)
+    return None if refused is None else f'cannot assign policy "{refused}"'
+
+
+def _comparable(policies: Iterable[str]) -> frozenset[str]:
+    return frozenset(policy.lower() for policy in policies) - {DEFAULT_POLICY}

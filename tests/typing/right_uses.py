@@ -1,0 +1,161 @@
+"""What an author may write: read by type checkers alone, and nothing here is an error to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, assert_type
+
+from authkit import (
+    AuthMethod,
+    Collection,
+    CommaList,
+    Credentials,
+    Identity,
+    IdentityProvider,
+    Int,
+    LoginCall,
+    LowerStr,
+    Model,
+    Renewal,
+    RenewCall,
+    Role,
+    Seconds,
+    Secret,
+    Singleton,
+    Str,
+    Task,
+    TokenSettings,
+    Verified,
+    Write,
+    cached,
+    every,
+    field,
+    identify,
+    keep,
+    login,
+    refresh,
+    renewal,
+    update,
+)
+
+
+class Config(Model):
+    """A configuration."""
+
+    url: Str = field(help="Where it is.")
+    attempts: Int = 3
+
+
+class Team(Role):
+    """A role."""
+
+    pin: Secret
+    members: CommaList = ()
+    pause: Seconds = timedelta(seconds=1)
+
+
+class Async(AuthMethod, name="async", version="1.0.0", compare_policies=True):
+    """Every decorator on an `async def`."""
+
+    config = Singleton(Config, "config")
+    teams = Collection(Team, "role/{name}")
+
+    @teams.on_write
+    async def check_team(self, write: Write[Team]) -> None:
+        """See both sides of a write."""
+        assert_type(write.new, Team)
+        assert_type(write.stored, Team | None)
+
+    async def default_team(self) -> str:
+        """Return a name."""
+        return "dev"
+
+    def alias(self, team: Team, member: Str) -> str:
+        """Return a name."""
+        return member
+
+    @cached
+    def connection(self, config: Config) -> Directory:
+        """Make a value from a model."""
+        return Directory()
+
+    @login("login", "login/{role}", default_role=default_team, alias=alias)
+    async def log_in(
+        self,
+        call: LoginCall,
+        config: Config,
+        team: Team,
+        member: LowerStr,
+        pin: Annotated[Secret, field(missing="missing pin")],
+    ) -> Identity:
+        """Log in."""
+        assert_type(await self.config.get(), Config)
+        assert_type(await self.teams.find("dev"), Team | None)
+        assert_type(self.connection(config), Directory)
+        assert_type(team.pin, Secret)
+        assert_type(team.members, tuple[str, ...])
+        assert_type(team.pause, timedelta)
+        token = TokenSettings(ttl=timedelta(minutes=5), policies=["a"])
+        return Identity(name=member, token=token, groups=("g",))
+
+    @renewal
+    async def renew(self, call: RenewCall, team: Team) -> Renewal:
+        """Decide."""
+        assert_type(call.groups, tuple[str, ...])
+        call.verify_policies(team.token_policies)
+        return update(groups=[*call.groups, "g"], state={"seen": 1})
+
+    @every("1h")
+    async def prune(self, task: Task) -> None:
+        """Tidy up."""
+
+
+class Plain(AuthMethod, name="plain"):
+    """Every decorator on a plain method."""
+
+    @login()
+    def log_in(self, user: str, days: int = 1) -> Identity:
+        """Log in."""
+        return Identity(name=user)
+
+    @renewal
+    def renew(self) -> Renewal:
+        """Go on."""
+        return keep()
+
+
+class Directory:
+    """A provider that has everything, without a base class."""
+
+    async def verify(self, credentials: Credentials) -> Verified:
+        """Recognise."""
+        return Verified(name=credentials.username)
+
+    async def fetch_groups(self, verified: Verified) -> Sequence[str]:
+        """Look up."""
+        return ["g"]
+
+    def fetch_user_info(self, verified: Verified) -> Mapping[str, str]:
+        """Look up, in a thread."""
+        return {"mail": "x"}
+
+    async def refresh(self, verified: Verified) -> Verified:
+        """Ask again."""
+        return verified
+
+
+class Tickets:
+    """A provider that can only verify, in a thread."""
+
+    def verify(self, credentials: Credentials) -> Verified:
+        """Recognise."""
+        return Verified(name="ann")
+
+
+async def use_providers(call: RenewCall) -> None:
+    """Both are providers."""
+    providers: list[IdentityProvider] = [Directory(), Tickets()]
+    for provider in providers:
+        assert_type(await identify(provider, Credentials(secret=Secret("x"))), Identity)
+        assert_type(await refresh(provider, call), Renewal)
