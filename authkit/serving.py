@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         @classmethod
         def factory(cls) -> BackendFactory:
             """Return what makes its instances."""
+            ...
 
 
 AUTO_MTLS_VERSION = 5

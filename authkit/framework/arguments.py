@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from authkit.errors import UserError
 from authkit.framework.calls import Call, Parameter, invoke
 from authkit.framework.models import Model
-from authkit.framework.objects import Singleton
+from authkit.framework.objects import Collection, Singleton
 from authkit.framework.schema import FieldData, FieldSchema, build_schema, is_field_annotation
 
 if TYPE_CHECKING:
@@ -106,7 +106,12 @@ def read_arguments(
     return Arguments(handler=handler, call=call_name, objects=objects, fields=fields)
 
 
-def find_declared(backend: type[Backend], kind: type[Any], model: type[Model], parameter: str) -> str:
+def find_declared(
+    backend: type[Backend],
+    kind: type[Singleton[Any]] | type[Collection[Any]],
+    model: type[Model],
+    parameter: str,
+) -> str:
     """Return the attribute of `backend` that holds the one singleton, or collection, of a model.
 
     Raises:

@@ -87,15 +87,18 @@ class Backend(Protocol):
 
     def special_paths(self) -> SpecialPaths:
         """Return the special paths. Asked after setup; a host may ask again after a reload."""
+        ...
 
     async def initialize(self) -> None:
         """Begin to work: after mounting, unsealing and reloading. Storage is writable on the active node."""
 
     async def handle_request(self, request: Request) -> Response | None:
         """Answer a request. `None` is an empty answer: 404 for read and list, 204 for others."""
+        ...
 
     async def handle_existence_check(self, request: Request) -> bool | None:
         """Return whether the object of `request.path` exists, `None` where nobody can tell."""
+        ...
 
     async def invalidate_key(self, key: str) -> None:
         """Forget what was cached of this storage key; somebody else changed it."""

@@ -42,9 +42,11 @@ class Storage(Protocol):
 
         Names are relative to the prefix; one that ends with `/` has children of its own. Sorted.
         """
+        ...
 
     async def get(self, key: str) -> StorageEntry | None:
         """Return the entry, or `None` when there is none."""
+        ...
 
     async def put(self, entry: StorageEntry) -> None:
         """Store the entry, replacing what was there."""

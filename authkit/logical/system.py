@@ -119,51 +119,67 @@ class SystemView(Protocol):
 
     async def default_lease_ttl(self) -> timedelta:
         """Return the mount's default TTL."""
+        ...
 
     async def max_lease_ttl(self) -> timedelta:
         """Return the mount's maximum TTL."""
+        ...
 
     async def tainted(self) -> bool:
         """Return whether the mount is being removed."""
+        ...
 
     async def caching_disabled(self) -> bool:
         """Return whether the operator switched caches off."""
+        ...
 
     async def replication_state(self) -> ReplicationState:
         """Return the node's part in replication. OpenBao's read standbys do not show here."""
+        ...
 
     async def local_mount(self) -> bool:
         """Return whether the mount is local to its cluster."""
+        ...
 
     async def mlock_enabled(self) -> bool:
         """Return whether the host locks its memory."""
+        ...
 
     async def entity_info(self, entity_id: str) -> Entity | None:
         """Return the entity, or `None` for an unknown or empty id."""
+        ...
 
     async def groups_for_entity(self, entity_id: str) -> list[Group]:
         """Return the groups of the entity, inherited ones included."""
+        ...
 
     async def plugin_env(self) -> PluginEnvironment:
         """Return the host's version."""
+        ...
 
     async def cluster_info(self) -> ClusterInfo:
         """Return the cluster's identity."""
+        ...
 
     async def generate_password(self, policy_name: str) -> Secret:
         """Return a password made by the host's password policy."""
+        ...
 
     async def wrap_response(self, data: Mapping[str, Any], ttl: timedelta) -> WrapInfo:
         """Put `data` into a wrapping token. Vault Community refuses this to plugins."""
+        ...
 
     async def generate_identity_token(self, audience: str, ttl: timedelta) -> IdentityToken:
         """Return an identity token for this plugin (Vault Enterprise)."""
+        ...
 
     async def register_rotation_job(self, job: RotationJob) -> str:
         """Register the job and return its id (Vault Enterprise)."""
+        ...
 
     async def deregister_rotation_job(self, mount_point: str, path: str) -> None:
         """Forget the job of `path` (Vault Enterprise)."""
 
     async def rotation_info(self, path: str) -> RotationInfo:
         """Return when the credential of `path` rotates (Vault Enterprise)."""
+        ...

@@ -121,6 +121,7 @@ class KeySource(Protocol):
         Raises:
             TokenError: the keys cannot be had.
         """
+        ...
 
     async def close(self) -> None:
         """Let go of connections and tasks. Safe to call more than once."""
@@ -132,6 +133,7 @@ class RenewableKeySource(Protocol):
 
     async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Return the keys as they are now; none when looking again was not possible or not yet due."""
+        ...
 
 
 class StaticKeys:

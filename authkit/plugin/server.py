@@ -54,9 +54,11 @@ class Application(Protocol):
 
     def methods(self) -> Sequence[Method]:
         """Return its gRPC methods."""
+        ...
 
     def pools(self) -> Sequence[DescriptorPool]:
         """Return the descriptors of its services, for reflection."""
+        ...
 
     async def close(self) -> None:
         """Stop everything that it started."""

@@ -139,8 +139,8 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
     def __init__(self, methods: dict[str, Method]) -> None:
         self._handlers = {path: _handler(method) for path, method in methods.items()}
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        return self._handlers.get(details.method)
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        return self._handlers.get(handler_call_details.method)
 
 
 def _handler(method: Method) -> grpc.RpcMethodHandler:
@@ -246,7 +246,7 @@ class _GRPCIOChannel:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> AsyncIterator[bytes]:
         channel = await self._open()
-        invoked = channel.stream_stream(path)(requests, metadata=tuple(metadata))
+        invoked = channel.stream_stream(path)(aiter(requests), metadata=tuple(metadata))
         try:
             async for reply in invoked:
                 yield reply

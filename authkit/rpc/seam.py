@@ -134,6 +134,7 @@ class Channel(Protocol):
         Raises:
             RPCError: any status other than OK, the connection's own failures included.
         """
+        ...
 
     def stream(
         self,
@@ -147,6 +148,7 @@ class Channel(Protocol):
         Raises:
             RPCError: while iterating, any status other than OK.
         """
+        ...
 
     async def close(self) -> None:
         """Cancel what is in flight and close the connection. Safe to call more than once."""
@@ -167,6 +169,7 @@ class Engine(Protocol):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> Server:
         """Return a server for `listener`, which already listens. Without `tls` it speaks plaintext."""
+        ...
 
     def channel(
         self,
@@ -177,3 +180,4 @@ class Engine(Protocol):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> Channel:
         """Return a channel to `address`; `server_name` is verified against the server's certificate."""
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from authkit.auth import Role
+from authkit.auth import LegacyTokenNames
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, SignedSeconds, Str, field
 from authkit.oidc import Leeways
@@ -12,7 +12,7 @@ from authkit.oidc import Leeways
 __all__ = ["JWTRole"]
 
 
-class JWTRole(Role):
+class JWTRole(LegacyTokenNames):
     """Register a role: bounds on the tokens that may log in, and the claims that say who it is.
 
     A role needs at least one bound: audiences, addresses, a subject or claims.
