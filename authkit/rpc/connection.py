@@ -298,6 +298,14 @@ class Connection(Generic[T]):
             stream.receive_window = STREAM_WINDOW
             self._out.append(build_frame(Kind.WINDOW_UPDATE, 0, stream_id, _LONG.pack(missing)))
 
+    def unsent(self) -> dict[int, int]:
+        """Return, for every stream that flow control holds back, how many bytes wait."""
+        return {
+            stream_id: sum(len(payload) for _, payload, _ in self._streams[stream_id].queue)
+            for stream_id in self._blocked
+            if stream_id in self._streams
+        }
+
     def go_away(self) -> None:
         """Tell the peer that streams which it opens from now on are not served (6.8)."""
         if not self.is_closing:

@@ -43,6 +43,9 @@ MAX_BUFFERED_BYTES = 256 * 1024 * 1024
 REQUEST_SECONDS = 60.0
 """For the whole of a unary request to arrive; a host writes it in one go."""
 
+ANSWER_SECONDS = 60.0
+"""For a client to open its window a little further, while an answer waits for it."""
+
 SWEEP_SECONDS = 10.0
 
 _HEAD = encode_response_head()
@@ -171,6 +174,7 @@ class _ServerConnection(Driver[_Route]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._buffered = 0
         self._became_idle: asyncio.Future[None] | None = None
+        self._stalled: dict[int, tuple[int, float]] = {}
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # --- for the server ------------------------------------------------------------------------
@@ -340,8 +344,9 @@ class _ServerConnection(Driver[_Route]):
         self.flush_soon()
 
     async def _run_stream(self, call: _ServerCall, method: StreamMethod, incoming: Incoming) -> None:
-        replies = method.handler(incoming, call.route.call)
+        replies: AsyncIterator[bytes] | None = None
         try:
+            replies = method.handler(incoming, call.route.call)
             async for message in replies:
                 await self._send_message(call, message)
             if not call.started:
@@ -442,13 +447,22 @@ class _ServerConnection(Driver[_Route]):
             self.flush_soon()
 
     def _sweep(self) -> None:
-        """Reset requests that have been arriving for too long."""
+        """Reset requests that have been arriving for too long, and answers that do not get on."""
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
-        limit = self.loop.time() - REQUEST_SECONDS
+        now = self.loop.time()
+        limit = now - REQUEST_SECONDS
         for call in list(self._calls.values()):
             if call.task is None and call.incoming is None and call.since < limit:
                 self.core.reset(call.stream_id, ErrorCode.CANCEL)
                 self._forget(call.stream_id, cancel=True)
+        stalled = {}
+        for stream_id, unsent in self.core.unsent().items():
+            before, since = self._stalled.get(stream_id, (unsent, now))
+            stalled[stream_id] = (unsent, since if before == unsent else now)
+            if now - stalled[stream_id][1] >= ANSWER_SECONDS:
+                self.core.reset(stream_id, ErrorCode.CANCEL)
+                self._forget(stream_id, cancel=True)
+        self._stalled = stalled
         self.flush()
 
 
@@ -460,7 +474,7 @@ def _cut_off() -> RPCError:
     return RPCError(StatusCode.INTERNAL, "the stream ended inside a message")
 
 
-async def _close(iterator: AsyncIterator[bytes]) -> None:
+async def _close(iterator: AsyncIterator[bytes] | None) -> None:
     close = getattr(iterator, "aclose", None)
     if close is not None:
         with contextlib.suppress(Exception):

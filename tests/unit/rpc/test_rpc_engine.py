@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -105,7 +105,9 @@ class Service:
 class Pair:
     """A server, a channel to it, and what is needed to make wrong ones."""
 
-    def __init__(self, engine: Engine, directory: Path) -> None:
+    def __init__(
+        self, engine: Engine, directory: Path, methods: Sequence[UnaryMethod | StreamMethod] = ()
+    ) -> None:
         self.engine, self.directory = engine, directory
         self.host, self.plugin = host_identity(), generate_identity()
         self.service = Service()
@@ -117,7 +119,7 @@ class Pair:
         listener.listen()
         listener.setblocking(False)
         self.server: Server = engine.server(
-            self.service.methods(),
+            methods or self.service.methods(),
             listener,
             tls=server_context(self.plugin, self.host, directory),
             on_refused=self.note,
@@ -373,3 +375,25 @@ def test_an_unknown_engine_is_named(short_directory: Path) -> None:
     """A misspelt engine is an error that lists the right ones."""
     with pytest.raises(ValueError, match="grpcio"):
         load_engine("grpicio", short_directory)
+
+
+async def test_a_stream_handler_that_fails_at_once_is_answered(engine: Engine, short_directory: Path) -> None:
+    """Also when it raises before it has become an iterator."""
+
+    def refuse(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+        raise RPCError(StatusCode.PERMISSION_DENIED, "not you")
+
+    async def nothing() -> AsyncIterator[bytes]:
+        return
+        yield b""
+
+    pair = Pair(engine, short_directory, [StreamMethod("/t.T/Refuse", refuse)])
+    await pair.server.start()
+    channel = pair.channel()
+    try:
+        with pytest.raises(RPCError, match="not you") as caught:
+            await anext(channel.stream("/t.T/Refuse", nothing()))
+        assert caught.value.code is StatusCode.PERMISSION_DENIED
+    finally:
+        await channel.close()
+        await pair.server.drain(NO_GRACE)
