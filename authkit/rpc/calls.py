@@ -40,6 +40,9 @@ _NAME = re.compile(rb"[0-9a-z_.!#$%&'*+^`|~-]+")
 _FORBIDDEN = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 """Fields that HTTP/2 has no place for (RFC 9113 section 8.2.2)."""
 
+_REQUEST_PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
+"""All that a request may have (RFC 9113 section 8.3.1)."""
+
 _RESERVED = frozenset({b"content-type", b"te", b"user-agent", b"grpc-encoding", b"grpc-accept-encoding"})
 """Fields that are the protocol's own and not metadata."""
 
@@ -65,7 +68,8 @@ def parse_request_head(fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
     """Read the header block of a call. Never raises."""
     pseudo, regular, is_ordered = _split(fields)
     method, path = pseudo.get(b":method"), pseudo.get(b":path", b"")
-    if not is_ordered or method is None or b":scheme" not in pseudo or not path or b":status" in pseudo:
+    is_complete = method is not None and b":scheme" in pseudo and path != b""
+    if not is_ordered or not is_complete or not pseudo.keys() <= _REQUEST_PSEUDO:
         return RequestHead("", is_malformed=True)
     text = path.decode("ascii", "replace")
     if method != b"POST":
@@ -173,7 +177,8 @@ def _parse_status(value: bytes | None) -> StatusCode | None:
     if value is None:
         return None
     try:
-        return StatusCode(int(value))
+        # Digits alone: `int` takes signs, spaces and underscores too.
+        return StatusCode(int(value)) if value.isdigit() else StatusCode.UNKNOWN
     except ValueError:
         return StatusCode.UNKNOWN
 
@@ -194,12 +199,13 @@ def _split(
     regular: list[tuple[bytes, bytes]] = []
     is_well_formed = True
     for name, value in fields:
+        is_well_formed &= b"\n" not in value and b"\r" not in value and b"\0" not in value
         if name.startswith(b":"):
             is_well_formed &= not regular and name not in pseudo
             pseudo[name] = value
         else:
             is_well_formed &= _NAME.fullmatch(name) is not None and name not in _FORBIDDEN
-            is_well_formed &= b"\n" not in value and b"\r" not in value and b"\0" not in value
+            is_well_formed &= name != b"te" or value == b"trailers"  # 8.2.2
             regular.append((name, value))
     return pseudo, regular, is_well_formed
 

@@ -73,7 +73,7 @@ class GRPCChannel:
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 connection = await self._connect()
-                await connection.has_settings
+                await asyncio.shield(connection.has_settings)
         except TimeoutError as error:
             raise RPCError(StatusCode.UNAVAILABLE, f"{self._address}: timed out") from error
 
@@ -275,7 +275,7 @@ class _ClientConnection(Driver[ResponseHead]):
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
         super().data_received(data)
-        if not self.has_settings.done():
+        if self.core.got_settings and not self.has_settings.done():
             self.has_settings.set_result(None)
 
     def on_lost(self, reason: str) -> None:

@@ -164,10 +164,9 @@ class Connection(Generic[T]):
         self._receive_window = DEFAULT_WINDOW
         self._unreturned = 0
         self._their_window = DEFAULT_WINDOW
-        self._their_max_frame = MAX_FRAME_BYTES
         self.their_max_streams = MAX_WINDOW
-        self._got_settings = False
-        self._settings_acknowledged = False
+        self.got_settings = False
+        """The peer speaks HTTP/2."""
         self._owes_size_update = False
         self._block: tuple[int, bool, list[bytes], int] | None = None
         self._control_frames = 0
@@ -349,7 +348,7 @@ class Connection(Generic[T]):
     def _handle(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and (kind != Kind.CONTINUATION or stream_id != self._block[0]):
             raise _protocol_error("a header block was interrupted (6.2)")
-        if not self._got_settings and kind != Kind.SETTINGS:
+        if not self.got_settings and kind != Kind.SETTINGS:
             raise _protocol_error("the first frame was not SETTINGS (3.4)")
         handler = _HANDLERS.get(kind)
         if handler is not None:  # unknown frames are ignored (4.1)
@@ -434,10 +433,7 @@ class Connection(Generic[T]):
 
     def _accept(self, stream_id: int) -> _Stream | None:
         """Return the stream that a HEADERS frame opens, `None` if it is to be ignored or was refused."""
-        if self.is_client or not stream_id & 1:
-            self._on_frame_of_closed(stream_id, None)
-            return None
-        if stream_id <= self._last_theirs:
+        if self.is_client or not stream_id & 1 or stream_id <= self._last_theirs:
             self._on_frame_of_closed(stream_id, None)
             return None
         self._last_theirs = stream_id
@@ -475,12 +471,11 @@ class Connection(Generic[T]):
         if flags & ACK:
             if payload:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload (6.5)")
-            self._settings_acknowledged = True
             self._decoder.expect_stateless()
             return
         if len(payload) % 6:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of an odd length (6.5)")
-        self._got_settings = True
+        self.got_settings = True
         for key, value in _PAIR.iter_unpack(payload):
             self._apply_setting(key, value)
         self._send_control(build_frame(Kind.SETTINGS, ACK, 0))

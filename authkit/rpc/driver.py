@@ -62,6 +62,8 @@ class Driver(asyncio.Protocol, Generic[T]):
         if not self.transport.is_closing():
             self.flush()
             self.transport.close()
+            if self._cut_off is None and not self.ended.done():
+                self._cut_off = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def _flush_now(self) -> None:
         self._flushing = False
@@ -97,15 +99,18 @@ class Driver(asyncio.Protocol, Generic[T]):
     def pause_writing(self) -> None:
         """The peer does not read: take nothing more from it that would want answers."""
         self.transport.pause_reading()
+        if self._cut_off is not None:
+            return
         self._cut_off = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The peer reads again."""
+        if self.transport.is_closing():
+            return
         if self._cut_off is not None:
             self._cut_off.cancel()
             self._cut_off = None
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
+        self.transport.resume_reading()
 
 
 class Incoming:

@@ -31,6 +31,9 @@ MAX_LIST_BYTES = 256 * 1024
 
 TIMEOUT = b"grpc-timeout"
 
+MAX_TIMEOUT = 127
+"""Octets of an encoded timeout that is taken out without decoding: its length is then one octet."""
+
 
 class Headers(NamedTuple, Generic[T]):
     """A decoded block."""
@@ -53,6 +56,9 @@ class HeaderDecoder(Generic[T]):
     def expect_stateless(self) -> None:
         """The peer has acknowledged that its table has size 0."""
         self._decoder.max_allowed_table_size = 0
+        # Not left to the size update that is due: grpc's C core writes the trailers of a call that it
+        # refuses without one (grpcio 1.85, chttp2).
+        self._decoder.header_table_size = 0
         self._is_stateless = True
 
     def decode(self, block: bytes) -> Headers[T]:
@@ -69,7 +75,7 @@ class HeaderDecoder(Generic[T]):
         try:
             rest, timeout = split_timeout(block)
             parsed = self._known.get(rest)
-            if parsed is not None and timeout is not None:
+            if parsed is not None and timeout is not None and len(timeout) <= MAX_TIMEOUT:
                 return Headers(parsed, _string(timeout))
         except (IndexError, HPACKError) as error:
             raise _undecodable() from error

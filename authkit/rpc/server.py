@@ -103,6 +103,9 @@ class GRPCServer:
             async with asyncio.timeout(grace.total_seconds()):
                 for connection in connections:
                     await connection.idle()
+                    connection.close()
+                for connection in connections:
+                    await asyncio.shield(connection.ended)  # what was written has left
         for connection in connections:
             await connection.cancel_calls()
             connection.close()
@@ -175,6 +178,7 @@ class _ServerConnection(Driver[_Route]):
         self._buffered = 0
         self._became_idle: asyncio.Future[None] | None = None
         self._stalled: dict[int, tuple[int, float]] = {}
+        self._since = self.loop.time()
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # --- for the server ------------------------------------------------------------------------
@@ -185,8 +189,8 @@ class _ServerConnection(Driver[_Route]):
         self.flush()
 
     async def idle(self) -> None:
-        """Return when no call is in flight."""
-        while self._calls or self._tasks:
+        """Return when no call is in flight and flow control holds no answer back."""
+        while self._calls or self._tasks or self.core.unsent():
             self._became_idle = self.loop.create_future()
             await self._became_idle
 
@@ -209,6 +213,7 @@ class _ServerConnection(Driver[_Route]):
             self._on_headers(event)
         elif isinstance(event, Reset):
             self._forget(event.stream_id, cancel=True)
+            self._note_idle()
         elif isinstance(event, Writable):
             self._on_writable(event.stream_id)
         else:
@@ -276,6 +281,7 @@ class _ServerConnection(Driver[_Route]):
         else:
             self.core.consume(stream_id, credit)
             self._keep(call, messages)
+        self._count(call)
         if ended:
             self._on_end(call)
 
@@ -286,6 +292,11 @@ class _ServerConnection(Driver[_Route]):
                 self._fail(call.stream_id, _not_one_message())
                 return
             call.message = messages[0]
+
+    def _count(self, call: _ServerCall) -> None:
+        """Keep within the limit of what waits to be complete."""
+        if call.stream_id not in self._calls:
+            return
         size = call.reader.buffered + len(call.message or b"")
         self._buffered += size - call.size
         call.size = size
@@ -313,6 +324,7 @@ class _ServerConnection(Driver[_Route]):
         call = self._calls.get(stream_id)
         if call is None:
             self.core.finish(stream_id)
+            self._note_idle()
         elif call.room is not None and not call.room.done():
             call.room.set_result(None)
 
@@ -335,6 +347,8 @@ class _ServerConnection(Driver[_Route]):
     async def _await_unary(self, call: _ServerCall, result: Awaitable[bytes]) -> None:
         try:
             message = await result
+            if not isinstance(message, bytes):
+                raise TypeError(f"a reply must be bytes, not {type(message).__name__}")
         except BaseException as error:
             if is_cancellation(error):
                 raise
@@ -451,6 +465,9 @@ class _ServerConnection(Driver[_Route]):
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         now = self.loop.time()
         limit = now - REQUEST_SECONDS
+        if not self.core.got_settings and self._since < limit:
+            self.close()
+            return
         for call in list(self._calls.values()):
             if call.task is None and call.incoming is None and call.since < limit:
                 self.core.reset(call.stream_id, ErrorCode.CANCEL)
@@ -463,6 +480,7 @@ class _ServerConnection(Driver[_Route]):
                 self.core.reset(stream_id, ErrorCode.CANCEL)
                 self._forget(stream_id, cancel=True)
         self._stalled = stalled
+        self._note_idle()
         self.flush()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hpack import Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authkit.rpc import connection as module
+from authkit.rpc import headers as headers_module
 from authkit.rpc.connection import Connection, Data, GoAway, HeadersReceived, Reset, Writable
 from authkit.rpc.frames import (
     ACK,
@@ -29,12 +32,16 @@ from authkit.rpc.frames import (
     encode_headers,
     split_timeout,
 )
+from authkit.rpc.headers import HeaderDecoder
 
 Fields = tuple[tuple[bytes, bytes], ...]
 REQUEST = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/t.T/M")]
 BLOCK = encode_headers(REQUEST)
 SETTINGS = build_frame(Kind.SETTINGS, 0, 0)
 LONG = struct.Struct(">L").pack
+
+LONG_RUN = int(os.environ.get("AUTHKIT_FUZZ_EXAMPLES", "0"))
+"""Examples of each fuzzer in its long form; 0 for the short one."""
 
 
 def parse(fields: Sequence[tuple[bytes, bytes]]) -> Fields:
@@ -360,6 +367,186 @@ def test_a_finished_answer_stops_a_client_that_still_sends() -> None:
     assert side.stream_count == 0
 
 
+def test_what_is_sent_on_a_closed_stream_goes_nowhere() -> None:
+    """A stream that the peer has reset, or that was ended, takes nothing more."""
+    side = server()
+    side.receive(OPEN, 0)
+    side.send_headers(1, BLOCK, end=True)
+    side.data_to_send()
+    for number in (1, 99):
+        side.send_headers(number, BLOCK)
+        assert side.send_data(number, b"x", end=True)
+        assert side.send_prepared(number, [b"x"], 1)
+        side.forget_queue(number)
+    assert side.data_to_send() == b""
+
+
+def test_a_prepared_answer_leaves_at_once_or_not_at_all() -> None:
+    """Only when both windows and one frame have room for it, and nothing waits before it."""
+    side = server()
+    side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 20_000) + b"".join(map(headers, (1, 3, 5))), 0)
+    side.data_to_send()
+    parts = [build_frame(Kind.DATA, 0, 1, b"abc")]
+    assert not side.send_prepared(1, parts, MAX_FRAME_BYTES + 1)
+    assert side.send_prepared(1, parts, 3)
+    assert side.data_to_send() == parts[0]
+    assert not side.send_data(3, bytes(20_001))
+    assert not side.send_prepared(3, parts, 3)
+    side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 2), 0)
+    assert not side.send_prepared(5, parts, 3)
+
+
+def test_a_prepared_answer_waits_for_the_size_update() -> None:
+    """It has none in its header block (RFC 7541 section 4.2)."""
+    side = server()
+    side.receive(setting(Setting.HEADER_TABLE_SIZE, 0) + headers(1, end=True), 0)
+    side.data_to_send()
+    assert not side.send_prepared(1, [b"x"], 1)
+    side.send_headers(1, BLOCK)
+    assert frames(side.data_to_send())[0][3] == b"\x20" + BLOCK
+    assert side.send_prepared(1, [b"x"], 1)
+
+
+def test_what_was_forgotten_never_leaves() -> None:
+    """The end of a stream overtakes data that flow control holds back."""
+    side = server()
+    side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 0) + headers(1, end=True), 0)
+    side.data_to_send()
+    assert not side.send_data(1, b"abc")
+    side.forget_queue(1)
+    side.send_headers(1, BLOCK, end=True)
+    assert side.receive(build_frame(Kind.WINDOW_UPDATE, 0, 0, LONG(9)), 0) == []
+    assert kinds(side.data_to_send()) == [Kind.HEADERS]
+    assert side.stream_count == 0
+
+
+def test_a_reset_stream_sends_nothing_more() -> None:
+    """By either side; what it had queued is dropped."""
+    side = server()
+    side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 0) + headers(1) + headers(3), 0)
+    assert not side.send_data(1, b"abc")
+    assert not side.send_data(3, b"abc")
+    side.data_to_send()
+    side.reset(1, ErrorCode.CANCEL)
+    assert side.receive(build_frame(Kind.RST_STREAM, 0, 3, LONG(0x1234)), 0) == [
+        Reset(3, ErrorCode.INTERNAL_ERROR)
+    ]
+    side.receive(build_frame(Kind.RST_STREAM, 0, 1, LONG(8)), 0)
+    side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 100), 0)
+    assert kinds(side.data_to_send()) == [Kind.RST_STREAM, Kind.SETTINGS]
+    side.reset(1, ErrorCode.CANCEL)
+    side.finish(1)
+    assert side.data_to_send() == b""
+
+
+def test_stream_ids_run_out() -> None:
+    """They are never used twice (5.1.1): a new connection is needed."""
+    side = make(is_client=True)
+    side._next_ours = 2**31 - 1
+    assert side.open_stream() == 2**31 - 1
+    with pytest.raises(ConnectionFailure, match="stream ids"):
+        side.open_stream()
+
+
+def test_windows_are_given_back_in_large_pieces() -> None:
+    """For the stream while it receives, and for the connection always."""
+    side = server()
+    side.receive(headers(1), 0)
+    half = module.STREAM_WINDOW // 2
+    piece = build_frame(Kind.DATA, 0, 1, bytes(MAX_FRAME_BYTES))
+    for _ in range(half // MAX_FRAME_BYTES):
+        assert side.data_to_send() == b""
+        for event in side.receive(piece, 0):
+            assert isinstance(event, Data)
+            side.consume(1, event.credit)
+    assert frames(side.data_to_send()) == [(Kind.WINDOW_UPDATE, 0, 1, LONG(half))]
+    side.receive(build_frame(Kind.DATA, END_STREAM, 1, b""), 0)
+    side.consume(1, module.CONNECTION_WINDOW // 2 - half)
+    assert frames(side.data_to_send()) == [(Kind.WINDOW_UPDATE, 0, 0, LONG(module.CONNECTION_WINDOW // 2))]
+
+
+def test_more_than_the_connections_window_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many streams it comes on (6.9.1)."""
+    monkeypatch.setattr(module, "CONNECTION_WINDOW", module.DEFAULT_WINDOW)
+    data = b"".join(headers(n) + build_frame(Kind.DATA, 0, n, bytes(MAX_FRAME_BYTES)) for n in (1, 3, 5, 7))
+    with pytest.raises(ConnectionFailure) as caught:
+        server().receive(data, 0)
+    assert caught.value.code is ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_a_server_that_sends_data_first_loses_the_stream() -> None:
+    """A response begins with headers (8.1)."""
+    side = make(is_client=True)
+    number = side.open_stream()
+    side.send_headers(number, BLOCK)
+    side.data_to_send()
+    events = side.receive(SETTINGS + build_frame(Kind.DATA, 0, number, b"x"), 0)
+    assert events == [Reset(number, ErrorCode.PROTOCOL_ERROR)]
+
+
+def test_a_server_may_send_interim_headers_and_late_frames() -> None:
+    """Several blocks before the end are lawful; after it, what comes is nothing to a client."""
+    side = make(is_client=True)
+    number = side.open_stream()
+    side.send_headers(number, BLOCK, end=True)
+    events = side.receive(SETTINGS + headers(number) + headers(number) + headers(number, end=True), 0)
+    assert len(events) == 3
+    assert side.stream_count == 0
+    assert side.receive(build_frame(Kind.DATA, 0, number, b"x"), 0) == []
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_server_opens_no_stream(number: int) -> None:
+    """Neither one of its own nor one that the client has not opened."""
+    side = make(is_client=True)
+    with pytest.raises(ConnectionFailure) as caught:
+        side.receive(SETTINGS + headers(number), 0)
+    assert caught.value.code is ErrorCode.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(("is_client", "value"), [(True, 1), (True, 2), (False, 2)])
+def test_push_cannot_be_switched_on(is_client: bool, value: int) -> None:
+    """A server that offers it is wrong (6.5.2); a client may."""
+    side = make(is_client=is_client)
+    with pytest.raises(ConnectionFailure, match="ENABLE_PUSH"):
+        side.receive((b"" if is_client else PREFACE) + setting(Setting.ENABLE_PUSH, value), 0)
+    server().receive(setting(Setting.ENABLE_PUSH, 1), 0)
+
+
+def test_the_number_of_streams_and_the_frame_size_are_taken() -> None:
+    """The one is told, the other changes nothing: our frames have the smallest size."""
+    side = make(is_client=True)
+    side.receive(setting(Setting.MAX_CONCURRENT_STREAMS, 7) + setting(Setting.MAX_FRAME_SIZE, 2**24 - 1), 0)
+    assert side.their_max_streams == 7
+
+
+def test_answers_that_are_not_read_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would fill the memory."""
+    monkeypatch.setattr(module, "MAX_QUEUED_CONTROL", 10)
+    side = server()
+    with pytest.raises(ConnectionFailure, match="not read"):
+        side.receive(build_frame(Kind.PING, 0, 0, bytes(8)) * 20, 0)
+
+
+def test_frames_in_pieces_are_put_together() -> None:
+    """Byte by byte, the preface included; a lawful continuation as well."""
+    side = make(is_client=False)
+    data = PREFACE + SETTINGS + headers(1, block=BLOCK[:5], flags=0, end=True)
+    data += build_frame(Kind.CONTINUATION, 0, 1, BLOCK[5:9])
+    data += build_frame(Kind.CONTINUATION, END_HEADERS, 1, BLOCK[9:])
+    data += build_frame(Kind.PRIORITY, 0, 3, bytes(5))
+    events = [event for octet in data for event in side.receive(bytes((octet,)), 0)]
+    assert [(type(event), event.ended) for event in events] == [(HeadersReceived, True)]  # type: ignore[union-attr]
+
+
+def test_goaway_is_sent_once() -> None:
+    """The first one said what counts."""
+    side = server()
+    side.go_away()
+    side.go_away()
+    assert kinds(side.data_to_send()) == [Kind.GOAWAY]
+
+
 # --- header blocks -----------------------------------------------------------------------------
 
 
@@ -387,8 +574,6 @@ def test_equal_blocks_are_parsed_once() -> None:
 @pytest.mark.parametrize("huffman", [True, False])
 def test_the_timeout_is_found_by_walking(huffman: bool) -> None:
     """A value that imitates the field leads nobody astray, in either coding."""
-    from hpack import Encoder
-
     encoder = Encoder()
     encoder.header_table_size = 0
     trap = b"\x00\x0cgrpc-timeout\x021S"
@@ -400,6 +585,133 @@ def test_the_timeout_is_found_by_walking(huffman: bool) -> None:
     encoder = Encoder()
     encoder.header_table_size = 0
     assert rest == encoder.encode(without, huffman=huffman)
+
+
+def stateless() -> HeaderDecoder[Fields]:
+    """A decoder whose peer has acknowledged the empty table, and said so in its first block."""
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    decoder.expect_stateless()
+    decoder.decode(b"\x20" + BLOCK)
+    return decoder
+
+
+INDEXED = b"\x83\x87"  # :method POST and :scheme https, of the static table
+LONG_VALUE = b"\x00\x01a\x7f\x81\x01" + b"x" * 256
+
+
+def test_every_form_of_a_field_is_walked_over() -> None:
+    """Indexed, with and without indexing, and integers of several octets."""
+    timeout = b"\x10\x0cgrpc-timeout\x021S"
+    before = b"\x20" + INDEXED + b"\x44\x02/x" + b"\x0f\x2b\x01y" + LONG_VALUE
+    assert split_timeout(before + timeout + INDEXED) == (before + INDEXED, b"\x021S")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x00",
+        b"\x00\x05abc",
+        b"\xff\xff\xff\xff\xff\xff\x01",
+        b"\xff",
+        b"\x00\x01a\x7f\xff\xff\xff\xff\xff\x7f",
+    ],
+)
+def test_a_broken_block_ends_the_connection(block: bytes) -> None:
+    """Before and after the dictionary is in use."""
+    for decoder in (stateless(), HeaderDecoder(parse)):
+        with pytest.raises(ConnectionFailure) as caught:
+            decoder.decode(block)
+        assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_a_broken_timeout_ends_the_connection() -> None:
+    """Of a call that is known otherwise, too: Huffman padding that is longer than a byte."""
+    decoder = stateless()
+    decoder.decode(BLOCK)
+    with pytest.raises(ConnectionFailure) as caught:
+        decoder.decode(BLOCK + b"\x00\x0cgrpc-timeout\x84\xff\xff\xff\xff")
+    assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_a_state_that_was_given_up_is_an_error() -> None:
+    """No entry of the dynamic table, and no new size for it."""
+    for block in (b"\xbe", b"\x3f\x01" + BLOCK):
+        with pytest.raises(ConnectionFailure):
+            stateless().decode(block)
+
+
+def test_a_missing_size_update_is_forgiven() -> None:
+    """grpc's C core leaves it out; no state is kept or read all the same."""
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    decoder.decode(BLOCK + b"\x40\x01a\x01b")
+    decoder.expect_stateless()
+    assert decoder.decode(BLOCK) == (tuple(REQUEST), None)
+    with pytest.raises(ConnectionFailure):
+        decoder.decode(b"\xbe")
+
+
+def test_a_long_timeout_is_no_broken_block() -> None:
+    """Whoever reads it says that it is none; the connection goes on, the second time as well."""
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    decoder = stateless()
+    for size in (126, 127, 128, 1000):
+        block = encoder.encode([*REQUEST, (b"grpc-timeout", b"x" * size)]).removeprefix(b"\x20")
+        for _ in range(2):
+            assert decoder.decode(block) == (tuple(REQUEST), b"x" * size)
+
+
+def test_a_header_list_that_grows_too_large_ends_the_connection() -> None:
+    """Small on the wire, large when decoded: the table is what makes bombs."""
+    block = b"\x40\x01a\x7f\x81\x1e" + b"x" * 3968 + b"\xbe" * 100
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    with pytest.raises(ConnectionFailure) as caught:
+        decoder.decode(block)
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_the_dictionary_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest block leaves; long ones never come in."""
+    monkeypatch.setattr(headers_module, "MAX_REMEMBERED", 3)
+    decoder = stateless()
+    for number in range(10):
+        decoder.decode(encode_headers([*REQUEST, (b"n", b"%d" % number)]))
+    decoder.decode(encode_headers([*REQUEST, (b"n", bytes(5000))]))
+    assert len(decoder._known) == 3
+    assert decoder._known[encode_headers([*REQUEST, (b"n", b"9")])][-1] == (b"n", b"9")
+
+
+def test_a_timeout_sent_twice_is_not_remembered() -> None:
+    """The first counts, and nothing of the block is taken for another call's."""
+    decoder = stateless()
+    block = encode_headers([*REQUEST, (b"grpc-timeout", b"1S"), (b"grpc-timeout", b"2S")])
+    for _ in range(2):
+        assert decoder.decode(block) == (tuple(REQUEST), b"1S")
+    assert block not in decoder._known
+    assert len(decoder._known) == 1
+
+
+fields = st.lists(
+    st.tuples(
+        st.sampled_from([b":path", b"grpc-timeout", b"a", b"content-type"]),
+        st.sampled_from([b"", b"1S", b"\x0cgrpc-timeout\x021S", b"x" * 200, b"application/grpc"]),
+    ),
+    max_size=6,
+)
+
+
+@given(blocks=st.lists(st.tuples(fields, st.booleans()), max_size=8))
+@settings(deadline=None)
+def test_the_dictionary_changes_nothing(blocks: list[tuple[list[tuple[bytes, bytes]], bool]]) -> None:
+    """With it and without it, the same headers and timeouts, in any order of blocks."""
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    decoder = stateless()
+    for given_fields, huffman in blocks:
+        timeouts = [value for name, value in given_fields if name == b"grpc-timeout"]
+        rest = tuple(field for field in given_fields if field[0] != b"grpc-timeout")
+        expected = (rest, timeouts[0] if timeouts else None)
+        assert decoder.decode(encoder.encode(given_fields, huffman=huffman).removeprefix(b"\x20")) == expected
 
 
 @given(block=st.binary(max_size=60))
@@ -486,7 +798,7 @@ def survive(side: Connection[Fields], data: bytes) -> None:
 
 
 @given(pieces=frame_lists, is_client=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=LONG_RUN or 300, deadline=None)
 def test_any_sequence_of_frames_is_survived(pieces: list[bytes], is_client: bool) -> None:
     """On both roles: events, or the connection's own failure."""
     side = make(is_client=is_client)
@@ -497,7 +809,7 @@ def test_any_sequence_of_frames_is_survived(pieces: list[bytes], is_client: bool
 
 
 @given(data=st.binary(max_size=300), is_client=st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=LONG_RUN or 200, deadline=None)
 def test_any_bytes_are_survived(data: bytes, is_client: bool) -> None:
     """From the very first one."""
     survive(make(is_client=is_client), data)
