@@ -6,7 +6,6 @@ What they set in motion is decided by `authkit.plugin.server`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 
 from authkit.errors import RPCError, StatusCode
@@ -16,8 +15,6 @@ from authkit.plugin.streams import CapturedStream, StandardStreams
 from authkit.rpc import Call, Method, StreamMethod, UnaryMethod
 
 __all__ = ["Controller", "Health", "Stdio"]
-
-log = logging.getLogger(__name__)
 
 
 class Controller:

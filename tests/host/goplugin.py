@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -297,8 +297,3 @@ class Host:
         """Wait for a message on the stdio stream."""
         async with asyncio.timeout(10), self._print:
             await self._print.wait_for(lambda: printed in self.printed)
-
-
-def metadata(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Multiplex ids as metadata."""
-    return [("multiplex_id", name) for name in names]
