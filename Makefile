@@ -9,7 +9,7 @@ help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the oldest interpreter at hand
-	@scripts/environment .venv "$$(scripts/interpreters | head -n 1)"
+	@scripts/environment .venv "$$(scripts/interpreters | sed -n 1p)"
 
 demo: setup ## the main job: a plugin in Python behind a real Vault server, every command shown
 	@scripts/live/build vault
