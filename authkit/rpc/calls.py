@@ -25,6 +25,7 @@ __all__ = [
     "parse_request_head",
     "parse_response_head",
     "parse_timeout",
+    "verify_message_size",
 ]
 
 PREFIX = Struct(">BL")
@@ -84,7 +85,7 @@ def parse_request_head(fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
 def encode_request_head(
     path: str, authority: str, metadata: Sequence[tuple[str, str]], *, secure: bool, timeout: float | None
 ) -> bytes:
-    """Return the header block of a call."""
+    """Return the header block of a call. The metadata is verified already."""
     fields = [
         (b":method", b"POST"),
         (b":scheme", b"https" if secure else b"http"),
@@ -221,54 +222,80 @@ def _metadata(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
 # --- messages ----------------------------------------------------------------------------------
 
 
+def verify_message_size(size: int, limit: int) -> None:
+    """Return if a message of `size` bytes may be sent or received.
+
+    Raises:
+        RPCError: `RESOURCE_EXHAUSTED`, as go-grpc has it (1.75, rpc_util.go).
+    """
+    if size > limit:
+        raise RPCError(StatusCode.RESOURCE_EXHAUSTED, f"a message of {size} bytes, the limit is {limit}")
+
+
 def encode_message(message: bytes) -> bytes:
     """Return a message with its prefix."""
     return PREFIX.pack(0, len(message)) + message
 
 
 class MessageReader:
-    """Puts messages together from pieces of a stream."""
+    """Puts messages together from pieces of a stream, one at a time, as they are asked for.
 
-    __slots__ = ("_buffer", "_limit")
+    What waits to be taken is kept as it came: a peer that sends empty messages by the thousand fills
+    no more memory than it sends bytes.
+    """
+
+    __slots__ = ("_data", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = bytearray()
+        self._data: bytes | bytearray = b""
 
     @property
     def buffered(self) -> int:
-        """Bytes of a message that is not complete yet."""
-        return len(self._buffer)
+        """Bytes that wait: messages not taken yet, and one that is not complete."""
+        return len(self._data)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the messages that `data` completes.
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` has something to say: a message, or that there can be none."""
+        data = self._data
+        if len(data) < PREFIX.size:
+            return False
+        flag, length = PREFIX.unpack_from(data)
+        return bool(flag) or length > self._limit or len(data) >= PREFIX.size + length
+
+    def add(self, data: bytes) -> None:
+        """Append a piece of the stream."""
+        if not self._data:
+            self._data = data  # nearly always one whole message: not copied
+        elif isinstance(self._data, bytearray):
+            self._data += data
+        else:
+            self._data = bytearray().join((self._data, data))
+
+    def take(self) -> bytes | None:
+        """Return the next message, `None` while it is not complete.
 
         Raises:
-            RPCError: one is longer than the limit, or compressed.
+            RPCError: it is longer than the limit, or compressed.
         """
-        if not self._buffer:
-            # Nearly always one whole message.
-            if len(data) >= PREFIX.size and self._length(data, 0) == len(data) - PREFIX.size:
-                return [data[PREFIX.size :]]
-            self._buffer += data
+        data = self._data
+        if len(data) < PREFIX.size:
+            return None
+        end = PREFIX.size + self._length(data)
+        if len(data) < end:
+            return None
+        if isinstance(data, bytes):
+            message = data[PREFIX.size : end]
+            self._data = bytearray(memoryview(data)[end:]) if len(data) > end else b""
         else:
-            self._buffer += data
-        messages, offset = [], 0
-        while len(self._buffer) - offset >= PREFIX.size:
-            end = offset + PREFIX.size + self._length(self._buffer, offset)
-            if end > len(self._buffer):
-                break
-            messages.append(bytes(self._buffer[offset + PREFIX.size : end]))
-            offset = end
-        del self._buffer[:offset]
-        return messages
+            message = bytes(memoryview(data)[PREFIX.size : end])
+            del data[:end]  # moves the start of the array, not its content
+        return message
 
-    def _length(self, data: bytes | bytearray, offset: int) -> int:
-        flag, length = PREFIX.unpack_from(data, offset)
+    def _length(self, data: bytes | bytearray) -> int:
+        flag, length = PREFIX.unpack_from(data)
         if flag:
             raise RPCError(StatusCode.UNIMPLEMENTED, "compressed messages are not supported")
-        if length > self._limit:
-            raise RPCError(
-                StatusCode.RESOURCE_EXHAUSTED, f"a message of {length} bytes, the limit is {self._limit}"
-            )
+        verify_message_size(length, self._limit)
         return int(length)

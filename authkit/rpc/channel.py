@@ -13,16 +13,17 @@ from datetime import timedelta
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.calls import (
-    MessageReader,
     ResponseHead,
     encode_message,
     encode_request_head,
     parse_response_head,
+    verify_message_size,
 )
 from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.driver import Driver, Incoming
+from authkit.rpc.driver import Driver
 from authkit.rpc.frames import ErrorCode
-from authkit.rpc.seam import Address
+from authkit.rpc.incoming import Incoming
+from authkit.rpc.seam import Address, verify_metadata
 from authkit.rpc.transport import dial
 
 __all__ = ["GRPCChannel"]
@@ -52,6 +53,10 @@ _RESETS = {
     ErrorCode.INADEQUATE_SECURITY: StatusCode.PERMISSION_DENIED,
 }
 """Others are INTERNAL (PROTOCOL-HTTP2.md, HTTP2 Transport Mapping, Errors)."""
+
+
+class _UnprocessedError(RPCError):
+    """The server has not begun with the call, and says so."""
 
 
 class GRPCChannel:
@@ -86,8 +91,20 @@ class GRPCChannel:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> bytes:
         """Call a unary method."""
-        seconds = None if timeout is None else timeout.total_seconds()
-        call = await self._start(path, metadata, seconds)
+        verify_metadata(metadata)
+        verify_message_size(len(request), self._max_message_bytes)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout.total_seconds()
+        try:
+            return await self._attempt(path, request, metadata, deadline)
+        except _UnprocessedError:
+            # Whoever has not begun with it may be asked again, elsewhere (RFC 9113 section 8.7).
+            return await self._attempt(path, request, metadata, deadline)
+
+    async def _attempt(
+        self, path: str, request: bytes, metadata: Sequence[tuple[str, str]], deadline: float | None
+    ) -> bytes:
+        call = await self._start(path, metadata, deadline)
         try:
             call.send(request, end=True)
             return await call.single()
@@ -102,6 +119,7 @@ class GRPCChannel:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> AsyncIterator[bytes]:
         """Call a streaming method."""
+        verify_metadata(metadata)
         call = await self._start(path, metadata, None)
         sender = asyncio.ensure_future(call.send_all(requests))
         try:
@@ -126,17 +144,16 @@ class GRPCChannel:
             connection.transport.abort()
 
     async def _start(
-        self, path: str, metadata: Sequence[tuple[str, str]], timeout: float | None
+        self, path: str, metadata: Sequence[tuple[str, str]], deadline: float | None
     ) -> _ClientCall:
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        block = encode_request_head(path, AUTHORITY, metadata, secure=self._tls is not None, timeout=timeout)
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect()
                 await connection.room()
         except TimeoutError as error:
             raise _too_late() from error
+        timeout = None if deadline is None else deadline - asyncio.get_running_loop().time()
+        block = encode_request_head(path, AUTHORITY, metadata, secure=self._tls is not None, timeout=timeout)
         return connection.start(block, deadline)
 
     async def _connect(self) -> _ClientConnection:
@@ -161,14 +178,19 @@ class _ClientCall:
     def __init__(self, connection: _ClientConnection, stream_id: int, limit: int) -> None:
         self._connection = connection
         self.stream_id = stream_id
-        self.reader = MessageReader(limit)
-        self.incoming = Incoming(self._consumed)
+        self._limit = limit
+        self.incoming = Incoming(limit, self._consumed)
         self.timer: asyncio.TimerHandle | None = None
         self.room: asyncio.Future[None] | None = None
         self.got_head = False
 
     def send(self, message: bytes, *, end: bool = False) -> bool:
-        """Send a message; return whether it has left."""
+        """Send a message; return whether it has left.
+
+        Raises:
+            RPCError: it is too long.
+        """
+        verify_message_size(len(message), self._limit)
         has_left = self._connection.core.send_data(self.stream_id, encode_message(message), end=end)
         self._connection.flush_soon()
         return has_left
@@ -180,9 +202,11 @@ class _ClientCall:
                 if not self.send(message):
                     self.room = self._connection.loop.create_future()
                     await self.room
-        except Exception:
-            # The caller's own iterator failed: its call cannot go on, and it hears of it there.
-            self._connection.end_call(self, RPCError(StatusCode.CANCELLED, "the requests broke off"))
+                await self._connection.writable.wait()
+        except Exception as error:
+            # A message that is too long, or the caller's own iterator has failed: it hears of that there.
+            own = error if isinstance(error, RPCError) else _cancelled("the requests broke off")
+            self._connection.cancel(self, own)
             raise
         self._connection.core.send_data(self.stream_id, b"", end=True)
         self._connection.flush_soon()
@@ -200,12 +224,12 @@ class _ClientCall:
 
     def leave(self) -> None:
         """The caller is done; a call that is not over is cancelled."""
-        self._connection.cancel(self)
+        self._connection.cancel(self, _cancelled("the caller has left"))
+        self.incoming.abandon()
 
     def _consumed(self, credit: int) -> None:
-        if credit:
-            self._connection.core.consume(self.stream_id, credit)
-            self._connection.flush_soon()
+        self._connection.core.consume(self.stream_id, credit)
+        self._connection.flush_soon()
 
 
 class _ClientConnection(Driver[ResponseHead]):
@@ -235,7 +259,7 @@ class _ClientConnection(Driver[ResponseHead]):
         stream_id = self.core.open_stream()
         call = self._calls[stream_id] = _ClientCall(self, stream_id, self._max_message_bytes)
         if deadline is not None:
-            call.timer = self.loop.call_at(deadline, self._expire, call)
+            call.timer = self.loop.call_at(deadline, self.cancel, call, _too_late())
         self.core.send_headers(stream_id, block)
         self.flush_soon()
         return call
@@ -254,11 +278,11 @@ class _ClientConnection(Driver[ResponseHead]):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def cancel(self, call: _ClientCall) -> None:
-        """Reset a call that is not over."""
+    def cancel(self, call: _ClientCall, error: RPCError) -> None:
+        """Reset a call that is not over; `error` is raised to its caller."""
         if call.stream_id in self._calls:
             self.core.reset(call.stream_id, ErrorCode.CANCEL)
-            self.end_call(call, RPCError(StatusCode.CANCELLED, "cancelled"))
+            self.end_call(call, error)
             self.flush_soon()
 
     def fail_all(self, reason: str) -> None:
@@ -290,7 +314,7 @@ class _ClientConnection(Driver[ResponseHead]):
         if isinstance(event, GoAway):
             reason = f"the server takes no more calls (GOAWAY {event.code})"
             for call in [call for call in self._calls.values() if call.stream_id > event.last_stream_id]:
-                self.end_call(call, RPCError(StatusCode.UNAVAILABLE, reason))
+                self.end_call(call, _UnprocessedError(StatusCode.UNAVAILABLE, reason))
             if not self._calls:
                 self.close()
             return
@@ -308,7 +332,8 @@ class _ClientConnection(Driver[ResponseHead]):
             self._on_headers(call, event.headers.parsed, event.ended)
         elif isinstance(event, Reset):
             code = _RESETS.get(event.code, StatusCode.INTERNAL)
-            self.end_call(call, RPCError(code, f"the stream was reset ({event.code.name})"))
+            kind = _UnprocessedError if event.code is ErrorCode.REFUSED_STREAM else RPCError
+            self.end_call(call, kind(code, f"the stream was reset ({event.code.name})"))
         elif isinstance(event, Writable) and call.room is not None and not call.room.done():
             call.room.set_result(None)
 
@@ -333,8 +358,6 @@ class _ClientConnection(Driver[ResponseHead]):
             error = RPCError(code, "the call ended without a status")
         elif head.status is not StatusCode.OK:
             error = RPCError(head.status, head.message)
-        elif call.reader.buffered:
-            error = RPCError(StatusCode.INTERNAL, "the response ended inside a message")
         # A server that answers early need not be sent the rest (RFC 9113 section 8.1).
         self.core.reset(call.stream_id, ErrorCode.CANCEL)
         self.end_call(call, error)
@@ -343,12 +366,7 @@ class _ClientConnection(Driver[ResponseHead]):
         if not call.got_head:
             self._break(call, "data before the response's headers")
             return
-        try:
-            call.incoming.put(call.reader.feed(event.data), event.credit)
-        except RPCError as error:
-            self.core.reset(call.stream_id, ErrorCode.CANCEL)
-            self.end_call(call, error)
-            return
+        call.incoming.put(event.data, event.credit)
         if event.ended:
             self._break(call, "the response ended without trailers")
 
@@ -356,11 +374,9 @@ class _ClientConnection(Driver[ResponseHead]):
         self.core.reset(call.stream_id, ErrorCode.PROTOCOL_ERROR)
         self.end_call(call, RPCError(StatusCode.INTERNAL, reason))
 
-    def _expire(self, call: _ClientCall) -> None:
-        if call.stream_id in self._calls:
-            self.core.reset(call.stream_id, ErrorCode.CANCEL)
-            self.end_call(call, _too_late())
-            self.flush_soon()
+
+def _cancelled(reason: str) -> RPCError:
+    return RPCError(StatusCode.CANCELLED, reason)
 
 
 def _too_late() -> RPCError:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from authkit.errors import RPCError
 from authkit.rpc.connection import Connection, Event
 from authkit.rpc.frames import ConnectionFailure
 
-__all__ = ["WRITE_SECONDS", "Driver", "Incoming"]
+__all__ = ["WRITE_SECONDS", "Driver"]
 
 T = TypeVar("T")
 
@@ -30,6 +28,9 @@ class Driver(asyncio.Protocol, Generic[T]):
         self.core: Connection[T] = Connection(is_client=is_client, parse=parse)
         self.transport: asyncio.Transport
         self.ended: asyncio.Future[None] = self.loop.create_future()
+        self.writable = asyncio.Event()
+        """Whether the peer reads what is written; set also when it is gone."""
+        self.writable.set()
         self._flushing = False
         self._cut_off: asyncio.TimerHandle | None = None
 
@@ -92,12 +93,14 @@ class Driver(asyncio.Protocol, Generic[T]):
         """End every call."""
         if self._cut_off is not None:
             self._cut_off.cancel()
+        self.writable.set()
         self.on_lost("the connection was lost")
         if not self.ended.done():
             self.ended.set_result(None)
 
     def pause_writing(self) -> None:
         """The peer does not read: take nothing more from it that would want answers."""
+        self.writable.clear()
         self.transport.pause_reading()
         if self._cut_off is not None:
             return
@@ -105,61 +108,10 @@ class Driver(asyncio.Protocol, Generic[T]):
 
     def resume_writing(self) -> None:
         """The peer reads again."""
+        self.writable.set()
         if self.transport.is_closing():
             return
         if self._cut_off is not None:
             self._cut_off.cancel()
             self._cut_off = None
         self.transport.resume_reading()
-
-
-class Incoming:
-    """The messages of a stream, in their order, for one reader.
-
-    Flow control lets the peer send on as messages are taken.
-    """
-
-    def __init__(self, consumed: Callable[[int], None]) -> None:
-        self._consumed = consumed
-        self._messages: deque[tuple[bytes, int]] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
-        self._error: RPCError | None = None
-
-    def put(self, messages: Sequence[bytes], credit: int) -> None:
-        """Add what one piece of data has completed."""
-        if not messages:
-            self._consumed(credit)
-            return
-        for message in messages[:-1]:
-            self._messages.append((message, 0))
-        self._messages.append((messages[-1], credit))
-        self._wake()
-
-    def end(self, error: RPCError | None = None) -> None:
-        """No more messages; `error` is raised once those before are taken."""
-        if not self._ended:
-            self._ended, self._error = True, error
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while not self._messages:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        message, credit = self._messages.popleft()
-        self._consumed(credit)
-        return message

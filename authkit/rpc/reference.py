@@ -38,6 +38,7 @@ from authkit.rpc.seam import (
     Server,
     StreamMethod,
     UnaryMethod,
+    verify_metadata,
 )
 
 __all__ = ["GRPCIOEngine"]
@@ -227,6 +228,7 @@ class _GRPCIOChannel:
         timeout: timedelta | None = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> bytes:
+        verify_metadata(metadata)
         channel = await self._open()
         invoke = channel.unary_unary(path)
         seconds = None if timeout is None else timeout.total_seconds()
@@ -245,6 +247,7 @@ class _GRPCIOChannel:
         *,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> AsyncIterator[bytes]:
+        verify_metadata(metadata)
         channel = await self._open()
         invoked = channel.stream_stream(path)(aiter(requests), metadata=tuple(metadata))
         try:

@@ -6,12 +6,15 @@ works with any engine, and is never told which one it got.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from socket import socket
 from typing import Protocol
+
+from authkit.errors import RPCError, StatusCode
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_BYTES",
@@ -26,6 +29,7 @@ __all__ = [
     "StreamMethod",
     "UnaryHandler",
     "UnaryMethod",
+    "verify_metadata",
 ]
 
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -95,6 +99,23 @@ Refusal = Callable[[str], None]
 """Told, in one line, why a connection was refused (TLS handshake failed, no HTTP/2 agreed)."""
 
 
+_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+
+
+def verify_metadata(metadata: Sequence[tuple[str, str]]) -> None:
+    """Return if metadata can be sent: lower-case keys, values of printable ASCII.
+
+    Raises:
+        RPCError: `INTERNAL`, as go-grpc has it (1.75, internal/metadata, Validate); the rule is that of
+            grpc/grpc, doc/PROTOCOL-HTTP2.md, Custom-Metadata.
+    """
+    for key, value in metadata:
+        if _METADATA_KEY.fullmatch(key) is None:
+            raise RPCError(StatusCode.INTERNAL, f"{key!r} cannot be a metadata key")
+        if not (value.isascii() and value.isprintable()):
+            raise RPCError(StatusCode.INTERNAL, f"the metadata of {key!r} is not printable ASCII")
+
+
 class Server(Protocol):
     """Serves methods on one listening socket.
 
@@ -132,7 +153,8 @@ class Channel(Protocol):
         """Call a unary method.
 
         Raises:
-            RPCError: any status other than OK, the connection's own failures included.
+            RPCError: any status other than OK, the connection's own failures included; `INTERNAL` for
+                metadata that cannot be sent, `RESOURCE_EXHAUSTED` for a request that is too long.
         """
         ...
 

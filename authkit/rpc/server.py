@@ -18,6 +18,7 @@ from typing import Any
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.calls import (
+    PREFIX,
     MessageReader,
     RequestHead,
     encode_message,
@@ -26,19 +27,24 @@ from authkit.rpc.calls import (
     encode_trailers,
     parse_request_head,
     parse_timeout,
+    verify_message_size,
 )
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.driver import Driver, Incoming
+from authkit.rpc.driver import Driver
 from authkit.rpc.failures import as_rpc_error
 from authkit.rpc.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCode, Kind
+from authkit.rpc.incoming import Incoming
 from authkit.rpc.seam import Call, Method, Refusal, StreamMethod, UnaryMethod
 from authkit.rpc.transport import Acceptor
 
 __all__ = ["GRPCServer"]
 
 MAX_BUFFERED_BYTES = 256 * 1024 * 1024
-"""Incomplete requests of one connection, all together."""
+"""Requests of one connection that are incomplete or not taken yet, all together."""
+
+MAX_UNSENT_BYTES = 256 * 1024 * 1024
+"""Answers of one connection that wait for its reader, all together. A host reads at once."""
 
 REQUEST_SECONDS = 60.0
 """For the whole of a unary request to arrive; a host writes it in one go."""
@@ -261,7 +267,9 @@ class _ServerConnection(Driver[_Route]):
             call.route = replace(call.route, call=replace(call.route.call, deadline=deadline))
         if isinstance(method, StreamMethod):
             stream_id = call.stream_id
-            call.incoming = Incoming(lambda credit: self._consumed(stream_id, credit))
+            call.incoming = Incoming(
+                self._max_message_bytes, lambda credit: self._consumed(stream_id, credit)
+            )
             self._start(call, self._run_stream(call, method, call.incoming))
 
     def _on_data(self, event: Data) -> None:
@@ -270,34 +278,36 @@ class _ServerConnection(Driver[_Route]):
         if call is None:
             self.core.consume(0, credit)
             return
-        try:
-            messages = call.reader.feed(data)
-        except RPCError as error:
-            self.core.consume(stream_id, credit)
-            self._fail(stream_id, error)
-            return
         if call.incoming is not None:
-            call.incoming.put(messages, credit)
+            call.incoming.put(data, credit)
         else:
             self.core.consume(stream_id, credit)
-            self._keep(call, messages)
+            try:
+                self._keep(call, data)
+            except RPCError as error:
+                self._fail(stream_id, error)
+                return
         self._count(call)
         if ended:
             self._on_end(call)
 
-    def _keep(self, call: _ServerCall, messages: list[bytes]) -> None:
-        """Keep the message of a unary call until its stream ends."""
-        if messages:
-            if call.message is not None or len(messages) > 1:
-                self._fail(call.stream_id, _not_one_message())
-                return
-            call.message = messages[0]
+    def _keep(self, call: _ServerCall, data: bytes) -> None:
+        """Keep the message of a unary call until its stream ends.
+
+        Raises:
+            RPCError: it is too long, compressed, or not the only one.
+        """
+        call.reader.add(data)
+        if call.message is None:
+            call.message = call.reader.take()
+        if call.message is not None and call.reader.buffered:
+            raise _not_one_message()
 
     def _count(self, call: _ServerCall) -> None:
-        """Keep within the limit of what waits to be complete."""
+        """Keep within the limit of what waits."""
         if call.stream_id not in self._calls:
             return
-        size = call.reader.buffered + len(call.message or b"")
+        size = len(call.message or b"") + (call.incoming or call.reader).buffered
         self._buffered += size - call.size
         call.size = size
         if self._buffered > MAX_BUFFERED_BYTES:
@@ -309,7 +319,7 @@ class _ServerConnection(Driver[_Route]):
         if call.stream_id not in self._calls:
             return
         if call.incoming is not None:
-            call.incoming.end(_cut_off() if call.reader.buffered else None)
+            call.incoming.end()
             return
         self._buffered -= call.size
         call.size = 0
@@ -376,6 +386,7 @@ class _ServerConnection(Driver[_Route]):
             self.flush_soon()
 
     async def _send_message(self, call: _ServerCall, message: bytes) -> None:
+        self._verify_room(message)
         if not call.started:
             call.started = True
             self.core.send_headers(call.stream_id, _HEAD)
@@ -384,6 +395,8 @@ class _ServerConnection(Driver[_Route]):
         if not has_left:
             call.room = self.loop.create_future()
             await call.room
+        await asyncio.sleep(0)  # a handler that never waits must not keep everybody else waiting
+        await self.writable.wait()
 
     def _start(self, call: _ServerCall, running: Coroutine[Any, Any, None]) -> None:
         task = _create_task(self.loop, running)
@@ -403,7 +416,7 @@ class _ServerConnection(Driver[_Route]):
     # --- ends ----------------------------------------------------------------------------------
 
     def _reply(self, call: _ServerCall, message: bytes) -> None:
-        stream_id, size = call.stream_id, len(message) + 5
+        stream_id, size = call.stream_id, len(message) + PREFIX.size
         number = _ID.pack(stream_id)
         if size <= MAX_FRAME_BYTES:
             data = _DATA.pack(size >> 16, size & 0xFFFF, Kind.DATA, 0, stream_id, 0, len(message))
@@ -411,10 +424,27 @@ class _ServerConnection(Driver[_Route]):
             if self.core.send_prepared(stream_id, parts, size):
                 self._finish(stream_id)
                 return
+        try:
+            self._verify_room(message)
+        except RPCError as error:
+            self._fail(stream_id, error)
+            return
         self.core.send_headers(stream_id, _HEAD)
         self.core.send_data(stream_id, encode_message(message))
         self.core.send_headers(stream_id, _TRAILERS, end=True)
         self._finish(stream_id)
+
+    def _verify_room(self, message: bytes) -> None:
+        """Return if an answer may be sent, or kept until the client takes it.
+
+        Raises:
+            RPCError: it is too long, or too much is kept already.
+        """
+        verify_message_size(len(message), self._max_message_bytes)
+        self.flush()
+        kept = self.transport.get_write_buffer_size() + sum(self.core.unsent().values())
+        if kept + len(message) > MAX_UNSENT_BYTES:
+            raise RPCError(StatusCode.RESOURCE_EXHAUSTED, "too many answers wait for the client to read them")
 
     def _fail(self, stream_id: int, error: RPCError) -> None:
         call = self._calls.get(stream_id)
@@ -447,6 +477,7 @@ class _ServerConnection(Driver[_Route]):
             call.timer.cancel()
         if call.incoming is not None:
             call.incoming.end()
+            call.incoming.abandon()
         if cancel and call.task is not None:
             call.task.cancel()
         self._note_idle()
@@ -456,9 +487,11 @@ class _ServerConnection(Driver[_Route]):
             self._became_idle.set_result(None)
 
     def _consumed(self, stream_id: int, credit: int) -> None:
-        if credit:
-            self.core.consume(stream_id, credit)
-            self.flush_soon()
+        self.core.consume(stream_id, credit)
+        call = self._calls.get(stream_id)
+        if call is not None:
+            self._count(call)
+        self.flush_soon()
 
     def _sweep(self) -> None:
         """Reset requests that have been arriving for too long, and answers that do not get on."""
@@ -486,10 +519,6 @@ class _ServerConnection(Driver[_Route]):
 
 def _not_one_message() -> RPCError:
     return RPCError(StatusCode.INTERNAL, "a unary call has exactly one message")
-
-
-def _cut_off() -> RPCError:
-    return RPCError(StatusCode.INTERNAL, "the stream ended inside a message")
 
 
 async def _close(iterator: AsyncIterator[bytes] | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from socket import socket
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.seam import Address, Refusal
@@ -20,6 +20,9 @@ ALPN = "h2"
 
 HANDSHAKE_SECONDS = 10.0
 """A peer that has not finished its TLS handshake by then is cut off."""
+
+SHUTDOWN_SECONDS = 1.0
+"""For a peer to take leave of TLS (close_notify) after we did; nothing is lost without it."""
 
 MAX_CONNECTIONS = 64
 """A host keeps one connection. More than this many is somebody else."""
@@ -89,7 +92,12 @@ class Acceptor:
             return raw
         loop = asyncio.get_running_loop()
         secured = await loop.start_tls(
-            raw, early, self._tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            raw,
+            early,
+            self._tls,
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
         if secured is None or early.is_lost:
             raise ConnectionAbortedError("connection lost during the TLS handshake")
@@ -108,18 +116,16 @@ async def dial(
         RPCError: `UNAVAILABLE` with the reason.
     """
     loop = asyncio.get_running_loop()
-    name = server_name if tls is not None else None
+    secured: dict[str, Any] = {}
+    if tls is not None:
+        secured = {"ssl": tls, "server_hostname": server_name, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
     try:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             if address.network == "unix":
-                transport, protocol = await loop.create_unix_connection(
-                    factory, address.target, ssl=tls, server_hostname=name
-                )
+                transport, protocol = await loop.create_unix_connection(factory, address.target, **secured)
             else:
                 host, _, port = address.target.rpartition(":")
-                transport, protocol = await loop.create_connection(
-                    factory, host, int(port), ssl=tls, server_hostname=name
-                )
+                transport, protocol = await loop.create_connection(factory, host, int(port), **secured)
             if tls is not None:
                 require_alpn(transport)
     except (OSError, EOFError, ValueError) as error:

@@ -309,6 +309,12 @@ def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
     return pieces
 
 
+def taken(reader: MessageReader, piece: bytes) -> list[bytes]:
+    """The messages that a piece completes."""
+    reader.add(piece)
+    return list(iter(reader.take, None))
+
+
 @given(
     messages=st.lists(st.binary(max_size=50), max_size=6),
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),
@@ -320,7 +326,7 @@ def test_any_cutting_gives_the_same_messages(messages: list[bytes], sizes: list[
     reader = MessageReader(LIMIT)
     received = []
     for piece in cut(b"".join(encode_message(message) for message in messages) + tail, sizes):
-        received += reader.feed(piece)
+        received += taken(reader, piece)
     assert received == messages
     assert reader.buffered == len(tail)
 
@@ -328,19 +334,31 @@ def test_any_cutting_gives_the_same_messages(messages: list[bytes], sizes: list[
 def test_nothing_completes_nothing() -> None:
     """An empty piece is lawful."""
     reader = MessageReader(LIMIT)
-    assert reader.feed(b"") == []
-    assert reader.feed(encode_message(b"abc")[:4]) == []
-    assert reader.feed(b"") == []
+    for piece in (b"", encode_message(b"abc")[:4], b""):
+        assert taken(reader, piece) == []
+        assert not reader.is_ready
     assert reader.buffered == 4
+
+
+def test_what_waits_takes_no_more_room_than_it_came_in() -> None:
+    """Empty messages by the hundred thousand are bytes until somebody takes them."""
+    reader, messages = MessageReader(LIMIT), encode_message(b"") * 100_000
+    reader.add(messages)
+    assert reader.buffered == len(messages)
+    assert [reader.take() for _ in range(100_001)] == [b""] * 100_000 + [None]
+    assert reader.buffered == 0
 
 
 @pytest.mark.parametrize("sizes", [[10_000], [1], [5]])
 def test_a_message_over_the_limit_is_refused_by_its_length_alone(sizes: list[int]) -> None:
     """None of it needs to have arrived; one that just fits is taken."""
-    assert MessageReader(LIMIT).feed(encode_message(bytes(LIMIT))) == [bytes(LIMIT)]
+    assert taken(MessageReader(LIMIT), encode_message(bytes(LIMIT))) == [bytes(LIMIT)]
     reader = MessageReader(LIMIT)
+    for piece in cut(module.PREFIX.pack(0, LIMIT + 1), sizes):
+        reader.add(piece)
+    assert reader.is_ready
     with pytest.raises(RPCError, match="1001 bytes, the limit is 1000") as caught:
-        list(map(reader.feed, cut(module.PREFIX.pack(0, LIMIT + 1), sizes)))
+        reader.take()
     assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -349,5 +367,5 @@ def test_a_message_over_the_limit_is_refused_by_its_length_alone(sizes: list[int
 def test_a_compressed_message_is_refused(flag: int, before: bytes) -> None:
     """Nobody here can read it (PROTOCOL, Message-Encoding)."""
     with pytest.raises(RPCError, match="compressed") as caught:
-        MessageReader(LIMIT).feed(before + module.PREFIX.pack(flag, 3) + b"abc")
+        taken(MessageReader(LIMIT), before + module.PREFIX.pack(flag, 3) + b"abc")
     assert caught.value.code is StatusCode.UNIMPLEMENTED

@@ -18,6 +18,7 @@ from certificates import client_context, host_identity, server_context
 from authkit.errors import RPCError, StatusCode
 from authkit.plugin.certificates import Identity, generate_identity
 from authkit.rpc import (
+    DEFAULT_MAX_MESSAGE_BYTES,
     ENGINES,
     Address,
     Call,
@@ -106,7 +107,7 @@ class Pair:
     """A server, a channel to it, and what is needed to make wrong ones."""
 
     def __init__(
-        self, engine: Engine, directory: Path, methods: Sequence[UnaryMethod | StreamMethod] = ()
+        self, engine: Engine, directory: Path, methods: Sequence[UnaryMethod | StreamMethod], limit: int
     ) -> None:
         self.engine, self.directory = engine, directory
         self.host, self.plugin = host_identity(), generate_identity()
@@ -123,6 +124,7 @@ class Pair:
             listener,
             tls=server_context(self.plugin, self.host, directory),
             on_refused=self.note,
+            max_message_bytes=limit,
         )
 
     def note(self, reason: str) -> None:
@@ -135,9 +137,15 @@ class Pair:
 
 
 @asynccontextmanager
-async def running(engine: Engine, directory: Path) -> AsyncIterator[tuple[Pair, Channel]]:
+async def running(
+    engine: Engine,
+    directory: Path,
+    methods: Sequence[UnaryMethod | StreamMethod] = (),
+    *,
+    limit: int = DEFAULT_MAX_MESSAGE_BYTES,
+) -> AsyncIterator[tuple[Pair, Channel]]:
     """A started server and a channel to it, both closed afterwards."""
-    pair = Pair(engine, directory)
+    pair = Pair(engine, directory, methods, limit)
     await pair.server.start()
     channel = pair.channel()
     try:
@@ -383,17 +391,81 @@ async def test_a_stream_handler_that_fails_at_once_is_answered(engine: Engine, s
     def refuse(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
         raise RPCError(StatusCode.PERMISSION_DENIED, "not you")
 
-    async def nothing() -> AsyncIterator[bytes]:
-        return
-        yield b""
-
-    pair = Pair(engine, short_directory, [StreamMethod("/t.T/Refuse", refuse)])
-    await pair.server.start()
-    channel = pair.channel()
-    try:
+    methods = [StreamMethod("/t.T/Refuse", refuse)]
+    async with running(engine, short_directory, methods) as (_, channel), asyncio.timeout(5):
         with pytest.raises(RPCError, match="not you") as caught:
             await anext(channel.stream("/t.T/Refuse", nothing()))
         assert caught.value.code is StatusCode.PERMISSION_DENIED
-    finally:
-        await channel.close()
-        await pair.server.drain(NO_GRACE)
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """No request."""
+    return
+    yield b""
+
+
+async def test_an_answer_over_the_limit_is_refused_in_words(engine: Engine, short_directory: Path) -> None:
+    """Of a unary call and of a stream; the caller reads both numbers."""
+
+    async def each(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+        yield bytes(1001)
+
+    methods = [UnaryMethod("/t.T/Long", lambda request, call: bytes(1001)), StreamMethod("/t.T/Each", each)]
+    async with running(engine, short_directory, methods, limit=1000) as (_, channel):
+        with pytest.raises(RPCError) as unary:
+            await channel.call("/t.T/Long", b"")
+        with pytest.raises(RPCError) as stream:
+            await anext(aiter(channel.stream("/t.T/Each", nothing())))
+        for caught in (unary, stream):
+            assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
+            assert "1001" in caught.value.message
+            assert "1000" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "entry", [("schlüssel", "v"), ("Key", "v"), ("", "v"), ("k", "wért"), ("k", "line\nbreak"), ("k", "\0")]
+)
+async def test_metadata_that_cannot_be_sent_is_refused(
+    engine: Engine, short_directory: Path, entry: tuple[str, str]
+) -> None:
+    """Before anything is sent, by either kind of call, and the channel goes on."""
+    async with running(engine, short_directory) as (_, channel):
+        with pytest.raises(RPCError) as caught:
+            await channel.call("/t.T/Echo", b"", metadata=[entry])
+        assert caught.value.code is StatusCode.INTERNAL
+        with pytest.raises(RPCError):
+            await anext(aiter(channel.stream("/t.T/Chat", nothing(), metadata=[entry])))
+        assert await channel.call("/t.T/Echo", b"on", metadata=[("k", "plain")]) == b"on"
+
+
+async def test_a_client_that_never_takes_leave_delays_no_drain(engine: Engine, short_directory: Path) -> None:
+    """One that ignores the end of TLS (close_notify): nothing is in flight, so nothing is waited for."""
+    async with running(engine, short_directory) as (two, _):
+        context = client_context(two.host, two.plugin, short_directory)
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(raw, two.address.target)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            await shake_hands(raw, client, incoming, outgoing)
+            started = loop.time()
+            async with asyncio.timeout(20):
+                await two.server.drain(timedelta(seconds=15))
+            assert loop.time() - started < 10
+
+
+async def shake_hands(
+    raw: socket.socket, client: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+) -> None:
+    """Do the handshake by hand, so that nobody answers what comes after it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            await loop.sock_sendall(raw, outgoing.read())
+            incoming.write(await loop.sock_recv(raw, 65536))
+        else:
+            await loop.sock_sendall(raw, outgoing.read())
+            return

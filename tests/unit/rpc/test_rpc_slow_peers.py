@@ -16,7 +16,13 @@ import pytest
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc import Address, Call, Channel, StreamMethod, UnaryMethod, connection, driver, server
-from authkit.rpc.calls import PREFIX, encode_message, encode_request_head
+from authkit.rpc.calls import (
+    PREFIX,
+    encode_message,
+    encode_request_head,
+    encode_response_head,
+    encode_trailers,
+)
 from authkit.rpc.channel import GRPCChannel
 from authkit.rpc.frames import (
     END_HEADERS,
@@ -28,11 +34,17 @@ from authkit.rpc.frames import (
     Setting,
     build_frame,
 )
+from authkit.rpc.incoming import Incoming
 from authkit.rpc.server import GRPCServer
 
 SETTINGS = build_frame(Kind.SETTINGS, 0, 0)
 TICK = 0.01
 LARGE = 8 * 1024 * 1024
+UNREAD = 600_000
+WIDE_WINDOWS = build_frame(
+    Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 2**31 - 1)
+) + build_frame(Kind.WINDOW_UPDATE, 0, 0, pack(">L", 2**30))
+NO_WINDOW = build_frame(Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 0))
 
 
 def opening(stream_id: int, path: str = "/t.T/Echo", *, end: bool = False) -> bytes:
@@ -83,7 +95,19 @@ async def serving(
     async def count(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
         yield b"%d" % len([request async for request in requests])
 
+    async def flood(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(10_000)
+
+    async def ignore(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+        assert isinstance(requests, Incoming)
+        while requests.buffered < UNREAD:
+            await asyncio.sleep(0)
+        yield b"enough"
+
     methods = [
+        StreamMethod("/t.T/Flood", flood),
+        StreamMethod("/t.T/Ignore", ignore),
         UnaryMethod("/t.T/Echo", lambda request, call: request),
         UnaryMethod("/t.T/Large", large),
         UnaryMethod("/t.T/Wrong", wrong),
@@ -122,12 +146,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
     monkeypatch.setattr(driver, "WRITE_SECONDS", TICK)
     async with serving(short_directory) as (peer, _, service):
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        peer.writer.write(
-            build_frame(Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 2**31 - 1))
-            + build_frame(Kind.WINDOW_UPDATE, 0, 0, pack(">L", 2**30))
-            + opening(1, "/t.T/Large")
-            + data(1, encode_message(b""), end=True)
-        )
+        peer.writer.write(WIDE_WINDOWS + opening(1, "/t.T/Large") + data(1, encode_message(b""), end=True))
         await gone(service)
 
 
@@ -160,9 +179,49 @@ async def test_a_client_that_opens_no_window_loses_its_stream(
     """The reply does not stay in memory."""
     monkeypatch.setattr(server, "ANSWER_SECONDS", TICK)
     async with serving(short_directory) as (peer, _, _):
-        peer.writer.write(build_frame(Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 0)))
-        peer.writer.write(opening(1) + data(1, encode_message(b"abc"), end=True))
+        peer.writer.write(NO_WINDOW + opening(1) + data(1, encode_message(b"abc"), end=True))
         assert await peer.until(Kind.RST_STREAM, 1) == pack(">L", ErrorCode.CANCEL)
+
+
+async def test_answers_that_wait_are_bounded_together(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that exceeds it is refused; those before stay."""
+    monkeypatch.setattr(server, "MAX_UNSENT_BYTES", 2 * LARGE)
+    async with serving(short_directory) as (peer, _, service):
+        peer.writer.write(NO_WINDOW)
+        for number in (1, 3, 5):
+            peer.writer.write(opening(number, "/t.T/Large") + data(number, encode_message(b""), end=True))
+        assert b"grpc-status\x018" in await peer.until(Kind.HEADERS, 3)
+        waiting = [held.core.unsent() for held in service._connections]
+        assert {1: LARGE - 3} not in waiting
+        assert any(1 in unsent and 3 not in unsent for unsent in waiting)
+
+
+async def test_a_stream_without_end_waits_for_its_reader(short_directory: Path) -> None:
+    """However wide the windows are, no more is written than a socket and its buffer hold."""
+    async with serving(short_directory) as (peer, channel, service):
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.writer.write(WIDE_WINDOWS + opening(1, "/t.T/Flood", end=True))
+        while all(held.writable.is_set() for held in service._connections):
+            assert await channel.call("/t.T/Echo", b"meanwhile") == b"meanwhile"
+        held = next(held for held in service._connections if not held.writable.is_set())
+        before = held.transport.get_write_buffer_size()
+        assert await channel.call("/t.T/Echo", b"later") == b"later"
+        assert held.transport.get_write_buffer_size() == before < 1024 * 1024
+
+
+async def test_what_a_handler_leaves_unread_blocks_nobody(short_directory: Path) -> None:
+    """Its share of the connection's window is given back when the call ends."""
+    async with serving(short_directory) as (_, channel, _):
+
+        async def many() -> AsyncIterator[bytes]:
+            for _ in range(UNREAD // 10_000):
+                yield bytes(10_000)
+
+        for _ in range(2 * connection.CONNECTION_WINDOW // UNREAD):
+            async with contextlib.aclosing(channel.stream("/t.T/Ignore", many())) as replies:  # type: ignore[type-var]
+                assert await anext(replies) == b"enough"
 
 
 @pytest.mark.parametrize("part", [b"", encode_message(b"abc")[:6], encode_message(b"abc")])
@@ -232,12 +291,7 @@ async def test_drain_waits_for_answers_that_flow_control_holds(short_directory: 
 async def test_drain_waits_for_what_was_written(short_directory: Path) -> None:
     """A reply that fills the socket arrives whole."""
     async with serving(short_directory, is_drained=True) as (peer, _, service):
-        peer.writer.write(
-            build_frame(Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 2**31 - 1))
-            + build_frame(Kind.WINDOW_UPDATE, 0, 0, pack(">L", 2**30))
-            + opening(1, "/t.T/Large")
-            + data(1, encode_message(b""), end=True)
-        )
+        peer.writer.write(WIDE_WINDOWS + opening(1, "/t.T/Large") + data(1, encode_message(b""), end=True))
         received = len(await peer.reader.read(100))
         draining = asyncio.ensure_future(service.drain(timedelta(seconds=10)))
         while piece := await peer.reader.read(65536):
@@ -283,4 +337,58 @@ async def test_a_silent_server_delays_nobody_beyond_the_deadline(short_directory
         await channel.close()
         for writer in writers:
             writer.transport.abort()
+        listener.close()
+
+
+def refusing(how: str) -> bytes:
+    """What a server says that has not begun with the first call."""
+    if how == "GOAWAY":
+        return build_frame(Kind.GOAWAY, 0, 0, pack(">LL", 0, ErrorCode.NO_ERROR))
+    return build_frame(Kind.RST_STREAM, 0, 1, pack(">L", ErrorCode.REFUSED_STREAM))
+
+
+@pytest.mark.parametrize("how", ["GOAWAY", "REFUSED_STREAM"])
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_call_that_was_not_begun_is_made_once_more(
+    short_directory: Path, how: str, refusals: int
+) -> None:
+    """On a new connection if need be, and not for ever (RFC 9113 section 8.7)."""
+    path = str(short_directory / "s")
+    refused = 0
+    reply = build_frame(Kind.DATA, 0, 0, encode_message(b"served"))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal refused
+        peer = Peer(reader, writer)
+        writer.write(SETTINGS)
+        await reader.readexactly(len(PREFACE))
+        number = 1
+        with contextlib.suppress(EOFError):
+            while True:
+                await peer.until(Kind.DATA, number)
+                if refused < refusals:
+                    refused += 1
+                    writer.write(refusing(how).replace(pack(">L", 1), pack(">L", number), 1))
+                else:
+                    head = build_frame(Kind.HEADERS, END_HEADERS, number, encode_response_head())
+                    trailers = build_frame(
+                        Kind.HEADERS, END_HEADERS | END_STREAM, number, encode_trailers(StatusCode.OK)
+                    )
+                    writer.write(head + reply[:5] + pack(">L", number) + reply[9:] + trailers)
+                number += 2
+        writer.close()
+
+    listener = await asyncio.start_unix_server(answer, path)
+    channel = GRPCChannel(Address("unix", path), tls=None, server_name="", max_message_bytes=LARGE)
+    try:
+        async with asyncio.timeout(10):
+            if refusals == 1:
+                assert await channel.call("/t.T/Echo", b"") == b"served"
+            else:
+                with pytest.raises(RPCError) as caught:
+                    await channel.call("/t.T/Echo", b"")
+                assert caught.value.code is StatusCode.UNAVAILABLE
+        assert refused == refusals
+    finally:
+        await channel.close()
         listener.close()
