@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import host_identity, server_context
+from certificates import client_context, host_identity, server_context
 from livebed.binaries import find_built
 
 from authkit.errors import RPCError, StatusCode
 from authkit.plugin.certificates import Identity, generate_identity
-from authkit.rpc import ENGINES, Call, Server, StreamMethod, UnaryMethod, load_engine
+from authkit.rpc import ENGINES, Address, Call, Server, StreamMethod, UnaryMethod, load_engine
 
 RUN_SECONDS = 240
 CASES = [
@@ -28,6 +28,8 @@ CASES = [
     "exceptions",
     "streams",
     "calls across a restarted connection",
+    "a window that shrinks in mid-stream",
+    "a client that says GOAWAY in mid-call",
 ]
 
 
@@ -105,9 +107,7 @@ async def test_a_go_client_that_does_everything_at_once(
     engine_name: str, window: int, short_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Sizes up to 40 MB, 20,000 calls at once, 1,000 deadlines, 40 KB of metadata, GOAWAY in mid-air."""
-    program = find_built("torture")
-    if program is None:
-        pytest.skip("the torture client is not built: run scripts/live/build (needs Go)")
+    program = find_torture()
     host, plugin, tortured = host_identity(), generate_identity(), Tortured()
     with socket.socket(socket.AF_UNIX) as listener:
         path = short_directory / "s"
@@ -127,25 +127,69 @@ async def test_a_go_client_that_does_everything_at_once(
     assert tortured.hanging == 0
 
 
+@pytest.mark.parametrize("engine_name", ENGINES)
+async def test_a_go_server_that_sends_its_clients_away(engine_name: str, short_directory: Path) -> None:
+    """Every 20 ms it says GOAWAY (MaxConnectionAge): each of 2,000 calls is answered, on some connection."""
+    program = find_torture()
+    host, plugin, path = host_identity(), generate_identity(), short_directory / "s"
+    server = await start(program, "-serve", *arguments(path, host, plugin, short_directory))
+    channel = load_engine(engine_name, short_directory).channel(
+        Address("unix", str(path)),
+        tls=client_context(plugin, host, short_directory),
+        server_name="localhost",
+    )
+
+    async def call_many(worker: int) -> None:
+        for number in range(100):
+            request = b"%d/%d" % (worker, number)
+            assert await channel.call("/t.T/Echo", request, timeout=timedelta(seconds=20)) == request
+
+    try:
+        async with asyncio.timeout(RUN_SECONDS):
+            assert server.stdout is not None
+            assert await server.stdout.readline() == b"serving\n"
+            await asyncio.gather(*map(call_many, range(20)))
+    finally:
+        await channel.close()
+        await end(server)
+
+
+def find_torture() -> Path:
+    """The program, or the test is skipped."""
+    program = find_built("torture")
+    if program is None:
+        pytest.skip("the torture client is not built: run scripts/live/build (needs Go)")
+    return program
+
+
+def arguments(path: Path, ours: Identity, theirs: Identity, directory: Path) -> list[str]:
+    """Where the Go program finds the socket and its certificates."""
+    certificate = write_pem(directory / "go.pem", ours.certificate_pem, ours.private_key_pem)
+    trusted = write_pem(directory / "python.pem", theirs.certificate_pem)
+    return [f"-socket={path}", f"-certificate={certificate}", f"-trusted={trusted}"]
+
+
+async def start(program: Path, *words: str) -> asyncio.subprocess.Process:
+    """Start the Go program."""
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(str(program), *words, stdin=pipe, stdout=pipe)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End it by any means."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
 async def torture(
     program: Path, path: Path, host: Identity, plugin: Identity, window: int, directory: Path
 ) -> list[dict[str, Any]]:
     """Run the client; return what it says of each case."""
-    certificate = write_pem(directory / "client.pem", host.certificate_pem, host.private_key_pem)
-    trusted = write_pem(directory / "server.pem", plugin.certificate_pem)
-    client = await asyncio.create_subprocess_exec(
-        str(program),
-        f"-socket={path}",
-        f"-certificate={certificate}",
-        f"-trusted={trusted}",
-        f"-window={window}",
-        stdout=asyncio.subprocess.PIPE,
-    )
+    client = await start(program, f"-window={window}", *arguments(path, host, plugin, directory))
     try:
         async with asyncio.timeout(RUN_SECONDS):
             output, _ = await client.communicate()
     finally:
-        if client.returncode is None:
-            client.kill()
-            await client.wait()
+        await end(client)
     return [json.loads(line) for line in output.decode().splitlines()]

@@ -1,8 +1,9 @@
 // Command torture calls a gRPC server in every way that a go-plugin host might, and then some.
 //
 // It speaks mutual TLS over a unix socket, with the certificates it is given, and knows the methods of
-// tests/live/torture_server.py. It prints one JSON object a line: the name of a case and what went
-// wrong, empty for nothing. Every case is bounded in count and time.
+// tests/live/test_torture.py. It prints one JSON object a line: the name of a case and what went
+// wrong, empty for nothing. Every case is bounded in count and time. With -serve it is the server instead,
+// one that sends its clients away all the time (server.go).
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -33,9 +35,12 @@ const limit = 90 * time.Second
 // raw carries bytes as they are: the server knows no protobuf.
 type raw struct{}
 
-func (raw) Marshal(v any) ([]byte, error)      { return *(v.(*[]byte)), nil }
-func (raw) Unmarshal(data []byte, v any) error { *(v.(*[]byte)) = append([]byte{}, data...); return nil }
-func (raw) Name() string                       { return "proto" }
+func (raw) Marshal(v any) ([]byte, error) { return *(v.(*[]byte)), nil }
+func (raw) Unmarshal(data []byte, v any) error {
+	*(v.(*[]byte)) = append([]byte{}, data...)
+	return nil
+}
+func (raw) Name() string { return "proto" }
 
 func call(ctx context.Context, conn *grpc.ClientConn, method string, request []byte) ([]byte, error) {
 	var reply []byte
@@ -59,37 +64,69 @@ var cases = []testCase{
 	{"calls across a restarted connection", goAway},
 }
 
+var frameCases = []struct {
+	name string
+	run  func(net.Conn) error
+}{
+	{"a window that shrinks in mid-stream", shrinkingWindow},
+	{"a client that says GOAWAY in mid-call", clientGoAway},
+}
+
 func main() {
 	socket := flag.String("socket", "", "path of the server's unix socket")
 	certificate := flag.String("certificate", "", "PEM file with our certificate and key")
 	trusted := flag.String("trusted", "", "PEM file with the server's certificate")
 	window := flag.Int("window", 0, "fixed flow-control window in bytes; 0 for go-grpc's own estimate")
+	serving := flag.Bool("serve", false, "be the server, until standard input ends")
 	flag.Parse()
-	conn, err := dial(*socket, *certificate, *trusted, int32(*window))
+	config, err := mutualTLS(*certificate, *trusted)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	failed := false
-	for _, c := range cases {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		started := time.Now()
-		problem := ""
-		if err := c.run(ctx, conn); err != nil {
-			problem, failed = err.Error(), true
+	if *serving {
+		if err := serve(*socket, config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
-		cancel()
-		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
-			"case": c.name, "problem": problem, "seconds": time.Since(started).Seconds(),
-		})
+		return
 	}
-	_ = conn.Close()
-	if failed {
+	if !run(*socket, config, int32(*window)) {
 		os.Exit(1)
 	}
 }
 
-func dial(socket, certificate, trusted string, window int32) (*grpc.ClientConn, error) {
+func run(socket string, config *tls.Config, window int32) bool {
+	conn, err := dial(socket, config, window)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return false
+	}
+	defer conn.Close()
+	succeeded := true
+	report := func(name string, started time.Time, err error) {
+		problem := ""
+		if err != nil {
+			problem, succeeded = err.Error(), false
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
+			"case": name, "problem": problem, "seconds": time.Since(started).Seconds(),
+		})
+	}
+	for _, c := range cases {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		started := time.Now()
+		report(c.name, started, c.run(ctx, conn))
+		cancel()
+	}
+	for _, c := range frameCases {
+		started := time.Now()
+		report(c.name, started, onFrames(socket, config, c.run))
+	}
+	return succeeded
+}
+
+func mutualTLS(certificate, trusted string) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(certificate, certificate)
 	if err != nil {
 		return nil, err
@@ -102,9 +139,13 @@ func dial(socket, certificate, trusted string, window int32) (*grpc.ClientConn, 
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, errors.New("no certificate to trust")
 	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{pair}, RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12,
-	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{pair}, RootCAs: pool, ClientCAs: pool, ServerName: "localhost",
+		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+	}, nil
+}
+
+func dial(socket string, config *tls.Config, window int32) (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(
