@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +27,7 @@ from authkit.logical import (
     WrapInfo,
 )
 from authkit.masking import Secret
+from authkit.values import replace
 
 B = TypeVar("B", bound=Backend)
 

@@ -7,7 +7,6 @@ one of the method's collections.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from authkit.auth.tokens import TokenParameters
@@ -15,12 +14,12 @@ from authkit.framework import Backend, Call, Collection, Model
 from authkit.framework.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, find_declared, read_arguments
 from authkit.framework.calls import Parameter, read_parameters
 from authkit.framework.schema import FieldSchema
+from authkit.values import Value
 
 __all__ = ["HandlerPlan", "verify_returns"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerPlan:
+class HandlerPlan(Value, frozen=True, kw_only=True):
     """A handler and where its arguments come from."""
 
     arguments: Arguments

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from authkit.auth.identity import Identity
@@ -30,6 +29,7 @@ from authkit.auth.providers import (
 from authkit.errors import CodedError, InvalidCredentialsError, LoginError, PermissionDeniedError
 from authkit.framework.calls import invoke
 from authkit.masking import Secret
+from authkit.values import replace
 
 __all__ = ["ProviderContract"]
 

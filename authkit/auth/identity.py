@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from authkit.auth.policies import find_refused_policy
 from authkit.errors import LoginError
+from authkit.values import Value, field
 
 if TYPE_CHECKING:
     from authkit.auth.tokens import TokenSettings
@@ -27,8 +27,7 @@ MAX_METADATA_VALUE: Final = 512
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Value, frozen=True, kw_only=True):
     """Who has logged in, and what the login adds to the token.
 
     Raises:
@@ -47,7 +46,7 @@ class Identity:
     """Added to those of the role."""
     display_name: str = ""
     """By default the name."""
-    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state: Mapping[str, Any] = field(default_factory=dict)
     """Kept with the token and given back at renewal; JSON. Never shown."""
     token: TokenSettings | None = None
     """What this login decides in place of the role; the rest is as the role has it."""
@@ -55,6 +54,8 @@ class Identity:
     """For the client."""
     anonymous: bool = False
     """The token gets no entity; only then may the name be empty."""
+
+    unshown: ClassVar = ("state",)
 
     def __post_init__(self) -> None:
         if not self.name and not self.anonymous:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, overload
 
 from authkit.auth.arguments import HandlerPlan, verify_returns
@@ -43,8 +42,7 @@ MAX_ROLE_NAME: Final = 1024
 """Characters of a role's name in a login, which anybody may send and which an answer repeats."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginCall(Call):
+class LoginCall(Call, frozen=True, kw_only=True):
     """One login on its way through the handler."""
 
     role_name: str = ""

@@ -11,13 +11,13 @@ The capabilities are those of dex's connectors (dexidp/dex, connector/connector.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from authkit.auth.identity import Identity
 from authkit.auth.renewal import Renewal, RenewCall, keep, update
 from authkit.errors import InternalError, PermissionDeniedError
 from authkit.framework.calls import invoke
+from authkit.values import Value, field
 
 if TYPE_CHECKING:
     from authkit.masking import Secret
@@ -34,8 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Value, frozen=True, kw_only=True):
     """What somebody presents. Set by the login handler."""
 
     secret: Secret
@@ -46,8 +45,7 @@ class Credentials:
     """The client's IP address, empty when the host does not know it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(Value, frozen=True, kw_only=True):
     """Whom a provider has recognised. Set by the provider."""
 
     name: str
@@ -57,8 +55,10 @@ class Verified:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """For token and entity: nothing that varies from login to login."""
     display_name: str = ""
-    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state: Mapping[str, Any] = field(default_factory=dict)
     """What `refresh` needs: JSON, kept with the token on the host and never shown."""
+
+    unshown: ClassVar = ("state",)
 
 
 @runtime_checkable

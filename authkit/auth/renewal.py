@@ -14,7 +14,6 @@ none ends the entity's memberships in external groups of this mount.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
@@ -24,12 +23,12 @@ from authkit.auth.tokens import POLICIES_KEY, ROLE_KEY, STATE_KEY, TokenParamete
 from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call, Declaration
 from authkit.logical import Alias, Auth, Request
+from authkit.values import Value, replace
 
 __all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "keep", "renew_auth", "renewal", "update"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
+class Lifetimes(Value, frozen=True, kw_only=True):
     """Lifetimes in place of those of the role. Zero means: as the mount has it."""
 
     ttl: timedelta = timedelta(0)
@@ -37,8 +36,7 @@ class Lifetimes:
     period: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewal:
+class Renewal(Value, frozen=True, kw_only=True):
     """A decision to renew. Made by `keep` and `update`; a refusal is raised."""
 
     groups: tuple[str, ...] | None = None
@@ -79,8 +77,7 @@ def update(
     return Renewal(groups=names, state=state, lifetimes=lifetimes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenewCall(Call):
+class RenewCall(Call, frozen=True, kw_only=True):
     """One renewal on its way through the handler. The connection is that of whoever renews."""
 
     auth: Auth

@@ -8,7 +8,6 @@ is the host's, the names of older plugins are in `authkit.auth.legacy`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -29,6 +28,7 @@ from authkit.framework import (
     format_block,
 )
 from authkit.logical import Alias, Auth, Connection, Lease, TokenType
+from authkit.values import Value
 
 __all__ = [
     "Role",
@@ -151,8 +151,7 @@ class Role(TokenParameters):
     """A named set of login rules and token parameters: derive the roles of a method from it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSettings:
+class TokenSettings(Value, frozen=True, kw_only=True):
     """What one login decides in place of its role. `None` leaves a setting as the role has it.
 
     A setting that is given replaces the role's, in both directions: it can allow more. The result is
@@ -179,7 +178,7 @@ class TokenSettings:
         Raises:
             UserError, FieldError: together they contradict each other.
         """
-        values = {f"token_{each.name}": getattr(self, each.name) for each in fields(self)}
+        values = {f"token_{name}": getattr(self, name) for name in self.__struct_fields__}
         given = {name: value for name, value in values.items() if value is not None}
         settings = (role or TokenParameters()).replaced(**given)
         TokenParameters.check(settings)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from authkit.errors import InternalError
 from authkit.framework.models import Model
 from authkit.logical import RawBody, Response, WrapInfo
+from authkit.values import Value, field
 
 __all__ = ["Answer", "Answerable", "Listing", "Raw", "Redirect", "make_response"]
 
@@ -25,8 +25,7 @@ Headers = Mapping[str, str | Sequence[str]]
 """Response headers by name. Only those that the mount lets out reach the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value, frozen=True):
     """The keys of a list. Without keys the list is not found (HTTP 404), as hosts have it."""
 
     keys: Sequence[str]
@@ -38,15 +37,14 @@ class Listing:
             raise ValueError("the keys of a list are texts")
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Value, frozen=True):
     """An HTTP answer in place of the usual JSON envelope.
 
     Raises:
         ValueError: no host could send it.
     """
 
-    body: bytes | str = field(repr=False)
+    body: bytes | str
     """Text is sent as UTF-8."""
     content_type: str = "application/octet-stream"
     status: int = 200
@@ -54,6 +52,8 @@ class Raw:
     pragma: str = ""
     www_authenticate: str = ""
     headers: Headers = field(default_factory=dict)
+
+    unshown: ClassVar = ("body",)
 
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599:
@@ -67,8 +67,7 @@ class Raw:
         _header_lists(self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Value, frozen=True):
     """HTTP 307 to a URL. Nothing else of the answer survives.
 
     Raises:
@@ -88,8 +87,7 @@ class Redirect:
             raise ValueError("a redirect needs an http(s) URL, or a path that begins with one '/'")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value, frozen=True):
     """An answer with more than its data."""
 
     data: Model | Mapping[str, Any] | Listing | None = None

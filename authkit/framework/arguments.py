@@ -6,7 +6,6 @@ The annotation decides. Handlers that take more, such as a login's role, are lef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from authkit.errors import UserError
@@ -14,6 +13,7 @@ from authkit.framework.calls import Call, Parameter, invoke
 from authkit.framework.models import Model
 from authkit.framework.objects import Collection, Singleton
 from authkit.framework.schema import FieldData, FieldSchema, build_schema, is_field_annotation
+from authkit.values import Value, replace
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -24,8 +24,7 @@ MAX_OPEN_FIELD_LENGTH: Final = 64 * 1024
 """Characters of one field of a path that is open to everybody, unless it says otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
+class Arguments(Value, frozen=True, kw_only=True):
     """A handler and where its arguments come from. Made by `read_arguments`."""
 
     handler: Callable[..., Any]

@@ -10,7 +10,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -35,6 +34,7 @@ from authkit.logical import (
     Response,
     SpecialPaths,
 )
+from authkit.values import replace
 
 __all__ = ["Backend"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, get_type_hints
 
 from authkit.framework.fields import UNSET
 from authkit.framework.schema import FieldData
 from authkit.logical import Connection, Request
+from authkit.values import Value, field
 
 __all__ = ["Call", "Parameter", "invoke", "read_parameters"]
 
@@ -21,8 +21,7 @@ _NO_FIELDS: Final = FieldData(values={})
 _NAMED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Value, frozen=True, kw_only=True):
     """One request on its way through a handler."""
 
     request: Request
@@ -50,8 +49,7 @@ class Call:
         return self.request.headers
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Value, frozen=True):
     """One parameter of a handler."""
 
     name: str

@@ -13,7 +13,6 @@ have handlers already: see `authkit.framework.objects`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, overload
 
 from authkit.errors import InternalError
@@ -25,6 +24,7 @@ from authkit.framework.options import HandlerOptions, verify_options
 from authkit.framework.paths import PathTemplate
 from authkit.framework.routes import Declaration, Handler, OperationInfo, ResponseInfo, Route, join_fields
 from authkit.logical import Operation, Response
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -135,8 +135,7 @@ class Handled(Declaration, Generic[H]):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Flow:
+class _Flow(Value, frozen=True):
     """A handler on one class."""
 
     plan: Arguments
@@ -154,8 +153,7 @@ class _Flow:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _ExistenceFlow:
+class _ExistenceFlow(Value, frozen=True):
     """An existence check on one class."""
 
     plan: Arguments

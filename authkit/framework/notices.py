@@ -5,12 +5,12 @@ The texts are those of Vault SDK 0.21, framework/backend.go, HandleRequest.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from authkit.framework.calls import Call
 from authkit.framework.routes import Route
 from authkit.logical import Operation, Response
+from authkit.values import replace
 
 __all__ = ["add_warnings"]
 

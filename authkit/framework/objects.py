@@ -9,7 +9,6 @@ do with the objects to `authkit.framework.bound`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from authkit.errors import CodedError, UserError
@@ -23,6 +22,7 @@ from authkit.framework.paths import PathTemplate
 from authkit.framework.routes import Declaration, Route
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Operation, Response
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -33,8 +33,7 @@ M = TypeVar("M", bound=Model)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write(Generic[M]):
+class Write(Value, Generic[M], frozen=True, kw_only=True):
     """A write that has passed the model's own checks and is not stored yet."""
 
     new: M

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from authkit.framework.openapi_schemas import (
@@ -21,6 +20,7 @@ from authkit.framework.openapi_schemas import (
 from authkit.framework.routes import OperationInfo, ResponseInfo, Route
 from authkit.framework.schema import FieldSchema
 from authkit.logical import BackendType, Operation
+from authkit.values import Value
 
 __all__ = ["UNKNOWN_VERSION", "describe_paths", "make_document", "read_prefix"]
 
@@ -84,8 +84,7 @@ def describe_paths(routes: Iterable[Route], backend_type: BackendType, prefix: s
     return writer.paths
 
 
-@dataclass(frozen=True, slots=True)
-class _Variant:
+class _Variant(Value, frozen=True):
     """One of the paths of a route."""
 
     route: Route

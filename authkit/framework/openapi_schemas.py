@@ -7,7 +7,6 @@ left to `authkit.framework.openapi`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from authkit.framework.choices import OptionalType
 from authkit.framework.containers import CommaIntsType, ListType
 from authkit.framework.fields import UNSET, FieldType
 from authkit.framework.schema import FieldSchema
+from authkit.values import replace
 
 __all__ = ["LIST_SCHEMA", "body_schema", "collapsed", "field_schema", "parameter", "response_schema"]
 

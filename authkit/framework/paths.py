@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os.path import commonprefix
 from types import MappingProxyType
 from typing import Final
 
 from authkit.framework.patterns import expand_pattern, has_alternatives
+from authkit.values import Value
 
 __all__ = ["PathTemplate"]
 
@@ -33,8 +33,7 @@ _LITERAL_BEGINNING: Final = re.compile(r"(?:[A-Za-z0-9_/-](?![?*+{]))*")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_./-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class PathTemplate:
+class PathTemplate(Value, frozen=True):
     """A set of paths, relative to the mount. Make one with `parse` or `from_regex`."""
 
     text: str

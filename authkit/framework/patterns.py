@@ -6,8 +6,9 @@ The rules are those of Vault SDK 0.21, framework/openapi.go, expandPattern. Matc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from authkit.values import Value
 
 __all__ = ["MAX_VARIANTS", "expand_pattern", "has_alternatives"]
 
@@ -22,8 +23,7 @@ class _UntranslatableError(Exception):
     """The pattern has a part, outside its named groups, that is no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Variant:
+class _Variant(Value, frozen=True):
     text: str
     optional_slash: bool = False
     """Whether the text ends with a slash that may be left out."""

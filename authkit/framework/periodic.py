@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -12,6 +11,7 @@ from authkit.framework.calls import invoke
 from authkit.framework.durations import parse_duration
 from authkit.framework.routes import Declaration
 from authkit.logical import Request
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -21,8 +21,7 @@ __all__ = ["Periodic", "Scheduler", "Task", "every"]
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Value, frozen=True, kw_only=True):
     """One run of a periodic task."""
 
     name: str

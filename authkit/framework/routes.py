@@ -7,7 +7,6 @@ defined. Answering a request is left to `authkit.framework.backend`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from authkit.framework.calls import Call
@@ -16,6 +15,7 @@ from authkit.framework.paths import PathTemplate
 from authkit.framework.schema import FieldSchema
 from authkit.framework.special import derive_special_paths
 from authkit.logical import Operation, Response, SpecialPaths
+from authkit.values import Value, field, replace
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -43,8 +43,7 @@ _HOST_OPERATIONS: Final = frozenset({Operation.ALIAS_LOOKAHEAD, Operation.RESOLV
 _OPTIONS: Final = ("unauthenticated", "sudo", "limited", "snapshot_read")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseInfo:
+class ResponseInfo(Value, frozen=True, kw_only=True):
     """What documents say about one status of an operation."""
 
     description: str = "OK"
@@ -54,8 +53,7 @@ class ResponseInfo:
     media_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationInfo:
+class OperationInfo(Value, frozen=True, kw_only=True):
     """What documents and the router know about one operation beside its handler."""
 
     summary: str = ""
@@ -70,8 +68,7 @@ class OperationInfo:
     """Refused on a node that may not write, before the handler runs: the host forwards it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Value, frozen=True, kw_only=True):
     """One path and its operations."""
 
     path: PathTemplate

@@ -8,10 +8,8 @@ fields as parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from dataclasses import field as attribute
 from types import MappingProxyType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from authkit.errors import FieldError
 from authkit.framework.annotations import find_type, is_field_annotation
@@ -19,12 +17,13 @@ from authkit.framework.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields import UNSET, FieldType
 from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
 from authkit.masking import Secret
+from authkit.values import Value, replace
+from authkit.values import field as attribute
 
 __all__ = ["FieldData", "FieldOptions", "FieldSchema", "build_schema", "field", "is_field_annotation"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldOptions:
+class FieldOptions(Value, frozen=True, kw_only=True):
     """What `field()` was given."""
 
     default: Any = UNSET
@@ -101,8 +100,7 @@ def field(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSchema:
+class FieldSchema(Value, frozen=True, kw_only=True):
     """One field, fully described. Derived from an annotation and a default or `field()`."""
 
     name: str
@@ -208,13 +206,12 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldData:
+class FieldData(Value, frozen=True, kw_only=True):
     """The fields of one request, converted."""
 
-    values: Mapping[str, Any] = attribute(repr=False)
+    values: Mapping[str, Any]
     """What the request set, by field. Absent fields are absent here."""
-    raw: Mapping[str, Any] = attribute(default_factory=dict, repr=False)
+    raw: Mapping[str, Any] = attribute(default_factory=dict)
     """The request's own JSON, unknown keys included, with what the path captured."""
     nulls: frozenset[str] = frozenset()
     """The fields that were given as null."""
@@ -222,6 +219,8 @@ class FieldData:
     """Keys of the request that are no fields, sorted."""
     replaced: tuple[str, ...] = ()
     """Fields that both the path and the body had, sorted; the path won."""
+
+    unshown: ClassVar = ("values", "raw")
 
     @classmethod
     def read(

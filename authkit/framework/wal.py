@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, overload
 
 from authkit.errors import InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
@@ -29,6 +28,7 @@ from authkit.framework.node import PROBE_KEY
 from authkit.framework.routes import Declaration, Route
 from authkit.framework.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -48,16 +48,17 @@ UNREADABLE: Final = "unreadable"
 """In place of a kind: the entry cannot be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WALEntry:
+class WALEntry(Value, frozen=True, kw_only=True):
     """One entry of the log."""
 
     id: str
     kind: str
-    data: Any = field(repr=False)
+    data: Any
     """As it was put: JSON."""
     created_at: datetime
     """In whole seconds."""
+
+    unshown: ClassVar = ("data",)
 
 
 class Rollback(Declaration, Generic[H]):

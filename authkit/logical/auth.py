@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
+
+from authkit.values import Value, field
 
 __all__ = ["Alias", "Auth", "Lease", "LeasedSecret", "TokenType"]
 
@@ -23,8 +24,7 @@ class TokenType(IntEnum):
     DEFAULT_BATCH = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Value, frozen=True, kw_only=True):
     """How long a token or secret lives. Zero means: as the mount has it."""
 
     ttl: timedelta = _ZERO
@@ -39,8 +39,7 @@ class Lease:
     """Set by the host at renewal, in UTC."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alias:
+class Alias(Value, frozen=True, kw_only=True):
     """A name under which an auth method knows somebody. The host ties it to an entity."""
 
     name: str
@@ -61,13 +60,12 @@ class Alias:
     """Set by the host: the alias belongs to a local mount."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auth:
+class Auth(Value, frozen=True, kw_only=True):
     """What a login grants; at renewal, what it granted."""
 
     lease: Lease = field(default_factory=Lease)
     """Set by the plugin."""
-    internal_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    internal_data: Mapping[str, Any] = field(default_factory=dict)
     """Set by the plugin; kept with the lease, returned at renewal, never shown."""
     display_name: str = ""
     """Set by the plugin; the host puts the mount's name in front."""
@@ -95,21 +93,24 @@ class Auth:
     """Set by the host at renewal. At login leave it empty."""
     accessor: str = ""
     """Set by the host at renewal."""
-    client_token: str = field(default="", repr=False)
+    client_token: str = ""
     """Empty: the host never sends it."""
     token_policies: tuple[str, ...] = ()
     """Set by the host at renewal: the policies of the token itself."""
     identity_policies: tuple[str, ...] = ()
     """Set by the host."""
 
+    unshown: ClassVar = ("internal_data", "client_token")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeasedSecret:
+
+class LeasedSecret(Value, frozen=True, kw_only=True):
     """A secret with a lease (`logical.Secret`). Auth methods have none."""
 
     lease: Lease = field(default_factory=Lease)
     """Set by the plugin."""
-    internal_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    internal_data: Mapping[str, Any] = field(default_factory=dict)
     """Set by the plugin; returned at renewal and revocation."""
     lease_id: str = ""
     """Set by the host."""
+
+    unshown: ClassVar = ("internal_data",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from authkit.logical.request import Request
 from authkit.logical.response import Response
 from authkit.logical.storage import Storage
 from authkit.logical.system import SystemView
+from authkit.values import Value, field
 
 __all__ = ["Backend", "BackendConfig", "BackendFactory", "BackendType", "EventSender", "SpecialPaths"]
 
@@ -23,8 +23,7 @@ class BackendType(IntEnum):
     CREDENTIAL = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecialPaths:
+class SpecialPaths(Value, frozen=True, kw_only=True):
     """Paths that the host treats in a special way. All relative to the mount, without leading `/`.
 
     `root`, `unauthenticated`, `limited` and `allow_snapshot_read` are request paths: exact, or a
@@ -60,8 +59,7 @@ class EventSender(Protocol):
         """Record an observation (Vault 1.20 and later, kept by Enterprise only)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendConfig:
+class BackendConfig(Value, frozen=True, kw_only=True):
     """What a mount is set up with. Set by the host.
 
     While a plugin is registered the host sets one up with empty `options` and `backend_uuid`;
@@ -107,8 +105,7 @@ class Backend(Protocol):
         """Stop: unmount, seal, reload. May be called twice."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendFactory:
+class BackendFactory(Value, frozen=True, kw_only=True):
     """What a plugin serves: makes one backend per mount."""
 
     build: Callable[[BackendConfig], Backend]

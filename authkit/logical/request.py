@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from authkit.logical.auth import Auth, LeasedSecret
+from authkit.values import Value, field
 
 __all__ = ["Connection", "JSONNumber", "Operation", "Request", "TLSState", "WrapRequest"]
 
@@ -54,8 +54,7 @@ class JSONNumber(float):
         return JSONNumber, (self.literal,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TLSState:
+class TLSState(Value, frozen=True, kw_only=True):
     """The TLS session between the client and the host (`pb.ConnectionState`). Set by the host."""
 
     version: int = 0
@@ -74,8 +73,7 @@ class TLSState:
     tls_unique: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(Value, frozen=True, kw_only=True):
     """Where a request came from. Set by the host."""
 
     remote_addr: str = ""
@@ -90,8 +88,7 @@ class Connection:
     """DER, from a trusted proxy's header; OpenBao 2.6 and later."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrapRequest:
+class WrapRequest(Value, frozen=True, kw_only=True):
     """The client asked for response wrapping. Set by the host."""
 
     ttl: timedelta = timedelta(0)
@@ -99,8 +96,7 @@ class WrapRequest:
     seal_wrap: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Value, frozen=True, kw_only=True):
     """One request. All fields are set by the host."""
 
     operation: Operation
@@ -108,7 +104,7 @@ class Request:
     """Below the mount, without leading slash. Paths of list and scan end with one."""
     id: str = ""
     """Empty on renew, rollback, resolve-role and alias-lookahead."""
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict)
     """Body, or query of read, list and delete. Integers are exact, other numbers `JSONNumber`."""
     has_data: bool = False
     """Whether the host sent an object (even an empty one) rather than `null`."""
@@ -116,13 +112,13 @@ class Request:
     """On renewal of a token."""
     secret: LeasedSecret | None = None
     """On renewal and revocation of a leased secret."""
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Only those that the mount passes through; spelled as the client did."""
     connection: Connection | None = None
     """Absent on rollback, and where the host knows no client."""
     unauthenticated: bool = False
     """The path is one that needs no token. The only sure sign; `client_token` is never empty."""
-    client_token: str = field(default="", repr=False)
+    client_token: str = ""
     """A salted hash, also for requests without token."""
     client_token_accessor: str = ""
     client_token_remaining_uses: int = 0
@@ -141,3 +137,5 @@ class Request:
     replication_cluster: str = ""
     requires_snapshot_id: str = ""
     recover_source_path: str = ""
+
+    unshown: ClassVar = ("data", "headers", "client_token")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from authkit.logical.auth import Auth, LeasedSecret
+from authkit.values import Value, field
 
 __all__ = ["RawBody", "Response", "WrapInfo"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrapInfo:
+class WrapInfo(Value, frozen=True, kw_only=True):
     """Response wrapping.
 
     A plugin sets `ttl`, `format`, `creation_path` and `seal_wrap`; the host sets the rest.
@@ -23,35 +22,37 @@ class WrapInfo:
     format: str = ""
     creation_path: str = ""
     seal_wrap: bool = False
-    token: str = field(default="", repr=False)
+    token: str = ""
     accessor: str = ""
     creation_time: datetime | None = None
     wrapped_accessor: str = ""
     wrapped_entity_id: str = ""
 
+    unshown: ClassVar = ("token",)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawBody:
+
+class RawBody(Value, frozen=True, kw_only=True):
     """An HTTP answer in place of the usual JSON envelope."""
 
     status: int
     content_type: str = ""
     """Required by the host unless the status is 204."""
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     cache_control: str = ""
     pragma: str = ""
     www_authenticate: str = ""
 
+    unshown: ClassVar = ("body",)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+
+class Response(Value, frozen=True, kw_only=True):
     """A successful answer, or an error response. All fields are set by the plugin.
 
     Raises:
         ValueError: it grants something (`auth`, `secret`) and is an error or a raw answer as well.
     """
 
-    data: Mapping[str, Any] | None = field(default=None, repr=False)
+    data: Mapping[str, Any] | None = None
     """Anything that JSON can express. Integers beyond 2**53 arrive as strings: a host would round them."""
     auth: Auth | None = None
     secret: LeasedSecret | None = None
@@ -63,6 +64,8 @@ class Response:
     wrap_info: WrapInfo | None = None
     raw: RawBody | None = None
     mount_type: str = ""
+
+    unshown: ClassVar = ("data",)
 
     def __post_init__(self) -> None:
         if (self.auth is not None or self.secret is not None) and (self.is_error or self.raw):

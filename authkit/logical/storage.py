@@ -6,16 +6,15 @@ serves tests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from authkit.errors import StorageError
+from authkit.values import Value
 
 __all__ = ["InMemoryStorage", "Storage", "StorageEntry", "check_key", "check_prefix"]
 
 
-@dataclass(frozen=True, slots=True)
-class StorageEntry:
+class StorageEntry(Value, frozen=True):
     """One stored item."""
 
     key: str

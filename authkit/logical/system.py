@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntFlag
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from authkit.logical.auth import Alias
 from authkit.logical.response import WrapInfo
 from authkit.masking import Secret
+from authkit.values import Value, field
 
 __all__ = [
     "ClusterInfo",
@@ -39,8 +39,7 @@ class ReplicationState(IntFlag):
     PERFORMANCE_STANDBY = 16384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entity:
+class Entity(Value, frozen=True, kw_only=True):
     """Somebody, as the host knows them. Set by the host."""
 
     id: str
@@ -52,8 +51,7 @@ class Entity:
     namespace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Value, frozen=True, kw_only=True):
     """A group of entities. Set by the host."""
 
     id: str
@@ -62,8 +60,7 @@ class Group:
     namespace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginEnvironment:
+class PluginEnvironment(Value, frozen=True, kw_only=True):
     """The host's version. Set by the host."""
 
     vault_version: str = ""
@@ -72,24 +69,21 @@ class PluginEnvironment:
     vault_build_date: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterInfo:
+class ClusterInfo(Value, frozen=True, kw_only=True):
     """The cluster. Hosts fill the id only (Vault 1.21)."""
 
     cluster_name: str = ""
     cluster_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityToken:
+class IdentityToken(Value, frozen=True, kw_only=True):
     """A token that names this plugin to others (Vault Enterprise)."""
 
     token: Secret
     ttl: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RotationInfo:
+class RotationInfo(Value, frozen=True, kw_only=True):
     """When a credential was and will be rotated (Vault Enterprise)."""
 
     issue_time: datetime | None
@@ -97,8 +91,7 @@ class RotationInfo:
     ttl: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RotationJob:
+class RotationJob(Value, frozen=True, kw_only=True):
     """A request for automated rotation (Vault Enterprise)."""
 
     name: str

@@ -11,12 +11,14 @@ import base64
 import binascii
 import datetime
 import re
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from authkit.values import Value
 
 __all__ = ["SERVER_NAME", "Identity", "decode_field", "encode_field", "generate_identity", "pem_to_der"]
 
@@ -30,14 +32,15 @@ _LIFETIME = datetime.timedelta(hours=262_980)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Value, frozen=True):
     """A key and its self-signed certificate, made for one process."""
 
     certificate: bytes
     """DER."""
-    private_key_pem: bytes = field(repr=False)
+    private_key_pem: bytes
     """PKCS#8."""
+
+    unshown: ClassVar = ("private_key_pem",)
 
     @property
     def certificate_pem(self) -> bytes:

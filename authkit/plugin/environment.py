@@ -7,22 +7,22 @@ The variables are go-plugin's (1.8, constants.go and client.go, Start). Vault's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 from authkit.errors import HandshakeError
+from authkit.values import Value
 
 __all__ = ["HostEnvironment"]
 
 _MAX_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostEnvironment:
+class HostEnvironment(Value, frozen=True, kw_only=True):
     """The host's wishes. Set by the host, all of them."""
 
     versions: frozenset[int] = frozenset()
     """Application protocol versions it offers; items that are no numbers are skipped."""
-    client_certificate: str = field(default="", repr=False)
+    client_certificate: str = ""
     """PEM of its one-time certificate. Present: it wants mutual TLS."""
     min_port: int = 0
     """First TCP port to try; 0 leaves the choice to the system."""
@@ -34,6 +34,8 @@ class HostEnvironment:
     """Group, by name or number, that must be able to connect; empty: none."""
     multiplex_requested: bool = False
     """It wants brokered connections on the one socket."""
+
+    unshown: ClassVar = ("client_certificate",)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> HostEnvironment:

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from authkit.errors import HandshakeError
 from authkit.plugin.environment import HostEnvironment
 from authkit.rpc import Address
+from authkit.values import Value
 
 __all__ = ["Listener", "listen", "private_directory"]
 
@@ -20,8 +20,7 @@ MAX_SOCKET_PATH_BYTES = 107
 BACKLOG = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Value, frozen=True):
     """A socket that already accepts connections, and how the host reaches it."""
 
     socket: socket.socket

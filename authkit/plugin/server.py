@@ -12,7 +12,6 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +27,7 @@ from authkit.plugin.services import Controller, Health, Stdio
 from authkit.plugin.streams import StandardStreams
 from authkit.plugin.tls import TransportSecurity
 from authkit.rpc import Address, Channel, Engine, Method, Server, load_engine
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool
@@ -64,8 +64,7 @@ class Application(Protocol):
         """Stop everything that it started."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Value, frozen=True, kw_only=True):
     """How to serve, decided before anything is opened."""
 
     environment: HostEnvironment
@@ -78,8 +77,7 @@ class Plan:
     """Name of the gRPC engine; empty for the default one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reason:
+class _Reason(Value, frozen=True):
     """Why serving ends, and how long calls in flight may take."""
 
     text: str

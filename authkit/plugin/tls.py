@@ -10,7 +10,6 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from authkit.errors import HandshakeError
 from authkit.plugin.certificates import (
@@ -20,12 +19,12 @@ from authkit.plugin.certificates import (
     generate_identity,
     pem_to_der,
 )
+from authkit.values import Value
 
 __all__ = ["TransportSecurity", "auto_mtls", "make_contexts"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSecurity:
+class TransportSecurity(Value, frozen=True, kw_only=True):
     """How both directions are secured."""
 
     server: ssl.SSLContext | None

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from struct import Struct
 from urllib.parse import unquote_to_bytes
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.frames import encode_headers
+from authkit.values import Value, field
 
 __all__ = [
     "MessageReader",
@@ -51,8 +51,7 @@ _RESERVED = frozenset({b"content-type", b"te", b"user-agent", b"grpc-encoding", 
 # --- requests ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(Value, frozen=True):
     """The header block of a call, as a server reads it."""
 
     path: str
@@ -119,8 +118,7 @@ def _encode_timeout(seconds: float) -> bytes:
 # --- responses ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(Value, frozen=True):
     """A header block of a response, or its trailers, as a client reads it."""
 
     http_status: int | None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from socket import socket
 from typing import Protocol
 
 from authkit.errors import RPCError, StatusCode
+from authkit.values import Value, field
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_BYTES",
@@ -36,8 +36,7 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Longest message accepted or sent. A host allows 2 GiB; nothing that a mount sends comes near 64 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Value, frozen=True):
     """Where a server listens."""
 
     network: str
@@ -49,8 +48,7 @@ class Address:
         return f"{self.network}:{self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """What a handler learns about a call beside its message. Set by the engine.
 
     A call that its client cancels, or whose deadline passes, is cancelled as asyncio cancels tasks.
@@ -77,16 +75,14 @@ StreamHandler = Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]
 """Receives the client's messages and yields its own, in any order. Ends the call by returning."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnaryMethod:
+class UnaryMethod(Value, frozen=True):
     """One request, one reply."""
 
     path: str
     handler: UnaryHandler
 
 
-@dataclass(frozen=True, slots=True)
-class StreamMethod:
+class StreamMethod(Value, frozen=True):
     """Any number of messages each way; a server-streaming method reads one."""
 
     path: str

@@ -10,7 +10,6 @@ import contextlib
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from socket import socket
 from struct import Struct
@@ -37,6 +36,7 @@ from authkit.rpc.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCo
 from authkit.rpc.incoming import Incoming
 from authkit.rpc.seam import Call, Method, Refusal, StreamMethod, UnaryMethod
 from authkit.rpc.transport import Acceptor
+from authkit.values import Value, replace
 
 __all__ = ["GRPCServer"]
 
@@ -69,8 +69,7 @@ _HEAD_START = _frame_start(Kind.HEADERS, END_HEADERS, len(_HEAD))
 _TRAILERS_START = _frame_start(Kind.HEADERS, END_HEADERS | END_STREAM, len(_TRAILERS))
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(Value, frozen=True):
     """What a header block leads to; shared by all calls with equal blocks."""
 
     head: RequestHead

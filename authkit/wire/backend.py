@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import Backend, BackendConfig, BackendFactory
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
+from authkit.values import Value
 from authkit.wire import guards
 from authkit.wire.errors import shown_text
 from authkit.wire.host_services import HostEvents, HostStorage, HostSystemView
@@ -52,8 +52,7 @@ _NO_SETUP_ERROR = pb.SetupReply().SerializeToString()
 _MULTIPLEXED = MultiplexingSupportResponse(supported=True).SerializeToString()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Mount:
+class _Mount(Value, frozen=True, eq=False):
     backend: Backend
     channel: Channel
     name: str

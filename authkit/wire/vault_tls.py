@@ -15,14 +15,14 @@ import json
 import os
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from authkit.errors import HandshakeError
 from authkit.masking import Secret
 from authkit.plugin.certificates import Identity
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.tls import TransportSecurity, auto_mtls, make_contexts
+from authkit.values import Value
 
 __all__ = ["UnwrapSettings", "is_metadata_mode", "read_variable", "secure_protocol_4"]
 
@@ -45,8 +45,7 @@ def is_metadata_mode(environ: Mapping[str, str]) -> bool:
     return _is_true(read_variable(environ, "PLUGIN_METADATA_MODE"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnwrapSettings:
+class UnwrapSettings(Value, frozen=True, kw_only=True):
     """How the host's HTTP API is reached: an operator's flags, else the variables of the same meaning."""
 
     ca_cert: str = ""
@@ -55,12 +54,14 @@ class UnwrapSettings:
     """Directory of PEM files."""
     client_cert: str = ""
     """PEM file."""
-    client_key: str = field(default="", repr=False)
+    client_key: str = ""
     """PEM file."""
     server_name: str = ""
     """To verify in place of the address's host."""
     skip_verify: bool = False
     """The operator has switched verification of this one call off."""
+
+    unshown: ClassVar = ("client_key",)
 
     @classmethod
     def parse(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> UnwrapSettings:

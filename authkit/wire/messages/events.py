@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from authkit.values import Value, field
 from authkit.wire.jsontext import encode_object
 from authkit.wire.messages._values import texts
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_event_pb2 import EventData
-from authkit.wire.pb.struct_pb2 import Struct, Value
+from authkit.wire.pb.struct_pb2 import Struct
+from authkit.wire.pb.struct_pb2 import Value as JSONValue
 
 __all__ = [
     "Event",
@@ -23,8 +24,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Value, frozen=True, kw_only=True):
     """One event, as it goes to the host's bus. Set by the plugin."""
 
     type: str
@@ -35,8 +35,7 @@ class Event:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(Value, frozen=True, kw_only=True):
     """One observation. Set by the plugin."""
 
     type: str
@@ -98,7 +97,7 @@ def _decode_struct(struct: Struct) -> dict[str, Any]:
     return {key: _decode_value(value) for key, value in struct.fields.items()}
 
 
-def _decode_value(value: Value) -> Any:
+def _decode_value(value: JSONValue) -> Any:
     match value.WhichOneof("kind"):
         case "struct_value":
             return _decode_struct(value.struct_value)

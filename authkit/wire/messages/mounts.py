@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from authkit.logical import PluginEnvironment, SpecialPaths, StorageEntry
+from authkit.values import Value, field
 from authkit.wire.messages._values import decode_time, encode_time, texts
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb import logical_plugin_pb2
@@ -34,8 +34,7 @@ _PATH_LISTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountSetup:
+class MountSetup(Value, frozen=True, kw_only=True):
     """How a host sets a mount up (`pb.SetupArgs`). Set by the host."""
 
     broker_id: int

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import force_setattr
+
 from authkit.errors import InternalError, LogicalError, RPCError, StatusCode, StorageError, UserError
 from authkit.logical import (
     Alias,
@@ -119,7 +121,7 @@ def answered(**fields: Any) -> Deed:
 def forced(response: Response, **fields: Any) -> Response:
     """Return a response with fields that its constructor would refuse."""
     for name, value in fields.items():
-        object.__setattr__(response, name, value)
+        force_setattr(response, name, value)
     return response
 
 

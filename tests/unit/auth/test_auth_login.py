@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
@@ -20,6 +19,7 @@ from authkit.errors import (
 )
 from authkit.framework import Backend, Collection, CommaList, Model, Seconds, Secret, Singleton, Str, field
 from authkit.logical import Alias, Auth, BackendType, Operation, Request, Response
+from authkit.values import replace
 
 
 class PinConfig(Model):

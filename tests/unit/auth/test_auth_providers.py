@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +36,7 @@ from authkit.errors import InternalError, InvalidCredentialsError, PermissionDen
 from authkit.framework import Collection, Model, Singleton, Str, cached
 from authkit.logical import Auth
 from authkit.masking import Secret
+from authkit.values import replace
 
 KEY = b"a key that only issuer and provider have"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from authkit.auth import (
 from authkit.errors import FieldError, InternalError, PermissionDeniedError, UserError
 from authkit.framework import Collection, CommaList, Seconds, Str
 from authkit.logical import Alias, Auth, Lease, LeasedSecret, Operation, Request, Response
+from authkit.values import replace
 from authkit.wire.guards import answer
 from authkit.wire.messages import encode_request
 from authkit.wire.pb import backend_pb2 as pb

@@ -243,7 +243,7 @@ def test_identities_come_back(entity: Entity, group: Group) -> None:
 
 
 @given(
-    st.builds(SpecialPaths, **dict.fromkeys(SpecialPaths.__dataclass_fields__, texts)),
+    st.builds(SpecialPaths, **dict.fromkeys(SpecialPaths.__struct_fields__, texts)),
     st.builds(StorageEntry, key=text, value=blob, seal_wrap=st.booleans()),
     st.builds(m.MountSetup, broker_id=numbers, options=text_map, backend_uuid=text),
     st.builds(

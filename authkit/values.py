@@ -1,0 +1,36 @@
+"""Values: what never changes once it is made. Fields by annotation, cheap to define and to make.
+
+They are structs of msgspec: defining a frozen dataclass takes half a millisecond, and a plugin that is
+probed pays for all of them before its handshake; making a struct of twenty fields takes a tenth of the
+time as well.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+__all__ = ["Value", "field", "replace"]
+
+
+class Value(Struct, frozen=True):
+    """The base of values. Equal when all fields are; `replace` makes a changed copy.
+
+    ::
+
+        class Door(Value, frozen=True, kw_only=True):
+            number: int
+            code: str = ""
+
+            unshown: ClassVar = ("code",)
+    """
+
+    unshown: ClassVar[tuple[str, ...]] = ()
+    """Fields that `repr` leaves out: secrets, and what may hold some."""
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in self.unshown)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__name__}({fields})"
