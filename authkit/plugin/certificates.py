@@ -1,8 +1,9 @@
 """The process's identity, and the text forms of certificates.
 
-No I/O: files and OpenSSL contexts are left to `authkit.plugin.tls`. The shape of the certificate is
-that of go-plugin 1.8 (mtls.go, generateCert), with P-256 in place of P-521: hosts accept either
-(observed on Vault 1.21.1 and OpenBao 2.6.2), and it signs eight times as fast.
+No I/O: files and OpenSSL contexts are left to `authkit.plugin.tls`, ASN.1 to
+`authkit.plugin.selfsigned`. The shape of the certificate is that of go-plugin 1.8 (mtls.go,
+generateCert), with P-256 in place of P-521: hosts accept either (observed on Vault 1.21.1 and
+OpenBao 2.6.2), and it signs eight times as fast.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import base64
 import binascii
 import datetime
 import re
+import ssl
 from typing import ClassVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from authkit.plugin.selfsigned import make_certificate
 from authkit.values import Value
 
 __all__ = ["SERVER_NAME", "Identity", "decode_field", "encode_field", "generate_identity", "pem_to_der"]
@@ -45,58 +47,28 @@ class Identity(Value, frozen=True):
     @property
     def certificate_pem(self) -> bytes:
         """The certificate as PEM."""
-        return x509.load_der_x509_certificate(self.certificate).public_bytes(serialization.Encoding.PEM)
+        return ssl.DER_cert_to_PEM_cert(self.certificate).encode()
 
 
 def generate_identity() -> Identity:
     """Make a new identity."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "authkit"),
-        ]
-    )
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + _LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_KEY_USAGE, critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
-            critical=False,
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+    certificate = make_certificate(
+        key,
+        host_name=SERVER_NAME,
+        organization="authkit",
+        not_before=now - _BACKDATED,
+        not_after=now + _LIFETIME,
     )
     return Identity(
-        certificate=certificate.public_bytes(serialization.Encoding.DER),
+        certificate=certificate,
         private_key_pem=key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ),
     )
-
-
-_KEY_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=True,
-    data_encipherment=False,
-    key_agreement=True,
-    key_cert_sign=True,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 def encode_field(der: bytes) -> str:
@@ -127,4 +99,9 @@ def pem_to_der(pem: str) -> bytes:
     match = _PEM.fullmatch(pem.strip() + "\n")
     if match is None:
         raise ValueError("not one PEM certificate")
-    return x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)
+    try:
+        der = base64.b64decode("".join(match[1].split()), validate=True)
+        asn1.decode_der(asn1.TLV, der)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("the PEM certificate holds no DER") from error
+    return der

@@ -78,8 +78,9 @@ def make_contexts(
                 context.set_alpn_protocols(["h2"])
                 context.load_verify_locations(cadata=trusted)
                 context.load_cert_chain(path)
-    except ssl.SSLError as error:
-        raise HandshakeError(f"OpenSSL refuses a certificate: {error.reason or error}") from error
+    except (ssl.SSLError, ValueError) as error:
+        text = getattr(error, "reason", None) or error
+        raise HandshakeError(f"OpenSSL refuses a certificate: {text}") from error
     client.check_hostname = True
     return server, client
 

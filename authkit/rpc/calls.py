@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from struct import Struct
-from urllib.parse import unquote_to_bytes
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.frames import encode_headers
@@ -36,6 +35,7 @@ MAX_STATUS_MESSAGE = 4096
 
 _CONTENT_TYPE = re.compile(rb"application/grpc(?:$|[+;])")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _NAME = re.compile(rb"[0-9a-z_.!#$%&'*+^`|~-]+")
 _FORBIDDEN = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
@@ -142,7 +142,7 @@ def parse_response_head(fields: Sequence[tuple[bytes, bytes]]) -> ResponseHead:
     return ResponseHead(
         None if http is None else int(http),
         _parse_status(values.get(b"grpc-status")),
-        unquote_to_bytes(values.get(b"grpc-message", b"")).decode("utf-8", "replace"),
+        _percent_decode(values.get(b"grpc-message", b"")),
         http is None or _CONTENT_TYPE.match(values.get(b"content-type", b"")) is not None,
     )
 
@@ -180,6 +180,12 @@ def _parse_status(value: bytes | None) -> StatusCode | None:
         return StatusCode(int(value)) if value.isdigit() else StatusCode.UNKNOWN
     except ValueError:
         return StatusCode.UNKNOWN
+
+
+def _percent_decode(encoded: bytes) -> str:
+    """Wrongly encoded parts stay as they are: a message is never a reason to fail (PROTOCOL)."""
+    decoded = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), encoded)
+    return decoded.decode("utf-8", "replace")
 
 
 def _percent_encode(text: str) -> bytes:
