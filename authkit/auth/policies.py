@@ -44,10 +44,10 @@ def find_refused_policy(policies: Iterable[str]) -> str | None:
     A host would make the login fail only after the plugin has granted it (Vault 1.21,
     vault/request_handling.go, LoginCreateToken). It compares cleaned names.
     """
-    names = sanitize_policies(policies)
+    names = {policy.strip().lower() for policy in policies}
     if _ROOT in names:
         return "auth methods cannot create root tokens"
-    refused = next((name for name in names if name in _HOST_POLICIES), None)
+    refused = min(names & _HOST_POLICIES, default=None)
     return None if refused is None else f'cannot assign policy "{refused}"'
 
 

@@ -5,6 +5,7 @@ The annotation decides. Handlers that take more, such as a login's role, are lef
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ class Arguments(Value, frozen=True, kw_only=True):
     objects: Mapping[str, str]
     """By parameter, the attribute of the backend that holds the singleton."""
     fields: Mapping[str, FieldSchema]
+    is_async: bool
+    """Whether the handler is an `async def`: asked once, not at each call."""
 
     async def load_objects(self, backend: Backend) -> dict[str, Model]:
         """Return the singletons' objects by parameter.
@@ -51,6 +54,8 @@ class Arguments(Value, frozen=True, kw_only=True):
         arguments: dict[str, Any] = {**loaded, **self._field_values(call.data)}
         if self.call:
             arguments[self.call] = call
+        if self.is_async:
+            return await self.handler(backend, **arguments)
         return await invoke(self.handler, backend, **arguments)
 
     def _field_values(self, data: FieldData) -> dict[str, Any]:
@@ -102,7 +107,8 @@ def read_arguments(
             fields[name] = replace(schema, max_length=schema.max_length or max_length)
         else:
             raise TypeError(f"{where} stands for nothing known")
-    return Arguments(handler=handler, call=call_name, objects=objects, fields=fields)
+    is_async = inspect.iscoroutinefunction(handler)
+    return Arguments(handler=handler, call=call_name, objects=objects, fields=fields, is_async=is_async)
 
 
 def find_declared(

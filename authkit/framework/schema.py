@@ -234,14 +234,25 @@ class FieldData(Value, frozen=True, kw_only=True):
         Raises:
             FieldError: a field cannot be converted.
         """
-        raw = {**data, **captures}
-        values = {name: schema[name].convert(raw[name]) for name in schema if name in raw}
+        raw = {**data, **captures} if captures else data
+        values, nulls = {}, []
+        for name, declared in schema.items():
+            if name not in raw:
+                continue
+            given = raw[name]
+            value = declared.convert(given)
+            if value is not UNSET:
+                values[name] = value
+            if given is None:
+                nulls.append(name)
         return cls(
             raw=MappingProxyType(raw),
-            values=MappingProxyType({name: value for name, value in values.items() if value is not UNSET}),
-            nulls=frozenset(name for name in values if raw[name] is None),
-            ignored=tuple(sorted(name for name in data if name not in schema)),
-            replaced=tuple(sorted(name for name in captures if data.get(name) is not None)),
+            values=MappingProxyType(values),
+            nulls=frozenset(nulls),
+            ignored=tuple(sorted(data.keys() - schema.keys())),
+            replaced=tuple(sorted(name for name in captures if data.get(name) is not None))
+            if captures
+            else (),
         )
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "parse_response_head",
     "parse_timeout",
     "verify_message_size",
+    "whole_message",
 ]
 
 PREFIX = Struct(">BL")
@@ -239,6 +240,14 @@ def verify_message_size(size: int, limit: int) -> None:
 def encode_message(message: bytes) -> bytes:
     """Return a message with its prefix."""
     return PREFIX.pack(0, len(message)) + message
+
+
+def whole_message(data: bytes, limit: int) -> bytes | None:
+    """Return the message if `data` is just one of a lawful size, `None` for everything else."""
+    size = len(data) - PREFIX.size
+    if size < 0 or size > limit or PREFIX.unpack_from(data) != (0, size):
+        return None
+    return data[PREFIX.size :]
 
 
 class MessageReader:

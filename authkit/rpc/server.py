@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from socket import socket
 from struct import Struct
 from typing import Any
@@ -27,6 +28,7 @@ from authkit.rpc.calls import (
     parse_request_head,
     parse_timeout,
     verify_message_size,
+    whole_message,
 )
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
@@ -141,6 +143,7 @@ class _ServerCall:
     """One call in flight."""
 
     __slots__ = (
+        "awaited",
         "incoming",
         "message",
         "reader",
@@ -154,11 +157,12 @@ class _ServerCall:
         "timer",
     )
 
-    def __init__(self, stream_id: int, route: _Route, reader: MessageReader, since: float) -> None:
+    def __init__(self, stream_id: int, route: _Route, since: float) -> None:
         self.stream_id = stream_id
         self.route = route
-        self.reader = reader
         self.since = since
+        self.reader: MessageReader | None = None
+        """Puts the message of a unary call together, if it comes in pieces."""
         self.message: bytes | None = None
         """The one message of a unary call."""
         self.size = 0
@@ -167,6 +171,8 @@ class _ServerCall:
         """Whether the response's head was sent."""
         self.room: asyncio.Future[None] | None = None
         """Awaited by a stream that flow control holds back."""
+        self.awaited: Awaitable[bytes] | None = None
+        """What a unary handler returned in place of an answer."""
         self.incoming: Incoming | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -244,7 +250,7 @@ class _ServerConnection(Driver[_Route]):
             self.core.send_headers(stream_id, encode_refusal(head.http_status), end=True)
             self.core.reset(stream_id, ErrorCode.NO_ERROR)
             return
-        call = _ServerCall(stream_id, route, MessageReader(self._max_message_bytes), self.loop.time())
+        call = _ServerCall(stream_id, route, self.loop.time())
         self._calls[stream_id] = call
         if route.method is None:
             self._fail(stream_id, RPCError(StatusCode.UNIMPLEMENTED, f"unknown method {head.path}"))
@@ -281,6 +287,12 @@ class _ServerConnection(Driver[_Route]):
             call.incoming.put(data, credit)
         else:
             self.core.consume(stream_id, credit)
+            if ended and call.reader is None:
+                # A host sends the whole request in one frame.
+                message = whole_message(data, self._max_message_bytes)
+                if message is not None:
+                    self._call_unary(call, message)
+                    return
             try:
                 self._keep(call, data)
             except RPCError as error:
@@ -296,6 +308,8 @@ class _ServerConnection(Driver[_Route]):
         Raises:
             RPCError: it is too long, compressed, or not the only one.
         """
+        if call.reader is None:
+            call.reader = MessageReader(self._max_message_bytes)
         call.reader.add(data)
         if call.message is None:
             call.message = call.reader.take()
@@ -306,7 +320,8 @@ class _ServerConnection(Driver[_Route]):
         """Keep within the limit of what waits."""
         if call.stream_id not in self._calls:
             return
-        size = len(call.message or b"") + (call.incoming or call.reader).buffered
+        pending = call.incoming or call.reader
+        size = len(call.message or b"") + (pending.buffered if pending else 0)
         self._buffered += size - call.size
         call.size = size
         if self._buffered > MAX_BUFFERED_BYTES:
@@ -322,12 +337,10 @@ class _ServerConnection(Driver[_Route]):
             return
         self._buffered -= call.size
         call.size = 0
-        if call.message is None or call.reader.buffered:
+        if call.message is None or (call.reader is not None and call.reader.buffered):
             self._fail(call.stream_id, _not_one_message())
-            return
-        method = call.route.method
-        assert isinstance(method, UnaryMethod)
-        self._call_unary(call, method, call.message)
+        else:
+            self._call_unary(call, call.message)
 
     def _on_writable(self, stream_id: int) -> None:
         call = self._calls.get(stream_id)
@@ -339,7 +352,9 @@ class _ServerConnection(Driver[_Route]):
 
     # --- handlers ------------------------------------------------------------------------------
 
-    def _call_unary(self, call: _ServerCall, method: UnaryMethod, message: bytes) -> None:
+    def _call_unary(self, call: _ServerCall, message: bytes) -> None:
+        method = call.route.method
+        assert isinstance(method, UnaryMethod)
         try:
             result = method.handler(message, call.route.call)
         except BaseException as error:
@@ -348,10 +363,8 @@ class _ServerConnection(Driver[_Route]):
         if isinstance(result, bytes):
             self._reply(call, result)
         else:
+            call.awaited = result
             self._start(call, self._await_unary(call, result))
-            if call.task is not None and isinstance(result, Coroutine):
-                # Of a task that is cancelled before its first step, the handler never begins either.
-                call.task.add_done_callback(lambda _: result.close())
 
     async def _await_unary(self, call: _ServerCall, result: Awaitable[bytes]) -> None:
         try:
@@ -400,14 +413,17 @@ class _ServerConnection(Driver[_Route]):
     def _start(self, call: _ServerCall, running: Coroutine[Any, Any, None]) -> None:
         task = _create_task(self.loop, running)
         if task.done():
-            self._note_end(task)
+            self._note_end(call, task)
             return
         call.task = task
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._note_end)
+        task.add_done_callback(partial(self._note_end, call))
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
+    def _note_end(self, call: _ServerCall, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if isinstance(call.awaited, Coroutine):
+            # Of a task that was cancelled before its first step, the handler never began either.
+            call.awaited.close()
         if not task.cancelled() and task.exception() is not None:
             as_rpc_error("a call", task.exception() or AssertionError())
         self._note_idle()
@@ -540,4 +556,4 @@ else:
     def _create_task(
         loop: asyncio.AbstractEventLoop, running: Coroutine[Any, Any, None]
     ) -> asyncio.Task[None]:
-        return loop.create_task(running)
+        return asyncio.Task(running, loop=loop)

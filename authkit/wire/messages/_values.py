@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 
 from authkit.errors import InternalError
@@ -15,6 +15,7 @@ __all__ = [
     "encode_duration",
     "encode_positive_duration",
     "encode_time",
+    "fill_map",
     "texts",
     "zero_time",
 ]
@@ -29,9 +30,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def fill_map(field: MutableMapping[str, str], values: Mapping[str, str]) -> None:
+    """Copy `values` into the map of a message: its constructor and its `update` take five times as long."""
+    for key, value in values.items():
+        field[key] = value
+
+
 def encode_duration(value: timedelta) -> int:
     """Return the nanoseconds of `value`, which is cut to `MAX_DURATION` either way."""
-    return min(max(value, -MAX_DURATION), MAX_DURATION) // _MICROSECOND * 1000
+    return min(max(value, -MAX_DURATION), MAX_DURATION) // _MICROSECOND * 1000 if value else 0
 
 
 def encode_positive_duration(value: timedelta, what: str) -> int:
@@ -90,6 +97,8 @@ def texts(value: Iterable[str], what: str) -> list[str]:
         InternalError: it is a single text, whose letters would be sent one by one, or holds
             something else than text.
     """
+    if value == ():
+        return []
     items = [value] if isinstance(value, str | bytes) else list(value)
     if isinstance(value, str | bytes) or not all(isinstance(item, str) for item in items):
         raise InternalError(f"{what} is not a list of texts")

@@ -14,6 +14,7 @@ from authkit.wire.messages._values import (
     encode_duration,
     encode_positive_duration,
     encode_time,
+    fill_map,
     texts,
 )
 from authkit.wire.messages.identity import decode_alias, encode_alias
@@ -66,12 +67,11 @@ def encode_auth(auth: Auth) -> pb.Auth:
         raise InternalError("num_uses is negative")
     if not isinstance(auth.token_type, TokenType):
         raise InternalError("token_type is not a TokenType")
-    return pb.Auth(
+    message = pb.Auth(
         lease_options=encode_lease(auth.lease),
         internal_data=encode_object(auth.internal_data, "internal_data"),
         display_name=auth.display_name,
         policies=texts(auth.policies, "policies"),
-        metadata=auth.metadata,
         client_token=auth.client_token,
         accessor=auth.accessor,
         period=encode_positive_duration(auth.period, "period"),
@@ -86,6 +86,8 @@ def encode_auth(auth: Auth) -> pb.Auth:
         token_type=auth.token_type,
         no_default_policy=auth.no_default_policy,
     )
+    fill_map(message.metadata, auth.metadata)
+    return message
 
 
 def decode_auth(message: pb.Auth) -> Auth:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from authkit.logical import Alias, Entity, Group
+from authkit.wire.messages._values import fill_map
 from authkit.wire.pb import logical_identity_pb2 as pb
 
 __all__ = [
@@ -17,16 +18,17 @@ __all__ = [
 
 def encode_alias(alias: Alias) -> pb.Alias:
     """Return the message for an alias."""
-    return pb.Alias(
+    message = pb.Alias(
         mount_type=alias.mount_type,
         mount_accessor=alias.mount_accessor,
         name=alias.name,
-        metadata=alias.metadata,
         ID=alias.id,
         namespace_id=alias.namespace_id,
-        custom_metadata=alias.custom_metadata,
         local=alias.local,
     )
+    fill_map(message.metadata, alias.metadata)
+    fill_map(message.custom_metadata, alias.custom_metadata)
+    return message
 
 
 def decode_alias(message: pb.Alias) -> Alias:
