@@ -165,6 +165,11 @@ class Backend:
         self.objects.forget(key)
         await self.invalidated(key)
 
+    def has_existence_check(self, path: str) -> bool:
+        """Return whether the path has an existence check, or is not one of ours, which is to be told."""
+        found = self.route_table.find(path)
+        return found is None or found[0].exists is not None
+
     async def handle_existence_check(self, request: Request) -> bool | None:
         """Return whether the object of the path exists, `None` where no object belongs to it.
 

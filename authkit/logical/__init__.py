@@ -11,6 +11,7 @@ from authkit.logical.backend import (
     BackendFactory,
     BackendType,
     EventSender,
+    HasExistenceChecks,
     SpecialPaths,
 )
 from authkit.logical.request import Connection, JSONNumber, Operation, Request, TLSState, WrapRequest
@@ -40,6 +41,7 @@ __all__ = [
     "Entity",
     "EventSender",
     "Group",
+    "HasExistenceChecks",
     "IdentityToken",
     "InMemoryStorage",
     "JSONNumber",

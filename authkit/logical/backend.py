@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from authkit.logical.request import Request
 from authkit.logical.response import Response
@@ -12,7 +12,15 @@ from authkit.logical.storage import Storage
 from authkit.logical.system import SystemView
 from authkit.values import Value, field
 
-__all__ = ["Backend", "BackendConfig", "BackendFactory", "BackendType", "EventSender", "SpecialPaths"]
+__all__ = [
+    "Backend",
+    "BackendConfig",
+    "BackendFactory",
+    "BackendType",
+    "EventSender",
+    "HasExistenceChecks",
+    "SpecialPaths",
+]
 
 
 class BackendType(IntEnum):
@@ -103,6 +111,18 @@ class Backend(Protocol):
 
     async def cleanup(self) -> None:
         """Stop: unmount, seal, reload. May be called twice."""
+
+
+@runtime_checkable
+class HasExistenceChecks(Protocol):
+    """A backend that knows, without waiting, on which paths it has no existence check.
+
+    Optional: hosts ask before each write, also before each login, and nearly always for nothing.
+    """
+
+    def has_existence_check(self, path: str) -> bool:
+        """Return whether `handle_existence_check` has to be asked about `path`."""
+        ...
 
 
 class BackendFactory(Value, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
-from authkit.logical import Backend, BackendConfig, BackendFactory
+from authkit.logical import Backend, BackendConfig, BackendFactory, HasExistenceChecks
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
 from authkit.values import Value
@@ -54,6 +54,8 @@ _MULTIPLEXED = MultiplexingSupportResponse(supported=True).SerializeToString()
 
 class _Mount(Value, frozen=True, eq=False):
     backend: Backend
+    has_checks: HasExistenceChecks | None
+    """The backend, if it has that capability."""
     channel: Channel
     name: str
     """For the log: the stable id of the mount, since the host does not say where it is mounted."""
@@ -142,7 +144,9 @@ class BackendService:
                 options=setup.options,
                 backend_uuid=setup.backend_uuid,
             )
-            return _Mount(self._factory.build(config), channel, setup.backend_uuid)
+            backend = self._factory.build(config)
+            has_checks = backend if isinstance(backend, HasExistenceChecks) else None
+            return _Mount(backend, has_checks, channel, setup.backend_uuid)
         except BaseException:
             await channel.close()
             raise
@@ -163,9 +167,12 @@ class BackendService:
         mount = self._find_for_work(call)
         return await guards.answer(mount.backend, _parse(pb.HandleRequestArgs, data).request)
 
-    async def _handle_existence_check(self, data: bytes, call: Call) -> bytes:
+    def _handle_existence_check(self, data: bytes, call: Call) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)
-        return await guards.check_existence(mount.backend, _parse(pb.HandleExistenceCheckArgs, data).request)
+        request = _parse(pb.HandleExistenceCheckArgs, data).request
+        if mount.has_checks is not None and guards.is_unchecked(mount.has_checks, request.path):
+            return guards.NO_CHECK
+        return guards.check_existence(mount.backend, request)
 
     async def _invalidate_key(self, data: bytes, call: Call) -> bytes:
         mount = self._find_for_work(call)

@@ -20,7 +20,7 @@ from authkit.errors import (
     UnsupportedPathError,
     UserError,
 )
-from authkit.logical import Alias, Auth, Backend, Operation, Request, Response
+from authkit.logical import Alias, Auth, Backend, HasExistenceChecks, Operation, Request, Response
 from authkit.rpc.cancellation import is_cancellation
 from authkit.wire.errors import (
     NEUTRAL_TEXT,
@@ -32,7 +32,16 @@ from authkit.wire.errors import (
 from authkit.wire.messages import decode_request, encode_response
 from authkit.wire.pb import backend_pb2 as pb
 
-__all__ = ["answer", "check_existence", "contain", "failure", "initialize", "neutral_text"]
+__all__ = [
+    "NO_CHECK",
+    "answer",
+    "check_existence",
+    "contain",
+    "failure",
+    "initialize",
+    "is_unchecked",
+    "neutral_text",
+]
 
 logger = logging.getLogger("authkit.wire")
 
@@ -42,7 +51,7 @@ _LOGINS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.READ})
 _FALLBACK_HELP = "No help is available for this plugin."
 
 _EMPTY_REPLY = pb.HandleRequestReply().SerializeToString()
-_NO_CHECK = pb.HandleExistenceCheckReply().SerializeToString()
+NO_CHECK = pb.HandleExistenceCheckReply().SerializeToString()
 _EXISTS = pb.HandleExistenceCheckReply(check_found=True, exists=True).SerializeToString()
 _ABSENT = pb.HandleExistenceCheckReply(check_found=True).SerializeToString()
 
@@ -81,6 +90,14 @@ def _refusal(request: pb.Request, exc: BaseException, reference: str) -> bytes:
     return _error_reply(encode_error(exc, neutral_text(reference)))
 
 
+def is_unchecked(backend: HasExistenceChecks, path: str) -> bool:
+    """Whether `NO_CHECK` is the answer to an existence check of `path`, without asking any further."""
+    try:
+        return not backend.has_existence_check(path)
+    except Exception:
+        return False  # what is wrong with it shows, and is told, when it is asked
+
+
 async def check_existence(backend: Backend, message: pb.Request) -> bytes:
     """Return the reply of `backend` to an existence check, a `pb.HandleExistenceCheckReply`.
 
@@ -89,7 +106,7 @@ async def check_existence(backend: Backend, message: pb.Request) -> bytes:
     try:
         exists = await backend.handle_existence_check(decode_request(message))
         if exists is None:
-            return _NO_CHECK
+            return NO_CHECK
         if not isinstance(exists, bool):
             raise InternalError(f"the existence check returned a {type(exists).__name__}")
         return _EXISTS if exists else _ABSENT

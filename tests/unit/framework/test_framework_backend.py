@@ -225,6 +225,20 @@ async def test_wrong_fields_are_named() -> None:
     assert str(caught.value) == 'error converting input for field "tags": expected text'
 
 
+async def test_it_is_known_where_existence_is_checked() -> None:
+    """On objects, and where nothing is: that is to be told by the check itself."""
+    backend = Mount(Shop).backend
+    known = {path: backend.has_existence_check(path) for path in ("item/a", "config", "no/such/path")}
+    assert known["item/a"]
+    assert known["no/such/path"]
+    with pytest.raises(UnsupportedPathError):
+        await backend.handle_existence_check(Request(operation=Operation.UPDATE, path="no/such/path"))
+    for path, has_check in known.items():
+        if not has_check:
+            check = Request(operation=Operation.UPDATE, path=path)
+            assert await backend.handle_existence_check(check) is None
+
+
 async def test_root_help() -> None:
     """The page has the class's text and every path with its synopsis, sorted."""
     response = await Mount(Shop).request(Operation.HELP, "")

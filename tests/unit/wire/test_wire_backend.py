@@ -263,6 +263,29 @@ async def test_the_calls_of_a_mount_reach_its_backend() -> None:
     assert backend.invalidated == ["role/a"]
 
 
+class Knowing(FakeBackend):
+    """A backend that knows where it has no existence check, and fails for the path `odd`."""
+
+    def has_existence_check(self, path: str) -> bool:
+        """Say so."""
+        if path == "odd":
+            raise ValueError("inner detail")
+        return path != "login"
+
+
+@pytest.mark.parametrize(("path", "asked"), [("login", 0), ("role/a", 1), ("odd", 1)])
+async def test_a_backend_that_has_no_check_is_not_asked(path: str, asked: int) -> None:
+    """The host hears at once that there is none; any doubt goes the long way."""
+    backend = Knowing(exists=False)
+    plugin = Plugin(backend)
+    await plugin.setup()
+    check = pb.HandleExistenceCheckArgs(request=pb.Request(operation="update", path=path, data="null"))
+    reply = pb.HandleExistenceCheckReply.FromString(await plugin.call("HandleExistenceCheck", check))
+    assert (reply.check_found, reply.exists) == (bool(asked), False)
+    assert not reply.HasField("err")
+    assert len(backend.requests) == asked
+
+
 async def test_a_failed_invalidation_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The host does not read the reply."""
     plugin = Plugin(FakeBackend())
