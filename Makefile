@@ -28,8 +28,9 @@ check: setup ## format, lint, types, layers, generated code
 	@$(PYTHON) scripts/proto --check
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
 
-live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live
+live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live, on both engines
 	@scripts/live/build
+	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host tests/live
 	@$(PYTHON) -m pytest tests/live
 
 bench: setup ## beside the official Go plugin, on one server, in one run

@@ -35,7 +35,7 @@ __all__ = [
     "load_engine",
 ]
 
-ENGINES = ("grpcio", "authkit")
+ENGINES = ("authkit", "grpcio")
 """Names that `load_engine` takes; the first is the default."""
 
 
@@ -49,10 +49,10 @@ def load_engine(name: str, directory: str | os.PathLike[str]) -> Engine:
     """
     if name not in ("", *ENGINES):
         raise ValueError(f"unknown gRPC engine {name!r}, use one of: {', '.join(ENGINES)}")
-    if name == "authkit":
-        from authkit.rpc.engine import AuthKitEngine
+    if name == "grpcio":
+        from authkit.rpc.reference import GRPCIOEngine
 
-        return AuthKitEngine()
-    from authkit.rpc.reference import GRPCIOEngine
+        return GRPCIOEngine(directory)
+    from authkit.rpc.engine import AuthKitEngine
 
-    return GRPCIOEngine(directory)
+    return AuthKitEngine()

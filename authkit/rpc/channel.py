@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -237,7 +238,7 @@ class _ClientConnection(Driver[ResponseHead]):
         super().__init__(is_client=True, parse=parse_response_head)
         self._max_message_bytes = max_message_bytes
         self._calls: dict[int, _ClientCall] = {}
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self.has_settings: asyncio.Future[None] = self.loop.create_future()
 
     @property
@@ -250,7 +251,11 @@ class _ClientConnection(Driver[ResponseHead]):
         while self.is_usable and len(self._calls) >= self.core.their_max_streams:
             waiter = self.loop.create_future()
             self._waiting.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._let_in(1)  # if it was this one's turn, it is now somebody else's
+                raise
 
     def start(self, block: bytes, deadline: float | None) -> _ClientCall:
         """Begin a call."""
@@ -273,10 +278,7 @@ class _ClientConnection(Driver[ResponseHead]):
         if call.room is not None and not call.room.done():
             call.room.cancel()
         call.incoming.end(error)
-        if self._waiting:
-            waiter = self._waiting.pop(0)
-            if not waiter.done():
-                waiter.set_result(None)
+        self._let_in(1)
 
     def cancel(self, call: _ClientCall, error: RPCError) -> None:
         """Reset a call that is not over; `error` is raised to its caller."""
@@ -289,10 +291,15 @@ class _ClientConnection(Driver[ResponseHead]):
         """End every call."""
         for call in list(self._calls.values()):
             self.end_call(call, RPCError(StatusCode.UNAVAILABLE, reason))
-        for waiter in self._waiting:
+        self._let_in(len(self._waiting))
+
+    def _let_in(self, places: int) -> None:
+        """Wake as many of those who wait for a stream; each looks again whether there is one."""
+        while self._waiting and places:
+            waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-        self._waiting.clear()
+                places -= 1
 
     # --- events --------------------------------------------------------------------------------
 

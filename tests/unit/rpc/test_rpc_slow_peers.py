@@ -13,23 +13,15 @@ from pathlib import Path
 from struct import pack
 
 import pytest
+from rpc_peers import SETTINGS, Peer, data, opening
 
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc import Address, Call, Channel, StreamMethod, UnaryMethod, connection, driver, server
-from authkit.rpc.calls import (
-    PREFIX,
-    encode_message,
-    encode_request_head,
-    encode_response_head,
-    encode_trailers,
-)
+from authkit.rpc.calls import PREFIX, encode_message
 from authkit.rpc.channel import GRPCChannel
 from authkit.rpc.frames import (
-    END_HEADERS,
-    END_STREAM,
     PREFACE,
     ErrorCode,
-    FrameReader,
     Kind,
     Setting,
     build_frame,
@@ -37,7 +29,6 @@ from authkit.rpc.frames import (
 from authkit.rpc.incoming import Incoming
 from authkit.rpc.server import GRPCServer
 
-SETTINGS = build_frame(Kind.SETTINGS, 0, 0)
 TICK = 0.01
 LARGE = 8 * 1024 * 1024
 UNREAD = 600_000
@@ -45,39 +36,6 @@ WIDE_WINDOWS = build_frame(
     Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 2**31 - 1)
 ) + build_frame(Kind.WINDOW_UPDATE, 0, 0, pack(">L", 2**30))
 NO_WINDOW = build_frame(Kind.SETTINGS, 0, 0, pack(">HL", Setting.INITIAL_WINDOW_SIZE, 0))
-
-
-def opening(stream_id: int, path: str = "/t.T/Echo", *, end: bool = False) -> bytes:
-    """The beginning of a call."""
-    block = encode_request_head(path, "localhost", [], secure=False, timeout=None)
-    return build_frame(Kind.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream_id, block)
-
-
-def data(stream_id: int, payload: bytes, *, end: bool = False) -> bytes:
-    """A DATA frame."""
-    return build_frame(Kind.DATA, END_STREAM if end else 0, stream_id, payload)
-
-
-class Peer:
-    """A client that writes frames by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.frames = FrameReader()
-
-    async def until(self, kind: Kind, stream_id: int) -> bytes:
-        """The payload of the next such frame."""
-        while piece := await self.reader.read(65536):
-            for found, _, number, payload in self.frames.feed(piece):
-                if (found, number) == (kind, stream_id):
-                    return payload
-        raise EOFError
-
-    async def end(self) -> None:
-        """Return when the server has cut the connection."""
-        with contextlib.suppress(ConnectionError):
-            while await self.reader.read(65536):
-                pass
 
 
 @asynccontextmanager
@@ -337,58 +295,4 @@ async def test_a_silent_server_delays_nobody_beyond_the_deadline(short_directory
         await channel.close()
         for writer in writers:
             writer.transport.abort()
-        listener.close()
-
-
-def refusing(how: str) -> bytes:
-    """What a server says that has not begun with the first call."""
-    if how == "GOAWAY":
-        return build_frame(Kind.GOAWAY, 0, 0, pack(">LL", 0, ErrorCode.NO_ERROR))
-    return build_frame(Kind.RST_STREAM, 0, 1, pack(">L", ErrorCode.REFUSED_STREAM))
-
-
-@pytest.mark.parametrize("how", ["GOAWAY", "REFUSED_STREAM"])
-@pytest.mark.parametrize("refusals", [1, 2])
-async def test_a_call_that_was_not_begun_is_made_once_more(
-    short_directory: Path, how: str, refusals: int
-) -> None:
-    """On a new connection if need be, and not for ever (RFC 9113 section 8.7)."""
-    path = str(short_directory / "s")
-    refused = 0
-    reply = build_frame(Kind.DATA, 0, 0, encode_message(b"served"))
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal refused
-        peer = Peer(reader, writer)
-        writer.write(SETTINGS)
-        await reader.readexactly(len(PREFACE))
-        number = 1
-        with contextlib.suppress(EOFError):
-            while True:
-                await peer.until(Kind.DATA, number)
-                if refused < refusals:
-                    refused += 1
-                    writer.write(refusing(how).replace(pack(">L", 1), pack(">L", number), 1))
-                else:
-                    head = build_frame(Kind.HEADERS, END_HEADERS, number, encode_response_head())
-                    trailers = build_frame(
-                        Kind.HEADERS, END_HEADERS | END_STREAM, number, encode_trailers(StatusCode.OK)
-                    )
-                    writer.write(head + reply[:5] + pack(">L", number) + reply[9:] + trailers)
-                number += 2
-        writer.close()
-
-    listener = await asyncio.start_unix_server(answer, path)
-    channel = GRPCChannel(Address("unix", path), tls=None, server_name="", max_message_bytes=LARGE)
-    try:
-        async with asyncio.timeout(10):
-            if refusals == 1:
-                assert await channel.call("/t.T/Echo", b"") == b"served"
-            else:
-                with pytest.raises(RPCError) as caught:
-                    await channel.call("/t.T/Echo", b"")
-                assert caught.value.code is StatusCode.UNAVAILABLE
-        assert refused == refusals
-    finally:
-        await channel.close()
         listener.close()
