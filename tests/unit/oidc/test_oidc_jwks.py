@@ -552,6 +552,18 @@ async def test_looking_again_at_a_dead_provider_finds_nothing_newer():
     assert await source.verify(make_token(kid="one"))
 
 
+async def test_what_is_wrong_with_a_key_is_logged_once(caplog):
+    """Not with every fetch of the same document."""
+    provider = Provider(jwk("rsa", kid="one"), jwk("rsa-1024", kid="weak"))
+    for kid in ("one", "two", "three"):
+        await provider.find(kid)
+        provider.clock.now += 10
+    assert provider.count == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "key 1 of the key set is skipped: RSA keys of less than 2048 bits are not accepted"
+    ]
+
+
 # --- closing -----------------------------------------------------------------------------------
 
 
