@@ -14,13 +14,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import TokenError
+from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
-from authkit.oidc.tokens import Claims
+from authkit.oidc.registered import Claims
 
 __all__ = [
+    "PROTECTED_CLAIMS",
+    "add_claims",
     "get_claim",
     "groups_from_claim",
     "metadata_from_claims",
+    "set_claim",
     "user_name",
     "verify_bound_claims",
 ]
@@ -30,6 +34,9 @@ MAX_EXACT_FLOAT = 2**53
 
 MAX_SHOWN_CHARACTERS = 100
 """How much of a wrong value a message repeats."""
+
+PROTECTED_CLAIMS = frozenset({"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "nonce"})
+"""Claims that nothing but the verified token says."""
 
 _LIST_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -52,6 +59,38 @@ def get_claim(claims: Claims, name: str) -> Any:
             _log.warning("no value at the JSON pointer %s in the claims", quote(name))
             return None
     return value
+
+
+def set_claim(claims: Claims, name: str, value: Any) -> Claims:
+    """Return the claims with this one set, found as `get_claim` finds it.
+
+    Nothing is set where a pointer has no parent to lead to.
+    """
+    if not name.startswith("/"):
+        return {**claims, name: value}
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in name[1:].split("/")]
+    changed: dict[str, Any] = dict(claims)
+    place: Any = changed
+    for token in tokens[:-1]:
+        child = _get_member(place, token)
+        if not isinstance(child, dict | list):
+            _log.warning("nowhere to set the claim at the JSON pointer %s", quote(name))
+            return claims
+        # Copied on the way, so that the claims of the token stay what they were.
+        place = _put_member(place, token, child.copy())
+    if isinstance(place, list) and _get_member(place, tokens[-1]) is None:
+        return claims
+    _put_member(place, tokens[-1], value)
+    return changed
+
+
+def add_claims(claims: Claims, others: Mapping[str, Any]) -> Claims:
+    """Return the claims with others added, or put in place of those of the same name.
+
+    Claims that a verification was about stay: `PROTECTED_CLAIMS`. vault-plugin-auth-jwt 0.26 lets
+    a provider replace them.
+    """
+    return {**claims, **{name: value for name, value in others.items() if name not in PROTECTED_CLAIMS}}
 
 
 def user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
@@ -109,7 +148,9 @@ def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[st
     return metadata
 
 
-def verify_bound_claims(claims: Claims, bound: Mapping[str, Any], kind: str) -> None:
+def verify_bound_claims(
+    claims: Claims, bound: Mapping[str, Any], kind: str, *, checks: Checks = NO_RECORD
+) -> None:
     """Return if every claim of `bound` has one of the values bound to it.
 
     Both sides may be one value or a list. With the kind `string` value and type must be equal;
@@ -126,17 +167,28 @@ def verify_bound_claims(claims: Claims, bound: Mapping[str, Any], kind: str) -> 
     """
     if kind not in ("string", "glob"):
         raise ValueError(f"invalid 'bound_claims_type': {kind}")
-    is_match = _is_any_equal if kind == "string" else _is_any_glob_match
     for name, expected in bound.items():
         actual = get_claim(claims, name)
-        if actual is None:
-            raise TokenError(f"claim {quote(name)} is missing")
-        if isinstance(actual, dict):
-            raise TokenError("received claim is not a string, bool, int or list: an object")
-        if not isinstance(expected, str | int | float | list | tuple):
-            raise TokenError("bound claim is not a string, bool, int or list: an object or null")
-        if not is_match(_as_list(actual), _as_list(expected)):
-            raise TokenError(f"claim {quote(name)} does not match any associated bound claim values")
+        refusal = _find_refusal(name, actual, expected, kind)
+        checks.require(f"bound claim {name}", not refusal, refusal, expected=expected, had=actual)
+
+
+def _find_refusal(name: str, actual: Any, expected: Any, kind: str) -> str:
+    """Return why the value is not one of those bound; empty if it is."""
+    if actual is None:
+        return f"claim {quote(name)} is missing"
+    if isinstance(actual, dict):
+        return "received claim is not a string, bool, int or list: an object"
+    if not isinstance(expected, str | int | float | list | tuple):
+        return "bound claim is not a string, bool, int or list: an object or null"
+    values = _as_list(expected)
+    # All of them first: whether a mistake of the operator shows must not depend on the token.
+    if kind == "glob" and not all(isinstance(value, str) for value in values):
+        return "received claim is not a glob string: a bound value is no text"
+    is_match = _is_any_equal if kind == "string" else _is_any_glob_match
+    if not is_match(_as_list(actual), values):
+        return f"claim {quote(name)} does not match any associated bound claim values"
+    return ""
 
 
 def _get_member(value: Any, token: str) -> Any:
@@ -145,6 +197,11 @@ def _get_member(value: Any, token: str) -> Any:
     if isinstance(value, list) and _LIST_INDEX.fullmatch(token) and int(token) < len(value):
         return value[int(token)]
     return None
+
+
+def _put_member(value: Any, token: str, member: Any) -> Any:
+    value[int(token) if isinstance(value, list) else token] = member
+    return member
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -173,11 +230,7 @@ def _comparable_bound(value: Any) -> tuple[type, Any] | None:
     return None if isinstance(value, float) else _comparable(value)
 
 
-def _is_any_glob_match(actual: list[Any], patterns: list[Any]) -> bool:
-    # All of them first: whether a mistake of the operator shows must not depend on the token.
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            raise TokenError("received claim is not a glob string: a bound value is no text")
+def _is_any_glob_match(actual: list[Any], patterns: list[str]) -> bool:
     texts = [value for value in actual if isinstance(value, str)]
     return any(_is_glob_match(pattern, text) for pattern in patterns for text in texts)
 

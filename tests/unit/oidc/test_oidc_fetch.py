@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-import ssl
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from oidc_factories import jwk, jwks, private_key, private_pem
+from oidc_factories import jwk, jwks
+from oidc_provider import certificate, http_answer, serve, server_context
 
 from authkit.oidc import JWKSKeys, fetch
-from authkit.oidc.fetch import Fetcher, FetchError
+from authkit.oidc.fetch import Fetcher, FetchError, FetchTimeoutError
 
 URL = "https://issuer.example/keys"
 
@@ -23,23 +18,6 @@ URL = "https://issuer.example/keys"
 def fetcher(answer, url=URL, max_bytes=100):
     """A fetcher whose requests `answer` answers."""
     return Fetcher(url, max_bytes=max_bytes, transport=httpx.MockTransport(answer))
-
-
-def certificate(subject, issuer, name, signer, *, is_ca):
-    """A certificate of key `name` signed by key `signer`, without key identifiers."""
-    builder = x509.CertificateBuilder(
-        issuer_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
-        subject_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]),
-        public_key=private_key(name).public_key(),
-        serial_number=x509.random_serial_number(),
-        not_valid_before=datetime.datetime(2020, 1, 1),
-        not_valid_after=datetime.datetime(2120, 1, 1),
-    ).add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-    if not is_ca:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    signed = builder.sign(private_key(signer), hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture
@@ -57,37 +35,7 @@ def server_pem():
 @pytest.fixture
 def server_tls(tmp_path, server_pem):
     """The context of that server."""
-    chain = tmp_path / "server.pem"
-    chain.write_text(server_pem + private_pem("p256"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
-
-
-@asynccontextmanager
-async def serve(raw, tls=None):
-    """Serve these raw bytes for every request; gives the port and the list of requests."""
-    requests = []
-
-    async def answer(reader, writer):
-        try:
-            requests.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(raw)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        yield server.sockets[0].getsockname()[1], requests
-
-
-def http_answer(body, *headers):
-    """A raw HTTP answer."""
-    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
+    return server_context(tmp_path, server_pem)
 
 
 # --- address -----------------------------------------------------------------------------------
@@ -99,6 +47,15 @@ def http_answer(body, *headers):
 )
 def test_only_http_urls_are_taken(url):
     """Other schemes and URLs without a host are refused at once."""
+    with pytest.raises(ValueError):
+        JWKSKeys(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a:99999/", "https://a:0/", "https://a/\nb", "https://a/ b", "https://a/\x7f"]
+)
+def test_only_printable_urls_with_possible_ports_are_taken(url):
+    """What a URL cannot hold is refused, not dropped without a word."""
     with pytest.raises(ValueError):
         JWKSKeys(url)
 
@@ -157,8 +114,49 @@ async def test_time_is_limited(monkeypatch):
     async def hang(request):
         await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(FetchTimeoutError) as caught:
         await fetcher(hang).fetch()
+    assert caught.value.public == "context deadline exceeded"
+    assert str(caught.value) == "context deadline exceeded: no answer within 0.01 s"
+
+
+async def test_a_bearer_token_is_sent_anew_each_time():
+    """It is asked for before each fetch, and sent as it is."""
+    sent = []
+    tokens = iter(["one", "two"])
+
+    def answer(request):
+        sent.append(request.headers["authorization"])
+        return httpx.Response(200, content=b"body")
+
+    fetcher = Fetcher(URL, max_bytes=9, bearer=lambda: next(tokens), transport=httpx.MockTransport(answer))
+    await fetcher.fetch()
+    await fetcher.fetch()
+    assert sent == ["Bearer one", "Bearer two"]
+
+
+@pytest.mark.parametrize("token", ["", "sesame\n", "sesamé", "ses\0ame", FileNotFoundError("gone")])
+async def test_a_bad_bearer_token_is_a_failure_that_does_not_show_it(token):
+    """A token that cannot be read or sent fails the fetch."""
+
+    def read():
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+    asked = []
+    fetcher = Fetcher(URL, max_bytes=9, bearer=read, transport=httpx.MockTransport(asked.append))
+    with pytest.raises(FetchError, match="no usable answer") as caught:
+        await fetcher.fetch()
+    assert asked == []
+    assert "ses" not in str(caught.value)
+
+
+async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
+    """A mistake in the environment is not another exception."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+    with pytest.raises(FetchError, match="no usable answer: ValueError"):
+        await Fetcher("https://issuer.invalid/keys", max_bytes=9).fetch()
 
 
 # --- redirects ---------------------------------------------------------------------------------
@@ -312,5 +310,6 @@ async def test_a_closed_port_is_a_failure():
     """Nobody there is a failure like others."""
     async with serve(b"") as (port, _):
         pass
-    with pytest.raises(FetchError, match="no usable answer"):
+    with pytest.raises(FetchError, match="no usable answer: ConnectError: ") as caught:
         await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99).fetch()
+    assert caught.value.public == "no usable answer"
