@@ -86,6 +86,11 @@ class Child(asyncio.SubprocessProtocol):
         """Its exit status, negative for a signal; `None` while it runs."""
         return self._transport.get_returncode()
 
+    @property
+    def has_closed_output(self) -> bool:
+        """Whether its standard output is closed."""
+        return _STDOUT not in self._open
+
     def kill(self) -> None:
         """End it by force, if it still runs. Its descendants are not touched."""
         if self.status is None:

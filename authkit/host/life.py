@@ -41,6 +41,9 @@ CONNECT_TIMEOUT = timedelta(seconds=20)
 SHUTDOWN_TIMEOUT = timedelta(seconds=2)
 """For the end after `Shutdown`; then the process is killed (go-plugin 1.8, client.go, Kill)."""
 
+END_FOLLOWS = timedelta(seconds=2)
+"""How much later than its output a process usually ends."""
+
 KEPT_LOG_LINES = 5
 """Of what it wrote last, for the hint of an error."""
 
@@ -192,8 +195,9 @@ async def _handshake(child: Child, start: Start) -> Announcement:
     except TimeoutError:
         raise PluginStartError("timeout while waiting for plugin to start") from None
     if line is None:
-        # Its end, when that is the reason, says more.
-        await asyncio.wait({child.ended}, timeout=SHUTDOWN_TIMEOUT.total_seconds())
+        if child.has_closed_output:
+            # Its end is near then, and says more.
+            await asyncio.wait({child.ended}, timeout=END_FOLLOWS.total_seconds())
         error = unrecognized(None, describe_file(start.path))
         error.hint = child.ended.result() if child.ended.done() else ""
         raise error

@@ -28,7 +28,7 @@ __all__ = ["Mount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 
 logger = logging.getLogger("authkit.host")
 
-END_IS_SEEN = timedelta(seconds=1)
+END_IS_SEEN = timedelta(seconds=3)
 """How much later than its connection's end the end of a process may be seen."""
 
 FIRST_MULTIPLEXED = 5
