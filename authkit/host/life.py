@@ -7,7 +7,10 @@ decided in `authkit.host.lives`.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
+import os
+import signal
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -101,6 +104,7 @@ class ProcessLife:
         self._output = output
         self._resources = resources
         self._stopping: asyncio.Task[None] | None = None
+        _running.add(self)
 
     @property
     def protocol(self) -> int:
@@ -140,6 +144,24 @@ class ProcessLife:
             self._output.cancel()
             await self._broker.close()
             self._resources.close()
+            _running.discard(self)
+
+    def end_at_once(self) -> None:
+        """Kill the process and remove its files, without an event loop."""
+        if self.child.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
+        self._resources.close()
+
+
+_running: set[ProcessLife] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A host that ends without closing its plugins leaves none behind; one that is killed may."""
+    while _running:
+        _running.pop().end_at_once()
 
 
 async def start_process(start: Start) -> ProcessLife:

@@ -467,3 +467,33 @@ async def test_a_plugin_of_protocol_4_needs_a_wrapping_token(make: MakePlugin) -
     """A host that makes none cannot mount it, and says so."""
     with pytest.raises(PluginStartError, match="protocol 4 needs a wrapping token"):
         await make(OLD).set_up(config())
+
+
+LEFT_OPEN = """
+import asyncio, sys
+sys.path[:0] = {paths!r}
+from test_host_plugin import config
+from authkit.host.executable import file_sum
+from authkit.host.process import PluginProcess
+
+async def main():
+    plugin = PluginProcess({path!r}, sha256=file_sum({path!r}))
+    mount = await plugin.set_up(config())
+    print((await mount.handle_request(__import__("test_host_plugin").request("info"))).data["pid"])
+    raise SystemExit(int(sys.argv[1]))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_host_that_ends_without_closing_leaves_nothing(make: MakePlugin, temporary: Path) -> None:
+    """The process is killed and its files are removed, whatever the reason."""
+    here = Path(__file__).parent
+    code = LEFT_OPEN.format(paths=[str(here), str(here.parent)], path=make(PROBE).path)
+    ended = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, "5", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await ended.communicate()
+    assert ended.returncode == 5, errors
+    assert list(temporary.iterdir()) == []
+    await until(lambda: not Path(f"/proc/{int(output)}").exists())
