@@ -76,6 +76,8 @@ class Start:
     """Name of the gRPC engine; empty for the default one."""
     on_line: Callable[[bytes], None] = _ignore
     """Told every line of standard error as it is, secrets and all."""
+    on_stdout: Callable[[bytes, bool], None] = _ignore
+    """Told every line of standard output, and whether it is only a piece of one."""
     on_log: OnLog = _ignore
     """Told every record that the lines are."""
     on_output: OnOutput = _ignore
@@ -197,7 +199,7 @@ async def _start(start: Start, tail: deque[str]) -> ProcessLife:
         await asyncio.to_thread(check_sum, start.path, start.sha256)
         # What a plugin that is killed leaves behind lies in the directory that goes with it.
         environment = {"TMPDIR": directory, **start.environment}
-        child = await start_child(start.path, start.arguments, environment, on_line)
+        child = await start_child(start.path, start.arguments, environment, on_line, start.on_stdout)
         child.ended.add_done_callback(lambda ended: reader.finish())
         try:
             announcement = await _handshake(child, start)
