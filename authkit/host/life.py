@@ -18,16 +18,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from authkit.errors import HandshakeError, PluginStartError, RPCError
+from authkit.errors import PluginStartError, RPCError
 from authkit.host.backend_client import describe_status, is_multiplexed
 from authkit.host.broker import HostBroker
 from authkit.host.child import Child, start_child
+from authkit.host.directories import lend_directory
 from authkit.host.executable import check_sum, describe_file
 from authkit.host.explanations import explain
 from authkit.host.handshake import Announcement, parse_announcement, unrecognized
 from authkit.host.hclog import LogReader, PluginLog
 from authkit.host.security import Security
-from authkit.plugin.listener import private_directory
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.rpc import load_engine
 from authkit.rpc.seam import Channel, Method
@@ -192,10 +192,7 @@ async def _start(start: Start, tail: deque[str]) -> ProcessLife:
 
     reader = LogReader(on_record)
     with ExitStack() as resources:
-        try:
-            directory = resources.enter_context(private_directory())
-        except HandshakeError as error:
-            raise PluginStartError(str(error)) from error
+        directory = resources.enter_context(lend_directory())
         await asyncio.to_thread(check_sum, start.path, start.sha256)
         # What a plugin that is killed leaves behind lies in the directory that goes with it.
         environment = {"TMPDIR": directory, **start.environment}

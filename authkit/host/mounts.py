@@ -202,9 +202,8 @@ class SupervisedPlugin:
     async def close(self) -> None:
         """End every mount and the process."""
         for lives in self._lives:
-            for mount in list(lives.mounts):
-                if isinstance(mount, Mount):
-                    await mount.cleanup()
+            # All at once: a plugin that hangs costs the time of one.
+            await asyncio.gather(*(mount.cleanup() for mount in lives.mounts))
             await lives.close()
         self._lives.clear()
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from authkit.errors import AuthKitError
+from authkit.host.directories import lend_directory
 from authkit.host.executable import file_sum
 from authkit.host.inspection.backend import inspect_mount, inspect_registration
 from authkit.host.inspection.ending import inspect_end
@@ -16,7 +17,6 @@ from authkit.host.inspection.findings import Finding, Verdict, failed
 from authkit.host.inspection.starts import Candidate, Watched, inspect_cookie, start_or_explain
 from authkit.host.inspection.trust import inspect_certificate, inspect_strangers
 from authkit.host.life import START_TIMEOUT, ProcessLife
-from authkit.plugin.listener import private_directory
 
 __all__ = ["inspect_plugin"]
 
@@ -44,7 +44,7 @@ async def inspect_plugin(
     findings = list(inspect_file(found, sha256, {**os.environ, **(environment or {})}))
     if any(finding.verdict is Verdict.FAILED for finding in findings):
         return findings
-    with private_directory() as temporary:
+    with lend_directory() as temporary:
         candidate = Candidate(
             path=found,
             sha256=file_sum(found),

@@ -12,6 +12,7 @@ from typing import Any
 
 from authkit.errors import PluginStartError
 from authkit.host.child import Child, start_child
+from authkit.host.directories import lend_directory
 from authkit.host.environment import plugin_environment
 from authkit.host.explanations import explain
 from authkit.host.hclog import PluginLog
@@ -19,7 +20,6 @@ from authkit.host.inspection.findings import Finding, failed, passed, warning
 from authkit.host.life import ProcessLife, Start, start_process
 from authkit.host.security import AutoMTLS, Metadata, Security
 from authkit.masking import mask_text
-from authkit.plugin.listener import private_directory
 from authkit.wire.cookie import COOKIE_KEY
 
 __all__ = ["Candidate", "Watched", "inspect_cookie", "start_or_explain"]
@@ -156,7 +156,7 @@ async def _noise(candidate: Candidate) -> list[str]:
         else:
             lines.append(text)
 
-    with private_directory() as temporary:  # whoever is killed leaves files behind
+    with lend_directory() as temporary:  # whoever is killed leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
         child = await start_child(plan.path, plan.arguments, plan.environment, _unheard, on_stdout)
         waited: set[asyncio.Future[Any]] = {found, child.ended}
@@ -181,7 +181,7 @@ def _start_of(text: str) -> str:
 async def inspect_cookie(candidate: Candidate) -> Finding:
     """Say what it does when a server asks whether it is a plugin for databases."""
     check = "cookie"
-    with private_directory() as temporary:  # whoever is killed leaves files behind
+    with lend_directory() as temporary:  # whoever is killed leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
         environment = {**plan.environment, **_DATABASE_COOKIE}
         del environment[COOKIE_KEY]
