@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from authkit.host.exchange import HostRequest, HostResponse
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import MAX_BODY_BYTES
+from authkit.host.http.reading import read_body
 from authkit.host.http.requests import Incoming, RequestError, is_help, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 
@@ -110,7 +111,7 @@ class Application:
         """Return the answer to a request below `/v1/`."""
         try:
             async with asyncio.timeout(self.bounds.body_seconds):
-                body = await _read_body(request, self.bounds.body_bytes)
+                body = await read_body(request, self.bounds.body_bytes)
         except TimeoutError:
             return refusal(500, "i/o timeout", close=True)
         if body is None:
@@ -149,19 +150,6 @@ def _location(raw_path: str, *, has_page: bool) -> str:
     if location.startswith((API, PAGE)) or not has_page:
         return location
     return PAGE
-
-
-async def _read_body(request: Request, most: int) -> bytes | None:
-    """Return the body, `None` when it is longer than `most` bytes; then the rest is left unread."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
-        return None
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > most:
-            return None
-    return bytes(body)
 
 
 async def _unless_gone(answering: Awaitable[HostResponse], request: Request) -> HostResponse:
