@@ -53,7 +53,7 @@ def find_source(argument: str) -> Source:
         source = _from_class(target, Path.cwd())
     else:
         raise CommandError(
-            f"{target!r} is no plugin: name an executable file, a .py file, a project's folder, or module:Class"
+            f"{target!r} is no plugin: name an executable, a .py file, a project's folder, or module:Class"
         )
     source = replace(source, name=name or source.name)
     if not NAME.fullmatch(source.name):
@@ -110,7 +110,7 @@ def _from_project(folder: Path) -> Source:
 
 
 def _python(folder: Path, code: str) -> str:
-    """Return a launcher that runs code with this interpreter, which sees the folder but no PYTHON* variables."""
+    """Return a launcher of this interpreter: it sees the folder, and no PYTHON* variables."""
     shebang = f"#!{sys.executable} -I"
     if len(os.fsencode(shebang)) > SHEBANG_BYTES or any(map(str.isspace, sys.executable)):
         raise CommandError(f"the path of {sys.executable} is too long or has spaces: use another environment")

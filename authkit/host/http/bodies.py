@@ -16,7 +16,16 @@ from urllib.parse import unquote_plus
 
 from authkit.logical import JSONNumber
 
-__all__ = ["LIMITS", "MAX_BODY_BYTES", "BodyError", "Limits", "check_limits", "media_type", "read_object"]
+__all__ = [
+    "FORM",
+    "LIMITS",
+    "MAX_BODY_BYTES",
+    "BodyError",
+    "Limits",
+    "check_limits",
+    "media_type",
+    "read_object",
+]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Vault's default `max_request_size`."""

@@ -1,6 +1,6 @@
-"""What the page asks of the host, as a client with a token does.
+"""A client of the host in the same process: what the page and the command line ask of it.
 
-Every answer is the API's; whoever the token belongs to sees on the page what it may see, and no more.
+Every answer is the API's: whoever the token belongs to sees what it may see, and no more.
 """
 
 from __future__ import annotations
@@ -118,8 +118,6 @@ class Operator:
                 remote_addr=self.remote_addr,
             )
         )
-
-
 
 
 def _checked(answer: HostResponse) -> Mapping[str, Any]:
