@@ -1,0 +1,45 @@
+"""Everything that a host keeps, in one value that its backends are handed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from authkit.host.catalog import Catalog
+from authkit.host.clock import Clock
+from authkit.host.identity import IdentityStore
+from authkit.host.mount_storage import StorageGate
+from authkit.host.policies import PolicyStore
+from authkit.host.running import MountTable
+from authkit.host.storage import PhysicalStorage
+from authkit.host.tokens import TokenStore
+
+__all__ = ["HostState", "Identification"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identification:
+    """What a host says about itself. The ids are made anew at each start, as in Vault's dev mode."""
+
+    version: str = "1.21.1"
+    """The server whose behaviour it has."""
+    cluster_name: str = "vault-cluster-authkit"
+    cluster_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    storage_type: str = "inmem"
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """The parts of a host. Made by the core."""
+
+    clock: Clock
+    physical: PhysicalStorage
+    gate: StorageGate
+    tokens: TokenStore
+    identity: IdentityStore
+    policies: PolicyStore
+    catalog: Catalog
+    mounts: MountTable
+    about: Identification
