@@ -211,8 +211,8 @@ async def reload_on_change(server: DevelopmentServer, source: Source, say: Say) 
 def _plugin_directory(data: Path | None) -> Iterator[Path]:
     """Return where launchers are: beside the data, which names them; else until the end of the server."""
     if data is None:
-        with tempfile.TemporaryDirectory(prefix="authkit-dev-") as folder:
-            yield Path(folder).resolve()
+        with tempfile.TemporaryDirectory(prefix="authkit-dev-") as temporary:
+            yield Path(temporary).resolve()
         return
     folder = data.resolve().with_name(data.name + ".plugins")
     try:

@@ -18,7 +18,7 @@ from authkit.host.descriptions import MountDescription
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.operator import Operator
-from authkit.host.page import Page
+from authkit.host.page.application import Page
 from authkit.host.plugins import HostedPlugin
 from authkit.host.process import PluginProcess
 from authkit.host.storage import PhysicalStorage

@@ -1,4 +1,4 @@
-"""`authkit new`: which names it takes, and what it leaves alone. That the project works is tested in tests/live."""
+"""`authkit new`: which names it takes, and what it leaves alone."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from authkit.cli.sources import find_source, write_launcher
 def test_an_executable_is_started_as_it_is(tmp_path: Path) -> None:
     """The launcher becomes the file, whatever is in its path."""
     file = tmp_path / "it's a plugin"
-    file.write_text("#!/bin/sh\necho started \"$@\"\n")
+    file.write_text('#!/bin/sh\necho started "$@"\n')
     file.chmod(0o755)
     source = find_source(str(file))
     assert source.name == "it_s_a_plugin"

@@ -12,7 +12,6 @@ from typing import Any
 from starlette.responses import Response
 
 from authkit.host.exchange import HostResponse
-from authkit.logical import JSONNumber
 
 __all__ = ["encode", "redirect", "refusal", "write_answer"]
 
@@ -28,19 +27,8 @@ ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 def encode(body: Mapping[str, Any]) -> bytes:
     """Return the JSON text of an answer."""
-    text = json.dumps(_plain(body), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate(ESCAPED).encode(errors="replace") + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with numbers as Go writes them: `5.0` is 5."""
-    if isinstance(value, Mapping):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, JSONNumber | float):
-        return int(value) if value.is_integer() and abs(value) < 1e21 else float(value)
-    return value
 
 
 def write_answer(answer: HostResponse) -> Response:

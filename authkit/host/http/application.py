@@ -20,7 +20,7 @@ from authkit.host.exchange import HostRequest, HostResponse
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import MAX_BODY_BYTES
 from authkit.host.http.reading import read_body
-from authkit.host.http.requests import Incoming, RequestError, is_help, read_request
+from authkit.host.http.requests import Incoming, RequestError, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 
 __all__ = ["Answering", "Application", "Bounds"]
@@ -194,6 +194,6 @@ def _first_header(scope: Scope, name: bytes) -> str:
 
 def _echo_namespace(asked: HostRequest, answer: HostResponse) -> HostResponse:
     """Return the answer with the namespace of the request in its headers, as Vault CE does; it ignores it."""
-    if not asked.namespace or is_help(asked):
+    if not asked.namespace:
         return answer
     return replace(answer, headers={**answer.headers, "X-Vault-Namespace": [asked.namespace]})

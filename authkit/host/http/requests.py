@@ -1,7 +1,7 @@
 """An HTTP request turned into a `HostRequest`, by the rules of a Vault server.
 
-Reading the body from the connection is left to application.py, its JSON to bodies.py, and what the request
-means to the core. Observed on Vault 1.21.1: tests/live/test_http_rules.py runs the cases on a real one too.
+Reading the body from the connection is left to application.py, its JSON to bodies.py. What method and query
+mean (a list, a help page) is left to the core.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ from typing import Any
 
 from authkit.host.exchange import HostRequest
 from authkit.host.http.bodies import BodyError, check_limits, media_type, read_object
-from authkit.host.http.targets import first, read_query
+from authkit.host.http.targets import read_query
 
-__all__ = ["MERGE_PATCH", "METHODS", "Incoming", "RequestError", "is_help", "read_request"]
+__all__ = ["MERGE_PATCH", "Incoming", "RequestError", "read_request"]
 
-METHODS = frozenset({"GET", "HEAD", "LIST", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HELP"})
-"""All others are a 405."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
-TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-"""What Go's strconv.ParseBool reads."""
 
 
 class RequestError(Exception):
@@ -59,13 +54,10 @@ def read_request(incoming: Incoming) -> HostRequest:
     Raises:
         RequestError: it breaks a rule of HTTP or of its JSON; the core needn't know about it.
     """
-    if incoming.method not in METHODS:
-        raise RequestError(405)
-    query = read_query(incoming.query_string)
     request = HostRequest(
         method=incoming.method,
         path=incoming.path,
-        query=query,
+        query=read_query(incoming.query_string),
         token=_token(incoming),
         headers=incoming.headers,
         remote_addr=incoming.remote_addr,
@@ -78,12 +70,7 @@ def read_request(incoming: Incoming) -> HostRequest:
     except BodyError as error:
         raise RequestError(error.status, error.text) from None
     _check_headers(incoming)
-    return _as_list(replace(request, body=body)) if not is_help(request) else request
-
-
-def is_help(request: HostRequest) -> bool:
-    """Whether the help page of the path is wanted, whatever the method says."""
-    return request.method == "HELP" or bool(first(request.query, "help"))
+    return replace(request, body=body)
 
 
 def _token(incoming: Incoming) -> str:
@@ -130,20 +117,3 @@ def _check_headers(incoming: Incoming) -> None:
                 f'failed to parse X-Vault-MFA header: invalid data in header "X-Vault-MFA"; missing {missing}'
             )
             raise RequestError(400, text)
-
-
-def _as_list(request: HostRequest) -> HostRequest:
-    """Return a list where one is asked for, by method or by `?list=true`: its path ends with a slash.
-
-    Raises:
-        RequestError: `list` is neither true nor false.
-    """
-    wanted = first(request.query, "list") if request.method == "GET" else ""
-    if wanted and wanted not in TRUE | FALSE:
-        raise RequestError(400)
-    if wanted in TRUE:
-        query = {name: values for name, values in request.query.items() if name != "list"}
-        request = replace(request, method="LIST", query=query)
-    if request.method == "LIST" and not request.path.endswith("/"):
-        request = replace(request, path=request.path + "/")
-    return request

@@ -8,10 +8,9 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, unquote_plus
 
-__all__ = ["MalformedTargetError", "clean", "first", "host_name", "is_own_name", "read_path", "read_query"]
+__all__ = ["MalformedTargetError", "clean", "host_name", "is_own_name", "read_path", "read_query"]
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -49,11 +48,6 @@ def read_query(raw: str) -> dict[str, list[str]]:
             name, _, value = pair.partition("=")
             query.setdefault(unquote_plus(name), []).append(unquote_plus(value))
     return query
-
-
-def first(query: Mapping[str, Sequence[str]], name: str) -> str:
-    """Return the first value of a parameter, "" when there is none."""
-    return next(iter(query.get(name, ())), "")
 
 
 def host_name(authority: str) -> str:
