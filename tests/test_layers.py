@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plugin": {"errors", "masking", "rpc"},
     "wire": {"errors", "masking", "logical", "rpc", "plugin"},
     "serving": {"errors", "masking", "logical", "rpc", "plugin", "wire"},
-    "host": {"errors", "masking", "logical", "framework", "rpc", "plugin", "wire"},
+    "host": {"errors", "masking", "logical", "framework", "auth", "rpc", "plugin", "wire"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

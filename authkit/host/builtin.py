@@ -167,7 +167,9 @@ def flag_of(data: Mapping[str, Any], name: str, default: bool = False) -> bool:
         return True
     if value in ("0", "f", "F", "FALSE", "false", "False"):
         return False
-    raise Failure(400, f'Field validation failed: error converting input for field "{name}": expected a boolean')
+    raise Failure(
+        400, f'Field validation failed: error converting input for field "{name}": expected a boolean'
+    )
 
 
 def integer_of(data: Mapping[str, Any], name: str) -> int:
@@ -180,7 +182,9 @@ def integer_of(data: Mapping[str, Any], name: str) -> int:
             return int(value)
     except ValueError:
         pass
-    raise Failure(400, f'Field validation failed: error converting input for field "{name}": expected an integer')
+    raise Failure(
+        400, f'Field validation failed: error converting input for field "{name}": expected an integer'
+    )
 
 
 def duration_of(data: Mapping[str, Any], name: str) -> timedelta:
@@ -201,7 +205,9 @@ def list_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
         return tuple(each.strip() for each in value.split(","))
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return tuple(each.strip() for each in value)
-    raise Failure(400, f'Field validation failed: error converting input for field "{name}": expected a list of texts')
+    raise Failure(
+        400, f'Field validation failed: error converting input for field "{name}": expected a list of texts'
+    )
 
 
 def map_of(data: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -37,7 +37,8 @@ class SystemClock:
 
     async def wait_until(self, when: datetime) -> None:
         """Return once `when` has come."""
-        while (left := when - self.now()) > timedelta(0):
+        # Not one long sleep: it would not notice that the machine's clock was set.
+        while (left := when - self.now()) > timedelta(0):  # noqa: ASYNC110
             await asyncio.sleep(min(left, _LONGEST_SLEEP).total_seconds())
 
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -191,11 +192,14 @@ class Core:
             find_wrapping_token(self.state, asked.data, request.token)
         if routes is not None:
             answer = await self._ask_own(request, asked, request_id, prefix, routes, wrap_ttl)
-        else:
+        elif mount is not None:
             call = PluginCall(
-                mount=mount or _NOWHERE, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
+                mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
             )
-            answer = await self._ask_plugin(call, mount is not None)
+            answer = await self._ask_plugin(call)
+        else:
+            await self._authorize(request, asked, asked.operation, sudo=False)
+            raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
         if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
             return answer
         return await wrap(
@@ -245,18 +249,16 @@ class Core:
 
     # --- plugins -------------------------------------------------------------------------------
 
-    async def _ask_plugin(self, call: PluginCall, is_mounted: bool) -> Answer | None:
+    async def _ask_plugin(self, call: PluginCall) -> Answer | None:
         asked, operation = call.asked, call.asked.operation
-        if is_mounted and call.mount.paths.needs_no_token(call.path):
+        if call.mount.paths.needs_no_token(call.path):
             return await self._log_in(call)
-        sudo = is_mounted and call.mount.paths.needs_sudo(call.path)
+        sudo = call.mount.paths.needs_sudo(call.path)
         caller = await self._find_caller(call.request)
-        if is_mounted and operation is Operation.UPDATE:
+        if operation is Operation.UPDATE:
             operation = await check_existence(replace(call, caller=caller))
         caller = await self._authorize(call.request, asked, operation, sudo=sudo, caller=caller)
         async with self._used_up(caller):
-            if not is_mounted:
-                raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
             if operation is None:
                 raise Failure(405, listed("unsupported operation"))
             call = replace(call, caller=caller)
@@ -333,7 +335,7 @@ class Core:
             await self.state.tokens.revoke(token.key)
 
     @contextlib.asynccontextmanager
-    async def _used_up(self, caller: Caller | None):  # type: ignore[no-untyped-def]
+    async def _used_up(self, caller: Caller | None) -> AsyncIterator[None]:
         """Count a use of the caller's token; after the last one it is revoked."""
         if caller is None or not caller.token.num_uses or caller.token.type == BATCH:
             yield
@@ -350,6 +352,3 @@ def _help(answer: Answer | None) -> HostResponse:
     if answer is None:
         return HostResponse(status=404, body={"errors": []})
     return HostResponse(status=200, body=answer.bare if answer.bare is not None else answer.data or {})
-
-
-_NOWHERE: RunningMount = RunningMount.__new__(RunningMount)

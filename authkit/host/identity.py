@@ -105,7 +105,8 @@ def verify_metadata(metadata: Mapping[str, str]) -> None:
     """Return if a new alias or entity may have this metadata.
 
     Raises:
-        IdentityError: it has too much, or a key that none may have (Vault 1.21, vault/identity_store_util.go).
+        IdentityError: it has too much, or a key that none may have (Vault 1.21,
+            vault/identity_store_util.go).
     """
     if len(metadata) > MAX_PAIRS:
         raise IdentityError(f"metadata can have at most {MAX_PAIRS} key/value pairs")
@@ -159,7 +160,12 @@ class IdentityStore:
     def find_alias(self, alias_id: str) -> tuple[EntityRecord, EntityAlias] | None:
         """Return the alias of that id with its entity."""
         return next(
-            ((each, alias) for each in self.entities.values() for alias in each.aliases if alias.id == alias_id),
+            (
+                (each, alias)
+                for each in self.entities.values()
+                for alias in each.aliases
+                if alias.id == alias_id
+            ),
             None,
         )
 
@@ -235,7 +241,9 @@ class IdentityStore:
         """Return a group that is not stored yet."""
         now = self._clock.now()
         name = name or f"group_{secrets.token_hex(4)}"
-        return GroupRecord(id=str(uuid.uuid4()), name=name, type=kind, modify_index=0, created=now, updated=now)
+        return GroupRecord(
+            id=str(uuid.uuid4()), name=name, type=kind, modify_index=0, created=now, updated=now
+        )
 
     def find_group_by_name(self, name: str) -> GroupRecord | None:
         """Return the group of that name, whatever its case."""
@@ -314,7 +322,10 @@ class IdentityStore:
         entity = self.entities.get(entity_id)
         if entity is None:
             return ()
-        sources: Iterable[Iterable[str]] = [entity.policies, *(each.policies for each in self.groups_of(entity_id))]
+        sources: Iterable[Iterable[str]] = [
+            entity.policies,
+            *(each.policies for each in self.groups_of(entity_id)),
+        ]
         return tuple(dict.fromkeys(policy for source in sources for policy in source))
 
 

@@ -14,7 +14,7 @@ __all__ = ["add_lease_routes"]
 def add_lease_routes(routes: Routes, state: HostState) -> None:
     """Serve the leases of a host."""
     leases = _Leases(state)
-    routes.add("leases/lookup/(?P<prefix>.*)", list=leases.list)
+    routes.add("leases/lookup/(?P<prefix>.*)", list=leases.list_below)
     routes.add("leases/lookup", "lease_id", update=leases.lookup)
     for start in ("leases/", ""):
         routes.add(f"{start}renew(?:/(?P<url_lease_id>.+))?", "lease_id increment", update=leases.renew)
@@ -27,7 +27,7 @@ class _Leases:
     def __init__(self, state: HostState) -> None:
         self._state = state
 
-    async def list(self, call: Call) -> Answer:
+    async def list_below(self, call: Call) -> Answer:
         prefix = call.data["prefix"]
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         keys = set()
@@ -62,9 +62,7 @@ class _Leases:
         if token is None:
             raise Failure(400, "lease not found")
         increment = duration_of(call.data, "increment")
-        return await renew_token(
-            self._state, token, increment, text="", remote_addr=call.request.remote_addr
-        )
+        return await renew_token(self._state, token, increment, text="", remote_addr=call.request.remote_addr)
 
     async def revoke(self, call: Call) -> None:
         lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")

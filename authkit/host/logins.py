@@ -82,9 +82,7 @@ async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
         return auth
     if not auth.alias.name:
         raise Failure(500, "missing name in alias")
-    alias = replace(
-        auth.alias, mount_type=entry.type, mount_accessor=entry.accessor, local=entry.local
-    )
+    alias = replace(auth.alias, mount_type=entry.type, mount_accessor=entry.accessor, local=entry.local)
     try:
         entity = await state.identity.of_login(alias, entry.route)
     except IdentityError as error:
@@ -200,5 +198,10 @@ async def _look_ahead(call: PluginCall) -> None:
             response = await backend.handle_request(request) if backend else None
     except AuthKitError:
         response = None
-    if response is None or response.auth is None or response.auth.alias is None or not response.auth.alias.name:
+    if (
+        response is None
+        or response.auth is None
+        or response.auth.alias is None
+        or not response.auth.alias.name
+    ):
         raise Failure(500, "failed to determine alias name from login request")

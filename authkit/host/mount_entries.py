@@ -14,17 +14,27 @@ from typing import Any
 
 from authkit.host.ttl import MountLimits
 
-__all__ = ["SYSTEM_MAX_TTL", "Mount", "MountConfig", "UserLockout", "make_accessor", "show_config", "show_mount"]
+__all__ = [
+    "SYSTEM_MAX_TTL",
+    "Mount",
+    "MountConfig",
+    "UserLockout",
+    "make_accessor",
+    "show_config",
+    "show_mount",
+]
 
 SYSTEM_MAX_TTL = timedelta(hours=768)
 """Where an operator has set nothing (Vault 1.21, vault/core.go, defaultLeaseTTL and maxLeaseTTL)."""
+
+DEFAULT_SERVICE = "default-service"
 
 _ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserLockout:
-    """How a mount locks users out. Set by the operator; shown, and without effect on plugins (see hosts.md)."""
+    """How a mount locks users out. Set by the operator and shown; no plugin's failures are counted."""
 
     lockout_threshold: int = 0
     lockout_duration: timedelta = _ZERO
@@ -44,7 +54,7 @@ class MountConfig:
     allowed_response_headers: tuple[str, ...] = ()
     audit_non_hmac_request_keys: tuple[str, ...] = ()
     audit_non_hmac_response_keys: tuple[str, ...] = ()
-    token_type: str = "default-service"
+    token_type: str = DEFAULT_SERVICE
     trim_request_trailing_slashes: bool = False
     user_lockout: UserLockout | None = None
 
@@ -97,7 +107,9 @@ def show_mount(mount: Mount, *, effective: bool = False) -> dict[str, Any]:
     config = mount.config
     limits = mount.limits
     default, longest = (
-        (limits.default_ttl, limits.max_ttl) if effective else (config.default_lease_ttl, config.max_lease_ttl)
+        (limits.default_ttl, limits.max_ttl)
+        if effective
+        else (config.default_lease_ttl, config.max_lease_ttl)
     )
     shown: dict[str, Any] = {
         "default_lease_ttl": _seconds(default),

@@ -38,7 +38,9 @@ _LISTS = (
     "passthrough_request_headers",
     "allowed_response_headers",
 )
-_ENABLE_FIELDS = "type description config local seal_wrap external_entropy_access plugin_name options plugin_version"
+_ENABLE_FIELDS = (
+    "type description config local seal_wrap external_entropy_access plugin_name options plugin_version"
+)
 _TUNE_FIELDS = (
     "default_lease_ttl max_lease_ttl description listing_visibility token_type options plugin_version "
     "user_lockout_config trim_request_trailing_slashes identity_token_key "
@@ -48,8 +50,10 @@ _TUNE_FIELDS = (
 def add_mount_routes(routes: Routes, state: HostState) -> None:
     """Serve the mounts of a host."""
     mounts = _Mounts(state)
-    routes.add("auth/?", lifted=True, read=mounts.list)
-    routes.add("auth/(?P<path>.+?)/tune", _TUNE_FIELDS, lifted=True, read=mounts.read_tuning, update=mounts.tune)
+    routes.add("auth/?", lifted=True, read=mounts.list_all)
+    routes.add(
+        "auth/(?P<path>.+?)/tune", _TUNE_FIELDS, lifted=True, read=mounts.read_tuning, update=mounts.tune
+    )
     routes.add(
         "auth/(?P<path>.+)",
         _ENABLE_FIELDS,
@@ -72,7 +76,7 @@ class _Mounts:
 
     # --- shown ---------------------------------------------------------------------------------
 
-    async def list(self, call: Call) -> Answer:
+    async def list_all(self, call: Call) -> Answer:
         return Answer(data={entry.path: show_mount(entry) for entry in self._entries()})
 
     async def read(self, call: Call) -> Answer:
@@ -162,7 +166,9 @@ class _Mounts:
                 raise Failure(400, "plugin_name must be provided for plugin backend")
         if not kind:
             raise Failure(400, "backend type must be specified as a string")
-        version = self._verify_version(text_of(given, "plugin_version") or text_of(data, "plugin_version"), kind)
+        version = self._verify_version(
+            text_of(given, "plugin_version") or text_of(data, "plugin_version"), kind
+        )
         options = map_of(data, "options")
         if options.get("version"):
             raise Failure(400, f'auth method "{kind}" does not allow setting a version')
@@ -231,6 +237,7 @@ def _new_config(given: Mapping[str, Any]) -> MountConfig:
     if default > SYSTEM_MAX_TTL and not longest:
         limit = int(SYSTEM_MAX_TTL.total_seconds())
         raise Failure(400, f"given default lease TTL greater than system max lease TTL of {limit}")
+    lists: dict[str, Any] = {name: list_of(given, name) for name in _LISTS}
     return MountConfig(
         default_lease_ttl=default,
         max_lease_ttl=longest,
@@ -238,7 +245,7 @@ def _new_config(given: Mapping[str, Any]) -> MountConfig:
         token_type=_token_type(given) or "default-service",
         listing_visibility=_visibility(given),
         trim_request_trailing_slashes=flag_of(given, "trim_request_trailing_slashes"),
-        **{name: list_of(given, name) for name in _LISTS},
+        **lists,
     )
 
 
@@ -250,7 +257,9 @@ def _tuned(entry: Mount, data: Mapping[str, Any]) -> Mount:
     default = config.default_lease_ttl if default is None else default
     longest = config.max_lease_ttl if longest is None else longest
     if (default, longest) != (config.default_lease_ttl, config.max_lease_ttl):
-        limits = replace(entry, config=replace(config, default_lease_ttl=default, max_lease_ttl=longest)).limits
+        limits = replace(
+            entry, config=replace(config, default_lease_ttl=default, max_lease_ttl=longest)
+        ).limits
         if limits.default_ttl > limits.max_ttl:
             below, above = _seconds(limits.max_ttl), _seconds(limits.default_ttl)
             raise Failure(

@@ -49,12 +49,15 @@ def parse_request(request: HostRequest) -> Asked:
     if request.method == "LIST" or (request.method == "GET" and _is_list(query.pop("list", ""))):
         path = request.path if request.path.endswith("/") else f"{request.path}/"
         return Asked(operation=Operation.LIST, path=path, data=query, has_data=bool(query))
-    operations = {"GET": Operation.READ, "DELETE": Operation.DELETE, "HEAD": Operation.HEADER, "OPTIONS": None}
+    operations = {
+        "GET": Operation.READ,
+        "DELETE": Operation.DELETE,
+        "HEAD": Operation.HEADER,
+        "OPTIONS": None,
+    }
     if request.method not in operations:
         raise Failure(405)
-    return Asked(
-        operation=operations[request.method], path=request.path, data=query, has_data=bool(query)
-    )
+    return Asked(operation=operations[request.method], path=request.path, data=query, has_data=bool(query))
 
 
 def wrap_ttl_of(text: str) -> timedelta:

@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from authkit.errors import AuthKitError, HostingError, RPCError, UnsupportedPathError, UserError
-from authkit.host.backend_client import describe_status
 from authkit.host.authorization import Caller
+from authkit.host.backend_client import describe_status
 from authkit.host.builtin import Answer
 from authkit.host.exchange import Failure, HostRequest, listed
 from authkit.host.operations import Asked

@@ -23,9 +23,9 @@ def add_plugin_routes(routes: Routes, state: HostState) -> None:
     """Serve the plugins of a host."""
     plugins = _Plugins(state)
     entry = rf"plugins/catalog/(?P<type>{_TYPES})/(?P<name>.+)"
-    routes.add(rf"plugins/catalog/(?P<type>{_TYPES})/?", list=plugins.list)
+    routes.add(rf"plugins/catalog/(?P<type>{_TYPES})/?", list=plugins.list_names)
     routes.add(entry, _FIELDS, read=plugins.read, update=plugins.register, delete=plugins.deregister)
-    routes.add("plugins/catalog/?", read=plugins.list_all)
+    routes.add("plugins/catalog/?", read=plugins.list_catalog)
     routes.add("plugins/catalog/(?P<name>.+)", _FIELDS)
     routes.add("plugins/reload/backend", "plugin mounts scope", update=plugins.reload)
     routes.add(rf"plugins/reload/(?P<type>{_TYPES}|unknown)/(?P<plugin>.+)", "scope", update=plugins.reload)
@@ -37,11 +37,11 @@ class _Plugins:
         self._state = state
         self._catalog = state.catalog
 
-    async def list(self, call: Call) -> Answer:
+    async def list_names(self, call: Call) -> Answer:
         names = {entry.name for entry in self._catalog.entries()} if call.data["type"] == "auth" else set()
         return Answer(data={"keys": sorted(names)} if names else {})
 
-    async def list_all(self, call: Call) -> Answer:
+    async def list_catalog(self, call: Call) -> Answer:
         entries = self._catalog.entries()
         detailed = [
             {"builtin": False, "name": entry.name, "type": "auth", "version": entry.version}
@@ -168,4 +168,6 @@ def _verify_hex(text: str) -> None:
             f"U+{ord(wrong[0]):04X} '{wrong[0]}'",
         )
     if len(text) % 2:
-        raise Failure(400, f"Could not decode SHA256 value from Hex {text}: encoding/hex: odd length hex string")
+        raise Failure(
+            400, f"Could not decode SHA256 value from Hex {text}: encoding/hex: odd length hex string"
+        )

@@ -93,7 +93,7 @@ def parse_policy(name: str, text: str) -> Policy:
             raise PolicyError(f'failed to parse policy: invalid key "{block.kind}"')
         pattern = block.label.removeprefix("/")
         if "+*" in pattern:
-            raise PolicyError(f'path "{pattern}": invalid use of wildcards (\'+*\' is forbidden)')
+            raise PolicyError(f"path \"{pattern}\": invalid use of wildcards ('+*' is forbidden)")
         rules[pattern] = rules.get(pattern, frozenset()) | _capabilities(pattern, block.attributes)
     return Policy(name, text, rules)
 
@@ -157,7 +157,8 @@ class ACL:
 
         def shown(table: Mapping[str, frozenset[str]]) -> dict[str, Any]:
             return {
-                pattern.removesuffix("*"): {"capabilities": sorted(granted)} for pattern, granted in table.items()
+                pattern.removesuffix("*"): {"capabilities": sorted(granted)}
+                for pattern, granted in table.items()
             }
 
         return {"exact_paths": shown(self._exact), "glob_paths": shown(self._patterns), "root": self.is_root}
@@ -167,8 +168,14 @@ class ACL:
         if self.is_root:
             return True
         for pattern, granted in (self._exact | self._patterns).items():
-            if "deny" not in granted and granted and (
-                pattern.startswith(prefix) or _matches(pattern, prefix) or _matches(pattern, prefix.rstrip("/"))
+            if (
+                "deny" not in granted
+                and granted
+                and (
+                    pattern.startswith(prefix)
+                    or _matches(pattern, prefix)
+                    or _matches(pattern, prefix.rstrip("/"))
+                )
             ):
                 return True
         return False

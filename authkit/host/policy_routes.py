@@ -18,10 +18,14 @@ __all__ = ["add_policy_routes"]
 def add_policy_routes(routes: Routes, state: HostState) -> None:
     """Serve the policies of a host."""
     policies = _Policies(state)
-    routes.add("policies/acl/?", list=policies.list)
+    routes.add("policies/acl/?", list=policies.list_names)
     routes.add("policy/?", lifted=True, read=policies.list_old, list=policies.list_old)
     routes.add(
-        "policies/acl/(?P<name>.+)", "policy", read=policies.read, update=policies.write, delete=policies.delete
+        "policies/acl/(?P<name>.+)",
+        "policy",
+        read=policies.read,
+        update=policies.write,
+        delete=policies.delete,
     )
     routes.add(
         "policy/(?P<name>.+)",
@@ -33,7 +37,9 @@ def add_policy_routes(routes: Routes, state: HostState) -> None:
     )
     routes.add("capabilities-self", "path paths token", lifted=True, update=policies.capabilities_self)
     routes.add("capabilities", "path paths token", lifted=True, update=policies.capabilities)
-    routes.add("capabilities-accessor", "path paths accessor", lifted=True, update=policies.capabilities_accessor)
+    routes.add(
+        "capabilities-accessor", "path paths accessor", lifted=True, update=policies.capabilities_accessor
+    )
 
 
 class _Policies:
@@ -41,7 +47,7 @@ class _Policies:
         self._state = state
         self._store = state.policies
 
-    async def list(self, call: Call) -> Answer:
+    async def list_names(self, call: Call) -> Answer:
         return Answer(data={"keys": self._store.names()})
 
     async def list_old(self, call: Call) -> Answer:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 __all__ = ["dump", "load"]
 
@@ -31,12 +31,12 @@ def load(kind: type[T], data: bytes) -> T:
     Raises:
         ValueError: `data` is something else.
     """
-    value: T = _reader(kind)(json.loads(data))
+    value: T = _reader(cast("Any", kind))(json.loads(data))
     return value
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int | float) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value
@@ -48,12 +48,12 @@ def _plain(value: Any) -> Any:
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+    return {name: _plain(getattr(value, name)) for name in _names(cast("Any", type(value)))}
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cast("Any", kind)))
 
 
 @cache

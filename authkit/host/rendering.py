@@ -141,6 +141,4 @@ def _raw(answer: Answer) -> HostResponse:
     ):
         if value:
             headers[name] = [value]
-    return HostResponse(
-        status=raw.status, raw=raw.body, headers=headers, content_type=raw.content_type
-    )
+    return HostResponse(status=raw.status, raw=raw.body, headers=headers, content_type=raw.content_type)

@@ -14,12 +14,12 @@ from authkit.errors import AuthKitError, PermissionDeniedError
 from authkit.host.builtin import Answer
 from authkit.host.exchange import Failure, listed
 from authkit.host.logins import show_auth
+from authkit.host.mount_entries import SYSTEM_MAX_TTL
 from authkit.host.plugin_calls import readable, send
 from authkit.host.rendering import STATUSES
 from authkit.host.state import HostState
 from authkit.host.tokens import BATCH, Token
 from authkit.host.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
-from authkit.host.mount_entries import SYSTEM_MAX_TTL
 from authkit.logical import Auth, Connection, Operation, Request
 
 __all__ = ["renew_token"]
@@ -42,9 +42,7 @@ async def renew_token(
     )
     if token.path.startswith("auth/token/"):
         limits = MountLimits(SYSTEM_MAX_TTL, SYSTEM_MAX_TTL)
-        renewed: Auth | None = replace(
-            granted, period=token.period, explicit_max_ttl=token.explicit_max_ttl
-        )
+        renewed: Auth | None = replace(granted, period=token.period, explicit_max_ttl=token.explicit_max_ttl)
     else:
         limits, renewed = await _ask_backend(state, token, granted, remote_addr)
     if renewed is None:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from authkit.errors import AuthKitError
 from authkit.host.catalog import Catalog, CatalogEntry, CatalogError
@@ -76,7 +77,7 @@ class MountTable:
     """The auth mounts of a host."""
 
     PREFIX = "core/auth/"
-    TOKEN_MOUNT = "core/token-mount"
+    OF_TOKENS = "core/token-mount"
 
     def __init__(
         self, physical: PhysicalStorage, gate: StorageGate, catalog: Catalog, views: SystemViews
@@ -89,10 +90,16 @@ class MountTable:
         self._changing = asyncio.Lock()
         self.token_mount = _own_mount("token/", "token", "auth_token", "token based credentials")
         self.system_mounts = (
-            _own_mount("cubbyhole/", "cubbyhole", "cubbyhole", "per-token private secret storage", local=True),
+            _own_mount(
+                "cubbyhole/", "cubbyhole", "cubbyhole", "per-token private secret storage", local=True
+            ),
             _own_mount("identity/", "identity", "identity", "identity store"),
             _own_mount(
-                "sys/", "system", "system", "system endpoints used for control, policy and debugging", seal_wrap=True
+                "sys/",
+                "system",
+                "system",
+                "system endpoints used for control, policy and debugging",
+                seal_wrap=True,
             ),
         )
 
@@ -119,12 +126,12 @@ class MountTable:
 
     async def change_token_mount(self, entry: Mount) -> None:
         """Store the tuning of `auth/token/`."""
-        await self._physical.apply({self.TOKEN_MOUNT: dump(entry)})
+        await self._physical.apply({self.OF_TOKENS: dump(entry)})
         self.token_mount = entry
 
     async def start(self) -> None:
         """Start every stored mount. One that fails is there without a backend, as on a Vault server."""
-        stored = await self._physical.get(self.TOKEN_MOUNT)
+        stored = await self._physical.get(self.OF_TOKENS)
         if stored is None:
             await self.change_token_mount(self.token_mount)
         else:
@@ -263,7 +270,7 @@ async def _clean_up(mount: RunningMount) -> None:
         await backend.cleanup()
 
 
-def _own_mount(path: str, kind: str, accessor: str, description: str, **flags: bool) -> Mount:
+def _own_mount(path: str, kind: str, accessor: str, description: str, **flags: Any) -> Mount:
     """Return a mount of the host's own."""
     return Mount(
         path=path,

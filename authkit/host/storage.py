@@ -121,7 +121,8 @@ class SQLiteStorage:
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany(
-                "DELETE FROM entries WHERE key = ?", [(key,) for key, value in changes.items() if value is None]
+                "DELETE FROM entries WHERE key = ?",
+                [(key,) for key, value in changes.items() if value is None],
             )
             self._database.executemany(
                 "INSERT OR REPLACE INTO entries VALUES (?, ?)",

@@ -49,7 +49,9 @@ class SystemViews:
 class MountSystemView:
     """The system view of one mount (`logical.SystemView`)."""
 
-    def __init__(self, views: SystemViews, mount: Callable[[], Mount], is_tainted: Callable[[], bool]) -> None:
+    def __init__(
+        self, views: SystemViews, mount: Callable[[], Mount], is_tainted: Callable[[], bool]
+    ) -> None:
         self._views = views
         self._mount = mount
         self._is_tainted = is_tainted

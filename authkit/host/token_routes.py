@@ -13,7 +13,17 @@ from typing import Any
 
 from authkit.auth.policies import sanitize_policies
 from authkit.host.authorization import Caller
-from authkit.host.builtin import Answer, Call, Routes, duration_of, flag_of, integer_of, list_of, map_of, text_of
+from authkit.host.builtin import (
+    Answer,
+    Call,
+    Routes,
+    duration_of,
+    flag_of,
+    integer_of,
+    list_of,
+    map_of,
+    text_of,
+)
 from authkit.host.exchange import Failure, listed
 from authkit.host.logins import show_auth
 from authkit.host.mount_entries import SYSTEM_MAX_TTL
@@ -33,6 +43,10 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9-]")
 _CREATE_FIELDS = (
     "id policies ttl lease explicit_max_ttl display_name num_uses period meta renewable "
     "no_default_policy no_parent type entity_alias role_name format"
+)
+_CUSTOM_ID = (
+    "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 "
+    "HMAC for token obfuscation. SHA1 hashed tokens on the wire leads to less secure lookups."
 )
 LIMITS = MountLimits(SYSTEM_MAX_TTL, SYSTEM_MAX_TTL)
 
@@ -255,20 +269,14 @@ class _Tokens:
         )
         custom = text_of(data, "id")
         if custom:
-            warnings += (
-                "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure "
-                "SHA2-256 HMAC for token obfuscation. SHA1 hashed tokens on the wire leads to less secure "
-                "lookups.",
-            )
+            warnings += (_CUSTOM_ID,)
             if self._store.find(custom) is not None:
                 raise Failure(400, "cannot create a token with a duplicate ID")
         if token.type == BATCH:
             text = self._store.seal(token)
         else:
-            text, token = await self._store.add(token, custom)
+            text, token = await self._store.add(replace(token, auth=auth), custom)
             auth = replace(auth, accessor=token.accessor)
-            token = replace(token, auth=auth)
-            await self._store.keep(token)
         shown = show_auth(
             auth,
             policies=token.policies,
@@ -277,7 +285,9 @@ class _Tokens:
             orphan=not token.parent,
         )
         missing = [name for name in token.policies if self._state.policies.find(name) is None]
-        return Answer(auth=shown, warnings=warnings + tuple(f'Policy "{each}" does not exist' for each in missing))
+        return Answer(
+            auth=shown, warnings=warnings + tuple(f'Policy "{each}" does not exist' for each in missing)
+        )
 
 
 def _has_sudo(caller: Caller, path: str) -> bool:

@@ -116,7 +116,9 @@ class TokenStore:
     async def add(self, token: Token, text: str = "") -> tuple[str, Token]:
         """Keep a service token; return its text, random unless given, and the record as it is kept."""
         text = text or f"hvs.{random_text()}"
-        token = replace(token, key=token_key(text), accessor=random_text())
+        accessor = random_text()
+        auth = replace(token.auth, accessor=accessor) if token.auth else None
+        token = replace(token, key=token_key(text), accessor=accessor, auth=auth)
         await self.keep(token)
         return text, token
 
@@ -156,7 +158,9 @@ class TokenStore:
     def find_lease(self, lease_id: str) -> Token | None:
         """Return the token of a lease."""
         token = self._tokens.get(lease_id.rpartition("/h")[2])
-        return token if token is not None and token.lease_id == lease_id and not self.is_expired(token) else None
+        return (
+            token if token is not None and token.lease_id == lease_id and not self.is_expired(token) else None
+        )
 
     def accessors(self) -> list[str]:
         """Return the accessors of all tokens."""

@@ -41,7 +41,8 @@ async def wrap(
     """Return the answer that stands for `answer`.
 
     Raises:
-        Failure: a list of a plugin's, or an empty one: a server wraps neither (Vault 1.21, vault/wrapping.go).
+        Failure: a list of a plugin's, or an empty one: a server wraps neither (Vault 1.21,
+            vault/wrapping.go).
     """
     if operation is Operation.LIST and (is_plugins or not (answer.data or answer.warnings)):
         raise Failure(404, "unsupported path")
