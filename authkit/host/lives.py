@@ -34,6 +34,11 @@ class Life(Protocol):
         ...
 
     @property
+    def protocol(self) -> int:
+        """The application protocol that is spoken: from 5 on calls name their mount."""
+        ...
+
+    @property
     def is_multiplexed(self) -> bool:
         """Whether it serves more than one mount."""
         ...

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from goplugin import PLUGINS, Host, environment, start
 
 from authkit.errors import RPCError
+from authkit.host.security import Metadata, SharedIdentity
 from authkit.logical import Operation
 from authkit.plugin.certificates import Identity
 from authkit.wire.pb import backend_pb2 as pb
@@ -82,12 +83,10 @@ def api(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str, str, 
 
 async def test_the_probe_describes_itself_in_plaintext_and_does_nothing_else(host: Host) -> None:
     """Type and special paths are answered; requests, initialization and invalidation are refused."""
-    host.protocol_4 = "plaintext"
-    await host.launch(
-        PROBE, **OLDER, VAULT_PLUGIN_METADATA_MODE="true", VAULT_PLUGIN_AUTOMTLS_ENABLED="false"
-    )
+    host.security = Metadata()
+    await host.launch(PROBE, PLUGIN_CLIENT_CERT=None)
     assert host.handshake.fields[1] == "4"
-    assert host.handshake.fields[5:] == [""]
+    assert host.handshake.fields[5:] == ("",)
     mount, error = await host.set_up("m1")
     assert error == ""
     assert pb.TypeReply.FromString(await mount.call("Type", pb.Empty())).type == 2
@@ -104,20 +103,19 @@ async def test_the_probe_describes_itself_in_plaintext_and_does_nothing_else(hos
 
 async def test_the_unwrapped_certificate_secures_both_directions(host: Host) -> None:
     """The token is exchanged once, for one identity that both sides are and trust, under its own name."""
-    host.protocol_4, host.server_name = "shared", NAME
-    host.identity = host.presented = host_identity(NAME)
-    answer = json.dumps({"data": wrapped(host.identity)}).encode()
+    identity = host_identity(NAME)
+    answer = json.dumps({"data": wrapped(identity)}).encode()
     with api(200, answer) as (address, seen):
         token = wrapping_token(address)
-        await host.launch(PROBE, **OLDER, VAULT_PLUGIN_AUTOMTLS_ENABLED="false", VAULT_UNWRAP_TOKEN=token)
+        host.security = SharedIdentity(identity, token)
+        await host.launch(PROBE, PLUGIN_CLIENT_CERT=None)
         mount = await host.mount()
         assert (await mount.response(Operation.READ, "info")).data
         assert seen == [("PUT", "/v1/sys/wrapping/unwrap", token, b"null")]
-    stranger = host.channel_as(host_identity(NAME))
+    stranger = host.channel_as(host_identity(NAME), identity, NAME)
     with pytest.raises(RPCError):
         await stranger.call("/pb.Backend/Type", b"")
-    await stranger.close()
-    assert host.handshake.fields[5:] == [""]
+    assert host.handshake.fields[5:] == ("",)
 
 
 async def test_the_name_of_openbao_s_variable_comes_first(host: Host) -> None:
