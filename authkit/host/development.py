@@ -15,6 +15,7 @@ from pathlib import Path
 from authkit.host.catalog import CatalogEntry
 from authkit.host.core import Core
 from authkit.host.descriptions import MountDescription
+from authkit.host.executable import find_command
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.operator import Operator
@@ -85,7 +86,7 @@ async def development_server(
 
     def make(entry: CatalogEntry) -> HostedPlugin:
         return PluginProcess(
-            plugin_directory / entry.command,
+            find_command(plugin_directory, entry.command),
             sha256=entry.sha256,
             arguments=entry.args,
             environment=dict(pair.split("=", 1) for pair in entry.env),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Granted", "Step", "explained_steps", "masked", "shown_pairs"]
+__all__ = ["Granted", "Step", "explained_steps", "masked", "shown_entity", "shown_pairs", "shown_settings"]
 
 SHOWN_OF_TOKEN = 8
 """Characters of a masked token: enough to tell two apart."""
@@ -64,6 +64,30 @@ def masked(token: str) -> str:
 def shown_pairs(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return names and texts, without those that hold nothing."""
     return [(name, _text(value)) for name, value in data.items() if value not in (None, "", [], {})]
+
+
+def shown_settings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the settings that somebody has set: neither empty nor zero nor off."""
+    return shown_pairs({name: value for name, value in data.items() if value})
+
+
+def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str, str]]:
+    """Return what is worth knowing of an entity, with the names of its groups."""
+    aliases = entity.get("aliases")
+    facts = {
+        "Name": entity.get("name"),
+        "Aliases": [
+            f"{alias.get('name')} at {alias.get('mount_path')}"
+            for alias in (aliases if isinstance(aliases, list) else [])
+            if isinstance(alias, Mapping)
+        ],
+        "Groups": groups,
+        "Policies": entity.get("policies"),
+        "Metadata": entity.get("metadata"),
+        "Disabled": entity.get("disabled") or None,
+        "Id": entity.get("id"),
+    }
+    return shown_pairs(facts)
 
 
 def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[str, str]]]:
