@@ -23,7 +23,7 @@ from authkit.host.http.bodies import FORM, BodyError, media_type, read_object
 from authkit.host.http.reading import read_body
 from authkit.host.operator import Mount, Operator, RefusedError
 from authkit.host.page.sessions import COOKIE, Session, Sessions
-from authkit.host.page.shown import Granted, explained_steps, masked, shown_pairs
+from authkit.host.page.shown import Granted, explained_steps, masked, shown_entity, shown_settings
 
 __all__ = ["Page"]
 
@@ -174,7 +174,7 @@ class Page:
             description=description,
             roles=[(role, _login_address(mount, role)) for role in roles],
             login=_login_address(mount, ""),
-            config=shown_pairs(config or {}),
+            config=shown_settings(config or {}),
         )
 
     async def _login_form(self, visit: _Visit, refused: RefusedError | None = None) -> Response:
@@ -190,9 +190,10 @@ class Page:
             400 if refused else 200,
             mount=mount,
             role=role,
-            form=description.login,
+            fields=sorted(description.login.fields, key=lambda field: field.name != "role"),
+            values={**visit.form, "role": role},
             explains=description.explain is not None,
-            settings=shown_pairs(settings or {}),
+            settings=shown_settings(settings or {}),
             refused=refused,
         )
 
@@ -211,17 +212,12 @@ class Page:
         except RefusedError as error:
             return await self._login_form(visit, error)
         granted = Granted.read(answer)
-        entity = (
-            await visit.operator.read(f"identity/entity/id/{granted.entity_id}")
-            if granted.entity_id
-            else None
-        )
         return self._render(
             "granted.html",
             visit.session,
             mount=mount,
             granted=granted,
-            entity=shown_pairs(entity or {}),
+            entity=await _shown_entity(visit.operator, granted.entity_id),
             again=_login_address(mount, fields.get("role", "")),
         )
 
@@ -237,6 +233,17 @@ async def _find_mount(visit: _Visit) -> Mount:
         if mount.path == path:
             return mount
     raise _RefusedError(404, "There is no such mount", "It may have been disabled meanwhile.")
+
+
+async def _shown_entity(operator: Operator, entity_id: str) -> list[tuple[str, str]]:
+    entity = await operator.read(f"identity/entity/id/{entity_id}") if entity_id else None
+    if entity is None:
+        return []
+    ids = entity.get("group_ids")
+    groups = [
+        await operator.read(f"identity/group/id/{each}") for each in (ids if isinstance(ids, list) else [])
+    ]
+    return shown_entity(entity, [str(group.get("name", "")) for group in groups if group])
 
 
 def _login_address(mount: Mount, role: str) -> str:
