@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["MAX_FILES", "changes", "snapshot"]
+__all__ = ["MAX_FILES", "Snapshot", "changes", "snapshot"]
 
 MAX_FILES = 5000
 MAX_FOLDERS = 1000
@@ -22,6 +22,7 @@ SKIPPED = frozenset({"__pycache__", "node_modules", "venv", "build", "dist", "te
 """Folders that hold no source of a plugin; hidden ones don't either."""
 
 Snapshot = dict[str, tuple[int, int]]
+"""Time and size by path."""
 
 
 def snapshot(places: Iterable[Path]) -> Snapshot:

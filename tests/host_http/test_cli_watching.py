@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from authkit.cli import watching
-from authkit.cli.watching import changes, snapshot
+from authkit.cli.watching import Snapshot, changes, snapshot
 
 
 def test_only_source_is_looked_at(tmp_path: Path) -> None:
@@ -36,21 +37,35 @@ def test_the_walk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("what", ["changed", "new", "removed"])
-async def test_a_change_is_told(what: str, tmp_path: Path) -> None:
-    """Once, whether a file is changed, added or removed."""
+async def test_a_change_is_told(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a file is changed, added or removed, and only once."""
     file = tmp_path / "a.py"
     file.touch()
+    looks: asyncio.Queue[None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def look(places: Iterable[Path]) -> Snapshot:
+        seen = snapshot(places)
+        loop.call_soon_threadsafe(looks.put_nowait, None)
+        return seen
+
+    monkeypatch.setattr(watching, "snapshot", look)
     watched = changes([tmp_path], pause=0.01)
     async with asyncio.timeout(10):
         told = asyncio.ensure_future(anext(watched))
-        await asyncio.sleep(0)
-        while not told.done():
-            if what == "changed":
-                file.write_text(file.read_text() + "#" if file.stat().st_size < 3 else "###")
-            elif what == "new":
-                (tmp_path / "b.py").touch()
-            else:
-                file.unlink(missing_ok=True)
-            await asyncio.wait({told}, timeout=0.05)
-    assert Path(told.result()).parent == tmp_path
-    await watched.aclose()
+        await looks.get()
+        if what == "changed":
+            file.write_text("x = 1\n")
+        elif what == "new":
+            (tmp_path / "b.py").touch()
+        else:
+            file.unlink()
+        assert Path(await told).parent == tmp_path
+        again = asyncio.ensure_future(anext(watched))
+        while not looks.empty():
+            looks.get_nowait()
+        for _ in range(3):
+            await looks.get()
+        assert not again.done()
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
