@@ -71,7 +71,9 @@ def wrap_ttl_of(text: str) -> timedelta:
     except ValueError:
         raise Failure(400, "error parsing X-Vault-Wrap-TTL header: the value is no duration") from None
     if ttl < timedelta(0):
-        raise Failure(400, "requested wrap ttl cannot be negative")
+        raise Failure(
+            400, "error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative"
+        )
     return ttl
 
 

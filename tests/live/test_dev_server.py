@@ -6,13 +6,11 @@ Where it says `any_server` the same test runs on a real server too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import hvac
 import pytest
-from livebed.binaries import ServerProgram
 from livebed.client import Client
-from livebed.devserver import EXAMPLES, DevServer
+from livebed.devserver import DevServer
 from livebed.jwks import serve_keys
 from livebed.mounts import DEV_ROLE
 from livebed.plugins import JWT_LAUNCHER, python_plugin
@@ -20,27 +18,13 @@ from livebed.server import Server
 from livebed.tokens import ISSUER, Issuer
 
 PIN = "4711-only-the-team-knows"
-PLUGINS = (str(EXAMPLES / "shared_pin" / "shared_pin.py"), f"jwt={EXAMPLES / 'jwt_auth'}")
 ACL = 'path "auth/token/create" { capabilities = ["update"] }'
-
-
-@pytest.fixture(scope="module")
-def dev(program: ServerProgram) -> Iterator[DevServer]:
-    """The development server, with two plugins."""
-    with DevServer(program, *PLUGINS) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def client(dev: DevServer) -> Client:
     """Its operator."""
     return dev.client
-
-
-@pytest.fixture(scope="module", params=["dev", "real"])
-def any_server(request: pytest.FixtureRequest, dev: DevServer, server: Server) -> DevServer | Server:
-    """The development server, and the real one."""
-    return dev if request.param == "dev" else server
 
 
 def test_status(client: Client) -> None:

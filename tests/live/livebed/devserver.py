@@ -15,9 +15,11 @@ from livebed.binaries import ServerProgram
 from livebed.client import Client
 from livebed.server import ROOT_TOKEN
 
-__all__ = ["EXAMPLES", "DevServer"]
+__all__ = ["JWT_PROJECT", "SHARED_PIN", "DevServer"]
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+SHARED_PIN = str(EXAMPLES / "shared_pin" / "shared_pin.py")
+JWT_PROJECT = str(EXAMPLES / "jwt_auth")
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
