@@ -27,10 +27,10 @@ STOP_SECONDS = 20.0
 class DevServer:
     """`authkit dev` on a free port, with plugins; use it as a context manager.
 
-    `program` is whose command line the client runs.
+    `program` is whose command line the client runs, if any.
     """
 
-    def __init__(self, program: ServerProgram, *plugins: str) -> None:
+    def __init__(self, program: ServerProgram | None, *plugins: str) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="authkit-dev-"))
         self.plugins = plugins
         self.program = program
@@ -53,7 +53,8 @@ class DevServer:
             self.close()
             raise
         (address,) = (line.split("=")[1] for line in self.printed if "export VAULT_ADDR=" in line)
-        self.client = Client(address, self.program.path, self.home, ROOT_TOKEN)
+        path = self.program.path if self.program else Path("/nonexistent")
+        self.client = Client(address, path, self.home, ROOT_TOKEN)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
