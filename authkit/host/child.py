@@ -29,6 +29,10 @@ OnLine = Callable[[bytes, bool], None]
 _STDOUT, _STDERR = 1, 2
 
 
+def _drop(line: bytes, is_piece: bool) -> None:
+    """Nobody wants it."""
+
+
 class LineCutter:
     """Cuts a stream into lines; those that are too long into pieces. No I/O."""
 
@@ -65,7 +69,8 @@ class LineCutter:
 class Child(asyncio.SubprocessProtocol):
     """One process."""
 
-    def __init__(self, on_log_line: OnLine) -> None:
+    def __init__(self, on_log_line: OnLine, on_stdout: OnLine) -> None:
+        self._on_stdout = on_stdout
         loop = asyncio.get_running_loop()
         self.first_line: asyncio.Future[str | None] = loop.create_future()
         """The first line of standard output; `None` when there is none, or one that is too long."""
@@ -85,6 +90,11 @@ class Child(asyncio.SubprocessProtocol):
     def status(self) -> int | None:
         """Its exit status, negative for a signal; `None` while it runs."""
         return self._transport.get_returncode()
+
+    @property
+    def has_closed_output(self) -> bool:
+        """Whether its standard output is closed."""
+        return _STDOUT not in self._open
 
     def kill(self) -> None:
         """End it by force, if it still runs. Its descendants are not touched."""
@@ -122,7 +132,7 @@ class Child(asyncio.SubprocessProtocol):
         self._check_end()
 
     def _on_output(self, line: bytes, is_piece: bool) -> None:
-        # What comes after the handshake is dropped, as by a server.
+        self._on_stdout(line, is_piece)
         if not self.first_line.done():
             self.first_line.set_result(None if is_piece else line.decode(errors="replace"))
 
@@ -151,8 +161,11 @@ async def start_child(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     on_log_line: OnLine,
+    on_stdout: OnLine = _drop,
 ) -> Child:
     """Execute a file. Standard input is empty: nobody reads the host's keyboard.
+
+    `on_stdout` is told every line of standard output; a server looks at the first alone.
 
     Raises:
         PluginStartError: it cannot be executed; the text is that of a server in Go.
@@ -161,7 +174,7 @@ async def start_child(
     name = os.fspath(path)
     try:
         _, child = await loop.subprocess_exec(
-            lambda: Child(on_log_line),
+            lambda: Child(on_log_line, on_stdout),
             name,
             *arguments,
             env=dict(environment),

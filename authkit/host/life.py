@@ -7,7 +7,10 @@ decided in `authkit.host.lives`.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
+import os
+import signal
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,16 +18,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from authkit.errors import HandshakeError, PluginStartError, RPCError
+from authkit.errors import PluginStartError, RPCError
 from authkit.host.backend_client import describe_status, is_multiplexed
 from authkit.host.broker import HostBroker
 from authkit.host.child import Child, start_child
+from authkit.host.directories import lend_directory
 from authkit.host.executable import check_sum, describe_file
 from authkit.host.explanations import explain
 from authkit.host.handshake import Announcement, parse_announcement, unrecognized
 from authkit.host.hclog import LogReader, PluginLog
 from authkit.host.security import Security
-from authkit.plugin.listener import private_directory
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.rpc import load_engine
 from authkit.rpc.seam import Channel, Method
@@ -40,6 +43,9 @@ CONNECT_TIMEOUT = timedelta(seconds=20)
 
 SHUTDOWN_TIMEOUT = timedelta(seconds=2)
 """For the end after `Shutdown`; then the process is killed (go-plugin 1.8, client.go, Kill)."""
+
+END_FOLLOWS = timedelta(seconds=2)
+"""How much later than its output a process usually ends."""
 
 KEPT_LOG_LINES = 5
 """Of what it wrote last, for the hint of an error."""
@@ -70,6 +76,8 @@ class Start:
     """Name of the gRPC engine; empty for the default one."""
     on_line: Callable[[bytes], None] = _ignore
     """Told every line of standard error as it is, secrets and all."""
+    on_stdout: Callable[[bytes, bool], None] = _ignore
+    """Told every line of standard output, and whether it is only a piece of one."""
     on_log: OnLog = _ignore
     """Told every record that the lines are."""
     on_output: OnOutput = _ignore
@@ -98,6 +106,7 @@ class ProcessLife:
         self._output = output
         self._resources = resources
         self._stopping: asyncio.Task[None] | None = None
+        _running.add(self)
 
     @property
     def protocol(self) -> int:
@@ -137,6 +146,24 @@ class ProcessLife:
             self._output.cancel()
             await self._broker.close()
             self._resources.close()
+            _running.discard(self)
+
+    def end_at_once(self) -> None:
+        """Kill the process and remove its files, without an event loop."""
+        if self.child.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
+        self._resources.close()
+
+
+_running: set[ProcessLife] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A host that ends without closing its plugins leaves none behind; one that is killed may."""
+    while _running:
+        _running.pop().end_at_once()
 
 
 async def start_process(start: Start) -> ProcessLife:
@@ -165,14 +192,11 @@ async def _start(start: Start, tail: deque[str]) -> ProcessLife:
 
     reader = LogReader(on_record)
     with ExitStack() as resources:
-        try:
-            directory = resources.enter_context(private_directory())
-        except HandshakeError as error:
-            raise PluginStartError(str(error)) from error
+        directory = resources.enter_context(lend_directory())
         await asyncio.to_thread(check_sum, start.path, start.sha256)
         # What a plugin that is killed leaves behind lies in the directory that goes with it.
         environment = {"TMPDIR": directory, **start.environment}
-        child = await start_child(start.path, start.arguments, environment, on_line)
+        child = await start_child(start.path, start.arguments, environment, on_line, start.on_stdout)
         child.ended.add_done_callback(lambda ended: reader.finish())
         try:
             announcement = await _handshake(child, start)
@@ -192,8 +216,9 @@ async def _handshake(child: Child, start: Start) -> Announcement:
     except TimeoutError:
         raise PluginStartError("timeout while waiting for plugin to start") from None
     if line is None:
-        # Its end, when that is the reason, says more.
-        await asyncio.wait({child.ended}, timeout=SHUTDOWN_TIMEOUT.total_seconds())
+        if child.has_closed_output:
+            # Its end is near then, and says more.
+            await asyncio.wait({child.ended}, timeout=END_FOLLOWS.total_seconds())
         error = unrecognized(None, describe_file(start.path))
         error.hint = child.ended.result() if child.ended.done() else ""
         raise error

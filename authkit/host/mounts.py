@@ -28,7 +28,7 @@ __all__ = ["Mount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 
 logger = logging.getLogger("authkit.host")
 
-END_IS_SEEN = timedelta(seconds=1)
+END_IS_SEEN = timedelta(seconds=3)
 """How much later than its connection's end the end of a process may be seen."""
 
 FIRST_MULTIPLEXED = 5
@@ -202,9 +202,8 @@ class SupervisedPlugin:
     async def close(self) -> None:
         """End every mount and the process."""
         for lives in self._lives:
-            for mount in list(lives.mounts):
-                if isinstance(mount, Mount):
-                    await mount.cleanup()
+            # All at once: a plugin that hangs costs the time of one.
+            await asyncio.gather(*(mount.cleanup() for mount in lives.mounts))
             await lives.close()
         self._lives.clear()
 
