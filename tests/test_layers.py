@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host": {"errors", "masking", "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "testing": {"errors", "logical", "host"},
     "testing_pytest": {"testing"},
+    "cli": {"host"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

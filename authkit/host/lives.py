@@ -34,6 +34,11 @@ class Life(Protocol):
         ...
 
     @property
+    def protocol(self) -> int:
+        """The application protocol that is spoken: from 5 on calls name their mount."""
+        ...
+
+    @property
     def is_multiplexed(self) -> bool:
         """Whether it serves more than one mount."""
         ...
@@ -59,10 +64,13 @@ Launch = Callable[[], Awaitable[Life]]
 
 
 class Revivable(Protocol):
-    """What wants to be told of a new life."""
+    """A mount, as far as the lives that it lives by know it."""
 
     async def revive(self) -> None:
         """Move to the current life. Never raises."""
+
+    async def cleanup(self) -> None:
+        """End."""
 
 
 class Lives:

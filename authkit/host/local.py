@@ -60,6 +60,7 @@ class LocalPlugin(SupervisedPlugin):
 class LocalLife:
     """One run of a plugin in this process. See `authkit.host.lives.Life`."""
 
+    protocol = 5
     is_multiplexed = True
 
     def __init__(self, factory: BackendFactory) -> None:

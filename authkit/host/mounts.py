@@ -22,15 +22,17 @@ from authkit.host.lives import Launch, Life, Lives
 from authkit.host.plugins import HostedBackend
 from authkit.host.services import host_services, services_of_a_probe
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
-from authkit.rpc.seam import Method
 from authkit.wire.messages import MountSetup
 
-__all__ = ["Mount", "SupervisedPlugin"]
+__all__ = ["Mount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 
 logger = logging.getLogger("authkit.host")
 
-END_IS_SEEN = timedelta(seconds=1)
+END_IS_SEEN = timedelta(seconds=3)
 """How much later than its connection's end the end of a process may be seen."""
+
+FIRST_MULTIPLEXED = 5
+"""The first application protocol in which calls name their mount."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -138,7 +140,7 @@ class Mount:
             raise PluginGoneError("the mount has ended")
 
     async def _attach(self, life: Life) -> _Attachment:
-        client = BackendClient(life.channel, new_multiplex_id())
+        client = client_of(life)
         broker_id = await life.offer(host_services(self._config))
         try:
             await client.set_up(
@@ -164,8 +166,9 @@ class SupervisedPlugin:
     `launch` starts the plugin; one that cannot be shared is started for each mount anew.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, launch_for_probe: Launch | None = None) -> None:
         self._launch = launch
+        self._launch_for_probe = launch_for_probe or launch
         self._lives: list[Lives] = []
         self._joining = asyncio.Lock()
         self.backend_type = BackendType.UNKNOWN
@@ -173,10 +176,9 @@ class SupervisedPlugin:
 
     async def probe(self) -> None:
         """Start the plugin on its own, ask what it is, and stop it."""
-        life = await self._launch()
+        life = await self._launch_for_probe()
         try:
-            client = await set_up_for_probe(life, services_of_a_probe())
-            await self._learn(client)
+            await self._learn(await set_up_for_probe(life))
         except RPCError as error:
             if await _is_over(life, error):
                 raise _gone(life) from error
@@ -200,9 +202,8 @@ class SupervisedPlugin:
     async def close(self) -> None:
         """End every mount and the process."""
         for lives in self._lives:
-            for mount in list(lives.mounts):
-                if isinstance(mount, Mount):
-                    await mount.cleanup()
+            # All at once: a plugin that hangs costs the time of one.
+            await asyncio.gather(*(mount.cleanup() for mount in lives.mounts))
             await lives.close()
         self._lives.clear()
 
@@ -227,15 +228,17 @@ class SupervisedPlugin:
         return self._lives[-1]
 
 
-def new_multiplex_id() -> str:
-    """Return an id as Vault makes them: ten characters of base62."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+def client_of(life: Life) -> BackendClient:
+    """Return a client for one more mount, under an id as Vault makes them: ten characters of base62."""
+    if life.protocol < FIRST_MULTIPLEXED:
+        return BackendClient(life.channel)
+    return BackendClient(life.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
 
 
-async def set_up_for_probe(life: Life, methods: list[Method]) -> BackendClient:
+async def set_up_for_probe(life: Life) -> BackendClient:
     """Set a backend up as a registration does, with nothing, and return the client to it."""
-    client = BackendClient(life.channel, new_multiplex_id())
-    await client.set_up(MountSetup(broker_id=await life.offer(methods)))
+    client = client_of(life)
+    await client.set_up(MountSetup(broker_id=await life.offer(services_of_a_probe())))
     return client
 
 

@@ -45,13 +45,19 @@ class Identity:
         return x509.load_der_x509_certificate(self.certificate).public_bytes(serialization.Encoding.PEM)
 
 
-def generate_identity() -> Identity:
-    """Make a new identity."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def generate_identity(
+    *,
+    curve: ec.EllipticCurve | None = None,
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
+    server_name: str = SERVER_NAME,
+    organization: str = "authkit",
+) -> Identity:
+    """Make a new identity, on P-256 with SHA-256 unless told otherwise."""
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     name = x509.Name(
         [
-            x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "authkit"),
+            x509.NameAttribute(NameOID.COMMON_NAME, server_name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
         ]
     )
     now = datetime.datetime.now(datetime.UTC)
@@ -69,9 +75,9 @@ def generate_identity() -> Identity:
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
             critical=False,
         )
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(key, digest or hashes.SHA256())
     )
     return Identity(
         certificate=certificate.public_bytes(serialization.Encoding.DER),
