@@ -151,7 +151,8 @@ def answer_of(call: PluginCall, response: Response | None) -> Answer | None:
         redirect=response.redirect,
         headers=_allowed_headers(response.headers, entry.config.allowed_response_headers),
         wrap_ttl=min(ttls) if ttls else timedelta(0),
-        mount_type="" if call.unauthenticated else entry.type,
+        # A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
+        mount_type="" if call.unauthenticated or f"{call.asked.path}/" == entry.route else entry.type,
     )
 
 

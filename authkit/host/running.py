@@ -221,6 +221,7 @@ class MountTable:
                 "plugin_name": entry.type,
                 "plugin_type": "auth",
                 "plugin_version": entry.plugin_version,
+                "plugin_tier": "unknown",
                 **(entry.options or {}),
             },
             backend_uuid=entry.backend_uuid,

@@ -135,10 +135,8 @@ class _Tokens:
         if token.bound_cidrs:
             shown["bound_cidrs"] = list(token.bound_cidrs)
         derived = self._state.identity.policies_of(token.entity_id)
-        if token.entity_id and derived:
-            shown["identity_policies"] = list(derived)
-        if token.entity_id:
-            shown["external_namespace_policies"] = {}
+        if derived:
+            shown |= {"identity_policies": list(derived), "external_namespace_policies": {}}
         return shown
 
     # --- renewing and revoking -----------------------------------------------------------------
@@ -302,7 +300,7 @@ def _kind(data: Mapping[str, Any]) -> str:
     if kind != BATCH:
         raise Failure(400, "invalid 'token_type' value")
     for name in ("explicit_max_ttl", "num_uses", "period"):
-        is_set = integer_of(data, name) if name == "num_uses" else duration_of(data, name)
+        is_set = integer_of(data, name) if name == "num_uses" else duration_of(data, name, is_text=True)
         if is_set:
             raise Failure(400, f'batch tokens cannot have "{name}" set')
     return BATCH
@@ -356,7 +354,7 @@ def _with_lifetimes(token: Token, data: Mapping[str, Any], *, sudo: bool) -> tup
 
 
 def _positive(data: Mapping[str, Any], name: str) -> timedelta:
-    duration = duration_of(data, name)
+    duration = duration_of(data, name, is_text=True)
     if duration < _ZERO:
         raise Failure(400, f"{name} must be positive")
     return duration

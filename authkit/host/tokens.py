@@ -29,6 +29,9 @@ __all__ = ["BATCH", "SERVICE", "Token", "TokenStore", "random_text", "token_key"
 BATCH, SERVICE = "batch", "service"
 
 _ALPHABET = string.ascii_letters + string.digits
+REVOCATION_PENDING = -1
+"""Uses left of a token during its last request (Vault 1.21, vault/token_store.go)."""
+
 _NONCE_BYTES = 12
 _ZERO = timedelta(0)
 
@@ -145,33 +148,36 @@ class TokenStore:
 
     def find(self, text: str) -> Token | None:
         """Return what is known of a token, `None` when it is not or no longer valid."""
-        if text.startswith("hvb."):
-            return self._open(text)
-        token = self._tokens.get(token_key(text))
-        return token if token is not None and not self.is_expired(token) else None
+        return self._open(text) if text.startswith("hvb.") else self._alive(token_key(text))
 
     def find_accessor(self, accessor: str) -> Token | None:
         """Return the token of an accessor."""
-        token = self._tokens.get(self._accessors.get(accessor, ""))
-        return token if token is not None and not self.is_expired(token) else None
+        return self._alive(self._accessors.get(accessor, ""))
 
     def find_lease(self, lease_id: str) -> Token | None:
         """Return the token of a lease."""
-        token = self._tokens.get(lease_id.rpartition("/h")[2])
-        return (
-            token if token is not None and token.lease_id == lease_id and not self.is_expired(token) else None
-        )
+        token = self._alive(lease_id.rpartition("/h")[2])
+        return token if token is not None and token.lease_id == lease_id else None
 
     def accessors(self) -> list[str]:
         """Return the accessors of all tokens."""
         return [token.accessor for token in self]
 
     def __iter__(self) -> Iterator[Token]:
-        return iter([token for token in self._tokens.values() if not self.is_expired(token)])
+        return iter([token for key, token in self._tokens.items() if self._alive(key)])
 
     def is_expired(self, token: Token) -> bool:
         """Whether its time is over."""
         return token.expires is not None and token.expires <= self._clock.now()
+
+    def _alive(self, key: str) -> Token | None:
+        """Return a token whose time is not over, nor that of any of those it comes from."""
+        token = ancestor = self._tokens.get(key)
+        while ancestor is not None:
+            if self.is_expired(ancestor):
+                return None
+            ancestor = self._tokens.get(ancestor.parent) if ancestor.parent else None
+        return token
 
     def _open(self, text: str) -> Token | None:
         try:
@@ -180,7 +186,7 @@ class TokenStore:
         except (ValueError, InvalidTag):
             return None
         token = load(Token, plain)
-        if self.is_expired(token) or (token.parent and token.parent not in self._tokens):
+        if self.is_expired(token) or (token.parent and self._alive(token.parent) is None):
             return None
         return token
 
@@ -191,7 +197,7 @@ class TokenStore:
         if token.num_uses <= 0 or token.type == BATCH:
             return token, False
         if token.num_uses == 1:
-            return token, True
+            return replace(token, num_uses=REVOCATION_PENDING), True
         token = replace(token, num_uses=token.num_uses - 1)
         await self.keep(token)
         return token, False
