@@ -1553,6 +1553,27 @@ async def disabled_entity(host: Session) -> None:
 
 
 @case
+async def disabled_entity_on_open_paths(host: Session) -> None:
+    """A token of somebody disabled is refused even where none is needed; without it the path is open."""
+    auth = await host.login(alias="bob", policies=["default"])
+    await host.write(f"identity/entity/id/{auth['entity_id']}", {"disabled": True}, status=204)
+    await host.write(f"auth/{MOUNT}/open/do", {"data": {"a": 1}}, token=auth["client_token"], status=403)
+    await host.read(f"auth/{MOUNT}/do", token=auth["client_token"], status=403)
+    await host.open(data={"a": 1})
+
+
+@case
+async def foreign_addresses_are_no_use(host: Session) -> None:
+    """A request from a foreign address does not use a token up, and does not matter on an open path."""
+    auth = await host.login(ttl="1h", num_uses=2, bound_cidrs=["127.0.0.1"], policies=["default"])
+    token = auth["client_token"]
+    for _ in range(3):
+        await host.read("auth/token/lookup-self", token=token, address=ELSEWHERE, status=403)
+    await host.write(f"auth/{MOUNT}/open/do", {"echo": True}, token=token, address=ELSEWHERE)
+    await host.read("auth/token/lookup-self", token=token)
+
+
+@case
 async def deleted_entity(host: Session) -> None:
     """A token whose entity is gone is worth nothing; the next login makes another."""
     auth = await host.login(alias="bob", policies=["default"])
