@@ -243,7 +243,7 @@ class MountTable:
         backend = await plugin.set_up(config)
         try:
             if plugin.backend_type is not BackendType.CREDENTIAL:
-                kind = plugin.backend_type.name.lower()
+                kind = "secret" if plugin.backend_type is BackendType.LOGICAL else "unknown"
                 raise MountError(f'cannot mount "{entry.type}" of type "{kind}" as an auth backend')
             mount.paths = CompiledPaths(await backend.special_paths())
         except PathPatternError as error:

@@ -2084,6 +2084,16 @@ async def most_specific_rule(host: Session) -> None:
 
 
 @case
+async def equally_early_wildcards(host: Session) -> None:
+    """Of two rules whose wildcards begin at the same place, the one without a star at the end decides."""
+    await host.policy("con-tie", (f"auth/{MOUNT}/*", ["update"]), (f"auth/{MOUNT}/+/c", ["read"]))
+    token = await host.token("con-tie")
+    await host.read(f"auth/{MOUNT}/b/c", token=token)
+    await host.do(403, token=token, path="b/c")
+    await host.do(token=token, path="b/d")
+
+
+@case
 async def deny_beats_everything(host: Session) -> None:
     """Two policies with the same path add up; `deny` beats both."""
     await host.policy("con-yes", (f"auth/{MOUNT}/do", ["update"]))
