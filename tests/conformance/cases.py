@@ -1148,6 +1148,19 @@ async def default_policy_of_a_token(host: Session) -> None:
 
 
 @case
+async def tuned_tokens(host: Session) -> None:
+    """The mount of the tokens can be tuned like any other."""
+    await host.write("sys/auth/token/tune", {"default_lease_ttl": "30m", "max_lease_ttl": "1h"}, status=204)
+    try:
+        body = await host.write("auth/token/create", {"policies": ["dev"]})
+        assert body["auth"]["lease_duration"] == 1800
+        await host.renew(body["auth"], increment="5h")
+    finally:
+        settings = {"default_lease_ttl": "system", "max_lease_ttl": "system"}
+        await host.write("sys/auth/token/tune", settings, status=204)
+
+
+@case
 async def child_of_a_login(host: Session) -> None:
     """A child has the entity of its parent, and no more policies."""
     await host.policy("con-create", ("auth/token/create", ["create", "update"]))
