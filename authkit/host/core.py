@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from authkit.errors import AuthKitError
-from authkit.host.authorization import Caller, DeniedError, identify
+from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
 from authkit.host.builtin import Answer, Call, Routes
 from authkit.host.catalog import Catalog, PluginMaker
 from authkit.host.clock import Clock, SystemClock
@@ -111,11 +111,15 @@ class Core:
             OSError: the storage cannot be read.
         """
         state = self.state
-        for part in (state.policies, state.tokens, state.identity, state.catalog):
-            await part.load()
-        if state.tokens.find(self.root_token) is None:
-            await self._add_root_token()
-        await state.mounts.start()
+        try:
+            for part in (state.policies, state.tokens, state.identity, state.catalog):
+                await part.load()
+            if state.tokens.find(self.root_token) is None:
+                await self._add_root_token()
+            await state.mounts.start()
+        except BaseException:
+            await self.stop()
+            raise
         if self._works_by_itself:
             self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
 
@@ -284,7 +288,13 @@ class Core:
             return answer_of(call, response)
 
     async def _log_in(self, call: PluginCall) -> Answer | None:
-        call = replace(call, unauthenticated=True, caller=self._known(call.request))
+        token = self.state.tokens.find(call.request.token)
+        call = replace(
+            call,
+            unauthenticated=True,
+            caller=self._known(call.request),
+            accessor=token.accessor if token else "",
+        )
         if call.mount.paths.needs_sudo(call.path):
             raise Failure(400, "cannot access root path in unauthenticated request")
         operation = call.asked.operation
@@ -297,14 +307,20 @@ class Core:
     # --- callers -------------------------------------------------------------------------------
 
     def _known(self, request: HostRequest) -> Caller | None:
-        """Return the caller where no token is needed: one that is no good is as good as none."""
+        """Return the caller where no token is needed: a token that is no good is as good as none.
+
+        Raises:
+            Failure: the token's entity is disabled or gone.
+        """
         token = self.state.tokens.find(request.token) if request.token else None
         if token is None:
             return None
         try:
             return self._identify(request, token)
-        except DeniedError:
+        except ForeignAddressError:
             return None
+        except DeniedError as error:
+            raise Failure(403, "permission denied") from error
 
     async def _find_caller(self, request: HostRequest) -> Caller:
         if not request.token:
@@ -314,6 +330,8 @@ class Core:
             raise Failure(403, listed("permission denied", "invalid token"))
         try:
             return self._identify(request, token)
+        except ForeignAddressError as error:
+            raise Failure(403, "permission denied") from error
         except DeniedError as error:
             await self._count_use(token)
             raise Failure(403, "permission denied") from error

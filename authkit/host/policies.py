@@ -219,7 +219,8 @@ def _matches(pattern: str, path: str) -> bool:
 def _precedence(pattern: str) -> tuple[int, bool, int, int, str]:
     """Return how specific a pattern is: a later wildcard, no `*`, fewer `+`, more text."""
     parts = pattern.split("/")
-    plus = next((len("/".join(parts[:n])) for n, part in enumerate(parts) if part == "+"), len(pattern))
+    before = parts[: parts.index("+")] if "+" in parts else None
+    plus = len(pattern) if before is None else sum(len(part) + 1 for part in before)
     star = len(pattern) - 1 if pattern.endswith("*") else len(pattern)
     return min(plus, star), not pattern.endswith("*"), -parts.count("+"), len(pattern), pattern
 

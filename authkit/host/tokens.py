@@ -12,7 +12,7 @@ import heapq
 import secrets
 import string
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -202,13 +202,15 @@ class TokenStore:
         await self.keep(token)
         return token, False
 
-    async def revoke(self, key: str) -> None:
-        """Remove a token and all that it made."""
-        doomed, waiting = [], [key]
+    async def revoke(self, *keys: str) -> None:
+        """Remove tokens and all that they made, in one transaction."""
+        doomed: dict[str, None] = {}
+        waiting = list(keys)
         while waiting:
-            each = waiting.pop()
-            doomed.append(each)
-            waiting.extend(self._children.get(each, ()))
+            key = waiting.pop()
+            if key not in doomed:
+                doomed[key] = None
+                waiting.extend(self._children.get(key, ()))
         await self._remove(doomed)
 
     async def revoke_orphaning(self, key: str) -> None:
@@ -216,29 +218,31 @@ class TokenStore:
         for child in list(self._children.get(key, ())):
             await self.keep(replace(self._tokens[child], parent=""))
         self._children.pop(key, None)
-        await self._remove([key])
+        await self._remove((key,))
 
     async def revoke_below(self, prefix: str) -> int:
         """Revoke every token whose lease is below `prefix`; return how many leases there were."""
         found = [token.key for token in self._tokens.values() if token.lease_id.startswith(prefix)]
-        for key in found:
-            await self.revoke(key)
+        if found:
+            await self.revoke(*found)
         return len(found)
 
     async def expire(self) -> None:
         """Remove the tokens whose time is over."""
-        now = self._clock.now()
+        now, over = self._clock.now(), []
         while self._due and self._due[0][0] <= now:
             _, key = heapq.heappop(self._due)
             token = self._tokens.get(key)
             if token is not None and self.is_expired(token):
-                await self.revoke(key)
+                over.append(key)
+        if over:
+            await self.revoke(*over)
 
     def next_expiry(self) -> datetime | None:
         """Return when the next token may run out."""
         return self._due[0][0] if self._due else None
 
-    async def _remove(self, keys: list[str]) -> None:
+    async def _remove(self, keys: Iterable[str]) -> None:
         changes: dict[str, bytes | None] = {}
         for key in keys:
             changes[self.PREFIX + key] = changes[wrapped_key(key)] = None

@@ -6,7 +6,21 @@ statuses and what matters most; the whole answers are compared with those record
 
 from __future__ import annotations
 
-from conformance.session import MOUNT, Session, begin, case, clock_case
+from conformance.session import (
+    CASES,
+    LAUNCHER,
+    MOUNT,
+    PLUGIN,
+    ROOT,
+    Case,
+    Session,
+    begin,
+    case,
+    clock_case,
+    run_case,
+)
+
+__all__ = ["CASES", "EVERYWHERE", "LAUNCHER", "PLUGIN", "ROOT", "Case", "run_case"]
 
 LOGIN = f"auth/{MOUNT}/login"
 ELSEWHERE = "127.0.0.2"
@@ -1134,6 +1148,19 @@ async def default_policy_of_a_token(host: Session) -> None:
 
 
 @case
+async def tuned_tokens(host: Session) -> None:
+    """The mount of the tokens can be tuned like any other."""
+    await host.write("sys/auth/token/tune", {"default_lease_ttl": "30m", "max_lease_ttl": "1h"}, status=204)
+    try:
+        body = await host.write("auth/token/create", {"policies": ["dev"]})
+        assert body["auth"]["lease_duration"] == 1800
+        await host.renew(body["auth"], increment="5h")
+    finally:
+        settings = {"default_lease_ttl": "system", "max_lease_ttl": "system"}
+        await host.write("sys/auth/token/tune", settings, status=204)
+
+
+@case
 async def child_of_a_login(host: Session) -> None:
     """A child has the entity of its parent, and no more policies."""
     await host.policy("con-create", ("auth/token/create", ["create", "update"]))
@@ -1536,6 +1563,27 @@ async def disabled_entity(host: Session) -> None:
     await host.login(403, alias="bob")
     await host.write(f"identity/entity/id/{auth['entity_id']}", {"disabled": False}, status=204)
     await host.read("auth/token/lookup-self", token=auth["client_token"])
+
+
+@case
+async def disabled_entity_on_open_paths(host: Session) -> None:
+    """A token of somebody disabled is refused even where none is needed; without it the path is open."""
+    auth = await host.login(alias="bob", policies=["default"])
+    await host.write(f"identity/entity/id/{auth['entity_id']}", {"disabled": True}, status=204)
+    await host.write(f"auth/{MOUNT}/open/do", {"data": {"a": 1}}, token=auth["client_token"], status=403)
+    await host.read(f"auth/{MOUNT}/do", token=auth["client_token"], status=403)
+    await host.open(data={"a": 1})
+
+
+@case
+async def foreign_addresses_are_no_use(host: Session) -> None:
+    """A request from a foreign address does not use a token up, and does not matter on an open path."""
+    auth = await host.login(ttl="1h", num_uses=2, bound_cidrs=["127.0.0.1"], policies=["default"])
+    token = auth["client_token"]
+    for _ in range(3):
+        await host.read("auth/token/lookup-self", token=token, address=ELSEWHERE, status=403)
+    await host.write(f"auth/{MOUNT}/open/do", {"echo": True}, token=token, address=ELSEWHERE)
+    await host.read("auth/token/lookup-self", token=token)
 
 
 @case
@@ -2049,6 +2097,16 @@ async def most_specific_rule(host: Session) -> None:
 
 
 @case
+async def equally_early_wildcards(host: Session) -> None:
+    """Of two rules whose wildcards begin at the same place, the one without a star at the end decides."""
+    await host.policy("con-tie", (f"auth/{MOUNT}/*", ["update"]), (f"auth/{MOUNT}/+/c", ["read"]))
+    token = await host.token("con-tie")
+    await host.read(f"auth/{MOUNT}/b/c", token=token)
+    await host.do(403, token=token, path="b/c")
+    await host.do(token=token, path="b/d")
+
+
+@case
 async def deny_beats_everything(host: Session) -> None:
     """Two policies with the same path add up; `deny` beats both."""
     await host.policy("con-yes", (f"auth/{MOUNT}/do", ["update"]))
@@ -2141,3 +2199,7 @@ async def openness(host: Session) -> None:
     assert (await host.read("sys/health", token=None))["sealed"] is False
     assert (await host.read("sys/seal-status", token=None))["sealed"] is False
     assert "ha_enabled" in await host.read("sys/leader", token=None)
+
+
+EVERYWHERE = [each for each in CASES if not each.moves_clock]
+"""The cases that need no clock that moves."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from conformance.hosts import HERE, Reply, Way
@@ -16,6 +17,14 @@ ROOT = "root"
 
 PLUGIN = "answers"
 MOUNT = "con"
+
+LAUNCHER = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
+from authkit import serve
+serve("conformance.answers:Answers")
+"""
+"""The answering plugin as an executable, without its first line."""
 
 _KEPT_HEADERS = ("location", "x-answer", "cache-control", "www-authenticate")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from dev_process import dev_process
 
-import conformance.cases  # noqa: F401 - declares them
 from authkit.host.clock import MovableClock
 from authkit.host.core import Core
 from authkit.host.local import LocalPlugin
 from conformance.answers import VERSION, Answers
-from conformance.hosts import CoreWay
+from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
+from conformance.hosts import CoreWay, HTTPWay
 from conformance.recording import recorded
-from conformance.session import CASES, PLUGIN, ROOT, Case, run_case
 
 RECORDED = recorded()
 
@@ -37,8 +39,21 @@ async def test_in_this_process(core_way: CoreWay, each: Case) -> None:
         assert steps == RECORDED[each.name]
 
 
+async def test_over_http(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """So does the development server, over HTTP, with the plugin in a process of its own."""
+    launcher = tmp_path / PLUGIN
+    launcher.write_text(f"#!{sys.executable} -I\n{LAUNCHER}")
+    launcher.chmod(0o755)
+    async with dev_process(str(launcher), "--no-watch", "--no-ui", "--root-token", ROOT) as dev:
+        way = HTTPWay(dev.address)
+        for each in EVERYWHERE:
+            with subtests.test(each.name):
+                assert await run_case(each, way) == RECORDED[each.name]
+        await way.close()
+
+
 def test_every_case_says_what_it_is_about() -> None:
     """There are enough, each with a name of its own and a sentence; each is recorded or moves time."""
     assert len({each.name for each in CASES}) == len(CASES) >= 150
     assert all(each.run.__doc__ for each in CASES)
-    assert {each.name for each in CASES if not each.moves_clock} == RECORDED.keys()
+    assert {each.name for each in EVERYWHERE} == RECORDED.keys()

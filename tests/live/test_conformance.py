@@ -7,24 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-import conformance.cases  # noqa: F401 - declares them
 import pytest
+from conformance.cases import EVERYWHERE, LAUNCHER, PLUGIN, Case, run_case
 from conformance.hosts import HTTPWay
 from conformance.recording import recorded, write
-from conformance.session import CASES, PLUGIN, Case, run_case
 from livebed.plugins import python_plugin
 from livebed.server import Server
-
-TESTS = Path(__file__).resolve().parents[1]
-LAUNCHER = f"""
-import sys
-sys.path.insert(0, {str(TESTS)!r})
-from authkit import serve
-serve("conformance.answers:Answers")
-"""
-EVERYWHERE = [each for each in CASES if not each.moves_clock]
 
 
 @pytest.fixture(scope="module")
