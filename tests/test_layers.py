@@ -22,6 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": {"errors", "masking", "logical", "rpc", "plugin"},
     "serving": {"errors", "masking", "logical", "rpc", "plugin", "wire"},
     "host": {"errors", "masking", "logical", "framework", "auth", "rpc", "plugin", "wire"},
+    "testing": {"errors", "logical", "host"},
+    "testing_pytest": {"testing"},
+    "cli": {"host"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

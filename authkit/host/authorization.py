@@ -11,11 +11,15 @@ from authkit.host.identity import EntityRecord, IdentityStore
 from authkit.host.policies import ACL, PolicyStore
 from authkit.host.tokens import Token
 
-__all__ = ["Caller", "DeniedError", "identify", "is_bound_to"]
+__all__ = ["Caller", "DeniedError", "ForeignAddressError", "identify", "is_bound_to"]
 
 
 class DeniedError(Exception):
-    """The caller may not; what a client reads is left to the router."""
+    """The token is good, but not for this caller, or not any more."""
+
+
+class ForeignAddressError(DeniedError):
+    """The token is bound to other addresses. A server does not even count that as a use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +40,11 @@ def identify(
     """Return the caller behind a valid token.
 
     Raises:
-        DeniedError: the token is not for this address, or its entity is disabled or gone.
+        ForeignAddressError: the token is not for this address.
+        DeniedError: its entity is disabled or gone.
     """
     if token.ttl and token.bound_cidrs and not is_bound_to(token.bound_cidrs, remote_addr):
-        raise DeniedError("the token is bound to other addresses")
+        raise ForeignAddressError
     entity = identity.entities.get(token.entity_id)
     if token.entity_id and (entity is None or entity.disabled):
         raise DeniedError("the entity of the token is disabled or gone")

@@ -6,7 +6,7 @@ What they answer is left to the modules that fill the tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from authkit.logical import Operation, RawBody
 if TYPE_CHECKING:
     from authkit.host.authorization import Caller
 
-__all__ = ["Answer", "Call", "Routes", "duration_of", "flag_of", "integer_of", "list_of", "text_of"]
+__all__ = ["Answer", "Call", "Route", "Routes", "duration_of", "flag_of", "integer_of", "list_of", "text_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +71,21 @@ Handler = Callable[[Call], Awaitable[Answer | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
+    """One pattern and what answers it. Made by `Routes.add`."""
+
     pattern: re.Pattern[str]
     fields: frozenset[str] | None
     """`None`: any."""
     handlers: Mapping[Operation, Handler]
     is_lifted: bool
-    help: str
 
 
 class Routes:
     """The table of one backend. The first route whose pattern matches counts, as in the SDK."""
 
     def __init__(self, *, root: tuple[str, ...] = (), unauthenticated: tuple[str, ...] = ()) -> None:
-        self._routes: list[_Route] = []
+        self._routes: list[Route] = []
         self._root = PathPatterns(root, segments=False)
         self._unauthenticated = PathPatterns(unauthenticated)
 
@@ -95,14 +96,16 @@ class Routes:
         *,
         lifted: bool = False,
         any_fields: bool = False,
-        help: str = "",
         **handlers: Handler,
     ) -> None:
         """Add a route: a regular expression, the names of its fields, a handler per operation."""
         by_operation = {Operation(name): handler for name, handler in handlers.items()}
         compiled = re.compile(pattern, re.ASCII)
         names = None if any_fields else frozenset(fields.split()) | compiled.groupindex.keys()
-        self._routes.append(_Route(compiled, names, by_operation, lifted, help))
+        self._routes.append(Route(compiled, names, by_operation, lifted))
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
 
     def needs_sudo(self, path: str) -> bool:
         """Whether the path is for callers with `sudo` only."""
@@ -122,6 +125,8 @@ class Routes:
             match = route.pattern.fullmatch(call.path)
             if match is None:
                 continue
+            if call.operation is Operation.HELP:
+                return Answer(bare=_help(call.path, route))
             handler = route.handlers.get(call.operation)
             if handler is None:
                 raise self._refused(405, "unsupported operation", call)
@@ -139,6 +144,14 @@ class Routes:
     @staticmethod
     def _refused(status: int, text: str, call: Call) -> Failure:
         return Failure(status, listed(text) if call.caller is not None else text)
+
+
+def _help(path: str, route: Route) -> dict[str, Any]:
+    """Return the page of one of the host's own paths: what it takes. Vault's pages say what it means."""
+    fields = "".join(f"    {name}\n\n" for name in sorted(route.fields or ()))
+    text = f"Request:        {path}\nMatching Route: ^{route.pattern.pattern}$\n\n<no synopsis>"
+    text += f"\n\n## PARAMETERS\n\n{fields}" if fields else ""
+    return {"help": text.rstrip(), "see_also": None, "openapi": None}
 
 
 # --- fields ------------------------------------------------------------------------------------
@@ -187,13 +200,15 @@ def integer_of(data: Mapping[str, Any], name: str) -> int:
     )
 
 
-def duration_of(data: Mapping[str, Any], name: str) -> timedelta:
-    """Return a duration in whole seconds, zero when absent."""
+def duration_of(data: Mapping[str, Any], name: str, *, is_text: bool = False) -> timedelta:
+    """Return a duration in whole seconds, zero when absent. `is_text`: the field is a text to its schema."""
     text = text_of(data, name)
     try:
         return timedelta(seconds=int(parse_duration(text).total_seconds()))
     except ValueError:
-        raise Failure(400, f'time: invalid duration "{text}"') from None
+        words = f'time: invalid duration "{text}"'
+        where = "" if is_text else f'Field validation failed: error converting input for field "{name}": '
+        raise Failure(400, where + words) from None
 
 
 def list_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from authkit.errors import AuthKitError
-from authkit.host.authorization import Caller, DeniedError, identify
+from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
 from authkit.host.builtin import Answer, Call, Routes
 from authkit.host.catalog import Catalog, PluginMaker
 from authkit.host.clock import Clock, SystemClock
@@ -23,6 +23,7 @@ from authkit.host.identity import IdentityStore
 from authkit.host.identity_routes import identity_routes
 from authkit.host.logins import answer_login
 from authkit.host.mount_storage import StorageGate
+from authkit.host.openapi import add_openapi_route
 from authkit.host.operations import Asked, parse_request, wrap_ttl_of
 from authkit.host.plugin_calls import PluginCall, answer_of, ask, check_existence
 from authkit.host.policies import ROOT, PolicyStore
@@ -55,6 +56,7 @@ class Core:
 
     `root_token` is valid from the start; without one a random token is made, see `root_token`. Plugins
     come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables.
+    Unless it `works_by_itself`, expired tokens are removed and periodic work is done by `run_due_work` alone.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Core:
         root_token: str | None = None,
         version: str = "1.21.1",
         plugin_maker: PluginMaker | None = None,
+        works_by_itself: bool = True,
     ) -> None:
         clock = clock or SystemClock()
         physical = storage or InMemoryPhysicalStorage()
@@ -89,7 +92,9 @@ class Core:
             "auth/token/": token_routes(self.state),
             "identity/": identity_routes(self.state),
         }
+        add_openapi_route(self._routes["sys/"], self.state, self._routes)
         self._public = public_answers(self.state)
+        self._works_by_itself = works_by_itself
         self._work: list[asyncio.Task[None]] = []
 
     @property
@@ -106,12 +111,17 @@ class Core:
             OSError: the storage cannot be read.
         """
         state = self.state
-        for part in (state.policies, state.tokens, state.identity, state.catalog):
-            await part.load()
-        if state.tokens.find(self.root_token) is None:
-            await self._add_root_token()
-        await state.mounts.start()
-        self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
+        try:
+            for part in (state.policies, state.tokens, state.identity, state.catalog):
+                await part.load()
+            if state.tokens.find(self.root_token) is None:
+                await self._add_root_token()
+            await state.mounts.start()
+        except BaseException:
+            await self.stop()
+            raise
+        if self._works_by_itself:
+            self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
 
     async def stop(self) -> None:
         """End every plugin and close the storage."""
@@ -125,9 +135,9 @@ class Core:
     async def _add_root_token(self) -> None:
         token = Token(
             key="",
-            path="auth/token/root",
+            path="auth/token/create",
             policies=(ROOT,),
-            display_name="root",
+            display_name="token",
             created=self.state.clock.now(),
         )
         await self.state.tokens.add(token, self.root_token)
@@ -144,6 +154,11 @@ class Core:
         while True:
             await self.state.clock.wait_until(self.state.clock.now() + TICK)
             await self.run_periodic_work()
+
+    async def run_due_work(self) -> None:
+        """Do now what is due: remove expired tokens, let every mount do its periodic work."""
+        await self.state.tokens.expire()
+        await self.run_periodic_work()
 
     async def run_periodic_work(self) -> None:
         """Let every mount do its periodic work now."""
@@ -240,8 +255,11 @@ class Core:
             caller=caller,
             wrap_ttl=wrap_ttl,
         )
-        async with self._used_up(None if is_open else caller):
+        if is_open:
             answer = await routes.handle(call)
+        else:
+            async with self._used_up(caller) as used:
+                answer = await routes.handle(replace(call, caller=used))
         if answer is None:
             return None
         kind = "" if is_open else {"sys/": "system", "auth/token/": "token"}.get(prefix, "identity")
@@ -270,7 +288,13 @@ class Core:
             return answer_of(call, response)
 
     async def _log_in(self, call: PluginCall) -> Answer | None:
-        call = replace(call, unauthenticated=True, caller=self._known(call.request))
+        token = self.state.tokens.find(call.request.token)
+        call = replace(
+            call,
+            unauthenticated=True,
+            caller=self._known(call.request),
+            accessor=token.accessor if token else "",
+        )
         if call.mount.paths.needs_sudo(call.path):
             raise Failure(400, "cannot access root path in unauthenticated request")
         operation = call.asked.operation
@@ -283,14 +307,20 @@ class Core:
     # --- callers -------------------------------------------------------------------------------
 
     def _known(self, request: HostRequest) -> Caller | None:
-        """Return the caller where no token is needed: one that is no good is as good as none."""
+        """Return the caller where no token is needed: a token that is no good is as good as none.
+
+        Raises:
+            Failure: the token's entity is disabled or gone.
+        """
         token = self.state.tokens.find(request.token) if request.token else None
         if token is None:
             return None
         try:
             return self._identify(request, token)
-        except DeniedError:
+        except ForeignAddressError:
             return None
+        except DeniedError as error:
+            raise Failure(403, "permission denied") from error
 
     async def _find_caller(self, request: HostRequest) -> Caller:
         if not request.token:
@@ -300,6 +330,8 @@ class Core:
             raise Failure(403, listed("permission denied", "invalid token"))
         try:
             return self._identify(request, token)
+        except ForeignAddressError as error:
+            raise Failure(403, "permission denied") from error
         except DeniedError as error:
             await self._count_use(token)
             raise Failure(403, "permission denied") from error
@@ -335,14 +367,14 @@ class Core:
             await self.state.tokens.revoke(token.key)
 
     @contextlib.asynccontextmanager
-    async def _used_up(self, caller: Caller | None) -> AsyncIterator[None]:
-        """Count a use of the caller's token; after the last one it is revoked."""
+    async def _used_up(self, caller: Caller | None) -> AsyncIterator[Caller | None]:
+        """Count a use of the caller's token, and yield the caller after it; the last one revokes it."""
         if caller is None or not caller.token.num_uses or caller.token.type == BATCH:
-            yield
+            yield caller
             return
-        _, is_last = await self.state.tokens.use(caller.token)
+        token, is_last = await self.state.tokens.use(caller.token)
         try:
-            yield
+            yield replace(caller, token=token)
         finally:
             if is_last:
                 await self.state.tokens.revoke(caller.token.key)

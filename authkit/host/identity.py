@@ -33,8 +33,9 @@ __all__ = [
 INTERNAL, EXTERNAL = "internal", "external"
 
 MAX_PAIRS: Final = 64
+MAX_KEY: Final = 128
 MAX_VALUE: Final = 512
-_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]{1,128}")
+_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
 
 
 class IdentityError(ValueError):
@@ -94,7 +95,8 @@ class GroupRecord:
     alias: GroupAlias | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     policies: tuple[str, ...] = ()
-    member_entity_ids: tuple[str, ...] = ()
+    member_entity_ids: tuple[str, ...] | None = None
+    """`None`: never set, which the API shows."""
     member_group_ids: tuple[str, ...] = ()
     modify_index: int = 1
     created: datetime
@@ -111,14 +113,19 @@ def verify_metadata(metadata: Mapping[str, str]) -> None:
     if len(metadata) > MAX_PAIRS:
         raise IdentityError(f"metadata can have at most {MAX_PAIRS} key/value pairs")
     for key, value in metadata.items():
-        if key.startswith("vault-"):
-            raise IdentityError(f'key "{key}": key is reserved')
-        if len(key) > 128:
-            raise IdentityError(f'key "{key}": exceeds maximum length of 128')
-        if _KEY.fullmatch(key) is None:
-            raise IdentityError(f'key "{key}": contains invalid characters')
-        if len(value) > MAX_VALUE:
-            raise IdentityError(f'value for key "{key}": exceeds maximum length of {MAX_VALUE}')
+        reason = _why_not(key, value)
+        if reason:
+            raise IdentityError(f'failed to load metadata pair ("{key}", "{value}"): {reason}')
+
+
+def _why_not(key: str, value: str) -> str:
+    if len(key) > MAX_KEY:
+        return f"key is too long (limit: {MAX_KEY} characters)"
+    if _KEY.fullmatch(key) is None:
+        return "key contains invalid characters"
+    if key.startswith("vault-"):
+        return 'key prefix "vault-" is reserved for internal use'
+    return f"value is too long (limit: {MAX_VALUE} characters)" if len(value) > MAX_VALUE else ""
 
 
 class IdentityStore:
@@ -282,7 +289,7 @@ class IdentityStore:
 
     def groups_of(self, entity_id: str, *, inherited: bool = True) -> list[GroupRecord]:
         """Return the groups of an entity: those that it is in, then those that these are in."""
-        found = [group for group in self.groups.values() if entity_id in group.member_entity_ids]
+        found = [group for group in self.groups.values() if entity_id in (group.member_entity_ids or ())]
         for group in found if inherited else ():
             found.extend(each for each in self.parents_of(group.id) if each not in found)
         return found
@@ -304,16 +311,18 @@ class IdentityStore:
         for group in list(self.groups.values()):
             if group.type != EXTERNAL:
                 continue
-            is_member = entity_id in group.member_entity_ids
+            members = group.member_entity_ids or ()
+            is_member = entity_id in members
             if group.id in wanted and not is_member:
-                await self.put_group(replace(group, member_entity_ids=(*group.member_entity_ids, entity_id)))
+                await self.put_group(replace(group, member_entity_ids=(*members, entity_id)))
             elif is_member and group.id not in wanted and _is_of_mount(group, accessor):
                 await self.put_group(self._without(group, entity_id))
         return tuple(alias for alias, group in mapped if group)
 
     @staticmethod
     def _without(group: GroupRecord, entity_id: str) -> GroupRecord:
-        return replace(group, member_entity_ids=tuple(e for e in group.member_entity_ids if e != entity_id))
+        left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
+        return replace(group, member_entity_ids=left)
 
     # --- policies ------------------------------------------------------------------------------
 

@@ -165,7 +165,7 @@ class _Entities:
         direct = [group.id for group in self._store.groups_of(entity.id, inherited=False)]
         every = [group.id for group in self._store.groups_of(entity.id)]
         return {
-            "aliases": [_show_alias(entity.id, alias) for alias in entity.aliases],
+            "aliases": [_show_alias(self._state, entity.id, alias) for alias in entity.aliases],
             "creation_time": show_time(entity.created),
             "direct_group_ids": direct,
             "disabled": entity.disabled,
@@ -186,7 +186,7 @@ class _Entities:
         info = {}
         for entity in self._store.entities.values():
             for alias in entity.aliases:
-                shown = _show_alias(entity.id, alias)
+                shown = _show_alias(self._state, entity.id, alias)
                 info[alias.id] = {name: shown[name] for name in _LISTED if name in shown}
         return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
 
@@ -194,7 +194,7 @@ class _Entities:
         found = self._store.find_alias(call.data["id"])
         if found is None:
             return None
-        return Answer(data=_show_alias(found[0].id, found[1]) | {"namespace_id": "root"})
+        return Answer(data=_show_alias(self._state, found[0].id, found[1]) | {"namespace_id": "root"})
 
     async def write_alias(self, call: Call) -> Answer:
         data = call.data
@@ -269,7 +269,7 @@ class _Groups:
             parents = len(self._store.parents_of(group.id))
             info[group.id] = {
                 "name": group.name,
-                "num_member_entities": len(group.member_entity_ids),
+                "num_member_entities": len(group.member_entity_ids or ()),
                 "num_parent_groups": parents,
             }
         return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
@@ -347,7 +347,7 @@ class _Groups:
             "creation_time": show_time(group.created),
             "id": group.id,
             "last_update_time": show_time(group.updated),
-            "member_entity_ids": list(group.member_entity_ids) or None,
+            "member_entity_ids": None if group.member_entity_ids is None else list(group.member_entity_ids),
             "member_group_ids": list(group.member_group_ids) or None,
             "metadata": dict(group.metadata) or None,
             "modify_index": group.modify_index,
@@ -430,21 +430,23 @@ _LISTED = (
 )
 
 
-def _show_alias(entity_id: str, alias: EntityAlias) -> dict[str, Any]:
-    return {
+def _show_alias(state: HostState, entity_id: str, alias: EntityAlias) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "canonical_id": entity_id,
         "creation_time": show_time(alias.created),
-        "custom_metadata": dict(alias.custom_metadata),
+        "custom_metadata": dict(alias.custom_metadata) or None,
         "id": alias.id,
         "last_update_time": show_time(alias.updated),
         "local": alias.local,
         "merged_from_canonical_ids": None,
         "metadata": dict(alias.metadata) or None,
         "mount_accessor": alias.mount_accessor,
-        "mount_path": alias.mount_path,
-        "mount_type": alias.mount_type,
         "name": alias.name,
     }
+    mount = state.mounts.by_accessor(alias.mount_accessor)
+    if mount is not None:  # it may be gone, the alias stays
+        shown |= {"mount_path": mount.entry.route, "mount_type": mount.entry.type}
+    return shown
 
 
 def _show_group_alias(group: GroupRecord) -> dict[str, Any]:

@@ -65,7 +65,9 @@ async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[s
     auth = replace(
         auth,
         display_name=(entry.path.replace("/", "-") + auth.display_name).removesuffix("-"),
+        policies=sanitize_policies(auth.policies),
         token_policies=policies,
+        bound_cidrs=tuple(_without_full_mask(each) for each in auth.bound_cidrs),
         token_type=TokenType.BATCH if kind == BATCH else TokenType.SERVICE,
         lease=replace(auth.lease, ttl=ttl, renewable=auth.lease.renewable and kind == SERVICE),
     )
@@ -117,6 +119,11 @@ async def _make_token(state: HostState, call: PluginCall, auth: Auth, kind: str)
     )
 
 
+def _without_full_mask(block: str) -> str:
+    """Return a block as Go prints it: one address has no mask."""
+    return block.removesuffix("/128" if ":" in block else "/32")
+
+
 def _token_type(of_mount: str, of_backend: TokenType) -> str:
     """Return what kind of token is made (Vault 1.21, vault/router.go, routeCommon)."""
     if of_mount in (SERVICE, BATCH):
@@ -157,8 +164,9 @@ def show_auth(
         "mfa_requirement": None,
         "num_uses": auth.num_uses,
     }
-    if not derived:
-        del shown["identity_policies"]
+    for name in ("token_policies", "identity_policies"):
+        if not shown[name]:
+            del shown[name]
     return shown
 
 

@@ -197,7 +197,7 @@ class _Mounts:
                 400, f'version "{version}" is not a valid semantic version: Malformed version: {version}'
             ) from None
         if self._state.catalog.find(kind, version) is None:
-            raise Failure(400, f'"{kind}" plugin version "{version}" not found in the catalog')
+            raise Failure(400, f"plugin not found in the catalog: {kind}, version={version}")
         return version
 
     async def disable(self, call: Call) -> None:
@@ -251,21 +251,17 @@ def _new_config(given: Mapping[str, Any]) -> MountConfig:
 
 def _tuned(entry: Mount, data: Mapping[str, Any]) -> Mount:
     """Return the mount with what `data` changes."""
-    config, limits = entry.config, entry.limits
+    config = entry.config
     default = _ttl(data, "default_lease_ttl", "{1}")
     longest = _ttl(data, "max_lease_ttl", "{1}")
     default = config.default_lease_ttl if default is None else default
     longest = config.max_lease_ttl if longest is None else longest
-    if (default, longest) != (config.default_lease_ttl, config.max_lease_ttl):
-        limits = replace(
-            entry, config=replace(config, default_lease_ttl=default, max_lease_ttl=longest)
-        ).limits
-        if limits.default_ttl > limits.max_ttl:
-            below, above = _seconds(limits.max_ttl), _seconds(limits.default_ttl)
-            raise Failure(
-                400,
-                f"backend max lease TTL of {below} would be less than backend default lease TTL of {above}",
-            )
+    if default and longest and longest < default:
+        raise Failure(
+            400,
+            f"backend max lease TTL of {_seconds(longest)} would be less than backend default lease TTL of "
+            f"{_seconds(default)}",
+        )
     changes: dict[str, Any] = {name: list_of(data, name) for name in _LISTS if name in data}
     if "listing_visibility" in data:
         changes["listing_visibility"] = _visibility(data)

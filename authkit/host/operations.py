@@ -69,9 +69,11 @@ def wrap_ttl_of(text: str) -> timedelta:
     try:
         ttl = parse_duration(text)
     except ValueError:
-        raise Failure(400, "error parsing X-Vault-Wrap-TTL header: the value is no duration") from None
+        raise Failure(
+            400, f'error parsing X-Vault-Wrap-TTL header: time: invalid duration "{text}"'
+        ) from None
     if ttl < timedelta(0):
-        raise Failure(400, "requested wrap ttl cannot be negative")
+        raise Failure(400, "error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative")
     return ttl
 
 

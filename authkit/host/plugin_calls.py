@@ -38,6 +38,8 @@ class PluginCall:
     request_id: str
     asked: Asked
     caller: Caller | None = None
+    accessor: str = ""
+    """Of the token that was sent, even where it makes nobody the caller."""
     unauthenticated: bool = False
     wrap_ttl: timedelta = timedelta(0)
 
@@ -59,7 +61,7 @@ class PluginCall:
             connection=self.connection,
             unauthenticated=self.unauthenticated,
             client_token=_salted(entry.uuid, self.request.token),
-            client_token_accessor=token.accessor if token else "",
+            client_token_accessor=token.accessor if token else self.accessor,
             display_name=token.display_name if token and not self.unauthenticated else "",
             entity_id=token.entity_id if token else "",
             mount_point=entry.route,
@@ -151,7 +153,8 @@ def answer_of(call: PluginCall, response: Response | None) -> Answer | None:
         redirect=response.redirect,
         headers=_allowed_headers(response.headers, entry.config.allowed_response_headers),
         wrap_ttl=min(ttls) if ttls else timedelta(0),
-        mount_type="" if call.unauthenticated else entry.type,
+        # A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
+        mount_type="" if call.unauthenticated or f"{call.asked.path}/" == entry.route else entry.type,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from authkit.errors import AuthKitError
+from authkit.errors import AuthKitError, HostingError
 from authkit.host.builtin import Answer, Call, Routes, list_of, text_of
 from authkit.host.catalog import CatalogEntry, CatalogError, semantic_version
 from authkit.host.exchange import Failure, listed
@@ -105,8 +105,8 @@ class _Plugins:
             await self._catalog.register(entry)
         except CatalogError as error:
             raise Failure(400, str(error)) from error
-        except OSError as error:
-            raise Failure(500, listed(f"error while validating the command path: {error}")) from error
+        except HostingError as error:
+            raise Failure(500, listed(str(error))) from error
 
     async def deregister(self, call: Call) -> None:
         await self._catalog.deregister(call.data["name"], _version(call))

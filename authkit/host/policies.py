@@ -65,6 +65,9 @@ _OLD_WORDS: Final = {
 class PolicyError(ValueError):
     """The text is no policy that this host understands."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"failed to parse policy: {reason}")
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -86,11 +89,11 @@ def parse_policy(name: str, text: str) -> Policy:
     try:
         blocks = parse_hcl(text)
     except HCLError as error:
-        raise PolicyError(f"failed to parse policy: {error}") from error
+        raise PolicyError(str(error)) from error
     rules: dict[str, frozenset[str]] = {}
     for block in blocks:
         if block.kind != "path":
-            raise PolicyError(f'failed to parse policy: invalid key "{block.kind}"')
+            raise PolicyError(f'invalid key "{block.kind}"')
         pattern = block.label.removeprefix("/")
         if "+*" in pattern:
             raise PolicyError(f"path \"{pattern}\": invalid use of wildcards ('+*' is forbidden)")
@@ -216,7 +219,8 @@ def _matches(pattern: str, path: str) -> bool:
 def _precedence(pattern: str) -> tuple[int, bool, int, int, str]:
     """Return how specific a pattern is: a later wildcard, no `*`, fewer `+`, more text."""
     parts = pattern.split("/")
-    plus = next((len("/".join(parts[:n])) for n, part in enumerate(parts) if part == "+"), len(pattern))
+    before = parts[: parts.index("+")] if "+" in parts else None
+    plus = len(pattern) if before is None else sum(len(part) + 1 for part in before)
     star = len(pattern) - 1 if pattern.endswith("*") else len(pattern)
     return min(plus, star), not pattern.endswith("*"), -parts.count("+"), len(pattern), pattern
 

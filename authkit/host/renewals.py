@@ -14,7 +14,6 @@ from authkit.errors import AuthKitError, PermissionDeniedError
 from authkit.host.builtin import Answer
 from authkit.host.exchange import Failure, listed
 from authkit.host.logins import show_auth
-from authkit.host.mount_entries import SYSTEM_MAX_TTL
 from authkit.host.plugin_calls import readable, send
 from authkit.host.rendering import STATUSES
 from authkit.host.state import HostState
@@ -41,7 +40,7 @@ async def renew_token(
         token.auth, lease=replace(token.auth.lease, increment=increment, issue_time=token.created)
     )
     if token.path.startswith("auth/token/"):
-        limits = MountLimits(SYSTEM_MAX_TTL, SYSTEM_MAX_TTL)
+        limits = state.mounts.token_mount.limits
         renewed: Auth | None = replace(granted, period=token.period, explicit_max_ttl=token.explicit_max_ttl)
     else:
         limits, renewed = await _ask_backend(state, token, granted, remote_addr)

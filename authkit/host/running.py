@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -188,24 +188,34 @@ class MountTable:
             self._mounts.pop(mount.entry.path, None)
 
     async def reload(self, mounts: list[RunningMount]) -> None:
-        """Start the plugins of these mounts anew. A process that several share ends for all of them.
+        """Start the plugins of these mounts anew. A process that others share ends for them as well.
 
         Raises:
-            MountError, AuthKitError: one cannot be started.
+            MountError, AuthKitError: one cannot be started; the others are, all the same.
         """
-        async with self._changing:
-            for mount in mounts:
-                async with mount.exclusively():
-                    await _clean_up(mount)
-                    if mount.catalog_entry is not None:
-                        await self._discard_unused(mount.catalog_entry)
-                    await self._set_up(mount)
-                    await self._initialize(mount)
-                    await self._store(mount.entry)
+        entries = {mount.catalog_entry for mount in mounts} - {None}
+        sharing = [mount for mount in self if mount in mounts or mount.catalog_entry in entries]
+        async with self._changing, AsyncExitStack() as stack:
+            for mount in sharing:
+                await stack.enter_async_context(mount.exclusively())
+                await _clean_up(mount)
+            for entry in entries:
+                if entry is not None:
+                    await self._catalog.discard(entry)
+            failures = [failure for mount in sharing if (failure := await self._restart(mount))]
+        if failures:
+            raise failures[0]
 
-    async def _discard_unused(self, entry: CatalogEntry) -> None:
-        if not any(other.backend is not None and other.catalog_entry == entry for other in self):
-            await self._catalog.discard(entry)
+    async def _restart(self, mount: RunningMount) -> MountError | AuthKitError | None:
+        """Set a mount up again; return why it could not be."""
+        try:
+            await self._set_up(mount)
+            await self._store(mount.entry)
+            await self._initialize(mount)
+        except (MountError, AuthKitError) as error:
+            logger.warning(f"auth/{mount.entry.path} could not be reloaded: {error}")
+            return error
+        return None
 
     async def _set_up(self, mount: RunningMount) -> None:
         entry = mount.entry
@@ -221,6 +231,7 @@ class MountTable:
                 "plugin_name": entry.type,
                 "plugin_type": "auth",
                 "plugin_version": entry.plugin_version,
+                "plugin_tier": "unknown",
                 **(entry.options or {}),
             },
             backend_uuid=entry.backend_uuid,
@@ -232,7 +243,7 @@ class MountTable:
         backend = await plugin.set_up(config)
         try:
             if plugin.backend_type is not BackendType.CREDENTIAL:
-                kind = plugin.backend_type.name.lower()
+                kind = "secret" if plugin.backend_type is BackendType.LOGICAL else "unknown"
                 raise MountError(f'cannot mount "{entry.type}" of type "{kind}" as an auth backend')
             mount.paths = CompiledPaths(await backend.special_paths())
         except PathPatternError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +25,7 @@ class Identification:
 
     version: str = "1.21.1"
     """The server whose behaviour it has."""
-    cluster_name: str = "vault-cluster-authkit"
+    cluster_name: str = field(default_factory=lambda: f"vault-cluster-{secrets.token_hex(4)}")
     cluster_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_type: str = "inmem"
     started: datetime

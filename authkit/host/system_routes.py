@@ -111,6 +111,8 @@ def _ok(request: HostRequest, body: Mapping[str, Any]) -> HostResponse:
 
 
 def _health(state: HostState, request: HostRequest) -> HostResponse:
+    if request.method not in ("GET", "HEAD"):
+        return HostResponse(status=405, body={"errors": []})
     is_standby = state.gate.read_only
     status = _number(request.query, "activecode", 200)
     if is_standby and "standbyok" not in request.query:

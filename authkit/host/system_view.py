@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from authkit.errors import SystemViewError
-from authkit.host.identity import IdentityStore
+from authkit.host.identity import EntityRecord, IdentityStore
 from authkit.host.mount_entries import Mount
 from authkit.logical import (
     Alias,
@@ -26,7 +26,7 @@ from authkit.logical import (
 )
 from authkit.masking import Secret
 
-__all__ = ["MountEvents", "MountSystemView", "SystemViews"]
+__all__ = ["MountEvents", "MountSystemView", "SystemViews", "as_logical"]
 
 PASSWORD_LENGTH = 20
 
@@ -87,29 +87,7 @@ class MountSystemView:
     async def entity_info(self, entity_id: str) -> Entity | None:
         """Return the entity, `None` for an unknown or empty id."""
         entity = self._views.identity.entities.get(entity_id)
-        if entity is None:
-            return None
-        aliases = tuple(
-            Alias(
-                name=each.name,
-                metadata=each.metadata,
-                custom_metadata=each.custom_metadata,
-                mount_type=each.mount_type,
-                mount_accessor=each.mount_accessor,
-                id=each.id,
-                namespace_id="root",
-                local=each.local,
-            )
-            for each in entity.aliases
-        )
-        return Entity(
-            id=entity.id,
-            name=entity.name,
-            aliases=aliases,
-            metadata=entity.metadata,
-            disabled=entity.disabled,
-            namespace_id="root",
-        )
+        return None if entity is None else as_logical(entity)
 
     async def groups_for_entity(self, entity_id: str) -> list[Group]:
         """Return the groups of the entity, inherited ones included."""
@@ -154,6 +132,31 @@ class MountSystemView:
     async def rotation_info(self, path: str) -> RotationInfo:
         """Refuse."""
         raise SystemViewError("rotation manager capabilities not supported in Vault community edition")
+
+
+def as_logical(entity: EntityRecord) -> Entity:
+    """Return an entity as plugins see it."""
+    aliases = tuple(
+        Alias(
+            name=each.name,
+            metadata=each.metadata,
+            custom_metadata=each.custom_metadata,
+            mount_type=each.mount_type,
+            mount_accessor=each.mount_accessor,
+            id=each.id,
+            namespace_id="root",
+            local=each.local,
+        )
+        for each in entity.aliases
+    )
+    return Entity(
+        id=entity.id,
+        name=entity.name,
+        aliases=aliases,
+        metadata=entity.metadata,
+        disabled=entity.disabled,
+        namespace_id="root",
+    )
 
 
 class MountEvents:

@@ -26,7 +26,6 @@ from authkit.host.builtin import (
 )
 from authkit.host.exchange import Failure, listed
 from authkit.host.logins import show_auth
-from authkit.host.mount_entries import SYSTEM_MAX_TTL
 from authkit.host.policies import WRAPPING
 from authkit.host.renewals import renew_token
 from authkit.host.state import HostState
@@ -48,7 +47,6 @@ _CUSTOM_ID = (
     "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 "
     "HMAC for token obfuscation. SHA1 hashed tokens on the wire leads to less secure lookups."
 )
-LIMITS = MountLimits(SYSTEM_MAX_TTL, SYSTEM_MAX_TTL)
 
 
 def token_routes(state: HostState) -> Routes:
@@ -135,10 +133,8 @@ class _Tokens:
         if token.bound_cidrs:
             shown["bound_cidrs"] = list(token.bound_cidrs)
         derived = self._state.identity.policies_of(token.entity_id)
-        if token.entity_id and derived:
-            shown["identity_policies"] = list(derived)
-        if token.entity_id:
-            shown["external_namespace_policies"] = {}
+        if derived:
+            shown |= {"identity_policies": list(derived), "external_namespace_policies": {}}
         return shown
 
     # --- renewing and revoking -----------------------------------------------------------------
@@ -249,7 +245,8 @@ class _Tokens:
 
     async def _issue(self, call: Call, token: Token, *, sudo: bool) -> Answer:
         data, parent = call.data, call.known_caller.token
-        token, warnings = _with_lifetimes(token, data, sudo=sudo)
+        limits = self._state.mounts.token_mount.limits
+        token, warnings = _with_lifetimes(token, data, limits, sudo=sudo)
         renewable = flag_of(data, "renewable", True) and token.type == SERVICE
         if not token.ttl:
             if parent.ttl:
@@ -302,7 +299,7 @@ def _kind(data: Mapping[str, Any]) -> str:
     if kind != BATCH:
         raise Failure(400, "invalid 'token_type' value")
     for name in ("explicit_max_ttl", "num_uses", "period"):
-        is_set = integer_of(data, name) if name == "num_uses" else duration_of(data, name)
+        is_set = integer_of(data, name) if name == "num_uses" else duration_of(data, name, is_text=True)
         if is_set:
             raise Failure(400, f'batch tokens cannot have "{name}" set')
     return BATCH
@@ -333,7 +330,9 @@ def _policies(data: Mapping[str, Any], parent: Token, kind: str, *, sudo: bool) 
     return policies
 
 
-def _with_lifetimes(token: Token, data: Mapping[str, Any], *, sudo: bool) -> tuple[Token, tuple[str, ...]]:
+def _with_lifetimes(
+    token: Token, data: Mapping[str, Any], limits: MountLimits, *, sudo: bool
+) -> tuple[Token, tuple[str, ...]]:
     longest, period = _positive(data, "explicit_max_ttl"), _positive(data, "period")
     if period and not sudo:
         raise Failure(400, "root or sudo privileges required to create periodic token")
@@ -341,7 +340,7 @@ def _with_lifetimes(token: Token, data: Mapping[str, Any], *, sudo: bool) -> tup
     warnings: tuple[str, ...] = ()
     if period or ttl or "root" not in token.policies:
         asked = Lifetimes(ttl=ttl, period=period, explicit_max_ttl=longest)
-        ttl, warnings = calculate_ttl(LIMITS, asked, now=token.created)
+        ttl, warnings = calculate_ttl(limits, asked, now=token.created)
     ttl = ttl or longest
     return (
         replace(
@@ -356,7 +355,7 @@ def _with_lifetimes(token: Token, data: Mapping[str, Any], *, sudo: bool) -> tup
 
 
 def _positive(data: Mapping[str, Any], name: str) -> timedelta:
-    duration = duration_of(data, name)
+    duration = duration_of(data, name, is_text=True)
     if duration < _ZERO:
         raise Failure(400, f"{name} must be positive")
     return duration

@@ -12,7 +12,7 @@ import heapq
 import secrets
 import string
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -29,6 +29,9 @@ __all__ = ["BATCH", "SERVICE", "Token", "TokenStore", "random_text", "token_key"
 BATCH, SERVICE = "batch", "service"
 
 _ALPHABET = string.ascii_letters + string.digits
+REVOCATION_PENDING = -1
+"""Uses left of a token during its last request (Vault 1.21, vault/token_store.go)."""
+
 _NONCE_BYTES = 12
 _ZERO = timedelta(0)
 
@@ -145,33 +148,36 @@ class TokenStore:
 
     def find(self, text: str) -> Token | None:
         """Return what is known of a token, `None` when it is not or no longer valid."""
-        if text.startswith("hvb."):
-            return self._open(text)
-        token = self._tokens.get(token_key(text))
-        return token if token is not None and not self.is_expired(token) else None
+        return self._open(text) if text.startswith("hvb.") else self._alive(token_key(text))
 
     def find_accessor(self, accessor: str) -> Token | None:
         """Return the token of an accessor."""
-        token = self._tokens.get(self._accessors.get(accessor, ""))
-        return token if token is not None and not self.is_expired(token) else None
+        return self._alive(self._accessors.get(accessor, ""))
 
     def find_lease(self, lease_id: str) -> Token | None:
         """Return the token of a lease."""
-        token = self._tokens.get(lease_id.rpartition("/h")[2])
-        return (
-            token if token is not None and token.lease_id == lease_id and not self.is_expired(token) else None
-        )
+        token = self._alive(lease_id.rpartition("/h")[2])
+        return token if token is not None and token.lease_id == lease_id else None
 
     def accessors(self) -> list[str]:
         """Return the accessors of all tokens."""
         return [token.accessor for token in self]
 
     def __iter__(self) -> Iterator[Token]:
-        return iter([token for token in self._tokens.values() if not self.is_expired(token)])
+        return iter([token for key, token in self._tokens.items() if self._alive(key)])
 
     def is_expired(self, token: Token) -> bool:
         """Whether its time is over."""
         return token.expires is not None and token.expires <= self._clock.now()
+
+    def _alive(self, key: str) -> Token | None:
+        """Return a token whose time is not over, nor that of any of those it comes from."""
+        token = ancestor = self._tokens.get(key)
+        while ancestor is not None:
+            if self.is_expired(ancestor):
+                return None
+            ancestor = self._tokens.get(ancestor.parent) if ancestor.parent else None
+        return token
 
     def _open(self, text: str) -> Token | None:
         try:
@@ -180,7 +186,7 @@ class TokenStore:
         except (ValueError, InvalidTag):
             return None
         token = load(Token, plain)
-        if self.is_expired(token) or (token.parent and token.parent not in self._tokens):
+        if self.is_expired(token) or (token.parent and self._alive(token.parent) is None):
             return None
         return token
 
@@ -191,18 +197,20 @@ class TokenStore:
         if token.num_uses <= 0 or token.type == BATCH:
             return token, False
         if token.num_uses == 1:
-            return token, True
+            return replace(token, num_uses=REVOCATION_PENDING), True
         token = replace(token, num_uses=token.num_uses - 1)
         await self.keep(token)
         return token, False
 
-    async def revoke(self, key: str) -> None:
-        """Remove a token and all that it made."""
-        doomed, waiting = [], [key]
+    async def revoke(self, *keys: str) -> None:
+        """Remove tokens and all that they made, in one transaction."""
+        doomed: dict[str, None] = {}
+        waiting = list(keys)
         while waiting:
-            each = waiting.pop()
-            doomed.append(each)
-            waiting.extend(self._children.get(each, ()))
+            key = waiting.pop()
+            if key not in doomed:
+                doomed[key] = None
+                waiting.extend(self._children.get(key, ()))
         await self._remove(doomed)
 
     async def revoke_orphaning(self, key: str) -> None:
@@ -210,29 +218,31 @@ class TokenStore:
         for child in list(self._children.get(key, ())):
             await self.keep(replace(self._tokens[child], parent=""))
         self._children.pop(key, None)
-        await self._remove([key])
+        await self._remove((key,))
 
     async def revoke_below(self, prefix: str) -> int:
         """Revoke every token whose lease is below `prefix`; return how many leases there were."""
         found = [token.key for token in self._tokens.values() if token.lease_id.startswith(prefix)]
-        for key in found:
-            await self.revoke(key)
+        if found:
+            await self.revoke(*found)
         return len(found)
 
     async def expire(self) -> None:
         """Remove the tokens whose time is over."""
-        now = self._clock.now()
+        now, over = self._clock.now(), []
         while self._due and self._due[0][0] <= now:
             _, key = heapq.heappop(self._due)
             token = self._tokens.get(key)
             if token is not None and self.is_expired(token):
-                await self.revoke(key)
+                over.append(key)
+        if over:
+            await self.revoke(*over)
 
     def next_expiry(self) -> datetime | None:
         """Return when the next token may run out."""
         return self._due[0][0] if self._due else None
 
-    async def _remove(self, keys: list[str]) -> None:
+    async def _remove(self, keys: Iterable[str]) -> None:
         changes: dict[str, bytes | None] = {}
         for key in keys:
             changes[self.PREFIX + key] = changes[wrapped_key(key)] = None
