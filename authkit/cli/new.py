@@ -6,6 +6,7 @@ import keyword
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -66,7 +67,7 @@ def check_name(name: str) -> None:
             f"{name!r} can't be a project's name: small letters and digits with single - or _ between, "
             f"a letter first, at most {MAX_NAME} characters"
         )
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names or package in ("authkit", "tests"):
+    if keyword.iskeyword(package) or package in {*sys.stdlib_module_names, "tests"} or find_spec(package):
         raise CommandError(f"{name!r} is the name of something in Python already: choose another")
 
 
@@ -81,7 +82,7 @@ def write_project(name: str, folder: Path) -> None:
     values = {
         "name": name,
         "package": package,
-        "class_name": "".join(words),
+        "class_name": "".join(words).removesuffix("Auth") + "Auth",
         "title": " ".join(words),
         "interpreter": sys.executable,
     }

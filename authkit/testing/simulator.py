@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from authkit.host.clock import MovableClock
 from authkit.host.core import Core, HostRequest
@@ -30,8 +30,8 @@ ROOT_TOKEN = "root"  # noqa: S105 - it opens nothing but this object
 class Servable(Protocol):
     """A backend class, as `authkit.serve` takes it."""
 
-    name: str
-    version: str
+    name: ClassVar[str]
+    version: ClassVar[str]
 
     @classmethod
     def factory(cls) -> BackendFactory:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from certificates import client_context, host_identity, server_context
-from factories import FakeEvents, FakeSystem
+from factories import mount_config
 
 from authkit.host.child import Child, start_child
 from authkit.host.environment import plugin_environment
@@ -25,7 +25,7 @@ from authkit.host.handshake import Announcement
 from authkit.host.life import ProcessLife, Start, start_process
 from authkit.host.security import AutoMTLS, Secured, Security
 from authkit.host.services import host_services
-from authkit.logical import BackendConfig, InMemoryStorage, Operation, Request, Response
+from authkit.logical import InMemoryStorage, Operation, Request, Response
 from authkit.plugin.certificates import Identity
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.rpc import Channel, load_engine
@@ -235,8 +235,7 @@ class Host:
     async def set_up(self, identifier: str, *, config: Mapping[str, str] | None = None) -> tuple[Mount, str]:
         """Set up a mount and return the error text of Setup."""
         mount = Mount(self, identifier)
-        served = BackendConfig(storage=mount.storage, system=FakeSystem(), events=FakeEvents())
-        number = await self.life.offer(host_services(served))
+        number = await self.life.offer(host_services(mount_config(storage=mount.storage)))
         args = pb.SetupArgs(broker_id=number, Config=config or {}, backendUUID=f"uuid-{identifier}")
         reply = pb.SetupReply.FromString(await mount.call("Setup", args))
         return mount, reply.err

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import FakeEvents, FakeSystem
+from factories import mount_config
 from goplugin import PLUGINS
 
 from authkit.errors import PluginGoneError, PluginSetupError, PluginStartError, UnsupportedPathError
@@ -22,9 +22,7 @@ from authkit.host.executable import file_sum
 from authkit.host.hclog import PluginLog
 from authkit.host.process import PluginProcess
 from authkit.logical import (
-    BackendConfig,
     BackendType,
-    InMemoryStorage,
     Operation,
     Request,
     Response,
@@ -78,17 +76,6 @@ def shell(body: str) -> str:
 PROBE = python((PLUGINS / "probe.py").read_text())
 
 
-def config(uuid: str = "u-1", **options: str) -> BackendConfig:
-    """What a host serves to a mount."""
-    return BackendConfig(
-        storage=InMemoryStorage(),
-        system=FakeSystem(),
-        events=FakeEvents(),
-        options=options,
-        backend_uuid=uuid,
-    )
-
-
 def request(path: str, operation: Operation = Operation.READ, **data: Any) -> Request:
     """A request."""
     return Request(operation=operation, path=path, data=data, has_data=True, id="r-1")
@@ -116,7 +103,7 @@ async def test_a_mount_lives_in_a_process(make: MakePlugin, engine: str) -> None
     plugin = make(PROBE, engine=engine)
     await plugin.probe()
     assert (plugin.backend_type, plugin.version) == (BackendType.CREDENTIAL, "v1.2.3")
-    served = config(plugin_name="probe")
+    served = mount_config(plugin_name="probe")
     mount = await plugin.set_up(served)
     await mount.initialize()
     assert await mount.special_paths() == SpecialPaths(unauthenticated=("login",))
@@ -136,7 +123,9 @@ async def test_a_mount_lives_in_a_process(make: MakePlugin, engine: str) -> None
 async def test_mounts_share_a_process(make: MakePlugin) -> None:
     """Each with its storage; the process lives until the last has ended, and comes back for the next."""
     plugin = make(PROBE)
-    first, second = await asyncio.gather(plugin.set_up(config("u-1")), plugin.set_up(config("u-2")))
+    first, second = await asyncio.gather(
+        plugin.set_up(mount_config("u-1")), plugin.set_up(mount_config("u-2"))
+    )
     await first.handle_request(request("put", Operation.UPDATE, value="1"))
     assert await second.handle_request(request("get")) is None
     pid = await pid_of(first)
@@ -144,7 +133,7 @@ async def test_mounts_share_a_process(make: MakePlugin) -> None:
     await first.cleanup()
     assert await pid_of(second) == pid
     await second.cleanup()
-    third = await plugin.set_up(config("u-3"))
+    third = await plugin.set_up(mount_config("u-3"))
     assert await pid_of(third) != pid
 
 
@@ -170,7 +159,7 @@ async def test_the_environment_is_a_server_s(make: MakePlugin, monkeypatch: pyte
     registered = {"BOTH": "registered", "MINE": "1", "VAULT_VERSION": "zzz"}
     plugin = make(source, environment=registered, arguments=names, on_log=records.append)
     with pytest.raises(PluginStartError):
-        await plugin.set_up(config())
+        await plugin.set_up(mount_config())
     common = {
         "FROM_HOST": "host",
         "BOTH": "registered",
@@ -198,7 +187,7 @@ async def test_log_lines_arrive_as_records(make: MakePlugin, caplog: pytest.LogC
     records: list[PluginLog] = []
     plugin = make(PROBE, on_log=records.append, name="my-probe")
     with caplog.at_level("DEBUG", logger="authkit.host.plugin"):
-        mount = await plugin.set_up(config("u-1"))
+        mount = await plugin.set_up(mount_config("u-1"))
         await mount.initialize()
         await mount.handle_request(request("print"))
         for text in ("a debug line of the plugin", "from a child"):
@@ -213,7 +202,7 @@ async def test_what_code_prints_is_offered(make: MakePlugin) -> None:
     """The stdio stream carries it, told apart."""
     printed: list[tuple[int, bytes]] = []
     plugin = make(PROBE, on_output=lambda stream, data: printed.append((stream, data)))
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     await mount.handle_request(request("print"))
     await until(lambda: (1, b"printed to stdout\n") in printed and (2, b"printed to stderr\n") in printed)
 
@@ -225,7 +214,7 @@ async def test_what_code_prints_is_offered(make: MakePlugin) -> None:
 async def test_a_crash_costs_the_calls_in_flight(make: MakePlugin, engine: str) -> None:
     """They say what happened; the next call finds a new process with every mount set up again."""
     plugin = make(PROBE, engine=engine)
-    mounts = [await plugin.set_up(config(f"u-{number}")) for number in range(3)]
+    mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(3)]
     for mount in mounts:
         await mount.initialize()
     await mounts[0].handle_request(request("put", Operation.UPDATE, value="kept"))
@@ -249,7 +238,7 @@ async def test_an_exit_with_a_status_is_named(make: MakePlugin) -> None:
     source = PROBE.replace(
         "def do_block", "def do_leave(self, request):\n        os._exit(3)\n\n    def do_block"
     )
-    mount = await make(source).set_up(config())
+    mount = await make(source).set_up(mount_config())
     with pytest.raises(PluginGoneError) as caught:
         await mount.handle_request(request("leave"))
     assert "with exit status 3" in caught.value.hint
@@ -259,7 +248,7 @@ async def test_an_exit_with_a_status_is_named(make: MakePlugin) -> None:
 async def test_a_file_that_was_changed_is_not_started_again(make: MakePlugin) -> None:
     """The running process goes on; after its end the checksum is looked at before anything is executed."""
     plugin = make(PROBE)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     Path(plugin.path).write_text(PROBE + "\n# changed\n")
     pid = await pid_of(mount)
     os.kill(pid, signal.SIGKILL)
@@ -287,7 +276,7 @@ async def test_a_stray_child_does_not_hold_the_host(make: MakePlugin) -> None:
         "    def do_block",
     )
     records: list[PluginLog] = []
-    mount = await make(source, on_log=records.append).set_up(config())
+    mount = await make(source, on_log=records.append).set_up(mount_config())
     with pytest.raises(PluginGoneError) as caught:
         await mount.handle_request(request("leave"))
     (stray,) = [record.message.split()[1] for record in records if record.message.startswith("stray")]
@@ -367,7 +356,7 @@ async def test_a_plugin_that_does_not_start(make: MakePlugin, name: str) -> None
     plugin = make(source)
     text = text.format(path=plugin.path) if "{path}" in text else text
     with pytest.raises(PluginStartError) as caught:
-        await plugin.set_up(config())
+        await plugin.set_up(mount_config())
     assert str(caught.value).startswith(f"invalid backend version: 2 errors occurred:\n\t* {text}")
     assert hint in caught.value.hint
     with pytest.raises(PluginStartError) as caught:
@@ -379,7 +368,7 @@ async def test_a_plugin_that_never_answers(make: MakePlugin) -> None:
     """Is killed when the time for its start is over."""
     plugin = make(shell("exec sleep 60"), start_timeout=timedelta(milliseconds=200))
     with pytest.raises(PluginStartError) as caught:
-        await plugin.set_up(config())
+        await plugin.set_up(mount_config())
     once = "timeout while waiting for plugin to start"
     assert str(caught.value) == f"invalid backend version: 2 errors occurred:\n\t* {once}\n\t* {once}\n\n"
     assert "imported" in caught.value.hint
@@ -388,7 +377,7 @@ async def test_a_plugin_that_never_answers(make: MakePlugin) -> None:
 async def test_a_wrong_checksum_executes_nothing(make: MakePlugin, short_directory: Path) -> None:
     """Not even once."""
     plugin = make(shell(f"touch {short_directory}/executed"), sha256="00" * 32)
-    for start in (plugin.probe(), plugin.set_up(config())):
+    for start in (plugin.probe(), plugin.set_up(mount_config())):
         with pytest.raises(PluginStartError, match="checksums did not match"):
             await start
     assert not (short_directory / "executed").exists()
@@ -406,7 +395,7 @@ async def test_files_that_are_no_executables(short_directory: Path, temporary: P
     ):
         plugin = PluginProcess(path, sha256=file_sum(plain))
         with pytest.raises(PluginStartError, match=text) as caught:
-            await plugin.set_up(config())
+            await plugin.set_up(mount_config())
         assert caught.value.hint
         await plugin.close()
     assert list(temporary.iterdir()) == []
@@ -421,7 +410,7 @@ async def test_a_setup_that_fails_leaves_no_process(make: MakePlugin) -> None:
     plugin = make(source.replace("'pid'", "os.environ['PIDFILE']"), on_log=records.append)
     plugin._environment["PIDFILE"] = str(Path(plugin.path).with_name("pid"))
     with pytest.raises(PluginSetupError, match="the plugin could not connect back"):
-        await plugin.set_up(config())
+        await plugin.set_up(mount_config())
     pid = int(Path(plugin.path).with_name("pid").read_text())
     assert not Path(f"/proc/{pid}").exists()
 
@@ -439,7 +428,7 @@ async def test_a_plugin_that_ignores_shutdown_is_killed(make: MakePlugin) -> Non
         'if __name__ == "__main__":',
     )
     plugin = make(source)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     pid = await pid_of(mount)
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -466,19 +455,19 @@ async def test_a_plugin_of_protocol_4_is_probed(make: MakePlugin) -> None:
 async def test_a_plugin_of_protocol_4_needs_a_wrapping_token(make: MakePlugin) -> None:
     """A host that makes none cannot mount it, and says so."""
     with pytest.raises(PluginStartError, match="protocol 4 needs a wrapping token"):
-        await make(OLD).set_up(config())
+        await make(OLD).set_up(mount_config())
 
 
 LEFT_OPEN = """
 import asyncio, sys
 sys.path[:0] = {paths!r}
-from test_host_plugin import config
+from factories import mount_config
 from authkit.host.executable import file_sum
 from authkit.host.process import PluginProcess
 
 async def main():
     plugin = PluginProcess({path!r}, sha256=file_sum({path!r}))
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     print((await mount.handle_request(__import__("test_host_plugin").request("info"))).data["pid"])
     raise SystemExit(int(sys.argv[1]))
 

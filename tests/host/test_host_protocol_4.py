@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from certificates import host_identity
 from cryptography.hazmat.primitives import serialization
-from factories import FakeEvents, FakeSystem
+from factories import mount_config
 from goplugin import PLUGINS, Host, environment, start
 
 from authkit.errors import RPCError
 from authkit.host.executable import file_sum
 from authkit.host.process import PluginProcess
 from authkit.host.security import Metadata, SharedIdentity
-from authkit.logical import BackendConfig, InMemoryStorage, Operation, Request
+from authkit.logical import Operation, Request
 from authkit.plugin.certificates import Identity
 from authkit.wire.pb import backend_pb2 as pb
 
@@ -187,8 +187,7 @@ async def test_a_catalog_entry_of_protocol_4_is_mounted(short_directory: Path) -
 
     with api(200, answers) as (address, seen):
         plugin = PluginProcess(path, sha256=file_sum(path), wrap=wrap)
-        served = BackendConfig(storage=InMemoryStorage(), system=FakeSystem(), events=FakeEvents())
-        mounts = [await plugin.set_up(served) for _ in range(2)]
+        mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(2)]
         pids = set()
         for mount in mounts:
             response = await mount.handle_request(Request(operation=Operation.READ, path="info"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -61,15 +60,17 @@ class DevProcess:
 
 
 @contextlib.asynccontextmanager
-async def dev_process(*arguments: str, **environment: str) -> AsyncIterator[DevProcess]:
+async def dev_process(
+    *arguments: str, root_token: str = ROOT_TOKEN, folder: Path | None = None
+) -> AsyncIterator[DevProcess]:
     """Start it on a free port and return once it is ready; killed in the end if it still runs."""
-    command = [sys.executable, "-m", "authkit", "dev", "--port", "0", "--root-token", ROOT_TOKEN, *arguments]
+    command = [sys.executable, "-m", "authkit", "dev", "--port", "0", "--root-token", root_token, *arguments]
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | environment,
+        cwd=folder,
     )
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as http:

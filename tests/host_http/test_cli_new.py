@@ -29,9 +29,9 @@ def test_bad_names(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["class", "json", "authkit", "tests"])
+@pytest.mark.parametrize("name", ["class", "json", "authkit", "tests", "pytest", "jwt"])
 def test_names_that_are_taken(name: str) -> None:
-    """Keywords, modules of Python, and ourselves."""
+    """Keywords, modules of Python, ourselves, and what is installed."""
     with pytest.raises(CommandError, match="choose another"):
         check_name(name)
 

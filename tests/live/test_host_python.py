@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import FakeEvents, FakeSystem
+from factories import mount_config
 from livebed.binaries import find_built
 from livebed.factories import MakeServer
 from livebed.plugins import CURRENT, JWT_LAUNCHER, go_peer, python_plugin
@@ -27,7 +27,6 @@ from authkit.logical import (
     BackendConfig,
     BackendType,
     Connection,
-    InMemoryStorage,
     Operation,
     Request,
     Response,
@@ -58,15 +57,9 @@ async def hosted(request: pytest.FixtureRequest, short_directory: Path) -> Async
     await made.close()
 
 
-def config(uuid: str) -> BackendConfig:
-    """What a host serves to a mount."""
-    return BackendConfig(
-        storage=InMemoryStorage(),
-        system=FakeSystem(),
-        events=FakeEvents(),
-        options={"plugin_name": "jwt", "plugin_type": "auth", "plugin_version": ""},
-        backend_uuid=uuid,
-    )
+def jwt_config(uuid: str) -> BackendConfig:
+    """What a host serves to a mount of the plugin."""
+    return mount_config(uuid, plugin_name="jwt", plugin_type="auth", plugin_version="")
 
 
 async def send(mount: HostedBackend, path: str, operation: Operation = Operation.UPDATE, **data: Any) -> Any:
@@ -112,7 +105,7 @@ async def test_a_session(hosted: PluginProcess) -> None:
     assert hosted.backend_type is BackendType.CREDENTIAL
     # The official plugin reports a version only when its build was given one.
     assert hosted.version in (CURRENT, "")
-    mount = await hosted.set_up(config("u-1"))
+    mount = await hosted.set_up(jwt_config("u-1"))
     await mount.initialize()
     response = await session(mount)
     auth = response.auth
@@ -140,7 +133,7 @@ async def test_a_session(hosted: PluginProcess) -> None:
 
 async def test_many_mounts_and_a_crash(hosted: PluginProcess) -> None:
     """Mounts share one process; after its end each is set up again with what it had stored."""
-    mounts = [await hosted.set_up(config(f"u-{number}")) for number in range(2)]
+    mounts = [await hosted.set_up(jwt_config(f"u-{number}")) for number in range(2)]
     for mount in mounts:
         await mount.initialize()
         await session(mount)
@@ -217,7 +210,7 @@ async def test_failures_have_the_words_of_a_server(make_server: MakeServer) -> N
         (theirs,) = answer.json()["errors"]
         plugin = PluginProcess(file, sha256=checksum)
         with pytest.raises(PluginStartError) as caught:
-            await plugin.set_up(config("u"))
+            await plugin.set_up(jwt_config("u"))
         assert caught.value.hint, name
         if same_order(theirs) != str(caught.value):
             differences[name] = (theirs, str(caught.value))

@@ -50,7 +50,7 @@ def listen(host: str, port: int, *, allow_insecure_address: bool = False) -> soc
     if not parsed.is_loopback and not allow_insecure_address:
         raise NotLoopbackError(host)
     family = socket.AF_INET6 if parsed.version == 6 else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named; else an answer takes 40 ms.
+    # Named as TCP, else asyncio leaves Nagle's algorithm on: each answer would wait 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from factories import CountingStorage, FakeClock, FakeEvents, FakeSystem
+from factories import FakeClock, mount_config
 
 from authkit.errors import (
     PluginGoneError,
@@ -91,17 +91,6 @@ def backend() -> type[Keeper]:
     return Backend
 
 
-def config(uuid: str = "u-1", **options: str) -> BackendConfig:
-    """What a host serves to a mount."""
-    return BackendConfig(
-        storage=CountingStorage(),
-        system=FakeSystem(),
-        events=FakeEvents(),
-        options=options,
-        backend_uuid=uuid,
-    )
-
-
 def write(path: str, value: str) -> Request:
     """A write request."""
     return Request(operation=Operation.UPDATE, path=path, data={"value": value}, has_data=True)
@@ -116,7 +105,7 @@ async def test_a_mount_lives_as_on_a_server(backend: type[Keeper]) -> None:
     """Set up, initialized, asked, invalidated and cleaned up; what it stores is the host's."""
     plugin = LocalPlugin(backend)
     assert (plugin.backend_type, plugin.version) == (BackendType.CREDENTIAL, "v1.2.3")
-    served = config(plugin_name="keeper")
+    served = mount_config(plugin_name="keeper")
     mount = await plugin.set_up(served)
     assert await mount.special_paths() == SpecialPaths(unauthenticated=("login",))
     await mount.initialize()
@@ -139,7 +128,7 @@ async def test_a_mount_lives_as_on_a_server(backend: type[Keeper]) -> None:
 async def test_mounts_share_a_plugin_and_nothing_else(backend: type[Keeper]) -> None:
     """Each has its storage; the end of one is not the end of the other."""
     plugin = LocalPlugin(backend.factory())
-    first, second = await plugin.set_up(config("u-1")), await plugin.set_up(config("u-2"))
+    first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
     await first.handle_request(write("a", "1"))
     await second.handle_request(write("a", "2"))
     await first.cleanup()
@@ -169,14 +158,14 @@ async def test_a_backend_that_cannot_be_built_refuses_the_setup() -> None:
     plugin = LocalPlugin(BackendFactory(build=build, backend_type=BackendType.CREDENTIAL))
     for _ in range(2):
         with pytest.raises(PluginSetupError, match="could not be set up: the option `x` is missing"):
-            await plugin.set_up(config())
+            await plugin.set_up(mount_config())
     with pytest.raises(PluginSetupError):
         await plugin.probe()
 
 
 async def test_what_a_backend_reports_is_raised(backend: type[Keeper]) -> None:
     """Also while it initializes."""
-    mount = await LocalPlugin(backend).set_up(config(initialize="fails"))
+    mount = await LocalPlugin(backend).set_up(mount_config(initialize="fails"))
     with pytest.raises(UserError, match="not today"):
         await mount.initialize()
 
@@ -184,7 +173,7 @@ async def test_what_a_backend_reports_is_raised(backend: type[Keeper]) -> None:
 async def test_leaving_a_request_cancels_its_handler(backend: type[Keeper]) -> None:
     """As a client that goes away."""
     plugin = LocalPlugin(backend)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     caller = asyncio.ensure_future(mount.handle_request(read("hang")))
     (made,) = backend.made
     await made.hanging.wait()
@@ -196,7 +185,7 @@ async def test_leaving_a_request_cancels_its_handler(backend: type[Keeper]) -> N
 async def test_after_a_crash_the_next_call_starts_anew(backend: type[Keeper]) -> None:
     """Calls in flight fail and say why; the next one finds a plugin with every mount set up again."""
     plugin = LocalPlugin(backend)
-    first, second = await plugin.set_up(config("u-1")), await plugin.set_up(config("u-2"))
+    first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
     await first.initialize()
     await second.initialize()
     await second.handle_request(write("a", "kept"))
@@ -217,7 +206,7 @@ async def test_after_a_crash_the_next_call_starts_anew(backend: type[Keeper]) ->
 async def test_every_mount_is_set_up_again_without_being_called(backend: type[Keeper]) -> None:
     """One call after the crash is enough for all."""
     plugin = LocalPlugin(backend)
-    mounts = [await plugin.set_up(config(f"u-{number}")) for number in range(3)]
+    mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(3)]
     await plugin.crash()
     await mounts[0].special_paths()
     async with asyncio.timeout(5):
@@ -229,7 +218,7 @@ async def test_every_mount_is_set_up_again_without_being_called(backend: type[Ke
 async def test_a_mount_that_ends_while_its_plugin_is_gone(backend: type[Keeper]) -> None:
     """Nothing is started for it."""
     plugin = LocalPlugin(backend)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     await plugin.crash()
     await mount.cleanup()
     assert len(backend.made) == 1
@@ -267,11 +256,13 @@ async def test_a_plugin_for_one_mount_is_started_for_each(backend: type[Keeper])
         return lives[-1]
 
     plugin = SupervisedPlugin(launch)
-    first, second = await asyncio.gather(plugin.set_up(config("u-1")), plugin.set_up(config("u-2")))
+    first, second = await asyncio.gather(
+        plugin.set_up(mount_config("u-1")), plugin.set_up(mount_config("u-2"))
+    )
     assert (len(lives), plugin.backend_type, plugin.version) == (2, BackendType.CREDENTIAL, "v1.2.3")
     await first.cleanup()
     assert [life.ended.done() for life in lives] == [True, False]
-    await plugin.set_up(config("u-3"))
+    await plugin.set_up(mount_config("u-3"))
     assert len(lives) == 3
     await plugin.close()
     assert all(life.ended.done() for life in lives)
@@ -284,7 +275,7 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
     """It is not taken for a crash."""
     monkeypatch.setattr("authkit.host.mounts.END_IS_SEEN", RESTART_WINDOW * 0)
     plugin = LocalPlugin(backend)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     life = plugin._running[0]
     life.channel.fail("lost")
     with pytest.raises(RPCError) as caught:
@@ -303,7 +294,7 @@ async def test_values_travel_as_on_a_real_wire(backend: type[Keeper]) -> None:
             return Response(data={"big": 2**60, "list": (1, 2)})
 
     plugin = LocalPlugin(Echo)
-    mount = await plugin.set_up(config())
+    mount = await plugin.set_up(mount_config())
     request = replace(read("x"), data={"n": 2**60}, has_data=True)
     response = await mount.handle_request(request)
     assert response == Response(data={"big": str(2**60), "list": [1, 2]})
