@@ -60,17 +60,14 @@ class DevProcess:
 
 
 @contextlib.asynccontextmanager
-async def dev_process(
-    *arguments: str, root_token: str = ROOT_TOKEN, folder: Path | None = None
-) -> AsyncIterator[DevProcess]:
+async def dev_process(*arguments: str) -> AsyncIterator[DevProcess]:
     """Start it on a free port and return once it is ready; killed in the end if it still runs."""
-    command = [sys.executable, "-m", "authkit", "dev", "--port", "0", "--root-token", root_token, *arguments]
+    command = [sys.executable, "-m", "authkit", "dev", "--port", "0", "--root-token", ROOT_TOKEN, *arguments]
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        cwd=folder,
     )
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as http:

@@ -324,6 +324,12 @@ def test_an_address_is_allowed_by_name() -> None:
         assert listener.getsockname()[1] > 0
 
 
+def test_answers_don_t_wait_for_acknowledgements() -> None:
+    """asyncio sends small pieces at once on sockets whose protocol is named, and only on those."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 async def test_the_body_of_a_form_is_read() -> None:
     """As a browser posts it to an OIDC callback."""
     async with served() as at:
