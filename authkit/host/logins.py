@@ -54,8 +54,7 @@ async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[s
     entry, now = call.mount.entry, state.clock.now()
     auth = await _identify(state, entry, auth)
     kind = _token_type(entry.config.token_type, auth.token_type)
-    if kind == SERVICE:
-        await find_role(call)
+    role = await find_role(call) if kind == SERVICE else ""
     ttl, warnings = calculate_ttl(entry.limits, _lifetimes(auth), now=now)
     derived = state.identity.policies_of(auth.entity_id)
     policies = sanitize_policies(auth.policies, add_default=not auth.no_default_policy)
@@ -71,7 +70,7 @@ async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[s
         token_type=TokenType.BATCH if kind == BATCH else TokenType.SERVICE,
         lease=replace(auth.lease, ttl=ttl, renewable=auth.lease.renewable and kind == SERVICE),
     )
-    text, token = await _make_token(state, call, auth, kind)
+    text, token = await _make_token(state, call, auth, role)
     shown = show_auth(
         replace(auth, accessor=token.accessor), policies=policies, derived=derived, text=text, orphan=True
     )
@@ -96,8 +95,9 @@ async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
     return replace(auth, alias=alias, entity_id=entity.id, group_aliases=groups)
 
 
-async def _make_token(state: HostState, call: PluginCall, auth: Auth, kind: str) -> tuple[str, Token]:
+async def _make_token(state: HostState, call: PluginCall, auth: Auth, role: str) -> tuple[str, Token]:
     now = state.clock.now()
+    kind = BATCH if auth.token_type is TokenType.BATCH else SERVICE
     token = Token(
         key="",
         path=call.mount.entry.route + call.path,
@@ -110,6 +110,7 @@ async def _make_token(state: HostState, call: PluginCall, auth: Auth, kind: str)
         entity_id=auth.entity_id,
         bound_cidrs=auth.bound_cidrs,
         type=kind,
+        login_role=role,
         explicit_max_ttl=auth.explicit_max_ttl,
     )
     if kind == BATCH:

@@ -60,6 +60,8 @@ class Token:
     entity_id: str = ""
     bound_cidrs: tuple[str, ...] = ()
     type: str = SERVICE
+    login_role: str = ""
+    """The role that the login was for, as the backend resolved it; a server counts leases by it."""
     expires: datetime | None = None
     renewed: datetime | None = None
     """When it was renewed last."""

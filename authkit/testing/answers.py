@@ -104,3 +104,5 @@ class Audited:
     errors: tuple[str, ...] = ()
     accessor: str = ""
     """Of the token that was granted."""
+    role: str = ""
+    """The role that the login was for, as the plugin resolved it when the host asked."""

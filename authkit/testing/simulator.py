@@ -252,8 +252,10 @@ class Simulator(SimulatedMount):
         )
         response = SimulatedResponse.of(await self.core.handle(request))
         accessor = (response.auth or {}).get("accessor", "")
+        granted = self.core.state.tokens.find_accessor(accessor)
+        role = granted.login_role if granted else ""
         self.audit.append(
-            Audited(method, path, request.remote_addr, response.status, response.errors, accessor)
+            Audited(method, path, request.remote_addr, response.status, response.errors, accessor, role)
         )
         return response
 
