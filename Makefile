@@ -3,15 +3,23 @@
 PYTHON := .venv/bin/python
 LATEST := .venv-latest/bin/python
 
-.PHONY: help setup demo test check live bench proto clean
+.PHONY: help setup demo demo-vault dev test check live bench proto clean
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the oldest interpreter at hand
 	@scripts/environment .venv "$$(scripts/interpreters | sed -n 1p)"
 
-demo: setup ## the main job: a plugin in Python behind a real Vault server, every command shown
+demo: ## the main job with no Vault installed: a plugin in Python, from registration to revocation
+	@scripts/environment .venv "$$(scripts/interpreters | sed -n 1p)" demo
+	@$(PYTHON) scripts/demo
+
+dev: ## the same, left running, for a browser or the vault command
+	@scripts/environment .venv "$$(scripts/interpreters | sed -n 1p)" demo
+	@$(PYTHON) scripts/demo --stay
+
+demo-vault: setup ## a plugin in Python behind a real Vault server, every command shown
 	@scripts/live/build vault
 	@$(PYTHON) scripts/live/demo
 
@@ -30,6 +38,7 @@ check: setup ## format, lint, types, layers, generated code
 
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live, on both engines
 	@scripts/live/build
+	@scripts/live/browser
 	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host tests/live
 	@$(PYTHON) -m pytest tests/live
 

@@ -6,7 +6,11 @@
     ├── PluginError                    the process, or its tie to the host, cannot go on
     │   ├── HandshakeError             the host's environment does not allow a start
     │   ├── BrokerError                a connection back to the host could not be made
-    │   └── HostGoneError              the host has closed the connection
+    │   ├── HostGoneError              the host has closed the connection
+    │   └── HostingError               a host's trouble with one of its plugins; carries a hint
+    │       ├── PluginStartError       the plugin could not be started
+    │       ├── PluginSetupError       the plugin refused to set a mount up
+    │       └── PluginGoneError        the plugin's process ended under a call
     ├── RPCError                       a gRPC call ended with another status than OK
     ├── LogicalError                   the host receives it as an error of this kind
     │   ├── UserError                  the caller's mistake: HTTP 400 with the text
@@ -38,7 +42,9 @@ plugin/pb/translation.go). The fixed texts of the kinds 5 to 10 are the host's: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 __all__ = [
     "AuthKitError",
@@ -49,6 +55,7 @@ __all__ = [
     "FieldError",
     "HandshakeError",
     "HostGoneError",
+    "HostingError",
     "InternalError",
     "InvalidCredentialsError",
     "InvalidRequestError",
@@ -59,6 +66,9 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "PluginError",
+    "PluginGoneError",
+    "PluginSetupError",
+    "PluginStartError",
     "RPCError",
     "ReadOnlyError",
     "StatusCode",
@@ -96,6 +106,30 @@ class BrokerError(PluginError):
 
 class HostGoneError(PluginError):
     """The host has closed the connection that the call needed."""
+
+
+class HostingError(PluginError):
+    """A host's trouble with one of its plugins.
+
+    The text is the one that a Vault server gives, as far as it has one. `hint` says to a human what
+    happened and what to do; it may quote what the plugin printed and is not for clients of the API.
+    """
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+class PluginStartError(HostingError):
+    """A plugin could not be started: its file, its handshake or its connection is at fault."""
+
+
+class PluginSetupError(HostingError):
+    """A plugin refused to set a mount up. The text is the plugin's own."""
+
+
+class PluginGoneError(HostingError):
+    """The plugin's process ended under a call. Nobody knows whether the call took effect."""
 
 
 # --- gRPC --------------------------------------------------------------------------------------
@@ -168,6 +202,11 @@ class LogicalError(AuthKitError):
 
     err_type: ErrorKind = ErrorKind.UNKNOWN
     fixed_text: str | None = None
+    response_data: Mapping[str, Any] | None = None
+    """Set by a host alone: the data of the response that a backend in Go sent beside this error.
+
+    A host then shows the text under `error`, if there is one, and takes 400 in place of 500.
+    """
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text or self.fixed_text or type(self).__name__)

@@ -10,6 +10,7 @@ import os
 import sys
 
 from authkit.plugin.handshake import is_cookie_right, notice
+from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 AUTO_MTLS_VERSION = 5
 
 __all__ = ["COOKIE_KEY", "COOKIE_VALUE", "PROTOCOL_VERSIONS", "serve"]
-
-COOKIE_KEY = "VAULT_BACKEND_PLUGIN"
-COOKIE_VALUE = "6669da05-b1c8-4f49-97d9-c8e5bed98e20"
-"""The cookie of backend plugins, the same on Vault and OpenBao (Vault SDK 0.21, plugin/serve.go)."""
 
 PROTOCOL_VERSIONS = (5, 4)
 """Application protocols spoken: 5 is AutoMTLS with many mounts in one process (Vault 1.12 and later,

@@ -23,6 +23,7 @@ from authkit.logical import (
     Response,
     RotationInfo,
     RotationJob,
+    Storage,
     StorageEntry,
     WrapInfo,
 )
@@ -124,6 +125,17 @@ class FakeEvents:
 
     async def record_observation(self, observation_type: str, data: Mapping[str, Any]) -> None:
         self.sent.append(observation_type)
+
+
+def mount_config(uuid: str = "u-1", *, storage: Storage | None = None, **options: str) -> BackendConfig:
+    """What a host serves to a mount: storage in memory and the plain system view, unless told otherwise."""
+    return BackendConfig(
+        storage=InMemoryStorage() if storage is None else storage,
+        system=FakeSystem(),
+        events=FakeEvents(),
+        options=options,
+        backend_uuid=uuid,
+    )
 
 
 class CountingStorage(InMemoryStorage):

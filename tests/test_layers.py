@@ -24,6 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
+    "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
+    "testing": {"errors", "values", "logical", "host"},
+    "testing_pytest": {"testing"},
+    "cli": {"values", "host"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

@@ -17,6 +17,7 @@ PUBLIC_PACKAGES = [
     "authkit.auth",
     "authkit.oidc",
     "authkit.rpc",
+    "authkit.testing",
 ]
 
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.fetch import (
@@ -26,6 +25,7 @@ from authkit.oidc.fetch import (
     is_loopback,
     read_body,
 )
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import ssl
@@ -41,8 +41,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """The largest single answer; a page of groups with long descriptions has some 100 KiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value, frozen=True):
     """What an API answered with status 200."""
 
     content: Any

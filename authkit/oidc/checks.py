@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc.jsontext import to_printable
+from authkit.values import Value
 
 __all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record"]
 
@@ -23,8 +23,7 @@ MAX_SHOWN_CHARACTERS = 200
 """How much of a value a check shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Value, frozen=True):
     """One thing that was looked at."""
 
     name: str

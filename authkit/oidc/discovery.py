@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError, check_url
 from authkit.oidc.jsontext import quote
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import httpx
@@ -38,8 +38,7 @@ _MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an operator reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderMetadata:
+class ProviderMetadata(Value, frozen=True):
     """What an issuer says about itself. Made by `parse_metadata`, which checks it."""
 
     issuer: str

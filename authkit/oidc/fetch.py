@@ -19,11 +19,11 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from authkit.errors import AuthKitError
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import httpx
@@ -56,8 +56,7 @@ MAX_DETAIL_CHARACTERS = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Value, frozen=True):
     """What a provider answered with status 200."""
 
     body: bytes

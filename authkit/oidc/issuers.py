@@ -7,7 +7,6 @@ per mount, or several key sets that all sign for everybody.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
@@ -15,12 +14,12 @@ from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jws import UnverifiedToken
 from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.oidc.tokens import TokenVerifier, parse_claims, take_apart
+from authkit.values import Value
 
 __all__ = ["Issuers", "VerifiedToken"]
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedToken:
+class VerifiedToken(Value, frozen=True):
     """A token that is authentic, meant for us, and valid."""
 
     claims: Claims

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, 
 from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
 from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
+from authkit.values import replace
 
 if TYPE_CHECKING:
     import httpx

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.jws import decode_base64url
 from authkit.oidc.keys import ALGORITHMS, VerificationKey
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -36,8 +36,7 @@ _CURVE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Value, frozen=True):
     """The keys of one document, found by id."""
 
     keys: tuple[VerificationKey, ...]

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from authkit.errors import TokenError
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import parse_object, quote
 from authkit.oidc.keys import ALGORITHMS, VerificationKey
+from authkit.values import Value
 
 __all__ = [
     "MAX_TOKEN_CHARACTERS",
@@ -54,14 +54,15 @@ _MAX_SHOWN_CHARACTERS = 64
 """How much of a header parameter a message repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedToken:
+class UnverifiedToken(Value, frozen=True):
     """A token taken apart. Nothing in it may be believed before `verify_signature` returned."""
 
-    header: Mapping[str, Any] = field(repr=False)
-    payload: bytes = field(repr=False)
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    header: Mapping[str, Any]
+    payload: bytes
+    signing_input: bytes
+    signature: bytes
+
+    unshown: ClassVar = ("header", "payload", "signing_input", "signature")
 
     @property
     def algorithm(self) -> str:

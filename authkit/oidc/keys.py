@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError
+from authkit.values import Value
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -72,8 +72,7 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _PEM_BLOCK = re.compile(r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----.*?-----END (?P=label)-----", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
+class VerificationKey(Value, frozen=True):
     """A public key that is strong enough, together with what decides where it may be used.
 
     Made by `from_public_key`, which checks it.
@@ -128,8 +127,7 @@ class KeySourceError(LoginError):
         super().__init__(f"error configuring token validator: keyset configuration error: {reason}", detail)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyStatus:
+class KeyStatus(Value, frozen=True):
     """What an operator may want to know of a source of keys. Holds no secret."""
 
     source: str

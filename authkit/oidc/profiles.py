@@ -7,13 +7,13 @@ left to `authkit.oidc.jws` and `authkit.oidc.registered`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
 from authkit.oidc.jws import UnverifiedToken
 from authkit.oidc.keys import ALGORITHMS
 from authkit.oidc.registered import Claims
+from authkit.values import Value
 
 __all__ = ["PROFILES", "Profile", "find_profile"]
 
@@ -26,8 +26,7 @@ _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]+)+")
 _MAX_SPIFFE_ID_BYTES = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Value, frozen=True):
     """One kind of token. Use those of `PROFILES`."""
 
     name: str

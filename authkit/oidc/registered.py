@@ -8,12 +8,12 @@ every difference is named where it is made.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
 from authkit.oidc.checks import NO_RECORD, Checks
+from authkit.values import Value
 
 __all__ = [
     "DEFAULT_LEEWAYS",
@@ -36,8 +36,7 @@ _DEFAULT_NOT_BEFORE_LEEWAY = timedelta(seconds=150)
 _DEFAULT_CLOCK_SKEW_LEEWAY = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
-class Leeways:
+class Leeways(Value, frozen=True):
     """How generously the times of a token are read. Zero means the default, negative means none."""
 
     expiration: timedelta = timedelta(0)

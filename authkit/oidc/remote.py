@@ -15,11 +15,11 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from authkit.oidc.fetch import FetchTimeoutError, ProviderError
+from authkit.values import Value
 
 __all__ = ["RemoteStatus", "RemoteValue", "Timer"]
 
@@ -75,8 +75,7 @@ class Timer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteStatus:
+class RemoteStatus(Value, frozen=True):
     """What an operator may want to know of a remote value. Holds no secret."""
 
     fetched_at: datetime | None = None

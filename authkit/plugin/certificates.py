@@ -16,7 +16,7 @@ import ssl
 from typing import ClassVar
 
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authkit.plugin.selfsigned import make_certificate
@@ -50,14 +50,21 @@ class Identity(Value, frozen=True):
         return ssl.DER_cert_to_PEM_cert(self.certificate).encode()
 
 
-def generate_identity() -> Identity:
-    """Make a new identity."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def generate_identity(
+    *,
+    curve: ec.EllipticCurve | None = None,
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
+    server_name: str = SERVER_NAME,
+    organization: str = "authkit",
+) -> Identity:
+    """Make a new identity, on P-256 with SHA-256 unless told otherwise."""
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     certificate = make_certificate(
         key,
-        host_name=SERVER_NAME,
-        organization="authkit",
+        digest=digest or hashes.SHA256(),
+        host_name=server_name,
+        organization=organization,
         not_before=now - _BACKDATED,
         not_after=now + _LIFETIME,
     )

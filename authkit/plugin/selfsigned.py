@@ -29,8 +29,13 @@ def _der(digits: str) -> asn1.TLV:
     return asn1.decode_der(asn1.TLV, bytes.fromhex(digits))
 
 
-# Object identifiers, each with the type that it has in a certificate.
-_ECDSA_WITH_SHA256 = _der("300a 06082a8648ce3d040302")  # an AlgorithmIdentifier (RFC 5758 section 3.2)
+_ECDSA_WITH = {
+    "sha256": _der("300a 06082a8648ce3d040302"),
+    "sha512": _der("300a 06082a8648ce3d040304"),
+}
+"""AlgorithmIdentifiers, by the name of the digest (RFC 5758 section 3.2)."""
+
+# Object identifiers.
 _COMMON_NAME = _der("0603550403")
 _ORGANIZATION_NAME = _der("060355040a")
 _SUBJECT_KEY_IDENTIFIER = _der("0603551d0e")
@@ -102,6 +107,7 @@ class _Certificate:
 def make_certificate(
     key: ec.EllipticCurvePrivateKey,
     *,
+    digest: hashes.SHA256 | hashes.SHA512,
     host_name: str,
     organization: str,
     not_before: datetime.datetime,
@@ -109,8 +115,9 @@ def make_certificate(
 ) -> bytes:
     """Return, as DER, the certificate of a CA for client and server authentication under one DNS name.
 
-    Signed with SHA-256. Times are cut to whole seconds; both have a time zone.
+    Times are cut to whole seconds; both have a time zone.
     """
+    algorithm = _ECDSA_WITH[digest.name]
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     name = [
         asn1.SetOf([_Attribute(type=_COMMON_NAME, value=host_name)]),
@@ -120,7 +127,7 @@ def make_certificate(
         _ToBeSigned(
             version=VERSION_3,
             serial_number=int.from_bytes(os.urandom(SERIAL_BYTES)) >> 1 | 1,  # positive (4.1.2.2)
-            signature=_ECDSA_WITH_SHA256,
+            signature=algorithm,
             issuer=name,
             validity=_Validity(not_before=_time(not_before), not_after=_time(not_after)),
             subject=name,
@@ -130,8 +137,8 @@ def make_certificate(
     )
     certificate = _Certificate(
         signed=asn1.decode_der(asn1.TLV, signed),
-        algorithm=_ECDSA_WITH_SHA256,
-        signature=asn1.BitString(key.sign(signed, ec.ECDSA(hashes.SHA256())), 0),
+        algorithm=algorithm,
+        signature=asn1.BitString(key.sign(signed, ec.ECDSA(digest)), 0),
     )
     return asn1.encode_der(certificate)
 

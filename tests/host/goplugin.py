@@ -1,31 +1,35 @@
-"""A go-plugin host for tests: starts an executable as a server does, with P-521 certificates and a broker.
+"""The host of `authkit.host` as tests need it: any executable and environment, and a host that misbehaves.
 
-It knows of Vault what `authkit.wire` encodes: the messages come from there, the storage from
-`authkit.logical`.
+What a plugin does right it does under the real thing; here are the hooks to look at it and to harm it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from socket import AF_UNIX, socket
 from typing import Any
 
 from certificates import client_context, host_identity, server_context
+from factories import mount_config
 
+from authkit.host.child import Child, start_child
+from authkit.host.environment import plugin_environment
+from authkit.host.executable import file_sum
+from authkit.host.handshake import Announcement
+from authkit.host.life import ProcessLife, Start, start_process
+from authkit.host.security import AutoMTLS, Secured, Security
+from authkit.host.services import host_services
 from authkit.logical import InMemoryStorage, Operation, Request, Response
-from authkit.plugin.certificates import Identity, decode_field
-from authkit.plugin.pb.broker_pb2 import ConnInfo
-from authkit.rpc import Address, Call, Channel, Engine, Method, Server, UnaryMethod, load_engine
-from authkit.serving import COOKIE_KEY, COOKIE_VALUE
-from authkit.wire.messages import decode_response, decode_storage_entry, encode_request, encode_storage_entry
+from authkit.plugin.certificates import Identity
+from authkit.plugin.pb.stdio_pb2 import StdioData
+from authkit.rpc import Channel, load_engine
+from authkit.wire.messages import decode_response, encode_request
 from authkit.wire.pb import backend_pb2 as pb
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -35,59 +39,33 @@ START = timedelta(seconds=20)
 def environment(identity: Identity | None, **changes: str | None) -> dict[str, str]:
     """What a Vault server puts into a plugin's environment; `None` takes a variable away."""
     variables: dict[str, str | None] = {
-        "PATH": os.environ["PATH"],
-        COOKIE_KEY: COOKIE_VALUE,
-        "PLUGIN_PROTOCOL_VERSIONS": "5",
-        "PLUGIN_MIN_PORT": "10000",
-        "PLUGIN_MAX_PORT": "25000",
-        "PLUGIN_CLIENT_CERT": identity.certificate_pem.decode() if identity else "",
-        "VAULT_VERSION": "1.21.1",
-        "VAULT_PLUGIN_METADATA_MODE": "false",
-        "VAULT_PLUGIN_AUTOMTLS_ENABLED": "true",
+        **plugin_environment(AutoMTLS(identity), inherited={"PATH": os.environ["PATH"]}, registered={}),
         "AUTHKIT_RPC": os.environ.get("AUTHKIT_RPC", ""),
-        **changes,
     }
+    if identity is None:
+        variables["PLUGIN_CLIENT_CERT"] = ""
+    variables |= changes
     return {name: value for name, value in variables.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Handshake:
-    """The line that a plugin has announced itself with."""
-
-    fields: list[str]
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        return Address(self.fields[2], self.fields[3])
-
-    @property
-    def identity(self) -> Identity:
-        """Its certificate; the key is its own."""
-        return Identity(decode_field(self.fields[5]), b"")
 
 
 @dataclass
 class Process:
     """A plugin process and what it has said so far."""
 
-    process: asyncio.subprocess.Process
+    child: Child | None = None
     lines: list[str] = field(default_factory=list)
-    more: asyncio.Condition = field(default_factory=asyncio.Condition)
-    reader: asyncio.Task[None] | None = None
+    more: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self.process.pid
+        assert self.child is not None
+        return self.child.pid
 
-    async def read_log(self) -> None:
-        """Collect the lines of standard error."""
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            async with self.more:
-                self.lines.append(line.decode().rstrip("\n"))
-                self.more.notify_all()
+    def on_line(self, line: bytes, is_piece: bool = False) -> None:
+        """Keep a line of standard error."""
+        self.lines.append(line.decode())
+        self.more.set()
 
     def records(self) -> list[dict[str, Any]]:
         """The log lines, parsed as a host does."""
@@ -95,49 +73,55 @@ class Process:
 
     async def logged(self, text: str) -> dict[str, Any]:
         """Wait for a log record that contains `text`, and return it."""
-        async with asyncio.timeout(10), self.more:
+        async with asyncio.timeout(10):
             while True:
                 for line in self.lines:
                     if text in line:
                         record: dict[str, Any] = json.loads(line)
                         return record
+                self.more.clear()
                 await self.more.wait()
 
-    async def handshake(self) -> Handshake:
-        """Read the line."""
-        assert self.process.stdout is not None
+    async def first_line(self) -> str | None:
+        """Return the first line of standard output, `None` when it was closed without one."""
+        assert self.child is not None
         async with asyncio.timeout(START.total_seconds()):
-            line = await self.process.stdout.readline()
-        assert line.endswith(b"\n"), (line, self.lines)
-        return Handshake(line.decode().strip().split("|"))
+            return await asyncio.shield(self.child.first_line)
 
     async def ended(self, seconds: float = 10) -> int:
         """Wait for the end, of the process and of both pipes as a host does, and return the status."""
+        assert self.child is not None
         async with asyncio.timeout(seconds):
-            assert self.process.stdout is not None
-            await self.process.stdout.read()
-            assert self.reader is not None
-            await self.reader
-            return await self.process.wait()
+            how = await asyncio.shield(self.child.ended)
+        assert "still holds" not in how, how
+        assert self.child.status is not None
+        return self.child.status
 
 
-async def start(
-    *arguments: str | Path, variables: Mapping[str, str], directory: Path | None = None
-) -> Process:
-    """Start a plugin of the tests (a file in plugins/) or any Python code."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        *map(str, arguments),
-        env=dict(variables),
-        cwd=directory,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    started = Process(process)
-    started.reader = asyncio.ensure_future(started.read_log())
-    return started
+async def start(*arguments: str | Path, variables: Mapping[str, str]) -> Process:
+    """Start a plugin of the tests (a file in plugins/) or any Python code, and no more than that."""
+    process = Process()
+    command = ["-I", *map(str, arguments)]
+    process.child = await start_child(sys.executable, command, variables, process.on_line)
+    return process
+
+
+class Impostor(AutoMTLS):
+    """A host whose brokered servers present another identity than the announced one."""
+
+    def __init__(self, identity: Identity, presented: Identity, directory: Path) -> None:
+        super().__init__(identity)
+        self.presented = presented
+        self.directory = directory
+
+    def secure(self, announced: bytes | None, directory: Any) -> Secured:
+        """Be honest towards the plugin's own server alone."""
+        assert announced is not None
+        trusted = Identity(announced, b"")
+        return Secured(
+            client=client_context(self.identity, trusted, self.directory),
+            server=server_context(self.presented, trusted, self.directory),
+        )
 
 
 class Mount:
@@ -146,20 +130,6 @@ class Mount:
     def __init__(self, host: Host, identifier: str) -> None:
         self.host, self.identifier = host, identifier
         self.storage = InMemoryStorage()
-        self.server: Server | None = None
-
-    def services(self) -> list[Method]:
-        """Storage, as a host serves it."""
-
-        async def get(message: bytes, call: Call) -> bytes:
-            entry = await self.storage.get(pb.StorageGetArgs.FromString(message).key)
-            return pb.StorageGetReply(entry=entry and encode_storage_entry(entry)).SerializeToString()
-
-        async def put(message: bytes, call: Call) -> bytes:
-            await self.storage.put(decode_storage_entry(pb.StoragePutArgs.FromString(message).entry))
-            return pb.StoragePutReply().SerializeToString()
-
-        return [UnaryMethod("/pb.Storage/Get", get), UnaryMethod("/pb.Storage/Put", put)]
 
     async def call(self, method: str, message: Any) -> bytes:
         """Call the backend, as this mount."""
@@ -186,44 +156,73 @@ class Host:
 
     def __init__(self, directory: Path, engine: str = "") -> None:
         self.directory = directory
-        self.engine: Engine = load_engine(engine, directory)
+        self.engine = engine
         self.identity = host_identity()
-        self.presented = self.identity
-        """What the brokered servers present; a test may make it another one."""
-        self.protocol_4 = ""
-        """How protocol 4 secures the connection, if it is spoken: `plaintext` or `shared` (one identity)."""
-        self.server_name = "localhost"
-        self.process: Process
-        self.handshake: Handshake
-        self.channel: Channel
-        self._announcements: asyncio.Queue[bytes] = asyncio.Queue()
-        self._mounts: list[Mount] = []
-        self._tasks: list[asyncio.Task[Any]] = []
+        self.presented: Identity | None = None
+        """What the brokered servers present, if it is not the announced identity. Set it before `launch`."""
+        self.security: Security | None = None
+        """Another scheme than AutoMTLS. Set it before `launch`."""
+        self.process = Process()
         self.printed: list[bytes] = []
-        self._print = asyncio.Condition()
+        self._print = asyncio.Event()
+        self._life: ProcessLife | None = None
+        self._extra: list[Channel] = []
+
+    @property
+    def life(self) -> ProcessLife:
+        """The plugin that runs."""
+        assert self._life is not None
+        return self._life
+
+    @property
+    def channel(self) -> Channel:
+        """To the plugin."""
+        return self.life.channel
+
+    @property
+    def handshake(self) -> Announcement:
+        """What the plugin has announced itself with."""
+        return self.life.announcement
 
     async def launch(self, *arguments: str | Path, **changes: str | None) -> None:
         """Start the plugin, verify it, and open the two long streams, as go-plugin does."""
-        self.process = await start(
-            *arguments, variables=environment(self.identity, **{"TMPDIR": str(self.directory), **changes})
+        security: Security = self.security or AutoMTLS(self.identity)
+        if self.presented is not None:
+            security = Impostor(self.identity, self.presented, self.directory)
+        variables = environment(self.identity, TMPDIR=str(self.directory))
+        variables = {**variables, **dict(security.variables())}
+        variables["PLUGIN_PROTOCOL_VERSIONS"] = ",".join(map(str, security.versions))
+        variables |= {name: value for name, value in changes.items() if value is not None}
+        for name in [name for name, value in changes.items() if value is None]:
+            variables.pop(name, None)
+        self._life = await start_process(
+            Start(
+                path=sys.executable,
+                arguments=["-I", *map(str, arguments)],
+                environment=variables,
+                sha256=file_sum(sys.executable),
+                security=security,
+                timeout=START,
+                engine=self.engine,
+                on_line=self.process.on_line,
+                on_output=self._printed,
+            )
         )
-        self.handshake = await self.process.handshake()
-        self.channel = self.channel_as(self.identity)
-        await self.channel.ready(START)
-        self._tasks.append(asyncio.ensure_future(self._keep_broker_stream()))
-        self._tasks.append(asyncio.ensure_future(self._read_stdio()))
+        self.process.child = self._life.child
+
+    def channel_as(self, identity: Identity, trusted: Identity, server_name: str = "localhost") -> Channel:
+        """A further channel to the plugin with some certificate."""
+        context = client_context(identity, trusted, self.directory)
+        engine = load_engine(self.engine, self.directory)
+        channel = engine.channel(self.handshake.address, tls=context, server_name=server_name)
+        self._extra.append(channel)
+        return channel
 
     @property
-    def trusted(self) -> Identity:
-        """What the plugin is expected to be."""
-        return self.identity if self.protocol_4 else self.handshake.identity
-
-    def channel_as(self, identity: Identity, trusted: Identity | None = None) -> Channel:
-        """A channel to the plugin with some certificate."""
-        context = None
-        if self.protocol_4 != "plaintext":
-            context = client_context(identity, trusted or self.trusted, self.directory)
-        return self.engine.channel(self.handshake.address, tls=context, server_name=self.server_name)
+    def plugin_identity(self) -> Identity:
+        """The plugin's certificate; the key is its own."""
+        assert self.handshake.certificate is not None
+        return Identity(self.handshake.certificate, b"")
 
     async def mount(self, identifier: str = "m1", *, config: Mapping[str, str] | None = None) -> Mount:
         """Set up a mount: announcement and Setup at the same time."""
@@ -236,64 +235,30 @@ class Host:
     async def set_up(self, identifier: str, *, config: Mapping[str, str] | None = None) -> tuple[Mount, str]:
         """Set up a mount and return the error text of Setup."""
         mount = Mount(self, identifier)
-        self._mounts.append(mount)
-        number = len(self._mounts)
-        path = self.directory / f"b{number}"
-        listener = socket(AF_UNIX)
-        listener.bind(str(path))
-        listener.listen()
-        listener.setblocking(False)
-        context = None
-        if self.protocol_4 != "plaintext":
-            context = server_context(self.presented, self.trusted, self.directory)
-        mount.server = self.engine.server(mount.services(), listener, tls=context)
-        await mount.server.start()
-        info = ConnInfo(service_id=number, network="unix", address=str(path))
-        self._announcements.put_nowait(info.SerializeToString())
+        number = await self.life.offer(host_services(mount_config(storage=mount.storage)))
         args = pb.SetupArgs(broker_id=number, Config=config or {}, backendUUID=f"uuid-{identifier}")
         reply = pb.SetupReply.FromString(await mount.call("Setup", args))
         return mount, reply.err
 
     async def shut_down(self) -> int:
         """End the plugin as go-plugin does, and return its exit status."""
-        self._tasks[0].cancel()
-        with contextlib.suppress(Exception):
-            await self.channel.call("/plugin.GRPCController/Shutdown", b"", timeout=timedelta(seconds=2))
-        await self.channel.close()
+        await self.life.stop()
         return await self.process.ended(2)
 
     async def close(self) -> None:
         """Leave nothing behind."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if hasattr(self, "channel"):
-            await self.channel.close()
-        for mount in self._mounts:
-            if mount.server is not None:
-                await mount.server.drain(timedelta(0))
-        if hasattr(self, "process") and self.process.process.returncode is None:
-            self.process.process.kill()
-            await self.process.process.wait()
+        for channel in self._extra:
+            await channel.close()
+        if self._life is not None:
+            await self._life.stop()
 
-    async def _keep_broker_stream(self) -> None:
-        async def announcements() -> AsyncIterator[bytes]:
-            while True:
-                yield await self._announcements.get()
-
-        async for _ in self.channel.stream("/plugin.GRPCBroker/StartStream", announcements()):
-            pass
-
-    async def _read_stdio(self) -> None:
-        async def nothing() -> AsyncIterator[bytes]:
-            yield b""
-
-        async for data in self.channel.stream("/plugin.GRPCStdio/StreamStdio", nothing()):
-            async with self._print:
-                self.printed.append(data)
-                self._print.notify_all()
+    def _printed(self, stream: int, data: bytes) -> None:
+        self.printed.append(StdioData(channel=stream, data=data).SerializeToString())
+        self._print.set()
 
     async def received(self, printed: bytes) -> None:
         """Wait for a message on the stdio stream."""
-        async with asyncio.timeout(10), self._print:
-            await self._print.wait_for(lambda: printed in self.printed)
+        async with asyncio.timeout(10):
+            while printed not in self.printed:
+                self._print.clear()
+                await self._print.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,14 @@ from typing import Any
 import pytest
 from certificates import host_identity
 from cryptography.hazmat.primitives import serialization
+from factories import mount_config
 from goplugin import PLUGINS, Host, environment, start
 
 from authkit.errors import RPCError
-from authkit.logical import Operation
+from authkit.host.executable import file_sum
+from authkit.host.process import PluginProcess
+from authkit.host.security import Metadata, SharedIdentity
+from authkit.logical import Operation, Request
 from authkit.plugin.certificates import Identity
 from authkit.wire.pb import backend_pb2 as pb
 
@@ -55,8 +60,11 @@ def wrapped(identity: Identity) -> dict[str, str]:
 
 
 @contextmanager
-def api(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str, str, str, bytes]]]]:
-    """The host's HTTP API, and the requests it has seen: method, path, token, body."""
+def api(status: int, answer: bytes | list[bytes]) -> Iterator[tuple[str, list[tuple[str, str, str, bytes]]]]:
+    """The host's HTTP API, and the requests it has seen: method, path, token, body.
+
+    Of a list of answers it gives the last one that is there when it is asked.
+    """
     seen: list[tuple[str, str, str, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -65,7 +73,7 @@ def api(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str, str, 
             seen.append((self.command, self.path, self.headers["X-Vault-Token"], body))
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(answer if isinstance(answer, bytes) else answer[-1])
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -82,12 +90,10 @@ def api(status: int, answer: bytes) -> Iterator[tuple[str, list[tuple[str, str, 
 
 async def test_the_probe_describes_itself_in_plaintext_and_does_nothing_else(host: Host) -> None:
     """Type and special paths are answered; requests, initialization and invalidation are refused."""
-    host.protocol_4 = "plaintext"
-    await host.launch(
-        PROBE, **OLDER, VAULT_PLUGIN_METADATA_MODE="true", VAULT_PLUGIN_AUTOMTLS_ENABLED="false"
-    )
+    host.security = Metadata()
+    await host.launch(PROBE, PLUGIN_CLIENT_CERT=None)
     assert host.handshake.fields[1] == "4"
-    assert host.handshake.fields[5:] == [""]
+    assert host.handshake.fields[5:] == ("",)
     mount, error = await host.set_up("m1")
     assert error == ""
     assert pb.TypeReply.FromString(await mount.call("Type", pb.Empty())).type == 2
@@ -104,20 +110,19 @@ async def test_the_probe_describes_itself_in_plaintext_and_does_nothing_else(hos
 
 async def test_the_unwrapped_certificate_secures_both_directions(host: Host) -> None:
     """The token is exchanged once, for one identity that both sides are and trust, under its own name."""
-    host.protocol_4, host.server_name = "shared", NAME
-    host.identity = host.presented = host_identity(NAME)
-    answer = json.dumps({"data": wrapped(host.identity)}).encode()
+    identity = host_identity(NAME)
+    answer = json.dumps({"data": wrapped(identity)}).encode()
     with api(200, answer) as (address, seen):
         token = wrapping_token(address)
-        await host.launch(PROBE, **OLDER, VAULT_PLUGIN_AUTOMTLS_ENABLED="false", VAULT_UNWRAP_TOKEN=token)
+        host.security = SharedIdentity(identity, token)
+        await host.launch(PROBE, PLUGIN_CLIENT_CERT=None)
         mount = await host.mount()
         assert (await mount.response(Operation.READ, "info")).data
         assert seen == [("PUT", "/v1/sys/wrapping/unwrap", token, b"null")]
-    stranger = host.channel_as(host_identity(NAME))
+    stranger = host.channel_as(host_identity(NAME), identity, NAME)
     with pytest.raises(RPCError):
         await stranger.call("/pb.Backend/Type", b"")
-    await stranger.close()
-    assert host.handshake.fields[5:] == [""]
+    assert host.handshake.fields[5:] == ("",)
 
 
 async def test_the_name_of_openbao_s_variable_comes_first(host: Host) -> None:
@@ -163,3 +168,31 @@ async def test_a_token_without_address_ends_the_start(token: str) -> None:
     (record,) = process.records()
     assert "api_addr" in record["@message"] or "no wrapping token" in record["@message"]
     assert token not in "".join(process.lines)
+
+
+async def test_a_catalog_entry_of_protocol_4_is_mounted(short_directory: Path) -> None:
+    """Protocol 5 is tried first, then the probe in plaintext, then the wrapped identity serves."""
+    path = short_directory / "old"
+    source = PROBE.read_text().replace(
+        'if __name__ == "__main__":',
+        'import authkit.serving\nauthkit.serving.PROTOCOL_VERSIONS = (4,)\nif __name__ == "__main__":',
+    )
+    path.write_text(f"#!{sys.executable} -I\n{source}")
+    path.chmod(0o755)
+    answers: list[bytes] = []
+
+    async def wrap(identity: Identity) -> str:
+        answers.append(json.dumps({"data": wrapped(identity)}).encode())
+        return wrapping_token(address)
+
+    with api(200, answers) as (address, seen):
+        plugin = PluginProcess(path, sha256=file_sum(path), wrap=wrap)
+        mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(2)]
+        pids = set()
+        for mount in mounts:
+            response = await mount.handle_request(Request(operation=Operation.READ, path="info"))
+            assert response is not None
+            assert response.data is not None
+            pids.add(response.data["pid"])
+        assert len(pids) == len(seen) == 2
+        await plugin.close()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from livebed.binaries import ServerProgram, find_built, find_servers
+from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
 from livebed.factories import MakePlugin, MakeServer, our_plugin
 from livebed.misbehaviour import NaughtyMount
 from livebed.mounts import Mount, mount_plugin
@@ -35,6 +36,19 @@ def server(program: ServerProgram) -> Iterator[Server]:
         assert running.is_running, "a test has taken the server down"
         leaked = [secret for secret in running.client.secrets if secret in running.log()]
         assert not leaked, "the server's log holds credentials"
+
+
+@pytest.fixture(scope="session")
+def dev(program: ServerProgram) -> Iterator[DevServer]:
+    """authkit's development server with two plugins, which many tests share."""
+    with DevServer(program, SHARED_PIN, f"jwt={JWT_PROJECT}") as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["dev", "real"])
+def any_server(request: pytest.FixtureRequest, dev: DevServer, server: Server) -> DevServer | Server:
+    """The development server, and the real one: what they answer is the same."""
+    return dev if request.param == "dev" else server
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ left to the auth method.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -16,6 +15,7 @@ from authkit.masking import Secret
 from authkit.oidc.claims import get_claim
 from authkit.oidc.jsontext import quote
 from authkit.oidc.registered import Claims
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import httpx
@@ -37,8 +37,7 @@ _GO_NAMES: Mapping[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Value, frozen=True):
     """Of whom something is to be found out. Set by the login."""
 
     claims: Claims

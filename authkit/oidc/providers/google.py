@@ -11,12 +11,12 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from authkit.oidc.api import Session
 from authkit.oidc.fetch import FetchError, check_url
+from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
 
@@ -34,18 +34,19 @@ _FORM = "application/x-www-form-urlencoded"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAccount:
+class ServiceAccount(Value, frozen=True):
     """A service account with its key."""
 
     email: str
     """Set by Google."""
     key_id: str
     """Set by Google."""
-    private_key: str = field(repr=False)
+    private_key: str
     """Set by Google: PEM."""
     token_url: str = TOKEN_URL
     """Set by Google: where an assertion is exchanged."""
+
+    unshown: ClassVar = ("private_key",)
 
     async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token for `subject`, or for the account itself if that is empty.
@@ -73,16 +74,17 @@ class ServiceAccount:
         return key.sign(message, PKCS1v15(), SHA256())
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizedUser:
+class AuthorizedUser(Value, frozen=True):
     """Somebody who logged in with gcloud on this machine."""
 
     client_id: str
     """Set by gcloud."""
-    client_secret: str = field(repr=False)
+    client_secret: str
     """Set by gcloud."""
-    refresh_token: str = field(repr=False)
+    refresh_token: str
     """Set by gcloud."""
+
+    unshown: ClassVar = ("client_secret", "refresh_token")
 
     async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token of this user; nobody else's can be had. Raises what the others raise."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from authkit.errors import SystemViewError
+from authkit.errors import InternalError, SystemViewError
 from authkit.logical import (
     ClusterInfo,
     Entity,
@@ -28,15 +28,20 @@ from authkit.wire.messages import (
     decode_duration,
     decode_entity,
     decode_group,
+    decode_identity_token,
     decode_plugin_environment,
+    decode_rotation_info,
     decode_wrap_info,
     encode_positive_duration,
+    encode_rotation_job,
+    encode_seconds,
 )
 from authkit.wire.pb import backend_pb2 as pb
 
 __all__ = ["HostSystemView"]
 
 _R = TypeVar("_R", bound=Message)
+_V = TypeVar("_V")
 
 _EMPTY = pb.Empty()
 
@@ -125,24 +130,16 @@ class HostSystemView:
 
     async def generate_identity_token(self, audience: str, ttl: timedelta) -> IdentityToken:
         """Return an identity token for this plugin (Vault Enterprise)."""
-        args = pb.GenerateIdentityTokenRequest(audience=audience, ttl=_seconds(ttl))
+        args = pb.GenerateIdentityTokenRequest(audience=audience, ttl=encode_seconds(ttl))
         reply = await self._ask("GenerateIdentityToken", pb.GenerateIdentityTokenResponse, args)
         if not reply.token:
             raise SystemViewError("the host returned an empty identity token")
-        return IdentityToken(token=Secret(reply.token), ttl=_from_seconds(reply.ttl))
+        return _read(decode_identity_token, reply)
 
     async def register_rotation_job(self, job: RotationJob) -> str:
         """Register the job and return its id (Vault Enterprise)."""
         # The inner message is always there: without it a host dies (Vault 1.21.1).
-        message = pb.RotationJobInput(
-            name=job.name,
-            mount_point=job.mount_point,
-            path=job.path,
-            rotation_schedule=job.schedule,
-            rotation_window=_seconds(job.window),
-            rotation_period=_seconds(job.period),
-        )
-        args = pb.RegisterRotationJobRequest(job=message)
+        args = pb.RegisterRotationJobRequest(job=encode_rotation_job(job))
         reply = await self._ask("RegisterRotationJob", pb.RegisterRotationJobResponse, args)
         return reply.rotation_id
 
@@ -157,11 +154,7 @@ class HostSystemView:
         """Return when the credential of `path` rotates (Vault Enterprise)."""
         args = pb.RotationInfoRequest(mount_path=path)
         reply = await self._ask("GetRotationInformation", pb.RotationInfoReply, args)
-        return RotationInfo(
-            issue_time=_from_unix(reply.issue_time),
-            expire_time=_from_unix(reply.expire_time),
-            ttl=_from_seconds(reply.ttl),
-        )
+        return _read(decode_rotation_info, reply)
 
     async def _ask(self, method: str, kind: type[_R], args: Message = _EMPTY) -> _R:
         try:
@@ -174,20 +167,8 @@ class HostSystemView:
         return reply
 
 
-def _seconds(value: timedelta) -> int:
-    return encode_positive_duration(value, "a duration") // 1_000_000_000
-
-
-def _from_seconds(seconds: int) -> timedelta:
+def _read(decode: Callable[[_R], _V], reply: _R) -> _V:
     try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise SystemViewError("the host returned a duration out of range") from None
-
-
-def _from_unix(seconds: int) -> datetime | None:
-    """Return the time; `None` for 0 and before, which is how the host says "none"."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
-    except (OverflowError, OSError, ValueError):
-        raise SystemViewError("the host returned a time out of range") from None
+        return decode(reply)
+    except InternalError as exc:
+        raise SystemViewError(f"the host's reply cannot be read: {exc}") from exc

@@ -5,6 +5,16 @@ needs one half, a host in Python the other.
 """
 
 from authkit.wire.messages._values import MAX_DURATION, decode_duration, encode_positive_duration
+from authkit.wire.messages.enterprise import (
+    decode_identity_token,
+    decode_rotation_info,
+    decode_rotation_job,
+    decode_seconds,
+    encode_identity_token,
+    encode_rotation_info,
+    encode_rotation_job,
+    encode_seconds,
+)
 from authkit.wire.messages.events import (
     Event,
     Observation,
@@ -65,12 +75,16 @@ __all__ = [
     "decode_entity",
     "decode_event",
     "decode_group",
+    "decode_identity_token",
     "decode_lease",
     "decode_leased_secret",
     "decode_observation",
     "decode_plugin_environment",
     "decode_request",
     "decode_response",
+    "decode_rotation_info",
+    "decode_rotation_job",
+    "decode_seconds",
     "decode_setup",
     "decode_special_paths",
     "decode_storage_entry",
@@ -81,6 +95,7 @@ __all__ = [
     "encode_entity",
     "encode_event",
     "encode_group",
+    "encode_identity_token",
     "encode_lease",
     "encode_leased_secret",
     "encode_observation",
@@ -88,6 +103,9 @@ __all__ = [
     "encode_positive_duration",
     "encode_request",
     "encode_response",
+    "encode_rotation_info",
+    "encode_rotation_job",
+    "encode_seconds",
     "encode_setup",
     "encode_special_paths",
     "encode_storage_entry",

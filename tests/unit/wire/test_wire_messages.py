@@ -18,6 +18,7 @@ from authkit.logical import (
     Connection,
     Entity,
     Group,
+    IdentityToken,
     Lease,
     LeasedSecret,
     Operation,
@@ -25,6 +26,8 @@ from authkit.logical import (
     RawBody,
     Request,
     Response,
+    RotationInfo,
+    RotationJob,
     SpecialPaths,
     StorageEntry,
     TLSState,
@@ -510,3 +513,43 @@ def test_a_backends_nonsense_is_an_internal_error(message: pb.Response) -> None:
     """A host in Python refuses what a host in Go refuses."""
     with pytest.raises(InternalError):
         m.decode_response(message)
+
+
+# --- what only Enterprise answers --------------------------------------------------------------
+
+seconds = st.integers(0, 10**9).map(lambda number: timedelta(seconds=number))
+moments = st.none() | st.integers(1, 10**10).map(lambda number: datetime.fromtimestamp(number, UTC))
+
+
+@given(
+    st.builds(
+        RotationJob, name=text, mount_point=text, path=text, schedule=text, window=seconds, period=seconds
+    )
+)
+def test_rotation_jobs_come_back(job: RotationJob) -> None:
+    """To the second."""
+    assert m.decode_rotation_job(m.encode_rotation_job(job)) == job
+
+
+@given(st.builds(RotationInfo, issue_time=moments, expire_time=moments, ttl=seconds))
+def test_times_of_a_rotation_come_back(info: RotationInfo) -> None:
+    """None is told apart from a time."""
+    assert m.decode_rotation_info(m.encode_rotation_info(info)) == info
+
+
+def test_an_identity_token_comes_back() -> None:
+    """Its text is a secret on this side, and on the wire what it is."""
+    token = IdentityToken(token=Secret("a.b.c"), ttl=timedelta(minutes=1))
+    message = m.encode_identity_token(token)
+    assert (message.token, message.ttl) == ("a.b.c", 60)
+    assert m.decode_identity_token(message) == token
+
+
+def test_durations_and_times_out_of_range() -> None:
+    """Are refused in both directions, never cut or wrapped around."""
+    with pytest.raises(InternalError, match="negative"):
+        m.encode_seconds(timedelta(seconds=-1))
+    with pytest.raises(InternalError, match="out of range"):
+        m.decode_seconds(2**62)
+    with pytest.raises(InternalError, match="out of range"):
+        m.decode_rotation_info(pb.RotationInfoReply(issue_time=2**62))

@@ -1,0 +1,39 @@
+"""What the commands print: colours on a terminal, plain text elsewhere, and errors of one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+from rich.console import Console
+
+__all__ = ["PLAIN_WIDTH", "CommandError", "console", "fail"]
+
+PLAIN_WIDTH = 200
+"""Where output goes to a file or pipe nothing is wrapped for a screen that isn't there."""
+
+
+class CommandError(click.ClickException):
+    """The command can't do what it was asked for; one line says why, and what to do."""
+
+    def show(self, file: object = None) -> None:
+        """Print the line."""
+        print(f"authkit: {' '.join(self.message.split())}", file=sys.stderr)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return where to print. Rich itself looks at NO_COLOR and whether there is a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=True, markup=False)
+
+
+def fail(error: Exception) -> NoReturn:
+    """End with one line for an error that nobody foresaw. AUTHKIT_DEBUG=1 shows where it came from."""
+    if os.environ.get("AUTHKIT_DEBUG"):
+        raise error
+    kind = type(error).__name__
+    CommandError(f"unexpected {kind}: {error} (AUTHKIT_DEBUG=1 shows more)").show()
+    sys.exit(1)

@@ -1,0 +1,116 @@
+"""What `authkit dev` is asked to run: a file, a class or a project, and the launcher that a server starts.
+
+Nothing of a plugin is imported here: an error in its code belongs into the plugin's process and its log.
+Watching the source is left to watching.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from authkit.cli.console import CommandError
+from authkit.values import Value, replace
+
+__all__ = ["Source", "find_source", "write_launcher"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+SHEBANG_BYTES = 255
+"""Linux reads that much of the first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
+
+
+class Source(Value, frozen=True):
+    """One plugin in development. Set by `find_source`."""
+
+    name: str
+    """In the catalog, and where it is enabled."""
+    launcher: str
+    """The text of the file that the server starts."""
+    watched: tuple[Path, ...]
+    """Files and folders whose change means a reload."""
+
+
+def find_source(argument: str) -> Source:
+    """Return what `[NAME=]PLUGIN` stands for.
+
+    Raises:
+        CommandError: nothing that could be started.
+    """
+    name, equals, target = argument.partition("=")
+    if not equals:
+        name, target = "", argument
+    path = Path(target)
+    if path.is_dir():
+        source = _from_project(path.resolve())
+    elif path.is_file():
+        source = _from_file(path.resolve())
+    elif CLASS.fullmatch(target):
+        source = _from_class(target, Path.cwd())
+    else:
+        raise CommandError(
+            f"{target!r} is no plugin: name an executable, a .py file, a project's folder, or module:Class"
+        )
+    source = replace(source, name=name or source.name)
+    if not NAME.fullmatch(source.name):
+        raise CommandError(f"{source.name!r} can't be a plugin's name: choose one with NAME={target}")
+    return source
+
+
+def write_launcher(source: Source, folder: Path) -> Path:
+    """Write the file that a server starts; return it. A running server notices no change in between."""
+    file = folder / source.name
+    beside = folder / f".{source.name}.new"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700)
+    with open(descriptor, "w") as out:
+        out.write(source.launcher)
+    beside.chmod(0o700)
+    beside.replace(file)
+    return file
+
+
+def _from_file(path: Path) -> Source:
+    name = re.sub(r"\W", "_", path.stem)
+    if path.suffix == ".py":
+        code = f"import runpy\nrunpy.run_path({str(path)!r}, run_name='__main__')\n"
+        return Source(name, _python(path.parent, code), (path.parent,))
+    if not os.access(path, os.X_OK):
+        raise CommandError(f"{path} is not executable: chmod +x {path}")
+    quoted = "'" + str(path).replace("'", "'\\''") + "'"
+    return Source(name, f'#!/bin/sh\nexec {quoted} "$@"\n', (path,))
+
+
+def _from_class(target: str, folder: Path) -> Source:
+    module = target.partition(":")[0]
+    package = folder / module.partition(".")[0]
+    watched = package if package.is_dir() else package.with_suffix(".py")
+    code = f"from authkit import serve\nserve({target!r})\n"
+    return Source(module.rpartition(".")[2], _python(folder, code), (watched,))
+
+
+def _from_project(folder: Path) -> Source:
+    """Return the plugin that a project's `[tool.authkit]` names."""
+    file = folder / "pyproject.toml"
+    try:
+        project = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise CommandError(f"{folder} has no pyproject.toml; authkit new writes one") from None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} can't be read: {error}") from None
+    target = project.get("tool", {}).get("authkit", {}).get("plugin")
+    if not isinstance(target, str) or not CLASS.fullmatch(target):
+        raise CommandError(f'{file} names no plugin: add plugin = "package.module:Class" to [tool.authkit]')
+    home = folder / "src" if (folder / "src").is_dir() else folder
+    source = _from_class(target, home)
+    return replace(source, name=target.partition(":")[0].partition(".")[0])
+
+
+def _python(folder: Path, code: str) -> str:
+    """Return a launcher of this interpreter: it sees the folder, and no PYTHON* variables."""
+    shebang = f"#!{sys.executable} -I"
+    if len(os.fsencode(shebang)) > SHEBANG_BYTES or any(map(str.isspace, sys.executable)):
+        raise CommandError(f"the path of {sys.executable} is too long or has spaces: use another environment")
+    return f"{shebang}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n{code}"

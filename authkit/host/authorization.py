@@ -1,0 +1,70 @@
+"""Who makes a request, and whether they may: token, entity, policies, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+
+from authkit.auth.policies import sanitize_policies
+from authkit.host.identity import EntityRecord, IdentityStore
+from authkit.host.policies import ACL, PolicyStore
+from authkit.host.tokens import Token
+from authkit.values import Value
+
+__all__ = ["Caller", "DeniedError", "ForeignAddressError", "identify", "is_bound_to"]
+
+
+class DeniedError(Exception):
+    """The token is good, but not for this caller, or not any more."""
+
+
+class ForeignAddressError(DeniedError):
+    """The token is bound to other addresses. A server does not even count that as a use."""
+
+
+class Caller(Value, frozen=True, kw_only=True):
+    """Who makes a request. Made by `identify`."""
+
+    text: str
+    """The token as it was sent."""
+    token: Token
+    entity: EntityRecord | None
+    identity_policies: tuple[str, ...]
+    acl: ACL
+
+
+def identify(
+    text: str, token: Token, remote_addr: str, *, identity: IdentityStore, policies: PolicyStore
+) -> Caller:
+    """Return the caller behind a valid token.
+
+    Raises:
+        ForeignAddressError: the token is not for this address.
+        DeniedError: its entity is disabled or gone.
+    """
+    if token.ttl and token.bound_cidrs and not is_bound_to(token.bound_cidrs, remote_addr):
+        raise ForeignAddressError
+    entity = identity.entities.get(token.entity_id)
+    if token.entity_id and (entity is None or entity.disabled):
+        raise DeniedError("the entity of the token is disabled or gone")
+    derived = identity.policies_of(token.entity_id)
+    variables = {}
+    if entity is not None:
+        variables = {"identity.entity.id": entity.id, "identity.entity.name": entity.name}
+    acl = policies.acl(sanitize_policies([*token.policies, *derived]), variables)
+    return Caller(text=text, token=token, entity=entity, identity_policies=derived, acl=acl)
+
+
+def is_bound_to(blocks: Iterable[str], address: str) -> bool:
+    """Whether one of the blocks holds the address. What is no IP address or block holds nothing."""
+    try:
+        client = ip_address(address)
+    except ValueError:
+        return False
+    for block in blocks:
+        try:
+            if client in ip_network(block, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

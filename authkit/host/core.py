@@ -1,0 +1,386 @@
+"""The embedded host: every request comes in here, and goes out as a Vault server would answer it.
+
+What each part decides is its own; here they are tied together. HTTP is left to `authkit.host.http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from authkit.errors import AuthKitError
+from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
+from authkit.host.builtin import Answer, Call, Routes
+from authkit.host.catalog import Catalog, PluginMaker
+from authkit.host.clock import Clock, SystemClock
+from authkit.host.exchange import Failure, HostRequest, HostResponse, listed
+from authkit.host.identity import IdentityStore
+from authkit.host.identity_routes import identity_routes
+from authkit.host.logins import answer_login
+from authkit.host.mount_storage import StorageGate
+from authkit.host.openapi import add_openapi_route
+from authkit.host.operations import Asked, parse_request, wrap_ttl_of
+from authkit.host.plugin_calls import PluginCall, answer_of, ask, check_existence
+from authkit.host.policies import ROOT, PolicyStore
+from authkit.host.rendering import render
+from authkit.host.running import MountTable, RunningMount
+from authkit.host.state import HostState, Identification
+from authkit.host.storage import InMemoryPhysicalStorage, PhysicalStorage
+from authkit.host.system_routes import public_answers, system_routes
+from authkit.host.system_view import SystemViews
+from authkit.host.token_routes import token_routes
+from authkit.host.tokens import BATCH, Token, TokenStore, random_text
+from authkit.host.wrapping import find_wrapping_token, wrap
+from authkit.logical import ClusterInfo, Operation, Request
+from authkit.values import replace
+
+__all__ = ["Core", "HostRequest", "HostResponse"]
+
+logger = logging.getLogger("authkit.host")
+
+TICK = timedelta(seconds=60)
+"""How often every mount may do its periodic work (Vault 1.21, vault/core.go, rollbackPeriod)."""
+
+TICK_TIMEOUT = timedelta(seconds=90)
+
+_WRAPPING_PATHS = ("sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap")
+_WRITES = (Operation.UPDATE, Operation.PATCH)
+
+
+class Core:
+    """One host. `start` it, `handle` requests, `stop` it.
+
+    `root_token` is valid from the start; without one a random token is made, see `root_token`. Plugins
+    come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables.
+    Unless it `works_by_itself`, expired tokens are removed and periodic work is done by `run_due_work` alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: PhysicalStorage | None = None,
+        clock: Clock | None = None,
+        root_token: str | None = None,
+        version: str = "1.21.1",
+        plugin_maker: PluginMaker | None = None,
+        works_by_itself: bool = True,
+    ) -> None:
+        clock = clock or SystemClock()
+        physical = storage or InMemoryPhysicalStorage()
+        self.root_token = root_token or f"hvs.{random_text()}"
+        about = Identification(version=version, started=clock.now())
+        gate, catalog = StorageGate(), Catalog(physical, plugin_maker)
+        identity = IdentityStore(physical, clock)
+        self.system_views = SystemViews(identity, version, ClusterInfo(cluster_id=about.cluster_id))
+        self.state = HostState(
+            clock=clock,
+            physical=physical,
+            gate=gate,
+            tokens=TokenStore(physical, clock),
+            identity=identity,
+            policies=PolicyStore(physical),
+            catalog=catalog,
+            mounts=MountTable(physical, gate, catalog, self.system_views),
+            about=about,
+        )
+        self._routes: dict[str, Routes] = {
+            "sys/": system_routes(self.state),
+            "auth/token/": token_routes(self.state),
+            "identity/": identity_routes(self.state),
+        }
+        add_openapi_route(self._routes["sys/"], self.state, self._routes)
+        self._public = public_answers(self.state)
+        self._works_by_itself = works_by_itself
+        self._work: list[asyncio.Task[None]] = []
+
+    @property
+    def catalog(self) -> Catalog:
+        """The plugins that there are."""
+        return self.state.catalog
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what is stored and start every mount.
+
+        Raises:
+            OSError: the storage cannot be read.
+        """
+        state = self.state
+        try:
+            for part in (state.policies, state.tokens, state.identity, state.catalog):
+                await part.load()
+            if state.tokens.find(self.root_token) is None:
+                await self._add_root_token()
+            await state.mounts.start()
+        except BaseException:
+            await self.stop()
+            raise
+        if self._works_by_itself:
+            self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
+
+    async def stop(self) -> None:
+        """End every plugin and close the storage."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.state.mounts.stop()
+        await self.state.catalog.close()
+        await self.state.physical.close()
+
+    async def _add_root_token(self) -> None:
+        token = Token(
+            key="",
+            path="auth/token/create",
+            policies=(ROOT,),
+            display_name="token",
+            created=self.state.clock.now(),
+        )
+        await self.state.tokens.add(token, self.root_token)
+
+    async def _expire(self) -> None:
+        """Remove tokens whose time is over. Nobody depends on it: whoever looks at one sees that."""
+        while True:
+            now = self.state.clock.now()
+            due = self.state.tokens.next_expiry()
+            await self.state.clock.wait_until(min(due, now + TICK) if due and due > now else now + TICK)
+            await self.state.tokens.expire()
+
+    async def _tick(self) -> None:
+        while True:
+            await self.state.clock.wait_until(self.state.clock.now() + TICK)
+            await self.run_periodic_work()
+
+    async def run_due_work(self) -> None:
+        """Do now what is due: remove expired tokens, let every mount do its periodic work."""
+        await self.state.tokens.expire()
+        await self.run_periodic_work()
+
+    async def run_periodic_work(self) -> None:
+        """Let every mount do its periodic work now."""
+        await asyncio.gather(*(self._roll_back(mount) for mount in self.state.mounts))
+
+    async def _roll_back(self, mount: RunningMount) -> None:
+        entry = mount.entry
+        request = Request(operation=Operation.ROLLBACK, mount_point=entry.route, mount_type=entry.type)
+        try:
+            async with mount.in_use() as backend, asyncio.timeout(TICK_TIMEOUT.total_seconds()):
+                if backend is not None:
+                    await backend.handle_request(request)
+        except (AuthKitError, TimeoutError) as error:
+            if "unsupported operation" not in str(error) and "readonly storage" not in str(error):
+                logger.error("rollback failed", extra={"kv": {"mount": entry.route}}, exc_info=error)
+
+    # --- requests ------------------------------------------------------------------------------
+
+    async def handle(self, request: HostRequest) -> HostResponse:
+        """Answer a request. Never raises for anything that a client sends."""
+        try:
+            public = self._public.get(request.path)
+            if public is not None:
+                return public(request)
+            request_id = str(uuid.uuid4())
+            asked = parse_request(request)
+            answer = await self._answer(request, asked, request_id)
+            if asked.operation is Operation.HELP:
+                return _help(answer)
+            return render(asked.operation, answer, request_id)
+        except Failure as failure:
+            return failure.response()
+        except Exception:
+            logger.exception("a request failed", extra={"kv": {"path": request.path}})
+            return Failure(500, "internal error").response()
+
+    async def _answer(self, request: HostRequest, asked: Asked, request_id: str) -> Answer | None:
+        wrap_ttl = wrap_ttl_of(request.wrap_ttl)
+        prefix, routes = self._own(asked.path)
+        mount = None if routes else self.state.mounts.match(asked.path)
+        if asked.operation in _WRITES and asked.path.endswith("/"):
+            if mount is None or not mount.entry.config.trim_request_trailing_slashes:
+                raise Failure(400, "cannot write to a path ending in '/'")
+            asked = replace(asked, path=asked.path.rstrip("/"))
+        if asked.path in _WRAPPING_PATHS:
+            find_wrapping_token(self.state, asked.data, request.token)
+        if routes is not None:
+            answer = await self._ask_own(request, asked, request_id, prefix, routes, wrap_ttl)
+        elif mount is not None:
+            call = PluginCall(
+                mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
+            )
+            answer = await self._ask_plugin(call)
+        else:
+            await self._authorize(request, asked, asked.operation, sudo=False)
+            raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
+        if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
+            return answer
+        return await wrap(
+            self.state, answer, asked.operation, asked.path, request_id, is_plugins=routes is None
+        )
+
+    def _own(self, path: str) -> tuple[str, Routes | None]:
+        """Return the host's own backend for a path."""
+        for prefix, routes in self._routes.items():
+            if f"{path}/".startswith(prefix):
+                return prefix, routes
+        return "", None
+
+    # --- the host's own backends ---------------------------------------------------------------
+
+    async def _ask_own(
+        self,
+        request: HostRequest,
+        asked: Asked,
+        request_id: str,
+        prefix: str,
+        routes: Routes,
+        wrap_ttl: timedelta,
+    ) -> Answer | None:
+        path = asked.path[len(prefix) :]
+        is_open = routes.needs_no_token(path)
+        caller = self._known(request) if is_open else None
+        if not is_open:
+            caller = await self._authorize(request, asked, asked.operation, sudo=routes.needs_sudo(path))
+        if asked.operation is None:
+            raise Failure(405, listed("unsupported operation"))
+        call = Call(
+            request=request,
+            request_id=request_id,
+            operation=asked.operation,
+            path=path,
+            data=asked.data,
+            caller=caller,
+            wrap_ttl=wrap_ttl,
+        )
+        if is_open:
+            answer = await routes.handle(call)
+        else:
+            async with self._used_up(caller) as used:
+                answer = await routes.handle(replace(call, caller=used))
+        if answer is None:
+            return None
+        kind = "" if is_open else {"sys/": "system", "auth/token/": "token"}.get(prefix, "identity")
+        return replace(answer, mount_type=kind, wrap_ttl=wrap_ttl)
+
+    # --- plugins -------------------------------------------------------------------------------
+
+    async def _ask_plugin(self, call: PluginCall) -> Answer | None:
+        asked, operation = call.asked, call.asked.operation
+        if call.mount.paths.needs_no_token(call.path):
+            return await self._log_in(call)
+        sudo = call.mount.paths.needs_sudo(call.path)
+        caller = await self._find_caller(call.request)
+        if operation is Operation.UPDATE:
+            operation = await check_existence(replace(call, caller=caller))
+        caller = await self._authorize(call.request, asked, operation, sudo=sudo, caller=caller)
+        async with self._used_up(caller):
+            if operation is None:
+                raise Failure(405, listed("unsupported operation"))
+            call = replace(call, caller=caller)
+            routed_before = operation in (Operation.CREATE, Operation.UPDATE)
+            response = await ask(call, call.to_backend(operation, routed_before=routed_before))
+            if response is not None and (response.auth is not None or response.secret is not None):
+                logger.error("unexpected Auth response for non-token backend: %s", asked.path)
+                raise Failure(500, listed("internal error"))
+            return answer_of(call, response)
+
+    async def _log_in(self, call: PluginCall) -> Answer | None:
+        token = self.state.tokens.find(call.request.token)
+        call = replace(
+            call,
+            unauthenticated=True,
+            caller=self._known(call.request),
+            accessor=token.accessor if token else "",
+        )
+        if call.mount.paths.needs_sudo(call.path):
+            raise Failure(400, "cannot access root path in unauthenticated request")
+        operation = call.asked.operation
+        if operation is Operation.UPDATE:
+            operation = await check_existence(call)
+        if operation is None:
+            raise Failure(405, "unsupported operation")
+        return await answer_login(self.state, call, operation)
+
+    # --- callers -------------------------------------------------------------------------------
+
+    def _known(self, request: HostRequest) -> Caller | None:
+        """Return the caller where no token is needed: a token that is no good is as good as none.
+
+        Raises:
+            Failure: the token's entity is disabled or gone.
+        """
+        token = self.state.tokens.find(request.token) if request.token else None
+        if token is None:
+            return None
+        try:
+            return self._identify(request, token)
+        except ForeignAddressError:
+            return None
+        except DeniedError as error:
+            raise Failure(403, "permission denied") from error
+
+    async def _find_caller(self, request: HostRequest) -> Caller:
+        if not request.token:
+            raise Failure(403, "permission denied")
+        token = self.state.tokens.find(request.token)
+        if token is None:
+            raise Failure(403, listed("permission denied", "invalid token"))
+        try:
+            return self._identify(request, token)
+        except ForeignAddressError as error:
+            raise Failure(403, "permission denied") from error
+        except DeniedError as error:
+            await self._count_use(token)
+            raise Failure(403, "permission denied") from error
+
+    def _identify(self, request: HostRequest, token: Token) -> Caller:
+        state = self.state
+        return identify(
+            request.token, token, request.remote_addr, identity=state.identity, policies=state.policies
+        )
+
+    async def _authorize(
+        self,
+        request: HostRequest,
+        asked: Asked,
+        operation: Operation | None,
+        *,
+        sudo: bool,
+        caller: Caller | None = None,
+    ) -> Caller:
+        """Return the caller, who may do what is asked for, and count the use of the token."""
+        caller = caller or await self._find_caller(request)
+        is_allowed = operation is None or caller.acl.allows(operation, asked.path, sudo=sudo)
+        if operation is None and not caller.acl.is_root:
+            is_allowed = False
+        if not is_allowed:
+            await self._count_use(caller.token)
+            raise Failure(403, listed("permission denied"))
+        return caller
+
+    async def _count_use(self, token: Token) -> None:
+        _, is_last = await self.state.tokens.use(token)
+        if is_last:
+            await self.state.tokens.revoke(token.key)
+
+    @contextlib.asynccontextmanager
+    async def _used_up(self, caller: Caller | None) -> AsyncIterator[Caller | None]:
+        """Count a use of the caller's token, and yield the caller after it; the last one revokes it."""
+        if caller is None or not caller.token.num_uses or caller.token.type == BATCH:
+            yield caller
+            return
+        token, is_last = await self.state.tokens.use(caller.token)
+        try:
+            yield replace(caller, token=token)
+        finally:
+            if is_last:
+                await self.state.tokens.revoke(caller.token.key)
+
+
+def _help(answer: Answer | None) -> HostResponse:
+    if answer is None:
+        return HostResponse(status=404, body={"errors": []})
+    return HostResponse(status=200, body=answer.bare if answer.bare is not None else answer.data or {})

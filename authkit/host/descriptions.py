@@ -1,0 +1,111 @@
+"""What a mount offers, read from its OpenAPI document: where its roles are, and how one logs in.
+
+The document is the plugin's own, so nothing in it is taken for granted. Asking for it is left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from authkit.values import Value
+
+__all__ = ["Field", "Form", "MountDescription", "describe"]
+
+MAX_FIELDS = 50
+"""Fields of one form: more is no form that anybody fills in."""
+
+
+class Field(Value, frozen=True):
+    """One field of a request. Set from the document."""
+
+    name: str
+    help: str = ""
+    required: bool = False
+    sensitive: bool = False
+    """The plugin asks not to show what is typed."""
+
+
+class Form(Value, frozen=True):
+    """What is written to one path."""
+
+    path: str
+    """Below the mount."""
+    fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its fields."""
+        return [field.name for field in self.fields]
+
+
+class MountDescription(Value, frozen=True):
+    """How a mount is used. Empty parts: it has no such path, or doesn't say so."""
+
+    roles: str = ""
+    """The path of its roles with a slash at the end, like `role/`."""
+    config: Form | None = None
+    role: Form | None = None
+    """What is written to `<roles><name>`."""
+    login: Form | None = None
+    explain: Form | None = None
+    """The path that explains a login step by step, where there is one."""
+    explains_denials: bool = False
+    """Whether `explain/<reference>` tells of a login that was denied with that reference."""
+
+
+def describe(document: object) -> MountDescription:
+    """Return what an OpenAPI document of a mount's root says."""
+    paths = _mapping(_mapping(document).get("paths"))
+    components = _mapping(_mapping(_mapping(document).get("components")).get("schemas"))
+    roles = _find_roles(paths)
+    object_path = next((path for path in paths if path.startswith(f"/{roles}{{")), "") if roles else ""
+
+    def form(path: str) -> Form | None:
+        operation = _mapping(_mapping(paths.get(path)).get("post"))
+        in_path = {name.strip("{}") for name in path.split("/") if name.startswith("{")}
+        return Form(path.strip("/"), tuple(_fields(operation, components, in_path))) if operation else None
+
+    return MountDescription(
+        roles=roles,
+        config=form("/config"),
+        role=form(object_path),
+        login=form("/login"),
+        explain=form("/explain"),
+        explains_denials="get" in _mapping(paths.get("/explain/{reference}")),
+    )
+
+
+def _find_roles(paths: Mapping[str, Any]) -> str:
+    """Return the list path of the roles: `role/` by custom, else the first list with objects below it."""
+    lists = [path.strip("/") + "/" for path in paths if path.endswith("/") and _has_objects(paths, path)]
+    return "role/" if "role/" in lists else next(iter(lists), "")
+
+
+def _has_objects(paths: Mapping[str, Any], listed: str) -> bool:
+    return any(path.startswith(f"{listed}{{") and path.endswith("}") for path in paths)
+
+
+def _fields(
+    operation: Mapping[str, Any], components: Mapping[str, Any], in_path: set[str]
+) -> Iterator[Field]:
+    content = _mapping(_mapping(operation.get("requestBody")).get("content"))
+    schema = _mapping(_mapping(content.get("application/json")).get("schema"))
+    reference = str(schema.get("$ref", "")).rpartition("/")[2]
+    schema = _mapping(components.get(reference)) if reference else schema
+    required = schema.get("required")
+    properties = list(_mapping(schema.get("properties")).items())[:MAX_FIELDS]
+    for name, described in properties:
+        if name not in in_path:
+            about = _mapping(described)
+            yield Field(
+                name=str(name),
+                help=str(about.get("description", "")),
+                required=isinstance(required, list) and name in required,
+                sensitive=_mapping(about.get("x-vault-displayAttrs")).get("sensitive") is True
+                or about.get("format") == "password",
+            )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,201 @@
+"""The ASGI application: the API below `/v1/`, the page below `/ui/`, everything else sent to the page.
+
+What is read and written is left to requests.py and answers.py. Bounds on a request stand here: the bytes of
+its body, the time in which it has to arrive, and the time in which it has to be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authkit.host.exchange import HostRequest, HostResponse
+from authkit.host.http.answers import redirect, refusal, write_answer
+from authkit.host.http.bodies import MAX_BODY_BYTES
+from authkit.host.http.reading import read_body
+from authkit.host.http.requests import Incoming, RequestError, read_request
+from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
+from authkit.values import Value, replace
+
+__all__ = ["Answering", "Application", "Bounds"]
+
+log = logging.getLogger(__name__)
+
+API = "/v1/"
+PAGE = "/ui/"
+
+
+class Answering(Protocol):
+    """Whoever decides on the answers: `authkit.host.core.Core`, or a test's fake."""
+
+    async def handle(self, request: HostRequest) -> HostResponse:
+        """Return the answer; never raises for anything that a client sends."""
+        ...
+
+
+class Bounds(Value, frozen=True):
+    """What one request may cost. The defaults are Vault's; tests set others."""
+
+    body_bytes: int = MAX_BODY_BYTES
+    body_seconds: float = 30.0
+    """In which the whole body arrives (`http_read_timeout`)."""
+    answer_seconds: float = 90.0
+    """In which the core answers (`max_request_duration`)."""
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+class Application:
+    """Serves the API of a core, and a page if there is one."""
+
+    def __init__(
+        self,
+        core: Answering,
+        *,
+        page: ASGIApp | None = None,
+        names: Iterable[str] = (),
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> None:
+        self.core = core
+        self.page = page
+        self.names = frozenset(name.lower() for name in names)
+        self.bounds = bounds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        raw_path = scope["raw_path"].decode("ascii", "replace")
+        early = self._answer_early(scope, raw_path)
+        if early is not None:
+            await early(scope, receive, send)
+        elif raw_path.startswith(API):
+            await self._serve_api(scope, receive, send)
+        elif self.page is not None and raw_path.startswith(PAGE):
+            await self.page(scope, receive, send)
+        else:
+            await refusal(404)(scope, receive, send)
+
+    def _answer_early(self, scope: Scope, raw_path: str) -> Response | None:
+        """Return the answer to what isn't for anybody here; `None` when somebody should look at it."""
+        authority = _first_header(scope, b"host")
+        if authority and not is_own_name(authority, self.names):
+            log.warning(
+                "refused a request for another host; see --listen-insecure", extra={"kv": {"host": authority}}
+            )
+            return refusal(403, "this server does not answer to the name in the Host header", close=True)
+        try:
+            read_path(raw_path)
+        except MalformedTargetError:
+            return Response(status_code=400)
+        location = _location(raw_path, has_page=self.page is not None)
+        if location == raw_path:
+            return None
+        query = scope["query_string"].decode("ascii", "replace")
+        return redirect(f"{location}?{query}" if query and location != PAGE else location)
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        """Return the answer to a request below `/v1/`."""
+        try:
+            async with asyncio.timeout(self.bounds.body_seconds):
+                body = await read_body(request, self.bounds.body_bytes)
+        except TimeoutError:
+            return refusal(500, "i/o timeout", close=True)
+        if body is None:
+            return refusal(413, "http: request body too large", close=True)
+        try:
+            asked = read_request(_incoming(request, body))
+        except RequestError as error:
+            return refusal(error.status, *error.texts)
+        return write_answer(_echo_namespace(asked, await self._ask(asked, request)))
+
+    async def _ask(self, asked: HostRequest, request: Request) -> HostResponse:
+        """Return the core's answer.
+
+        Raises:
+            ClientDisconnect: nobody waits for it any more, so it was stopped.
+        """
+        try:
+            async with asyncio.timeout(self.bounds.answer_seconds):
+                return await _unless_gone(self.core.handle(asked), request)
+        except TimeoutError:
+            return HostResponse(status=500, body={"errors": ["context deadline exceeded"]})
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("a request failed", extra={"kv": {"method": asked.method, "path": asked.path}})
+            return HostResponse(status=500, body={"errors": ["internal error"]})
+
+
+def _location(raw_path: str, *, has_page: bool) -> str:
+    """Return where a path should have led, which is the path itself for nearly all."""
+    if raw_path in ("/v1", "/ui"):
+        return raw_path + "/"
+    if raw_path.startswith("/.well-known/"):
+        return raw_path
+    location = clean(raw_path)
+    if location.startswith((API, PAGE)) or not has_page:
+        return location
+    return PAGE
+
+
+async def _unless_gone(answering: Awaitable[HostResponse], request: Request) -> HostResponse:
+    """Return the answer, and stop working on it as soon as the client has closed the connection."""
+    work = asyncio.ensure_future(answering)
+    gone = asyncio.ensure_future(_wait_until_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _incoming(request: Request, body: bytes) -> Incoming:
+    headers: dict[str, list[str]] = {}
+    for name, value in request.headers.raw:
+        headers.setdefault(name.decode("latin-1").title(), []).append(value.decode("latin-1"))
+    client = request.client
+    return Incoming(
+        method=request.method,
+        path=read_path(request.scope["raw_path"].decode("ascii", "replace")).removeprefix(API),
+        query_string=request.scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        remote_addr=client.host if client else "",
+        remote_port=client.port if client else 0,
+    )
+
+
+def _first_header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def _echo_namespace(asked: HostRequest, answer: HostResponse) -> HostResponse:
+    """Return the answer with the namespace of the request in its headers, as Vault CE does; it ignores it."""
+    if not asked.namespace:
+        return answer
+    return replace(answer, headers={**answer.headers, "X-Vault-Namespace": [asked.namespace]})

@@ -1,0 +1,118 @@
+"""An HTTP request turned into a `HostRequest`, by the rules of a Vault server.
+
+Reading the body from the connection is left to application.py, its JSON to bodies.py. What method and query
+mean (a list, a help page) is left to the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from authkit.host.exchange import HostRequest
+from authkit.host.http.bodies import BodyError, check_limits, media_type, read_object
+from authkit.host.http.targets import read_query
+from authkit.values import Value, replace
+
+__all__ = ["MERGE_PATCH", "Incoming", "RequestError", "read_request"]
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class RequestError(Exception):
+    """The request is refused before anybody looks at it: the status of the answer and the texts of it."""
+
+    def __init__(self, status: int, *texts: str) -> None:
+        super().__init__(", ".join(texts))
+        self.status = status
+        self.texts = texts
+
+
+class Incoming(Value, frozen=True):
+    """A request as it came over the connection. Set by the application."""
+
+    method: str
+    path: str
+    """Decoded, below `/v1/`."""
+    query_string: str
+    headers: Mapping[str, Sequence[str]]
+    """Names as Go writes them: `X-Vault-Token`."""
+    body: bytes = b""
+    remote_addr: str = ""
+    remote_port: int = 0
+
+    def header(self, name: str) -> str:
+        """Return the first value of a header, "" without."""
+        return next(iter(self.headers.get(name, ())), "")
+
+
+def read_request(incoming: Incoming) -> HostRequest:
+    """Return what is asked.
+
+    Raises:
+        RequestError: it breaks a rule of HTTP or of its JSON; the core needn't know about it.
+    """
+    request = HostRequest(
+        method=incoming.method,
+        path=incoming.path,
+        query=read_query(incoming.query_string),
+        token=_token(incoming),
+        headers=incoming.headers,
+        remote_addr=incoming.remote_addr,
+        remote_port=incoming.remote_port,
+        wrap_ttl=incoming.header("X-Vault-Wrap-Ttl"),
+        namespace=incoming.header("X-Vault-Namespace"),
+    )
+    try:
+        body = _body(incoming)
+    except BodyError as error:
+        raise RequestError(error.status, error.text) from None
+    _check_headers(incoming)
+    return replace(request, body=body)
+
+
+def _token(incoming: Incoming) -> str:
+    """Return the client's token. The scheme is spelt `Bearer`: the server knows no other spelling."""
+    token = incoming.header("X-Vault-Token")
+    authorization = incoming.header("Authorization")
+    if token or not authorization.startswith("Bearer "):
+        return token
+    return authorization.removeprefix("Bearer ").strip()
+
+
+def _body(incoming: Incoming) -> dict[str, Any] | None:
+    """Return the parsed body of a write. That of a read is looked at as well, and left out."""
+    content_type = incoming.header("Content-Type")
+    if incoming.method not in WITH_BODY:
+        if incoming.body.lstrip()[:1] in (b"{", b"["):
+            check_limits(incoming.body)
+        return None
+    if incoming.method == "PATCH":
+        return _patch(incoming.body, content_type)
+    return read_object(incoming.body, content_type)
+
+
+def _patch(body: bytes, content_type: str) -> dict[str, Any] | None:
+    kind = media_type(content_type)
+    if not kind:
+        raise BodyError(400, "mime: no media type")
+    if kind != MERGE_PATCH:
+        raise BodyError(415, f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind}")
+    try:
+        return read_object(body, content_type)
+    except BodyError as error:
+        raise BodyError(error.status, "error parsing JSON" if error.status == 400 else error.text) from None
+
+
+def _check_headers(incoming: Incoming) -> None:
+    if incoming.header("X-Vault-Forward"):
+        raise RequestError(400, "forwarding via header X-Vault-Forward disabled in configuration")
+    for value in incoming.headers.get("X-Vault-Mfa", ()):
+        method, colon, code = value.partition(":")
+        if colon and not (method and code):
+            missing = "method value" if method else "method name or ID"
+            text = (
+                f'failed to parse X-Vault-MFA header: invalid data in header "X-Vault-MFA"; missing {missing}'
+            )
+            raise RequestError(400, text)

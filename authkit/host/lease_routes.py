@@ -1,0 +1,80 @@
+"""`sys/leases/`: the leases of tokens, listed, looked up and revoked."""
+
+from __future__ import annotations
+
+from authkit.host.builtin import Answer, Call, Routes, duration_of, text_of
+from authkit.host.exchange import Failure
+from authkit.host.renewals import renew_token
+from authkit.host.state import HostState
+from authkit.host.times import show_time
+
+__all__ = ["add_lease_routes"]
+
+
+def add_lease_routes(routes: Routes, state: HostState) -> None:
+    """Serve the leases of a host."""
+    leases = _Leases(state)
+    routes.add("leases/lookup/(?P<prefix>.*)", list=leases.list_below)
+    routes.add("leases/lookup", "lease_id", update=leases.lookup)
+    for start in ("leases/", ""):
+        routes.add(f"{start}renew(?:/(?P<url_lease_id>.+))?", "lease_id increment", update=leases.renew)
+        routes.add(f"{start}revoke(?:/(?P<url_lease_id>.+))?", "lease_id sync", update=leases.revoke)
+        routes.add(f"{start}revoke-prefix/(?P<prefix>.+)", "sync", update=leases.revoke_prefix)
+        routes.add(f"{start}revoke-force/(?P<prefix>.+)", update=leases.revoke_prefix)
+
+
+class _Leases:
+    def __init__(self, state: HostState) -> None:
+        self._state = state
+
+    async def list_below(self, call: Call) -> Answer:
+        prefix = call.data["prefix"]
+        prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+        keys = set()
+        for token in self._state.tokens:
+            if token.lease_id.startswith(prefix):
+                head, slash, _ = token.lease_id[len(prefix) :].partition("/")
+                keys.add(head + slash)
+        return Answer(data={"keys": sorted(keys)} if keys else {})
+
+    async def lookup(self, call: Call) -> Answer:
+        token = self._state.tokens.find_lease(text_of(call.data, "lease_id"))
+        if token is None:
+            raise Failure(400, "invalid lease")
+        data = {
+            "expire_time": None,
+            "id": token.lease_id,
+            "issue_time": show_time(token.created),
+            "last_renewal": show_time(token.renewed) if token.renewed else None,
+            "renewable": token.renewable,
+            "ttl": 0,
+        }
+        if token.expires is not None:
+            left = token.expires - self._state.clock.now()
+            data |= {"expire_time": show_time(token.expires), "ttl": max(0, round(left.total_seconds()))}
+        return Answer(data=data)
+
+    async def renew(self, call: Call) -> Answer | None:
+        lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
+        if not lease_id:
+            raise Failure(400, "lease_id must be specified")
+        token = self._state.tokens.find_lease(lease_id)
+        if token is None:
+            raise Failure(400, "lease not found")
+        increment = duration_of(call.data, "increment")
+        return await renew_token(self._state, token, increment, text="", remote_addr=call.request.remote_addr)
+
+    async def revoke(self, call: Call) -> None:
+        lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
+        if not lease_id:
+            raise Failure(400, "lease_id must be specified")
+        token = self._state.tokens.find_lease(lease_id)
+        if token is not None:
+            await self._state.tokens.revoke(token.key)
+
+    async def revoke_prefix(self, call: Call) -> None:
+        prefix = call.data["prefix"].removesuffix("/")
+        exact = self._state.tokens.find_lease(prefix)
+        if exact is not None:
+            await self._state.tokens.revoke(exact.key)
+        await self._state.tokens.revoke_below(f"{prefix}/")

@@ -1,0 +1,297 @@
+"""The page as an ASGI application: which address shows what, and who may ask.
+
+A browser acts with the token that its operator has typed in, so every request is checked as if a stranger
+had led the browser here: names and origin of the request, the session's cookie, the secret in its forms.
+What is asked of the host is left to operator.py, what is shown to the templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from authkit.host.http.application import Answering
+from authkit.host.http.bodies import FORM, BodyError, media_type, read_object
+from authkit.host.http.reading import read_body
+from authkit.host.operator import Mount, Operator, RefusedError
+from authkit.host.page.sessions import COOKIE, Session, Sessions
+from authkit.host.page.shown import (
+    Granted,
+    explained_steps,
+    masked,
+    reference_in,
+    shown_entity,
+    shown_settings,
+)
+from authkit.values import Value
+
+__all__ = ["Page"]
+
+HERE = Path(__file__).parent
+MAX_FORM_BYTES = 1024 * 1024
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every answer. There is no script, so none may run."""
+
+
+class _RefusedError(Exception):
+    """A request that gets an error page: status, and what to say."""
+
+    def __init__(self, status: int, title: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.title = title
+        self.text = text
+
+
+class _Visit(Value, frozen=True):
+    """One request of somebody who may look. Set once the checks are through."""
+
+    request: Request
+    session: Session
+    operator: Operator
+    form: Mapping[str, str]
+    """What was posted; empty otherwise."""
+
+
+class Page:
+    """Serves the page for a core."""
+
+    def __init__(self, core: Answering, *, sessions: Sessions | None = None) -> None:
+        self.core = core
+        self.sessions = sessions or Sessions()
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["masked"] = masked
+        self._style = (HERE / "style.css").read_text()
+        self._views: dict[tuple[str, str], Callable[[_Visit], Awaitable[Response]]] = {
+            ("GET", "/ui/"): self._mounts,
+            ("GET", "/ui/mount"): self._mount,
+            ("GET", "/ui/login"): self._login_form,
+            ("POST", "/ui/login"): self._login,
+            ("GET", "/ui/explain"): self._denial,
+            ("POST", "/ui/sign-out"): self._sign_out,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._answer(Request(scope, receive))
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._route(request)
+        except _RefusedError as error:
+            return self._render(
+                "problem.html", None, error.status, title=error.title, text=error.text, texts=[]
+            )
+        except RefusedError as error:
+            title = f"The server answered {error.status}"
+            return self._render(
+                "problem.html", self._session(request), error.status, title=title, text="", texts=error.texts
+            )
+
+    async def _route(self, request: Request) -> Response:
+        path = request.url.path
+        if path == "/ui/style.css":
+            return Response(self._style, media_type="text/css")
+        method = "GET" if request.method == "HEAD" else request.method
+        if path == "/ui/sign-in" and method == "POST":
+            return await self._sign_in(request)
+        view = self._views.get((method, path))
+        if view is None:
+            raise _RefusedError(404, "There is no such page", "The address is not one of this server's page.")
+        session = self._session(request)
+        if session is None:
+            return self._render("sign_in.html", None, 200 if method == "GET" else 403, wrong=False)
+        form = await self._read_own_form(request, session) if method == "POST" else {}
+        operator = Operator(self.core, session.token, request.client.host if request.client else "")
+        return await view(_Visit(request, session, operator, form))
+
+    # --- coming and going ----------------------------------------------------------------------
+
+    async def _sign_in(self, request: Request) -> Response:
+        form = await _read_form(request)
+        token = form.get("token", "").strip()
+        if not token or not await Operator(self.core, token).is_known():
+            return self._render("sign_in.html", None, 403, wrong=True)
+        response = RedirectResponse("/ui/", 303)
+        response.set_cookie(COOKIE, self.sessions.open(token), path="/ui/", httponly=True, samesite="strict")
+        return response
+
+    async def _sign_out(self, visit: _Visit) -> Response:
+        self.sessions.close(visit.request.cookies.get(COOKIE, ""))
+        response = RedirectResponse("/ui/", 303)
+        response.delete_cookie(COOKIE, path="/ui/", httponly=True, samesite="strict")
+        return response
+
+    def _session(self, request: Request) -> Session | None:
+        return self.sessions.find(request.cookies.get(COOKIE, ""))
+
+    async def _read_own_form(self, request: Request, session: Session) -> dict[str, str]:
+        """Return a form of this page.
+
+        Raises:
+            _RefusedError: another site's form, or one of a session that has ended.
+        """
+        form = await _read_form(request)
+        if not session.is_own_form(form.pop("form_secret", "")):
+            raise _RefusedError(
+                403, "This form is out of date", "Open the page again and repeat what you did."
+            )
+        return form
+
+    # --- what is shown -------------------------------------------------------------------------
+
+    async def _mounts(self, visit: _Visit) -> Response:
+        return self._render("mounts.html", visit.session, mounts=await visit.operator.mounts())
+
+    async def _mount(self, visit: _Visit) -> Response:
+        mount = await _find_mount(visit)
+        description = await visit.operator.describe(mount)
+        roles = await visit.operator.names(mount, description.roles) if description.roles else []
+        config = await visit.operator.read(f"auth/{mount.path}config") if description.config else None
+        return self._render(
+            "mount.html",
+            visit.session,
+            mount=mount,
+            description=description,
+            roles=[(role, _login_address(mount, role)) for role in roles],
+            login=_login_address(mount, ""),
+            config=shown_settings(config or {}),
+        )
+
+    async def _login_form(self, visit: _Visit, refused: RefusedError | None = None) -> Response:
+        mount = await _find_mount(visit)
+        role = visit.form.get("role") or visit.request.query_params.get("role", "")
+        description = await visit.operator.describe(mount)
+        if description.login is None:
+            raise _RefusedError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+        settings = await visit.operator.read(f"auth/{mount.path}{description.roles}{role}") if role else None
+        return self._render(
+            "login.html",
+            visit.session,
+            400 if refused else 200,
+            mount=mount,
+            role=role,
+            fields=sorted(description.login.fields, key=lambda field: field.name != "role"),
+            values={**visit.form, "role": role},
+            explains=description.explain is not None,
+            denial=_denial_address(mount, refused) if refused and description.explains_denials else "",
+            settings=shown_settings(settings or {}),
+            refused=refused,
+        )
+
+    async def _login(self, visit: _Visit) -> Response:
+        mount = await _find_mount(visit)
+        description = await visit.operator.describe(mount)
+        if description.login is None:
+            raise _RefusedError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+        fields = {name: visit.form[name] for name in description.login.names if visit.form.get(name)}
+        if "explain" in visit.form and description.explain is not None:
+            answer = await visit.operator.write(f"auth/{mount.path}{description.explain.path}", fields)
+            steps, rest = explained_steps(answer)
+            return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
+        try:
+            answer = await visit.operator.log_in(f"auth/{mount.path}{description.login.path}", fields)
+        except RefusedError as error:
+            return await self._login_form(visit, error)
+        granted = Granted.read(answer)
+        return self._render(
+            "granted.html",
+            visit.session,
+            mount=mount,
+            granted=granted,
+            entity=await _shown_entity(visit.operator, granted.entity_id),
+            again=_login_address(mount, fields.get("role", "")),
+        )
+
+    async def _denial(self, visit: _Visit) -> Response:
+        """Explain a login that was denied, by the reference that it was told."""
+        mount = await _find_mount(visit)
+        reference = quote(visit.request.query_params.get("reference", ""), safe="")
+        answer = await visit.operator.read(f"auth/{mount.path}explain/{reference}")
+        if answer is None:
+            raise _RefusedError(404, "Nothing is known of it", "Denied logins are remembered for a while.")
+        steps, rest = explained_steps(answer)
+        return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
+
+    def _render(self, template: str, session: Session | None, status: int = 200, **values: Any) -> Response:
+        secret = session.form_secret if session else ""
+        text = self._templates.get_template(template).render(form_secret=secret, **values)
+        return Response(text, status, media_type="text/html")
+
+
+async def _find_mount(visit: _Visit) -> Mount:
+    path = visit.request.query_params.get("path", "")
+    for mount in await visit.operator.mounts():
+        if mount.path == path:
+            return mount
+    raise _RefusedError(404, "There is no such mount", "It may have been disabled meanwhile.")
+
+
+async def _shown_entity(operator: Operator, entity_id: str) -> list[tuple[str, str]]:
+    entity = await operator.read(f"identity/entity/id/{entity_id}") if entity_id else None
+    if entity is None:
+        return []
+    ids = entity.get("group_ids")
+    groups = [
+        await operator.read(f"identity/group/id/{each}") for each in (ids if isinstance(ids, list) else [])
+    ]
+    return shown_entity(entity, [str(group.get("name", "")) for group in groups if group])
+
+
+def _denial_address(mount: Mount, refused: RefusedError) -> str:
+    reference = reference_in(refused.texts)
+    return "/ui/explain?" + urlencode({"path": mount.path, "reference": reference}) if reference else ""
+
+
+def _login_address(mount: Mount, role: str) -> str:
+    return "/ui/login?" + urlencode({"path": mount.path} | ({"role": role} if role else {}))
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """Return what a form of this origin has posted.
+
+    Browsers say where a form comes from. One that doesn't say it is not believed.
+
+    Raises:
+        _RefusedError: another origin's form, or no form.
+    """
+    origin = urlsplit(request.headers.get("origin", ""))
+    if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
+        raise _RefusedError(403, "Refused", "This form was sent by another site.")
+    body = await read_body(request, MAX_FORM_BYTES)
+    if body is None:
+        raise _RefusedError(413, "Too much", "The form holds more than the page accepts.")
+    content_type = request.headers.get("content-type", "")
+    if media_type(content_type) != FORM:
+        raise _RefusedError(415, "Refused", "This is not a form.")
+    try:
+        read = read_object(body, content_type) or {}
+    except BodyError as error:
+        raise _RefusedError(400, "Refused", error.text) from None
+    return {name: str(value) for name, value in read.items()}

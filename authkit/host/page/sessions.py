@@ -1,0 +1,66 @@
+"""Who has opened the page: browsers that have shown a token, and for how long they are believed.
+
+Kept in memory alone; when the server ends, everybody has left.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import ClassVar
+
+from authkit.values import Value, field
+
+__all__ = ["COOKIE", "Session", "Sessions"]
+
+COOKIE = "authkit_session"
+SESSION_SECONDS = 8 * 3600
+MAX_SESSIONS = 32
+"""The oldest leaves when one more comes."""
+
+
+class Session(Value, frozen=True):
+    """One browser. Set when it shows its token."""
+
+    token: str
+    """The server's token that the page acts with."""
+    until: float
+    """When it ends, by the clock of `Sessions`."""
+    form_secret: str = field(default_factory=secrets.token_urlsafe)
+    """In every form of the page: a form of another site can't know it."""
+
+    unshown: ClassVar = ("token", "form_secret")
+
+    def is_own_form(self, secret: str) -> bool:
+        """Whether a form came from this page."""
+        return compare_digest(self.form_secret.encode(), secret.encode(errors="replace"))
+
+
+class Sessions:
+    """The open sessions, found by the secret in their cookie."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+
+    def open(self, token: str) -> str:
+        """Begin a session; return what its cookie holds."""
+        while len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        key = secrets.token_urlsafe(32)
+        self._sessions[key] = Session(token, self._clock() + SESSION_SECONDS)
+        return key
+
+    def find(self, key: str) -> Session | None:
+        """Return the session of a cookie, `None` when there is none or it has ended."""
+        session = self._sessions.get(key)
+        if session is not None and session.until <= self._clock():
+            self.close(key)
+            return None
+        return session
+
+    def close(self, key: str) -> None:
+        """End a session, if there."""
+        self._sessions.pop(key, None)

@@ -1,0 +1,151 @@
+"""Values of the API made fit to be shown: pairs of text, a masked token, the steps of an explanation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from authkit.values import Value
+
+__all__ = [
+    "Granted",
+    "Step",
+    "explained_steps",
+    "masked",
+    "reference_in",
+    "shown_entity",
+    "shown_pairs",
+    "shown_settings",
+]
+
+SHOWN_OF_TOKEN = 8
+"""Characters of a masked token: enough to tell two apart."""
+
+
+_REFERENCE = re.compile(r"\(reference ([A-Za-z0-9_-]{4,64})\)")
+
+
+class Granted(Value, frozen=True):
+    """What a login has brought. Read from its answer."""
+
+    token: str
+    accessor: str
+    entity_id: str
+    facts: list[tuple[str, str]]
+    warnings: list[str]
+
+    unshown: ClassVar = ("token",)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Granted:
+        """Return what the answer to a login says; empty texts for what it doesn't."""
+        auth = answer.get("auth") or {}
+        facts = {
+            "Policies": auth.get("policies"),
+            "Identity policies": auth.get("identity_policies"),
+            "Type": auth.get("token_type"),
+            "Lifetime": _duration(auth.get("lease_duration")),
+            "Renewable": auth.get("renewable"),
+            "Uses": auth.get("num_uses") or "not limited",
+            "Metadata": auth.get("metadata"),
+            "Accessor": auth.get("accessor"),
+        }
+        return cls(
+            token=str(auth.get("client_token", "")),
+            accessor=str(auth.get("accessor", "")),
+            entity_id=str(auth.get("entity_id", "")),
+            facts=shown_pairs(facts),
+            warnings=[str(text) for text in answer.get("warnings") or []],
+        )
+
+
+class Step(Value, frozen=True):
+    """One step of an explained login."""
+
+    title: str
+    passed: bool | None
+    """`None` when the explanation doesn't say."""
+    facts: list[tuple[str, str]]
+
+
+def masked(token: str) -> str:
+    """Return the beginning of a token."""
+    return token[:SHOWN_OF_TOKEN] + "…" if len(token) > SHOWN_OF_TOKEN else "…"
+
+
+def shown_pairs(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return names and texts, without those that hold nothing."""
+    return [(name, _text(value)) for name, value in data.items() if value not in (None, "", [], {})]
+
+
+def shown_settings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the settings that somebody has set: neither empty nor zero nor off."""
+    return shown_pairs({name: value for name, value in data.items() if value})
+
+
+def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str, str]]:
+    """Return what is worth knowing of an entity, with the names of its groups."""
+    aliases = entity.get("aliases")
+    facts = {
+        "Name": entity.get("name"),
+        "Aliases": [
+            f"{alias.get('name')} at {alias.get('mount_path')}"
+            for alias in (aliases if isinstance(aliases, list) else [])
+            if isinstance(alias, Mapping)
+        ],
+        "Groups": groups,
+        "Policies": entity.get("policies"),
+        "Metadata": entity.get("metadata"),
+        "Disabled": entity.get("disabled") or None,
+        "Id": entity.get("id"),
+    }
+    return shown_pairs(facts)
+
+
+def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[str, str]]]:
+    """Return the checks of an explanation in their order, and what it says besides."""
+    checks = answer.get("checks")
+    rest = {name: value for name, value in answer.items() if name != "checks"}
+    listed = checks if isinstance(checks, list) else []
+    return [_step(each) for each in listed], shown_pairs(rest)
+
+
+def reference_in(texts: Sequence[str]) -> str:
+    """Return the reference under which a denial can be explained, "" without."""
+    found = _REFERENCE.search(" ".join(texts))
+    return found[1] if found else ""
+
+
+def _step(value: object) -> Step:
+    if not isinstance(value, Mapping):
+        return Step(_text(value), None, [])
+    passed = value.get("passed")
+    rest = {key: each for key, each in value.items() if key not in ("name", "passed")}
+    return Step(
+        title=_text(value.get("name") or "check"),
+        passed=passed if isinstance(passed, bool) else None,
+        facts=shown_pairs(rest),
+    )
+
+
+def _duration(seconds: object) -> str:
+    if not isinstance(seconds, int | float):
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
+    return " ".join(filter(None, parts)) or "without end"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(member)}" for key, member in value.items())
+    if isinstance(value, Sequence):
+        return ", ".join(map(_text, value))
+    return json.dumps(value, default=str)

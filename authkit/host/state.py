@@ -1,0 +1,44 @@
+"""Everything that a host keeps, in one value that its backends are handed."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import datetime
+
+from authkit.host.catalog import Catalog
+from authkit.host.clock import Clock
+from authkit.host.identity import IdentityStore
+from authkit.host.mount_storage import StorageGate
+from authkit.host.policies import PolicyStore
+from authkit.host.running import MountTable
+from authkit.host.storage import PhysicalStorage
+from authkit.host.tokens import TokenStore
+from authkit.values import Value, field
+
+__all__ = ["HostState", "Identification"]
+
+
+class Identification(Value, frozen=True, kw_only=True):
+    """What a host says about itself. The ids are made anew at each start, as in Vault's dev mode."""
+
+    version: str = "1.21.1"
+    """The server whose behaviour it has."""
+    cluster_name: str = field(default_factory=lambda: f"vault-cluster-{secrets.token_hex(4)}")
+    cluster_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    storage_type: str = "inmem"
+    started: datetime
+
+
+class HostState(Value, frozen=True, kw_only=True):
+    """The parts of a host. Made by the core."""
+
+    clock: Clock
+    physical: PhysicalStorage
+    gate: StorageGate
+    tokens: TokenStore
+    identity: IdentityStore
+    policies: PolicyStore
+    catalog: Catalog
+    mounts: MountTable
+    about: Identification

@@ -1,0 +1,24 @@
+"""For authors' tests: a plugin behind the rules of a Vault server, with no process and no network.
+
+::
+
+    async with Simulator(Acme) as vault:
+        await vault.write("role/dev", token_policies="dev", token_ttl="1h")
+        token = await vault.login(role="dev", secret="good")
+        assert token.policies == ("default", "dev")
+"""
+
+from authkit.host.clock import MovableClock
+from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
+from authkit.testing.grants import GrantedToken
+from authkit.testing.simulator import SimulatedMount, Simulator
+
+__all__ = [
+    "Audited",
+    "GrantedToken",
+    "MovableClock",
+    "RefusedError",
+    "SimulatedMount",
+    "SimulatedResponse",
+    "Simulator",
+]

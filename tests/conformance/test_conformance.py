@@ -1,0 +1,59 @@
+"""Every case on the hosts of this repository, compared with what a real server answered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from dev_process import dev_process
+
+from authkit.host.clock import MovableClock
+from authkit.host.core import Core
+from authkit.host.local import LocalPlugin
+from conformance.answers import VERSION, Answers
+from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
+from conformance.hosts import CoreWay, HTTPWay
+from conformance.recording import recorded
+
+RECORDED = recorded()
+
+
+@pytest.fixture
+async def core_way() -> AsyncIterator[CoreWay]:
+    """A core in this process, with the answering plugin and a clock that moves."""
+    clock = MovableClock()
+    core = Core(root_token=ROOT, clock=clock)
+    core.catalog.add_local(PLUGIN, lambda entry: LocalPlugin(Answers), VERSION)
+    await core.start()
+    yield CoreWay(core, clock)
+    await core.stop()
+
+
+@pytest.mark.parametrize("each", CASES, ids=lambda each: each.name)
+async def test_in_this_process(core_way: CoreWay, each: Case) -> None:
+    """The core answers each case as the real server did."""
+    steps = await run_case(each, core_way)
+    if not each.moves_clock:
+        assert steps == RECORDED[each.name]
+
+
+async def test_over_http(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """So does the development server, over HTTP, with the plugin in a process of its own."""
+    launcher = tmp_path / PLUGIN
+    launcher.write_text(f"#!{sys.executable} -I\n{LAUNCHER}")
+    launcher.chmod(0o755)
+    async with dev_process(str(launcher), "--no-watch", "--no-ui", "--root-token", ROOT) as dev:
+        way = HTTPWay(dev.address)
+        for each in EVERYWHERE:
+            with subtests.test(each.name):
+                assert await run_case(each, way) == RECORDED[each.name]
+        await way.close()
+
+
+def test_every_case_says_what_it_is_about() -> None:
+    """There are enough, each with a name of its own and a sentence; each is recorded or moves time."""
+    assert len({each.name for each in CASES}) == len(CASES) >= 150
+    assert all(each.run.__doc__ for each in CASES)
+    assert {each.name for each in EVERYWHERE} == RECORDED.keys()

@@ -1,0 +1,72 @@
+"""A project that `authkit new` has written: its own tests, linters and types pass, and it runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dev_process import dev_process
+
+from authkit.cli.new import write_project
+
+SECONDS = 300
+KEY = "4711-only-dev-knows"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project."""
+    folder = tmp_path_factory.mktemp("new") / "team-key"
+    write_project("team-key", folder)
+    return folder
+
+
+def run(project: Path, *module: str) -> None:
+    """Run a module in the project, as its Makefile does."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [("pytest", "-q"), ("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",)],
+    ids=str,
+)
+def test_it_passes(project: Path, module: tuple[str, ...]) -> None:
+    """What its Makefile calls `test` and `check`."""
+    run(project, *module)
+
+
+def test_a_name_that_its_own_code_uses(tmp_path: Path) -> None:
+    """Its class gets another."""
+    for name in ("key-role", "identity"):
+        write_project(name, tmp_path / name)
+        run(tmp_path / name, "pytest", "-q")
+
+
+def test_its_launcher_is_a_plugin(project: Path) -> None:
+    """Started by hand it says so, and ends."""
+    done = subprocess.run(
+        [project / "launcher"], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 1
+
+
+async def test_it_runs(project: Path) -> None:
+    """`authkit dev .` enables it under its package's name."""
+    async with dev_process(str(project)) as dev:
+        await dev.call("POST", "auth/team_key/role/dev", key=KEY, token_policies="dev")
+        login = await dev.call("POST", "auth/team_key/login", role="dev", user="Ann", key=KEY)
+        assert login.json()["auth"]["metadata"] == {"user": "ann"}

@@ -1,0 +1,212 @@
+"""The page in a real browser: somebody signs in and logs in, in light and dark, on a phone and at a desk.
+
+Needs Debian's chromium (scripts/live/browser installs it) and no server. AUTHKIT_SCREENSHOTS names a folder
+in which to keep what was seen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
+from livebed.server import ROOT_TOKEN
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PIN = "4711-only-the-team-knows"
+EVIL = "<img src=x onerror=alert(1)> & 'more'"
+LONG = "a-role-whose-name-somebody-has-made-rather-long-indeed"
+SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+MIN_CONTRAST = 4.5
+"""Of text and what is behind it (WCAG 2.2, 1.4.3)."""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+LOW_CONTRAST = """least => {
+  const numbers = color => color.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+      .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+      .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = element => {
+    for (let each = element; each; each = each.parentElement) {
+      const color = numbers(getComputedStyle(each).backgroundColor);
+      if (color.length < 4 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
+    const [a, b] = [light(numbers(getComputedStyle(element).color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < least) low.push([walker.currentNode.textContent.trim(), ratio]);
+  }
+  return low;
+}"""
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[DevServer]:
+    """A development server with something to see."""
+    with DevServer(None, SHARED_PIN, f"jwt={JWT_PROJECT}") as server:
+        client = server.client
+        client.write("sys/auth/eu/people", type="shared_pin", description=EVIL)
+        for role in ("dev", LONG):
+            client.write(f"auth/eu/people/role/{role}", pin=PIN, token_policies="dev,ops", token_ttl="90m")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser with nothing in it."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """What the system prefers."""
+    return str(request.param)
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest) -> str:
+    """What the page is seen on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def page(browser: Browser, shown: DevServer, scheme: str, size: str) -> Iterator[Page]:
+    """The page, not signed in. Nothing may be loaded from elsewhere, and no policy be violated."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": height},
+        base_url=shown.client.address,
+    )
+    opened = context.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto("/ui/")
+    yield opened
+    assert {url for url in asked if not url.startswith(shown.client.address)} == set()
+    assert [text for text in said if "Failed to load resource: the server responded" not in text] == []
+    context.close()
+
+
+def look(page: Page, name: str) -> None:
+    """Check what holds for every view, and keep a picture if somebody wants one."""
+    page.wait_for_load_state("load")  # with the style sheet
+    assert page.locator("h1").count() == 1
+    for landmark in ("banner", "main", "contentinfo"):
+        expect(page.get_by_role(landmark)).to_have_count(1)  # type: ignore[arg-type]
+    assert page.evaluate(OVERFLOW) == 0, f"{name} is wider than the screen"
+    assert page.evaluate(LOW_CONTRAST, MIN_CONTRAST) == []
+    for box in page.locator("input:not([type=hidden]), textarea, button").all():
+        assert box.evaluate("e => e.labels?.length || e.textContent.trim()"), (
+            f"{name}: a field without a label"
+        )
+    folder = os.environ.get("AUTHKIT_SCREENSHOTS")
+    if folder:
+        width = (page.viewport_size or {"width": 0})["width"]
+        dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        path = Path(folder) / f"{name}-{width}-{'dark' if dark else 'light'}.png"
+        page.screenshot(path=path, full_page=True)
+
+
+def sign_in(page: Page) -> None:
+    """Show the root token."""
+    page.get_by_label("Token").fill(ROOT_TOKEN)
+    page.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mounts")
+
+
+def test_somebody_logs_in(page: Page, shown: DevServer) -> None:
+    """From the sign-in form to the token of a login, and back out."""
+    look(page, "1-sign-in")
+    page.get_by_label("Token").fill("wrong")
+    page.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("alert")).to_contain_text("doesn't know this token")
+    look(page, "2-wrong-token")
+    sign_in(page)
+    expect(page.get_by_text(EVIL)).to_be_visible()
+    look(page, "3-mounts")
+    page.get_by_role("link", name="eu/people/").click()
+    look(page, "4-mount")
+    page.get_by_role("link", name="Log in with the role dev").click()
+    look(page, "5-login")
+    page.get_by_label("member").fill("ann")
+    page.get_by_label("pin").fill("guess")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("permission denied")
+    expect(page.get_by_label("member")).to_have_value("ann")
+    look(page, "6-refused")
+    page.get_by_label("pin").fill(PIN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Logged in")
+    token = page.locator("code.whole")
+    expect(token).to_be_hidden()
+    look(page, "7-granted")
+    page.get_by_text("show", exact=True).click()
+    expect(token).to_be_visible()
+    look(page, "8-revealed")
+    known = shown.client.write("auth/token/lookup", token=token.inner_text())["data"]
+    assert known["display_name"] == "eu-people-dev/ann"
+    expect(page.get_by_text("dev/ann at auth/eu/people/")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    with pytest.raises(Error, match="ERR_CACHE_MISS"):
+        page.go_back()  # the browser has kept nothing
+
+
+def test_a_token_is_typed_into_a_text_area(page: Page) -> None:
+    """JSON Web Tokens are long; a mount without roles says how to write one."""
+    sign_in(page)
+    page.get_by_role("link", name="jwt/").click()
+    expect(page.get_by_text("vault write auth/jwt/role/NAME")).to_be_visible()
+    look(page, "9-no-roles")
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_label("jwt").fill("not.a.token")
+    look(page, "10-jwt")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look(page, "11-jwt-refused")
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    """The first stop skips the header; every stop can be seen; Enter sends the form."""
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type(ROOT_TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mounts")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    expect(focused).to_have_text("eu/people/")
+    assert focused.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("eu/people/")

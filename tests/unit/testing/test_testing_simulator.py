@@ -1,0 +1,295 @@
+"""The simulator as authors use it: logins, time, faults, and how fast a suite runs on it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt_auth import JWTAuth
+from shared_pin import SharedPIN
+
+from authkit import AuthMethod, Collection, Identity, LoginCall, Role, Task, every, login
+from authkit.testing import GrantedToken, MovableClock, RefusedError, Simulator
+from authkit.testing_pytest import Simulate
+
+PIN = "4711-only-the-team-knows"
+RATE = 300
+"""Logins a second on one core that a suite can count on."""
+
+
+async def team(simulate: Simulate, **options: Any) -> Simulator:
+    """A simulator with the example's method and the team `dev`."""
+    vault = await simulate(SharedPIN, **options)
+    await vault.write("role/dev", pin=PIN, token_policies="dev", token_ttl="1h")
+    return vault
+
+
+async def log_in(vault: Simulator, member: str = "ann", **options: Any) -> GrantedToken:
+    """Log in as a member of the team."""
+    return await vault.login(role="dev", member=member, pin=PIN, **options)
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+async def test_a_token_tells_what_was_granted(simulate: Simulate) -> None:
+    """Policies, lifetime, metadata, entity: as the client of a server sees them."""
+    token = await log_in(await team(simulate))
+    assert token.policies == token.token_policies == ("default", "dev")
+    assert (token.ttl, token.renewable, token.token_type) == (timedelta(hours=1), True, "service")
+    assert token.metadata == {"team": "dev", "member": "ann"}
+    assert token.entity is not None
+    assert [alias.name for alias in token.entity.aliases] == ["dev/ann"]
+    assert token.client_token not in repr(token)
+
+
+async def test_objects_are_written_read_listed_patched_deleted(simulate: Simulate) -> None:
+    """With what a client gets of each."""
+    vault = await team(simulate)
+    assert await vault.list("role") == ["dev"]
+    assert (await vault.read("role/dev"))["token_ttl"] == 3600
+    await vault.patch("role/dev", token_ttl="5m")
+    assert (await vault.read("role/dev"))["token_policies"] == ["dev"]
+    assert (await vault.read("role/dev"))["token_ttl"] == 300
+    answer = await vault.write("role/dev", {"token_ttl": "6m"}, nonsense=1)
+    assert answer.warnings == ("Endpoint ignored these unrecognized parameters: [nonsense]",)
+    await vault.delete("role/dev")
+    assert await vault.list("role") == []
+
+
+async def test_refusals_are_errors_with_the_texts_of_a_server(simulate: Simulate) -> None:
+    """Status and texts as a client reads them; `request` alone hands them back as an answer."""
+    vault = await team(simulate)
+    with pytest.raises(RefusedError, match="HTTP 403: permission denied") as refused:
+        await vault.login(role="dev", member="ann", pin="0815-a-guess")
+    assert (refused.value.status, refused.value.errors) == (403, ("permission denied",))
+    with pytest.raises(RefusedError) as refused:
+        await vault.read("role/none")
+    assert (refused.value.status, refused.value.errors, refused.value.text) == (404, (), "")
+    answer = await vault.request("POST", "login", {"role": "none"}, token=None)
+    assert (answer.status, answer.is_success) == (400, False)
+    assert answer.errors
+
+
+async def test_a_login_that_grants_nothing(simulate: Simulate) -> None:
+    """A test that counts on a token is told that there is none."""
+    vault = await team(simulate)
+    answer = await vault.request("POST", "config", {"wrong_pins": 5})
+    with pytest.raises(AssertionError, match=r"HTTP \d+ grants no token"):
+        GrantedToken.of(vault, answer)
+
+
+async def test_who_asks_and_from_where(simulate: Simulate) -> None:
+    """Tokens are bound to addresses; a path that needs a token is closed to strangers."""
+    vault = await team(simulate)
+    await vault.write("role/dev", token_bound_cidrs="10.0.0.0/8")
+    with pytest.raises(RefusedError) as refused:
+        await log_in(vault)
+    assert refused.value.status == 403
+    token = await log_in(vault, addr="10.0.0.1")
+    assert (await token.lookup(addr="10.0.0.2"))["bound_cidrs"] == ["10.0.0.0/8"]
+    with pytest.raises(RefusedError):
+        await token.lookup(addr="192.0.2.1")
+    assert (await vault.request("GET", "role/dev", token=None)).status == 403
+    assert (await vault.request("GET", "role/dev", token=token, addr="10.0.0.1")).status == 403
+
+
+async def test_groups_are_mapped(simulate: Simulate) -> None:
+    """A group of the mount gives its policies; any path of the API can be called."""
+    vault = await team(simulate)
+    token = await log_in(vault)
+    group = await vault.map_group("devs", policies=["of-devs"])
+    assert (await vault.call("GET", f"identity/group/id/{group}")).data is not None
+    await vault.call("POST", f"identity/entity/id/{token.entity_id}", {"policies": ["of-ann"]})
+    assert (await log_in(vault)).identity_policies == ("of-ann",)
+
+
+async def test_wrapping_and_headers(simulate: Simulate) -> None:
+    """What a client asks for with headers."""
+    vault = await team(simulate)
+    body = {"role": "dev", "member": "ann", "pin": PIN}
+    answer = await vault.request("POST", "login", body, token=None, wrap_ttl="5m")
+    assert answer.auth is None
+    inside = await vault.call("POST", "sys/wrapping/unwrap", token=answer.body["wrap_info"]["token"])
+    assert inside.auth is not None
+
+
+async def test_help_and_openapi(simulate: Simulate) -> None:
+    """The pages and the document that a server would show."""
+    vault = await team(simulate)
+    assert "## PATHS" in await vault.help()
+    assert (await vault.help("role/dev")).startswith("Request:        role/dev\n")
+    paths = (await vault.openapi())["paths"]
+    assert {"/auth/shared_pin/login", "/auth/shared_pin/role/{name}"} <= paths.keys()
+
+
+async def test_the_audit_remembers_requests_without_secrets(simulate: Simulate) -> None:
+    """Method, path, status, texts and accessor of each; neither bodies nor tokens."""
+    vault = await team(simulate)
+    token = await log_in(vault)
+    with pytest.raises(RefusedError):
+        await vault.login(role="dev", member="ann", pin="0815-a-guess")
+    granted, denied = vault.audit[-2:]
+    assert (granted.path, granted.status, granted.accessor) == ("auth/shared_pin/login", 200, token.accessor)
+    assert (denied.status, denied.errors) == (403, ("permission denied",))
+    assert PIN not in repr(vault.audit)
+    assert token.client_token not in repr(vault.audit)
+
+
+# --- mounts ------------------------------------------------------------------------------------
+
+
+async def test_a_mount_as_the_test_wants_it(simulate: Simulate) -> None:
+    """Path, options and tuning; a second mount has its own storage."""
+    config = {"default_lease_ttl": "10m"}
+    vault = await simulate(SharedPIN, path="teams/eu", options={"a": "b"}, config=config)
+    await vault.write("role/dev", pin=PIN)
+    token = await log_in(vault)
+    assert token.ttl == timedelta(minutes=10)
+    assert (await token.lookup())["path"] == "auth/teams/eu/login"
+    other = await vault.enable("other")
+    assert await other.list("role") == []
+    await vault.tune(max_lease_ttl="5m", default_lease_ttl="1m")
+    assert (await log_in(vault)).ttl == timedelta(minutes=1)
+    await other.disable()
+    with pytest.raises(RefusedError) as refused:
+        await other.list("role")
+    assert refused.value.status == 404
+
+
+async def test_a_backend_factory_will_do() -> None:
+    """For backends that stand on `authkit.logical` alone; the mount is called `simulated`."""
+    async with Simulator(SharedPIN.factory()) as vault:
+        await vault.write("role/dev", pin=PIN)
+        assert (await log_in(vault)).client_token
+        assert vault.path == "simulated"
+
+
+async def test_a_mount_that_fails_is_told() -> None:
+    """A simulator that cannot begin raises, and leaves nothing running."""
+    with pytest.raises(RefusedError, match="path is already in use"):
+        await Simulator(SharedPIN, path="token").__aenter__()
+
+
+# --- time and faults ---------------------------------------------------------------------------
+
+
+async def test_time_moves_by_hand(simulate: Simulate) -> None:
+    """Tokens end, renewals extend them, and the holder revokes them."""
+    vault = await team(simulate)
+    token = await log_in(vault)
+    vault.clock.tick("50m")
+    renewed = await token.renew("2h")
+    assert renewed.ttl == timedelta(hours=2)
+    vault.clock.tick("90m")
+    assert (await token.lookup())["ttl"] == 1800
+    await token.revoke()
+    for call in (token.lookup, token.renew, token.revoke):
+        with pytest.raises(RefusedError) as refused:
+            await call()
+        assert refused.value.status == 403
+
+
+async def test_periodic_tasks_follow_the_clock(simulate: Simulate) -> None:
+    """`tick` lets time pass, and then the tasks run that are due."""
+    vault = await team(simulate, clock=MovableClock())
+    await vault.write("config", wrong_pins=1)
+    with pytest.raises(RefusedError):
+        await vault.login(role="dev", member="ann", pin="0815-a-guess")
+    with pytest.raises(RefusedError) as refused:
+        await log_in(vault)
+    assert refused.value.status == 429
+    await vault.tick("1m")
+    await log_in(vault)
+
+
+async def test_storage_fails_on_demand(simulate: Simulate) -> None:
+    """Writes fail, reads go on; then all is well again."""
+    vault = await team(simulate)
+    vault.fail_storage(puts=True)
+    with pytest.raises(RefusedError) as refused:
+        await vault.write("role/ops", pin=PIN)
+    assert refused.value.status == 500
+    await log_in(vault)
+    vault.fail_storage()
+    await vault.write("role/ops", pin=PIN)
+
+
+async def test_a_standby_says_that_it_may_not_write(simulate: Simulate) -> None:
+    """In the words by which a server forwards the request."""
+    vault = await team(simulate)
+    vault.standby()
+    with pytest.raises(RefusedError, match="cannot write to readonly storage"):
+        await vault.write("role/ops", pin=PIN)
+    await log_in(vault)
+    vault.standby(on=False)
+    await vault.write("role/ops", pin=PIN)
+
+
+class Memory(AuthMethod, name="memory", version="0.1.0"):
+    """Counts logins in memory."""
+
+    roles = Collection(Role, "role/{name}")
+
+    async def start(self) -> None:
+        """Begin to count."""
+        self.logins = Counter[str]()
+
+    @login("login")
+    async def log_in(self, call: LoginCall, role: Role) -> Identity:
+        """Log in and tell how often that was done."""
+        self.logins[call.role_name] += 1
+        return Identity(name="somebody", metadata={"count": str(self.logins[call.role_name])})
+
+    @every("1h")
+    async def forget(self, task: Task) -> None:
+        """Begin anew."""
+        self.logins.clear()
+
+
+@pytest.mark.parametrize("event", ["reload", "crash"])
+async def test_memory_does_not_survive(simulate: Simulate, event: str) -> None:
+    """What is stored is there after a reload and after a crash, what was in memory is not."""
+    vault = await simulate(Memory)
+    await vault.write("role/a", token_ttl="1h")
+    counts = [(await vault.login(role="a")).metadata["count"] for _ in range(2)]
+    await getattr(vault, event)()
+    counts.append((await vault.login(role="a")).metadata["count"])
+    assert counts == ["1", "2", "1"]
+
+
+async def test_password_policies(simulate: Simulate) -> None:
+    """The system view makes passwords by the policies that a test sets."""
+    vault = await simulate(Memory)
+    vault.password_policy("long", length=40)
+    views = vault.core.system_views
+    (mount,) = vault.core.state.mounts
+    password = await views.of(lambda: mount.entry, lambda: False).generate_password("long")
+    assert len(password.reveal()) == 40
+
+
+# --- speed -------------------------------------------------------------------------------------
+
+
+async def test_a_suite_is_fast(simulate: Simulate) -> None:
+    """At least three hundred JWT logins a second of processor time, signatures verified, on one core."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    vault = await simulate(JWTAuth)
+    await vault.write("config", jwt_validation_pubkeys=public, bound_issuer="issuer")
+    await vault.write("role/dev", role_type="jwt", user_claim="sub", bound_audiences="us", token_ttl="1h")
+    now = int(time.time())
+    claims = {"iss": "issuer", "aud": "us", "iat": now, "exp": now + 600}
+    tokens = [jwt.encode({**claims, "sub": f"user {n % 50}"}, key, algorithm="ES256") for n in range(300)]
+    started = time.process_time()
+    for token in tokens:
+        await vault.login(role="dev", jwt=token)
+    rate = len(tokens) / (time.process_time() - started)
+    print(f"{rate:.0f} logins a second")
+    assert rate >= RATE
