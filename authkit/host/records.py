@@ -86,8 +86,7 @@ def _record_reader(kind: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"no stored {kind.__name__}")
-        return kind(
-            **{name: _reader(hints[name])(value[name]) for name in kind.__struct_fields__ if name in value}
-        )
+        names = [name for name in kind.__struct_fields__ if name in value]
+        return kind(**{name: _reader(hints[name])(value[name]) for name in names})
 
     return read
