@@ -6,7 +6,7 @@ from authkit.host.builtin import Answer, Call, Routes, duration_of, text_of
 from authkit.host.exchange import Failure
 from authkit.host.renewals import renew_token
 from authkit.host.state import HostState
-from authkit.host.times import show_time
+from authkit.host.times import seconds_left, show_time
 
 __all__ = ["add_lease_routes"]
 
@@ -50,8 +50,8 @@ class _Leases:
             "ttl": 0,
         }
         if token.expires is not None:
-            left = token.expires - self._state.clock.now()
-            data |= {"expire_time": show_time(token.expires), "ttl": max(0, round(left.total_seconds()))}
+            left = seconds_left(token.expires, self._state.clock.now())
+            data |= {"expire_time": show_time(token.expires), "ttl": left}
         return Answer(data=data)
 
     async def renew(self, call: Call) -> Answer | None:

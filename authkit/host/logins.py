@@ -19,6 +19,7 @@ from authkit.host.identity import IdentityError
 from authkit.host.mount_entries import Mount
 from authkit.host.plugin_calls import PluginCall, answer_of, ask
 from authkit.host.state import HostState
+from authkit.host.times import whole_seconds
 from authkit.host.tokens import BATCH, SERVICE, Token
 from authkit.host.ttl import Lifetimes, calculate_ttl
 from authkit.logical import Auth, Operation, Response, TokenType
@@ -157,7 +158,7 @@ def show_auth(
         "token_policies": list(policies),
         "identity_policies": list(sanitize_policies(derived)),
         "metadata": dict(auth.metadata) or None,
-        "lease_duration": int(auth.lease.ttl.total_seconds()),
+        "lease_duration": whole_seconds(auth.lease.ttl),
         "renewable": auth.lease.renewable,
         "entity_id": auth.entity_id,
         "token_type": "batch" if auth.token_type is TokenType.BATCH else "service",

@@ -74,6 +74,11 @@ class Token:
         return f"{self.path}/h{self.key}"
 
     @property
+    def is_used_up(self) -> bool:
+        """Whether its last use is under way."""
+        return self.num_uses == REVOCATION_PENDING
+
+    @property
     def renewable(self) -> bool:
         """Whether its lease can be renewed."""
         return self.auth is not None and self.auth.lease.renewable
@@ -148,9 +153,15 @@ class TokenStore:
 
     # --- finding -------------------------------------------------------------------------------
 
-    def find(self, text: str) -> Token | None:
-        """Return what is known of a token, `None` when it is not or no longer valid."""
-        return self._open(text) if text.startswith("hvb.") else self._alive(token_key(text))
+    def find(self, text: str, *, with_used_up: bool = False) -> Token | None:
+        """Return what is known of a token, `None` when it is not or no longer valid.
+
+        `with_used_up` finds it also during the last request that it is good for.
+        """
+        if text.startswith("hvb."):
+            return self._open(text)
+        token = self._alive(token_key(text))
+        return None if token is not None and token.is_used_up and not with_used_up else token
 
     def find_accessor(self, accessor: str) -> Token | None:
         """Return the token of an accessor."""
@@ -194,15 +205,20 @@ class TokenStore:
 
     # --- using up ------------------------------------------------------------------------------
 
-    async def use(self, token: Token) -> tuple[Token, bool]:
-        """Count one use; return the record, and whether this was the last: the caller then revokes it."""
-        if token.num_uses <= 0 or token.type == BATCH:
-            return token, False
-        if token.num_uses == 1:
-            return replace(token, num_uses=REVOCATION_PENDING), True
-        token = replace(token, num_uses=token.num_uses - 1)
-        await self.keep(token)
-        return token, False
+    async def use(self, token: Token) -> Token | None:
+        """Count one use; return the record after it, `None` when somebody else has had the last one.
+
+        After the last use `is_used_up` is true of it: the caller revokes it when the request has ended.
+        """
+        if not token.num_uses or token.type == BATCH:
+            return token
+        known = self._alive(token.key)
+        if known is None or known.is_used_up:
+            return None
+        used = replace(known, num_uses=known.num_uses - 1 or REVOCATION_PENDING)
+        self._tokens[used.key] = used  # before anything waits: of two requests at once each counts
+        await self._physical.apply({self.PREFIX + used.key: dump(used)})
+        return used
 
     async def revoke(self, *keys: str) -> None:
         """Remove tokens and all that they made, in one transaction."""
