@@ -117,6 +117,9 @@ class Core:
             if state.tokens.find(self.root_token) is None:
                 await self._add_root_token()
             await state.mounts.start()
+        except ValueError as error:
+            await self.stop()
+            raise OSError(f"the storage holds what this version cannot read: {error}") from error
         except BaseException:
             await self.stop()
             raise

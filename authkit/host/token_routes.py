@@ -12,7 +12,7 @@ from authkit.host.builtin import Answer, Call, Routes, duration_of, text_of
 from authkit.host.exchange import Failure, listed
 from authkit.host.renewals import renew_token
 from authkit.host.state import HostState
-from authkit.host.times import show_time, whole_seconds
+from authkit.host.times import seconds_left, show_time, whole_seconds
 from authkit.host.token_creation import add_creation_routes
 from authkit.host.tokens import BATCH, Token
 
@@ -91,11 +91,8 @@ class _Tokens:
             "type": token.type,
         }
         if token.expires is not None:
-            left = token.expires - self._state.clock.now()
-            shown |= {
-                "expire_time": show_time(token.expires),
-                "ttl": max(0, round(left.total_seconds())),
-            }
+            left = seconds_left(token.expires, self._state.clock.now())
+            shown |= {"expire_time": show_time(token.expires), "ttl": left}
         if token.renewed is not None:
             shown["last_renewal"] = show_time(token.renewed)
             shown["last_renewal_time"] = int(token.renewed.timestamp())

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -411,9 +412,48 @@ async def test_many_logins_at_once() -> None:
         assert len({grant["client_token"] for grant in grants}) == 50
 
 
-async def test_limited_uses_are_counted_under_load() -> None:
-    """Concurrent requests do not get more uses out of a token than it has."""
-    async with running() as host:
-        grant = await host.login(ttl="1h", num_uses=5, policies=["default"])
-        asked = [host.ask("GET", "auth/token/lookup-self", token=grant["client_token"]) for _ in range(20)]
+async def test_limited_uses_are_counted_under_load(tmp_path: Path) -> None:
+    """Concurrent requests do not get more uses out of a token than it has, however slow the disk."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        rule = 'path "auth/a/*" { capabilities = ["create", "update"] }'
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
+        grant = await host.login(ttl="1h", num_uses=5, policies=["p"])
+        body = {"data": {"a": 1}}
+        asked = [host.ask("POST", "auth/a/do", body, token=grant["client_token"]) for _ in range(20)]
         assert [response.status for response in await asyncio.gather(*asked)].count(200) == 5
+
+
+@pytest.mark.parametrize("is_in_body", [True, False])
+async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> None:
+    """Of several who unwrap at once one gets what is inside, whoever the token belongs to."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        wrapped = await host.ok("POST", "sys/wrapping/wrap", {"a": 1}, wrap_ttl="5m")
+        text = wrapped["wrap_info"]["token"]
+        body, token = ({"token": text}, "root") if is_in_body else ({}, text)
+        asked = [host.ask("POST", "sys/wrapping/unwrap", body, token=token) for _ in range(10)]
+        assert [response.status for response in await asyncio.gather(*asked)].count(200) == 1
+
+
+async def test_a_plugin_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up in the end, and the mount can be disabled."""
+    monkeypatch.setattr("authkit.host.plugin_calls.REQUEST_TIMEOUT", timedelta(milliseconds=20))
+
+    async def hang(self: Answers, request: Request) -> None:
+        await asyncio.Event().wait()
+
+    async with running(broken(handle_request=hang)) as host:
+        response = await host.ask("GET", "auth/a/x")
+        assert response.status == 500
+        assert "context deadline exceeded" in json.dumps(response.body)
+        await host.ok("DELETE", "sys/auth/a")
+
+
+async def test_storage_that_cannot_be_read(tmp_path: Path) -> None:
+    """A host does not start on what it does not understand, and leaves it as it is."""
+    storage = SQLiteStorage(tmp_path / "data")
+    await storage.apply({"core/token/x": b"[1]"})
+    with pytest.raises(OSError, match="cannot read"):
+        await Core(storage=storage).start()
+    again = SQLiteStorage(tmp_path / "data")
+    assert await again.get("core/token/x") == b"[1]"
+    await again.close()
