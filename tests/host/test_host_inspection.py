@@ -7,12 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from goplugin import PLUGINS
 
 from authkit.host.hclog import parse_line
@@ -371,9 +375,31 @@ def test_output_after_the_handshake() -> None:
     assert found["log lines"].verdict is Verdict.WARNING
 
 
+def certificate(*, days: int = 1, usage: bool = True) -> bytes:
+    """A self-signed RSA certificate, good or not."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + timedelta(days=days))
+    )
+    if usage:
+        only_server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = builder.add_extension(only_server, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
 @pytest.mark.parametrize(
     ("der", "verdicts", "seen"),
     [
+        (certificate(), ["failed", "failed"], "RSA"),
+        (certificate(days=-1, usage=False), ["failed", "failed"], "not valid now"),
         (generate_identity().certificate, ["passed"], "ECDSA secp256r1"),
         (generate_identity(server_name="elsewhere").certificate, ["failed"], "no DNS name localhost"),
         (None, ["warning"], "none announced"),

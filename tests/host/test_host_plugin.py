@@ -364,6 +364,50 @@ async def test_a_plugin_that_does_not_start(make: MakePlugin, name: str) -> None
     assert str(caught.value).startswith(f"2 errors occurred:\n\t* {text}")
 
 
+PATCHED = {
+    "another certificate": (
+        (
+            "from authkit.plugin import certificates, tls\n"
+            "other = certificates.encode_field(certificates.generate_identity().certificate)\n"
+            "tls.encode_field = lambda der: other\n"
+        ),
+        'connection error: desc = "transport: authentication handshake failed: ',
+    ),
+    "no TLS": (
+        (
+            "from dataclasses import replace\nfrom authkit.plugin import tls\nmake = tls.auto_mtls\n"
+            "tls.auto_mtls = lambda *args: replace(make(*args), server=None)\n"
+        ),
+        "rpc error: code = Unavailable desc = ",
+    ),
+    "nonsense about multiplexing": (
+        "from authkit.wire import backend\nbackend._MULTIPLEXED = b'\\xff'\n",
+        "rpc error: code = Internal desc = the plugin's reply cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ["grpcio", "authkit"])
+@pytest.mark.parametrize("name", PATCHED)
+async def test_a_plugin_that_cannot_be_talked_to(make: MakePlugin, name: str, engine: str) -> None:
+    """It is not what it announced, or does not speak as it should: the start fails, nothing is left."""
+    patch, text = PATCHED[name]
+    guard = 'if __name__ == "__main__":'
+    plugin = make(PROBE.replace(guard, f"{patch}{guard}"), engine=engine)
+    with pytest.raises(PluginStartError) as caught:
+        await plugin.set_up(mount_config())
+    assert text in str(caught.value)
+
+
+async def test_a_plugin_that_dies_in_its_setup(make: MakePlugin) -> None:
+    """In a probe and for a mount: the error names the end of the process."""
+    plugin = make(PROBE.replace("self.config = config", "os._exit(4)"))
+    for call in (plugin.probe(), plugin.set_up(mount_config())):
+        with pytest.raises(PluginGoneError) as caught:
+            await call
+        assert "with exit status 4" in caught.value.hint
+
+
 async def test_a_plugin_that_never_answers(make: MakePlugin) -> None:
     """Is killed when the time for its start is over."""
     plugin = make(shell("exec sleep 60"), start_timeout=timedelta(milliseconds=200))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,7 @@ from authkit.logical import (
     SpecialPaths,
     StorageEntry,
 )
+from authkit.rpc import Method
 
 
 class Keeper:
@@ -212,6 +214,64 @@ async def test_every_mount_is_set_up_again_without_being_called(backend: type[Ke
     async with asyncio.timeout(5):
         while len(backend.made) < 6:
             await asyncio.sleep(0)
+    await plugin.close()
+
+
+async def test_a_mount_that_cannot_be_set_up_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Harms no other one; its own calls say why, each after another try."""
+    failing = {"u-2"}
+
+    class Picky(Keeper):
+        made = []
+
+        def __init__(self, config: BackendConfig) -> None:
+            if Picky.made[1:] and config.backend_uuid in failing:
+                raise UserError("not again")
+            super().__init__(config)
+
+    plugin = LocalPlugin(Picky)
+    first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
+    await plugin.crash()
+    assert await first.handle_request(read("a")) is None
+    for _ in range(2):
+        with pytest.raises(PluginSetupError, match="not again"):
+            await second.handle_request(read("a"))
+    failing.clear()
+    assert await second.handle_request(read("a")) is None
+    assert "could not be set up again" in caplog.text
+    await plugin.close()
+
+
+async def test_a_mount_that_ends_while_it_is_set_up_again(backend: type[Keeper]) -> None:
+    """Its new backend is cleaned up as well."""
+    offered, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(LocalLife):
+        async def offer(self, methods: Sequence[Method]) -> int:
+            if backend.made:
+                offered.set()
+                await go_on.wait()
+            return await super().offer(methods)
+
+    started: list[Slow] = []
+
+    async def launch() -> Slow:
+        started.append(Slow(backend.factory()))
+        return started[-1]
+
+    plugin = SupervisedPlugin(launch)
+    mount = await plugin.set_up(mount_config())
+    await started[0].crash("It crashed.")
+    call = asyncio.ensure_future(mount.handle_request(read("a")))
+    await offered.wait()
+    ending = asyncio.ensure_future(mount.cleanup())
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises((PluginGoneError, RPCError)):
+        await call
+    await ending
+    assert all(made.cleaned for made in backend.made)
+    assert started[-1].ended.done()
     await plugin.close()
 
 
