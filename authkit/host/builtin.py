@@ -226,6 +226,12 @@ def list_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     )
 
 
+def texts_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of texts; one text is one of them, commas and all."""
+    value = data.get(name)
+    return (value,) if isinstance(value, str) and value else list_of(data, name)
+
+
 def map_of(data: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return key/value pairs; `k=v` texts are taken too."""
     value = data.get(name)

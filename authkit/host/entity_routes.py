@@ -190,7 +190,7 @@ class _Entities:
             found = next(each for each in existing.aliases if each.name.lower() == name.lower())
             return await self._change_alias((existing, found), data, owner.id)
         if any(each.mount_accessor == accessor for each in owner.aliases):
-            raise Failure(400, "Entity already has an alias for this mount accessor")
+            raise Failure(400, "Alias already exists for requested entity and mount accessor")
         await self._store.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
         return Answer(data={"canonical_id": owner.id, "id": alias.id})
 

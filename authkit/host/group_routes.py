@@ -102,7 +102,7 @@ class _Groups:
                 raise Failure(500, listed(f'invalid entity ID "{entity_id}"'))
         for group_id in groups:
             if group_id not in self._store.groups or group_id == group.id:
-                raise Failure(500, listed(f'invalid group ID "{group_id}"'))
+                raise Failure(500, listed(f'invalid member group ID "{group_id}"'))
         if "member_entity_ids" in data:
             group = replace(group, member_entity_ids=tuple(dict.fromkeys(entities)))
         if "member_group_ids" in data:
@@ -191,7 +191,7 @@ class _Groups:
             raise Failure(400, "alias can't be set on an internal group")
         mapped = self._store.find_mapped_group(accessor, name)
         if mapped is not None and mapped.id != group.id:
-            raise Failure(400, "alias is already tied to a different group")
+            raise Failure(400, "combination of mount and group alias name is already in use")
         now = self._state.clock.now()
         old = known.alias if known else None
         alias = GroupAlias(

@@ -17,9 +17,9 @@ from authkit.host.builtin import (
     duration_of,
     flag_of,
     integer_of,
-    list_of,
     map_of,
     text_of,
+    texts_of,
 )
 from authkit.host.exchange import Failure
 from authkit.host.logins import show_auth
@@ -164,7 +164,7 @@ def _kind(data: Mapping[str, Any]) -> str:
 
 
 def _policies(data: Mapping[str, Any], parent: Token, kind: str, *, sudo: bool) -> tuple[str, ...]:
-    asked, no_default = list_of(data, "policies"), flag_of(data, "no_default_policy")
+    asked, no_default = texts_of(data, "policies"), flag_of(data, "no_default_policy")
     add_default = False
     if not asked:
         asked = parent.policies

@@ -64,7 +64,7 @@ class _Tokens:
     def _by_accessor(self, call: Call) -> Token:
         accessor = text_of(call.data, "accessor")
         if not accessor:
-            raise Failure(400, "missing accessor")
+            raise Failure(400, listed("missing accessor"))
         token = self._store.find_accessor(accessor)
         if token is None:
             raise Failure(400, listed("invalid accessor"))
@@ -140,7 +140,7 @@ class _Tokens:
     async def revoke_accessor(self, call: Call) -> Answer | None:
         accessor = text_of(call.data, "accessor")
         if not accessor:
-            raise Failure(400, "missing accessor")
+            raise Failure(400, listed("missing accessor"))
         token = self._store.find_accessor(accessor)
         if token is None:
             return Answer(warnings=("No token found with this accessor",))

@@ -49,7 +49,11 @@ async def wrap(
     if answer.raw is not None:
         status, body, kind = answer.raw.status, answer.raw.body.decode("latin-1"), answer.raw.content_type
     else:
-        status, body, kind = 200, json.dumps(envelope(answer, request_id)), "application/json"
+        status, body, kind = (
+            200,
+            json.dumps(envelope(replace(answer, is_lifted=False), request_id)),
+            "application/json",
+        )
     wrapped = Wrapped(
         status=status, body=body, content_type=kind, created=state.clock.now(), ttl=answer.wrap_ttl, path=path
     )
