@@ -169,7 +169,7 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
         await server.enable(source.name)
     except RefusedError as error:
         say(f"{source.name}: not enabled: {' '.join(str(error).split())}")
-        say(f"    authkit doctor {server.plugin_directory / source.name} says more")
+        say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
     say(f"{source.name}: enabled at auth/{source.name}/. Try:")
     for command in _commands(source.name, await server.describe(source.name)):
