@@ -22,7 +22,7 @@ import click
 from authkit.cli.console import CommandError, console
 from authkit.cli.logs import show_logs
 from authkit.cli.sources import Source, find_source, write_launcher
-from authkit.cli.watching import changes
+from authkit.cli.watching import Snapshot, changes, snapshot
 from authkit.host.descriptions import Form, MountDescription
 from authkit.host.development import DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
@@ -140,13 +140,14 @@ async def _run(options: Options, sources: list[Source], say: Say) -> None:
             with_page=options.with_page,
         ) as server:
             _greet(server, options, say)
+            before = [snapshot(source.watched) for source in sources]
             for source in sources:
                 write_launcher(source, directory)
                 await _enable(server, source, say)
             say("Ready. Ctrl-C ends the server and its plugins.")
             async with asyncio.TaskGroup() as group:
-                for source in sources if options.watch else []:
-                    group.create_task(reload_on_change(server, source, say))
+                for source, known in zip(sources, before, strict=True) if options.watch else []:
+                    group.create_task(reload_on_change(server, source, known, say))
                 await asyncio.get_running_loop().create_future()
 
 
@@ -168,7 +169,7 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
         await server.enable(source.name)
     except RefusedError as error:
         say(f"{source.name}: not enabled: {' '.join(str(error).split())}")
-        say(f"    authkit doctor {server.plugin_directory / source.name} says more")
+        say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
     say(f"{source.name}: enabled at auth/{source.name}/. Try:")
     for command in _commands(source.name, await server.describe(source.name)):
@@ -196,9 +197,9 @@ def _arguments(form: Form) -> str:
     return " ".join(required) or "..."
 
 
-async def reload_on_change(server: DevelopmentServer, source: Source, say: Say) -> None:
-    """Reload a plugin whenever its source changes, and tell. Never returns."""
-    async for file in changes(source.watched):
+async def reload_on_change(server: DevelopmentServer, source: Source, known: Snapshot, say: Say) -> None:
+    """Reload a plugin whenever its source is not what is `known`, and tell. Never returns."""
+    async for file in changes(source.watched, known):
         try:
             await server.enable(source.name)
         except RefusedError as error:

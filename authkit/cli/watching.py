@@ -49,13 +49,14 @@ def _files(places: Iterable[Path]) -> Iterator[str]:
             yield from (os.path.join(folder, name) for name in names if name.endswith(".py"))
 
 
-async def changes(places: Iterable[Path], *, pause: float = LOOK_SECONDS) -> AsyncIterator[str]:
-    """Yield a file that has changed, appeared or vanished, whenever one has and then none for a moment.
+async def changes(
+    places: Iterable[Path], known: Snapshot, *, pause: float = LOOK_SECONDS
+) -> AsyncIterator[str]:
+    """Yield a file that is not as it was `known`, whenever there is one and then none changes for a moment.
 
     An editor writes several files, or one in steps: they make one change.
     """
     watched = tuple(places)
-    known = await asyncio.to_thread(snapshot, watched)
     while True:
         await asyncio.sleep(pause)
         now = await asyncio.to_thread(snapshot, watched)

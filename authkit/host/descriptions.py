@@ -52,6 +52,8 @@ class MountDescription:
     login: Form | None = None
     explain: Form | None = None
     """The path that explains a login step by step, where there is one."""
+    explains_denials: bool = False
+    """Whether `explain/<reference>` tells of a login that was denied with that reference."""
 
 
 def describe(document: object) -> MountDescription:
@@ -72,6 +74,7 @@ def describe(document: object) -> MountDescription:
         role=form(object_path),
         login=form("/login"),
         explain=form("/explain"),
+        explains_denials="get" in _mapping(paths.get("/explain/{reference}")),
     )
 
 

@@ -50,10 +50,11 @@ async def test_a_change_is_told(what: str, tmp_path: Path, monkeypatch: pytest.M
         return seen
 
     monkeypatch.setattr(watching, "snapshot", look)
-    watched = changes([tmp_path], pause=0.01)
+    watched = changes([tmp_path], snapshot([tmp_path]), pause=0.01)
     async with asyncio.timeout(10):
         told = asyncio.ensure_future(anext(watched))
         await looks.get()
+        assert not told.done()
         if what == "changed":
             file.write_text("x = 1\n")
         elif what == "new":

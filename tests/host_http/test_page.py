@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from shared_pin import SharedPIN
+from shared_pin import SharedPIN, Team
 
-from authkit import Str
-from authkit.framework import Answer, write
+from authkit import Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
+from authkit.framework import Answer, read, write
 from authkit.host.core import Core, HostRequest
 from authkit.host.http.application import Application
 from authkit.host.http.server import listen, serving
@@ -25,19 +25,29 @@ from authkit.host.page.sessions import COOKIE, MAX_SESSIONS, Sessions
 ROOT = "root-token-of-the-test"
 PIN = "4711-only-the-team-knows"
 EVIL = "<script>alert(1)</script>"
+CHECKS = [
+    {"name": "role", "passed": True, "expected": "dev"},
+    {"name": "PIN", "passed": False, "error": "it is another"},
+]
 
 
 class ExplainedPIN(SharedPIN, name="explained_pin", version="0.1.0"):
     """Log in with a PIN, and be told why not."""
 
+    @login("login")
+    async def log_in(self, call: LoginCall, team: Team, member: LowerStr, pin: Secret) -> Identity:
+        """Let nobody in."""
+        raise LoginError("wrong PIN (reference abcd2345)")
+
     @write("explain")
     async def explain(self, role: Str = "", pin: Str = "") -> Answer:
         """Say what a login would do."""
-        steps = [
-            {"step": "find the role", "passed": True, "role": role},
-            {"step": "compare the PIN", "passed": False},
-        ]
-        return Answer({"steps": steps, "verdict": f"no: {EVIL}"})
+        return Answer({"allowed": False, "checks": CHECKS, "error": f"no: {EVIL}"})
+
+    @read("explain/{reference}")
+    async def explain_denial(self, reference: Str) -> Answer | None:
+        """Say why a login was denied."""
+        return Answer({"role": "dev", "checks": CHECKS}) if reference == "abcd2345" else None
 
 
 @dataclass
@@ -192,9 +202,23 @@ async def test_an_explanation_is_shown_where_there_is_one() -> None:
         assert 'name="explain"' in await browser.open("/ui/login?path=explained/&role=dev")
         fields = {"role": "dev", "member": "ann", "pin": "guess", "explain": "1"}
         text = await browser.send("/ui/login?path=explained/", fields)
-        assert re.search(r"find the role\s*<span class=\"mark\">passed", text)
-        assert re.search(r"compare the PIN\s*<span class=\"mark\">failed", text)
+        assert re.search(r"role\s*<span class=\"mark\">passed", text)
+        assert re.search(r"PIN\s*<span class=\"mark\">failed", text)
         assert html.escape(EVIL) in browser.text
+
+
+async def test_a_denial_is_explained_by_its_reference() -> None:
+    """The refusal links to it; an unknown reference is told."""
+    async with opened() as browser:
+        await browser.sign_in()
+        await browser.open("/ui/login?path=explained/&role=dev")
+        fields = {"role": "dev", "member": "ann", "pin": "guess"}
+        text = await browser.send("/ui/login?path=explained/", fields)
+        link = re.search(r'href="(/ui/explain[^"]*)">Why', text)
+        assert link
+        assert "it is another" in await browser.open(link[1])
+        await browser.open("/ui/explain?path=explained/&reference=../config")
+        assert browser.status == 404
 
 
 @pytest.mark.parametrize(

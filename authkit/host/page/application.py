@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
@@ -23,7 +23,14 @@ from authkit.host.http.bodies import FORM, BodyError, media_type, read_object
 from authkit.host.http.reading import read_body
 from authkit.host.operator import Mount, Operator, RefusedError
 from authkit.host.page.sessions import COOKIE, Session, Sessions
-from authkit.host.page.shown import Granted, explained_steps, masked, shown_entity, shown_settings
+from authkit.host.page.shown import (
+    Granted,
+    explained_steps,
+    masked,
+    reference_in,
+    shown_entity,
+    shown_settings,
+)
 
 __all__ = ["Page"]
 
@@ -84,6 +91,7 @@ class Page:
             ("GET", "/ui/mount"): self._mount,
             ("GET", "/ui/login"): self._login_form,
             ("POST", "/ui/login"): self._login,
+            ("GET", "/ui/explain"): self._denial,
             ("POST", "/ui/sign-out"): self._sign_out,
         }
 
@@ -193,6 +201,7 @@ class Page:
             fields=sorted(description.login.fields, key=lambda field: field.name != "role"),
             values={**visit.form, "role": role},
             explains=description.explain is not None,
+            denial=_denial_address(mount, refused) if refused and description.explains_denials else "",
             settings=shown_settings(settings or {}),
             refused=refused,
         )
@@ -221,6 +230,16 @@ class Page:
             again=_login_address(mount, fields.get("role", "")),
         )
 
+    async def _denial(self, visit: _Visit) -> Response:
+        """Explain a login that was denied, by the reference that it was told."""
+        mount = await _find_mount(visit)
+        reference = quote(visit.request.query_params.get("reference", ""), safe="")
+        answer = await visit.operator.read(f"auth/{mount.path}explain/{reference}")
+        if answer is None:
+            raise _RefusedError(404, "Nothing is known of it", "Denied logins are remembered for a while.")
+        steps, rest = explained_steps(answer)
+        return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
+
     def _render(self, template: str, session: Session | None, status: int = 200, **values: Any) -> Response:
         secret = session.form_secret if session else ""
         text = self._templates.get_template(template).render(form_secret=secret, **values)
@@ -244,6 +263,11 @@ async def _shown_entity(operator: Operator, entity_id: str) -> list[tuple[str, s
         await operator.read(f"identity/group/id/{each}") for each in (ids if isinstance(ids, list) else [])
     ]
     return shown_entity(entity, [str(group.get("name", "")) for group in groups if group])
+
+
+def _denial_address(mount: Mount, refused: RefusedError) -> str:
+    reference = reference_in(refused.texts)
+    return "/ui/explain?" + urlencode({"path": mount.path, "reference": reference}) if reference else ""
 
 
 def _login_address(mount: Mount, role: str) -> str:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Granted", "Step", "explained_steps", "masked", "shown_entity", "shown_pairs", "shown_settings"]
+__all__ = [
+    "Granted",
+    "Step",
+    "explained_steps",
+    "masked",
+    "reference_in",
+    "shown_entity",
+    "shown_pairs",
+    "shown_settings",
+]
 
 SHOWN_OF_TOKEN = 8
 """Characters of a masked token: enough to tell two apart."""
+
+
+_REFERENCE = re.compile(r"\(reference ([A-Za-z0-9_-]{4,64})\)")
 
 
 @dataclass(frozen=True)
@@ -91,20 +104,29 @@ def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str
 
 
 def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[str, str]]]:
-    """Return the steps of an explanation, and what it says besides."""
-    steps = answer.get("steps")
-    rest = {name: value for name, value in answer.items() if name != "steps"}
-    listed = steps if isinstance(steps, list) else []
+    """Return the checks of an explanation in their order, and what it says besides."""
+    checks = answer.get("checks")
+    rest = {name: value for name, value in answer.items() if name != "checks"}
+    listed = checks if isinstance(checks, list) else []
     return [_step(each) for each in listed], shown_pairs(rest)
+
+
+def reference_in(texts: Sequence[str]) -> str:
+    """Return the reference under which a denial can be explained, "" without."""
+    found = _REFERENCE.search(" ".join(texts))
+    return found[1] if found else ""
 
 
 def _step(value: object) -> Step:
     if not isinstance(value, Mapping):
         return Step(_text(value), None, [])
-    known = ("step", "title", "name", "check", "passed", "ok")
-    title = next((_text(value[key]) for key in known[:4] if value.get(key)), "Step")
-    passed = next((value[key] for key in known[4:] if isinstance(value.get(key), bool)), None)
-    return Step(title, passed, shown_pairs({key: each for key, each in value.items() if key not in known}))
+    passed = value.get("passed")
+    rest = {key: each for key, each in value.items() if key not in ("name", "passed")}
+    return Step(
+        title=_text(value.get("name") or "check"),
+        passed=passed if isinstance(passed, bool) else None,
+        facts=shown_pairs(rest),
+    )
 
 
 def _duration(seconds: object) -> str:
