@@ -116,9 +116,13 @@ async def _make_token(state: HostState, call: PluginCall, auth: Auth, role: str)
     )
     if kind == BATCH:
         return state.tokens.seal(token), token
-    return await state.tokens.add(
+    text, token = await state.tokens.add(
         replace(token, num_uses=auth.num_uses, period=auth.period, auth=replace(auth, client_token=""))
     )
+    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
+        await state.tokens.revoke(token.key)
+        raise Failure(404, f'no handler for route "{token.path}". route entry is tainted.')
+    return text, token
 
 
 def _without_full_mask(block: str) -> str:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -138,6 +139,16 @@ class TokenStore:
         sealed = nonce + self._sealer.encrypt(nonce, dump(replace(token, key="", accessor="")), None)
         return "hvb." + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
+    async def change(self, key: str, **changes: Any) -> Token | None:
+        """Change some fields of a token that may have changed meanwhile; `None` when it is gone."""
+        token = self._alive(key)
+        if token is None:
+            return None
+        token = replace(token, **changes)
+        self._take(token)  # before anything waits: the next change begins with this one
+        await self._physical.apply({self.PREFIX + key: dump(token)})
+        return token
+
     async def keep(self, token: Token, *, beside: Mapping[str, bytes | None] | None = None) -> None:
         """Store a token as it is now, and in the same transaction what belongs to it."""
         await self._physical.apply({self.PREFIX + token.key: dump(token), **(beside or {})})
@@ -233,9 +244,8 @@ class TokenStore:
 
     async def revoke_orphaning(self, key: str) -> None:
         """Remove a token; those that it made have no parent from now on."""
-        for child in list(self._children.get(key, ())):
-            await self.keep(replace(self._tokens[child], parent=""))
-        self._children.pop(key, None)
+        for child in self._children.pop(key, set()):
+            await self.change(child, parent="")
         await self._remove((key,))
 
     async def revoke_below(self, prefix: str) -> int:

@@ -404,9 +404,9 @@ async def test_no_request_is_a_fault(method: str, path: str, body: Any, token: s
             assert response.body != {"errors": ["internal error"]}
 
 
-async def test_many_logins_at_once() -> None:
-    """Concurrent logins of the same name make one entity, and a token each."""
-    async with running() as host:
+async def test_many_logins_at_once(tmp_path: Path) -> None:
+    """Concurrent logins of the same name make one entity, and a token each, however slow the disk."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
         grants = await asyncio.gather(*(host.login(ttl="1h", alias="bob") for _ in range(50)))
         assert len({grant["entity_id"] for grant in grants}) == 1
         assert len({grant["client_token"] for grant in grants}) == 50
@@ -421,6 +421,65 @@ async def test_limited_uses_are_counted_under_load(tmp_path: Path) -> None:
         body = {"data": {"a": 1}}
         asked = [host.ask("POST", "auth/a/do", body, token=grant["client_token"]) for _ in range(20)]
         assert [response.status for response in await asyncio.gather(*asked)].count(200) == 5
+
+
+async def test_groups_of_many_logins_at_once(tmp_path: Path) -> None:
+    """No login's membership is lost to another's."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        group = (await host.ok("POST", "identity/group", {"name": "g", "type": "external"}))["data"]["id"]
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        alias = {"name": "devs", "mount_accessor": accessor, "canonical_id": group}
+        await host.ok("POST", "identity/group-alias", alias)
+        await asyncio.gather(*(host.login(alias=f"user{n}", groups=["devs"]) for n in range(20)))
+        members = (await host.ok("GET", f"identity/group/id/{group}"))["data"]["member_entity_ids"]
+        assert len(members) == 20
+
+
+class Paused(Answers):
+    """Waits in the middle of a login or a renewal until it is told to go on."""
+
+    entered = asyncio.Event()
+    leave = asyncio.Event()
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Wait where that was asked for."""
+        if request.operation is Operation.RENEW or request.data.get("pause"):
+            self.entered.set()
+            await self.leave.wait()
+        return await super().handle_request(request)
+
+
+@pytest.fixture
+def paused() -> type[Paused]:
+    """The class with fresh events."""
+    Paused.entered, Paused.leave = asyncio.Event(), asyncio.Event()
+    return Paused
+
+
+async def test_a_token_revoked_during_its_renewal(paused: type[Paused]) -> None:
+    """It stays revoked, whatever its backend then says."""
+    async with running(paused.factory()) as host:
+        grant = await host.login(ttl="1h")
+        renewal = asyncio.create_task(host.ask("POST", "auth/token/renew", {"token": grant["client_token"]}))
+        await paused.entered.wait()
+        await host.ok("POST", "auth/token/revoke", {"token": grant["client_token"]})
+        paused.leave.set()
+        assert (await renewal).status == 400
+        assert (await host.ask("POST", "auth/token/lookup", {"token": grant["client_token"]})).status == 403
+
+
+async def test_a_mount_disabled_during_a_login(paused: type[Paused]) -> None:
+    """No token comes out of a mount that is gone."""
+    async with running(paused.factory()) as host:
+        body = {"auth": {"ttl": "1h"}, "pause": True}
+        login = asyncio.create_task(host.ask("POST", "auth/a/login", body, token=""))
+        await paused.entered.wait()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await asyncio.sleep(0)
+        paused.leave.set()
+        assert (await login).status == 404
+        await disabling
+        assert len((await host.ok("LIST", "auth/token/accessors"))["data"]["keys"]) == 1
 
 
 @pytest.mark.parametrize("is_in_body", [True, False])
