@@ -24,7 +24,7 @@ from authkit.host.services import host_services, services_of_a_probe
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 from authkit.wire.messages import MountSetup
 
-__all__ = ["Mount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
+__all__ = ["HostedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -48,7 +48,7 @@ class _Attachment:
     broker_id: int
 
 
-class Mount:
+class HostedMount:
     """One mount of a plugin. See `authkit.host.plugins.HostedBackend`."""
 
     def __init__(self, lives: Lives, config: BackendConfig) -> None:
@@ -211,14 +211,14 @@ class SupervisedPlugin:
         self.version = await client.version()
         self.backend_type = await client.backend_type()
 
-    async def _join(self, config: BackendConfig) -> Mount:
+    async def _join(self, config: BackendConfig) -> HostedMount:
         """Return a new mount that has its place in a life, its own one where lives cannot be shared."""
         async with self._joining:
             lives = self._lives[-1] if self._lives else self._begin()
             life = await lives.current()
             if lives.mounts and not life.is_multiplexed:
                 lives = self._begin()
-            mount = Mount(lives, config)
+            mount = HostedMount(lives, config)
             lives.mounts.append(mount)
             return mount
 

@@ -213,14 +213,15 @@ async def test_what_code_prints_is_offered(make: MakePlugin) -> None:
 @pytest.mark.parametrize("engine", ["grpcio", "authkit"])
 async def test_a_crash_costs_the_calls_in_flight(make: MakePlugin, engine: str) -> None:
     """They say what happened; the next call finds a new process with every mount set up again."""
-    plugin = make(PROBE, engine=engine)
+    records: list[PluginLog] = []
+    plugin = make(PROBE, engine=engine, on_log=records.append)
     mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(3)]
     for mount in mounts:
         await mount.initialize()
     await mounts[0].handle_request(request("put", Operation.UPDATE, value="kept"))
     pid = await pid_of(mounts[0])
     calls = [asyncio.ensure_future(mount.handle_request(request("hang"))) for mount in mounts]
-    await asyncio.sleep(0.1)  # on their way; none of them ever answers
+    await until(lambda: [record.message for record in records].count("hanging") == 3)
     os.kill(pid, signal.SIGKILL)
     for call in calls:
         with pytest.raises(PluginGoneError) as caught:
