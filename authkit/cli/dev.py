@@ -154,6 +154,8 @@ async def _run(options: Options, sources: list[Source], say: Say) -> None:
 def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
     """Print where the server is, and its root token: the only time, and never into the log."""
     say(BANNER)
+    if options.insecure:
+        say(f"WARNING: whoever can reach {options.host} can read what is sent, tokens included.")
     say("")
     say(f"    export VAULT_ADDR={server.address}")
     say(f"    export VAULT_TOKEN={options.root_token}")

@@ -285,7 +285,10 @@ async def _read_form(request: Request) -> dict[str, str]:
     origin = urlsplit(request.headers.get("origin", ""))
     if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
         raise _RefusedError(403, "Refused", "This form was sent by another site.")
-    body = await read_body(request, MAX_FORM_BYTES)
+    try:
+        body = await read_body(request, MAX_FORM_BYTES)
+    except TimeoutError:
+        raise _RefusedError(408, "Too slow", "The form did not arrive in time.") from None
     if body is None:
         raise _RefusedError(413, "Too much", "The form holds more than the page accepts.")
     content_type = request.headers.get("content-type", "")
