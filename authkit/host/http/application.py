@@ -17,11 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from authkit.host.exchange import HostRequest, HostResponse
+from authkit.host.exchange import Failure, HostRequest, HostResponse
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import MAX_BODY_BYTES
 from authkit.host.http.reading import BODY_SECONDS, read_body
-from authkit.host.http.requests import Incoming, RequestError, read_request
+from authkit.host.http.requests import Incoming, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 
 __all__ = ["Answering", "Application", "Bounds"]
@@ -113,8 +113,8 @@ class Application:
             return refusal(413, "http: request body too large", close=True)
         try:
             asked = read_request(_incoming(request, body))
-        except RequestError as error:
-            return refusal(error.status, *error.texts)
+        except Failure as failure:
+            return write_answer(failure.response())
         return write_answer(_echo_namespace(asked, await self._ask(asked, request)))
 
     async def _ask(self, asked: HostRequest, request: Request) -> HostResponse:
