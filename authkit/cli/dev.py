@@ -170,7 +170,7 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
     try:
         await server.enable(source.name)
     except RefusedError as error:
-        say(f"{source.name}: not enabled: {' '.join(str(error).split())}")
+        say(f"{source.name}: not enabled: {_in_short(error)}")
         say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
     say(f"{source.name}: enabled at auth/{source.name}/. Try:")
@@ -205,9 +205,16 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
         try:
             await server.enable(source.name)
         except RefusedError as error:
-            say(f"{source.name}: {Path(file).name} changed, but: {' '.join(str(error).split())}")
+            say(f"{source.name}: {Path(file).name} changed, but: {_in_short(error)}")
         else:
             say(f"{source.name}: {Path(file).name} changed, reloaded")
+
+
+def _in_short(error: RefusedError) -> str:
+    """Return the first thing that a server lists; all of it is in the log."""
+    lines = str(error).splitlines()
+    listed = (line.strip("\t* ") for line in lines if line.startswith("\t* "))
+    return next(listed, lines[0] if lines else f"HTTP {error.status}")
 
 
 @contextlib.contextmanager
