@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -151,12 +152,12 @@ class Core:
             now = self.state.clock.now()
             due = self.state.tokens.next_expiry()
             await self.state.clock.wait_until(min(due, now + TICK) if due and due > now else now + TICK)
-            await self.state.tokens.expire()
+            await _survive(self.state.tokens.expire)
 
     async def _tick(self) -> None:
         while True:
             await self.state.clock.wait_until(self.state.clock.now() + TICK)
-            await self.run_periodic_work()
+            await _survive(self.run_periodic_work)
 
     async def run_due_work(self) -> None:
         """Do now what is due: remove expired tokens, let every mount do its periodic work."""
@@ -299,6 +300,14 @@ class Core:
         if operation is None:
             raise Failure(405, "unsupported operation")
         return await answer_login(self.state, call, operation)
+
+
+async def _survive(work: Callable[[], Awaitable[None]]) -> None:
+    """Do background work; a failure is logged, and the next turn tries again."""
+    try:
+        await work()
+    except Exception:
+        logger.exception("background work failed")
 
 
 def _help(answer: Answer | None) -> HostResponse:

@@ -256,15 +256,19 @@ class TokenStore:
         return len(found)
 
     async def expire(self) -> None:
-        """Remove the tokens whose time is over."""
-        now, over = self._clock.now(), []
+        """Remove the tokens whose time is over; those that storage does not let go are tried again."""
+        now, due = self._clock.now(), []
         while self._due and self._due[0][0] <= now:
-            _, key = heapq.heappop(self._due)
-            token = self._tokens.get(key)
-            if token is not None and self.is_expired(token):
-                over.append(key)
-        if over:
+            due.append(heapq.heappop(self._due))
+        over = [key for _, key in due if key in self._tokens and self.is_expired(self._tokens[key])]
+        if not over:
+            return
+        try:
             await self.revoke(*over)
+        except BaseException:
+            for each in due:
+                heapq.heappush(self._due, each)
+            raise
 
     def next_expiry(self) -> datetime | None:
         """Return when the next token may run out."""

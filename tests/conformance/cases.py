@@ -1573,6 +1573,46 @@ async def renewal_of_a_lease(host: Session) -> None:
     await host.list(f"sys/leases/lookup/auth/{MOUNT}/login", status=404)
 
 
+@case
+async def batch_token_of_a_disabled_mount(host: Session) -> None:
+    """A batch token knows nothing of its mount's end."""
+    auth = await host.login(ttl="1h", token_type="BATCH", policies=["default"])
+    await host.delete(f"sys/auth/{MOUNT}")
+    await host.read("auth/token/lookup-self", token=auth["client_token"])
+
+
+@case
+async def batch_child(host: Session) -> None:
+    """A batch token that a token has made goes with it."""
+    await host.policy("con-create", ("auth/token/create", ["create", "update"]))
+    auth = await host.login(ttl="1h", policies=["con-create", "default"])
+    wishes = {"type": "batch", "ttl": "10m", "policies": ["default"]}
+    child = (await host.write("auth/token/create", wishes, token=auth["client_token"]))["auth"]
+    await host.read("auth/token/lookup-self", token=child["client_token"])
+    await host.write("auth/token/revoke", {"token": auth["client_token"]}, status=204)
+    await host.read("auth/token/lookup-self", token=child["client_token"], status=403)
+
+
+@case
+async def removed_policy(host: Session) -> None:
+    """A token keeps the name of a policy that is gone, and may do nothing with it."""
+    await host.policy("con-gone", (f"auth/{MOUNT}/do", ["update"]))
+    auth = await host.login(policies=["con-gone"])
+    await host.do(token=auth["client_token"])
+    await host.delete("sys/policies/acl/con-gone")
+    await host.do(403, token=auth["client_token"])
+    assert (await host.lookup(auth))["policies"] == ["con-gone", "default"]
+
+
+@case
+async def changed_policy(host: Session) -> None:
+    """A policy that is changed counts for the tokens that there are."""
+    auth = await host.login(policies=["con-later"])
+    await host.do(403, token=auth["client_token"])
+    await host.policy("con-later", (f"auth/{MOUNT}/do", ["update"]))
+    await host.do(token=auth["client_token"])
+
+
 # --- identity ----------------------------------------------------------------------------------
 
 begin("identity")

@@ -19,7 +19,7 @@ from authkit.errors import RPCError, StatusCode, UserError
 from authkit.host.clock import MovableClock
 from authkit.host.core import Core, HostRequest, HostResponse
 from authkit.host.local import LocalPlugin
-from authkit.host.storage import SQLiteStorage
+from authkit.host.storage import InMemoryPhysicalStorage, SQLiteStorage
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -138,6 +138,26 @@ async def test_expired_tokens_leave_the_storage(tmp_path: Path) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert len(await host.core.state.physical.keys("core/token/")) == 1
+
+
+async def test_background_work_goes_on_after_a_failure() -> None:
+    """A disk that fails once keeps no expired token for ever."""
+    clock, storage = MovableClock(), InMemoryPhysicalStorage()
+    async with running(clock=clock, storage=storage) as host:
+        await host.login(ttl="10m")
+        await asyncio.sleep(0)
+        apply = storage.apply
+        storage.apply = failing(OSError("disk"))  # type: ignore[method-assign]
+        clock.tick("11m")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        storage.apply = apply  # type: ignore[method-assign]
+        await host.login(ttl="1m")
+        for _ in range(3):
+            clock.tick("2m")
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert len(await storage.keys("core/token/")) == 1
 
 
 async def test_a_plugin_that_is_gone_after_a_restart(tmp_path: Path) -> None:
