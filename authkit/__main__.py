@@ -1,6 +1,23 @@
-"""`python -m authkit`: the command line."""
+"""`authkit` and `python -m authkit`: the command line, or a word about what it needs."""
 
-from authkit.cli.main import main
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line, and end the process."""
+    try:
+        from authkit.cli.main import main as run
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("authkit"):
+            raise
+        print(f"authkit: the command needs {error.name}: pip install 'authkit[dev]'", file=sys.stderr)
+        sys.exit(1)
+    run()
+
 
 if __name__ == "__main__":
     main()

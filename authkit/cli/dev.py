@@ -153,6 +153,8 @@ async def _run(options: Options, sources: list[Source], say: Say) -> None:
 def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
     """Print where the server is, and its root token: the only time, and never into the log."""
     say(BANNER)
+    if options.insecure:
+        say(f"WARNING: whoever can reach {options.host} can read what is sent, tokens included.")
     say("")
     say(f"    export VAULT_ADDR={server.address}")
     say(f"    export VAULT_TOKEN={options.root_token}")
@@ -167,8 +169,8 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
     try:
         await server.enable(source.name)
     except RefusedError as error:
-        say(f"{source.name}: not enabled: {' '.join(str(error).split())}")
-        say(f"    authkit doctor {server.plugin_directory / source.name} says more")
+        say(f"{source.name}: not enabled: {_in_short(error)}")
+        say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
     say(f"{source.name}: enabled at auth/{source.name}/. Try:")
     for command in _commands(source.name, await server.describe(source.name)):
@@ -202,9 +204,16 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
         try:
             await server.enable(source.name)
         except RefusedError as error:
-            say(f"{source.name}: {Path(file).name} changed, but: {' '.join(str(error).split())}")
+            say(f"{source.name}: {Path(file).name} changed, but: {_in_short(error)}")
         else:
             say(f"{source.name}: {Path(file).name} changed, reloaded")
+
+
+def _in_short(error: RefusedError) -> str:
+    """Return the first thing that a server lists; all of it is in the log."""
+    lines = str(error).splitlines()
+    listed = (line.strip("\t* ") for line in lines if line.startswith("\t* "))
+    return next(listed, lines[0] if lines else f"HTTP {error.status}")
 
 
 @contextlib.contextmanager

@@ -32,6 +32,8 @@ class Source(Value, frozen=True):
     """The text of the file that the server starts."""
     watched: tuple[Path, ...]
     """Files and folders whose change means a reload."""
+    executable: Path | None = None
+    """What the launcher only passes on to, and `authkit doctor` should look at."""
 
 
 def find_source(argument: str) -> Source:
@@ -80,7 +82,7 @@ def _from_file(path: Path) -> Source:
     if not os.access(path, os.X_OK):
         raise CommandError(f"{path} is not executable: chmod +x {path}")
     quoted = "'" + str(path).replace("'", "'\\''") + "'"
-    return Source(name, f'#!/bin/sh\nexec {quoted} "$@"\n', (path,))
+    return Source(name, f'#!/bin/sh\nexec {quoted} "$@"\n', (path,), executable=path)
 
 
 def _from_class(target: str, folder: Path) -> Source:

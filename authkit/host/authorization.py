@@ -11,7 +11,7 @@ from authkit.host.policies import ACL, PolicyStore
 from authkit.host.tokens import Token
 from authkit.values import Value
 
-__all__ = ["Caller", "DeniedError", "ForeignAddressError", "identify", "is_bound_to"]
+__all__ = ["Caller", "DeniedError", "ForeignAddressError", "acl_of", "identify", "is_bound_to"]
 
 
 class DeniedError(Exception):
@@ -29,7 +29,6 @@ class Caller(Value, frozen=True, kw_only=True):
     """The token as it was sent."""
     token: Token
     entity: EntityRecord | None
-    identity_policies: tuple[str, ...]
     acl: ACL
 
 
@@ -47,12 +46,17 @@ def identify(
     entity = identity.entities.get(token.entity_id)
     if token.entity_id and (entity is None or entity.disabled):
         raise DeniedError("the entity of the token is disabled or gone")
-    derived = identity.policies_of(token.entity_id)
+    return Caller(text=text, token=token, entity=entity, acl=acl_of(token, identity, policies))
+
+
+def acl_of(token: Token, identity: IdentityStore, policies: PolicyStore) -> ACL:
+    """Return what a token may do: its own policies, and those of its entity and groups."""
+    entity = identity.entities.get(token.entity_id)
     variables = {}
     if entity is not None:
         variables = {"identity.entity.id": entity.id, "identity.entity.name": entity.name}
-    acl = policies.acl(sanitize_policies([*token.policies, *derived]), variables)
-    return Caller(text=text, token=token, entity=entity, identity_policies=derived, acl=acl)
+    derived = identity.policies_of(token.entity_id)
+    return policies.acl(sanitize_policies([*token.policies, *derived]), variables)
 
 
 def is_bound_to(blocks: Iterable[str], address: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from authkit.framework.durations import parse_duration
 from authkit.host.exchange import Failure, HostRequest, listed
 from authkit.host.paths import PathPatterns
+from authkit.host.times import whole_seconds
 from authkit.logical import Operation, RawBody
 from authkit.values import Value, field, replace
 
@@ -201,7 +202,7 @@ def duration_of(data: Mapping[str, Any], name: str, *, is_text: bool = False) ->
     """Return a duration in whole seconds, zero when absent. `is_text`: the field is a text to its schema."""
     text = text_of(data, name)
     try:
-        return timedelta(seconds=int(parse_duration(text).total_seconds()))
+        return timedelta(seconds=whole_seconds(parse_duration(text)))
     except ValueError:
         words = f'time: invalid duration "{text}"'
         where = "" if is_text else f'Field validation failed: error converting input for field "{name}": '
@@ -220,6 +221,12 @@ def list_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     raise Failure(
         400, f'Field validation failed: error converting input for field "{name}": expected a list of texts'
     )
+
+
+def texts_of(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of texts; one text is one of them, commas and all."""
+    value = data.get(name)
+    return (value,) if isinstance(value, str) and value else list_of(data, name)
 
 
 def map_of(data: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from authkit.errors import HostingError
+from authkit.errors import AuthKitError
 from authkit.host.plugins import HostedPlugin
 from authkit.host.records import dump, load
 from authkit.host.storage import PhysicalStorage
@@ -87,7 +87,7 @@ class Catalog:
         try:
             await plugin.probe()
             reported = plugin.version
-        except HostingError:
+        except AuthKitError:
             reported = ""
         finally:
             await plugin.close()

@@ -6,18 +6,17 @@ What each part decides is its own; here they are tied together. HTTP is left to 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from authkit.errors import AuthKitError
-from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
 from authkit.host.builtin import Answer, Call, Routes
 from authkit.host.catalog import Catalog, PluginMaker
 from authkit.host.clock import Clock, SystemClock
 from authkit.host.exchange import Failure, HostRequest, HostResponse, listed
+from authkit.host.gatekeeper import Gatekeeper
 from authkit.host.identity import IdentityStore
 from authkit.host.identity_routes import identity_routes
 from authkit.host.logins import answer_login
@@ -33,7 +32,7 @@ from authkit.host.storage import InMemoryPhysicalStorage, PhysicalStorage
 from authkit.host.system_routes import public_answers, system_routes
 from authkit.host.system_view import SystemViews
 from authkit.host.token_routes import token_routes
-from authkit.host.tokens import BATCH, Token, TokenStore, random_text
+from authkit.host.tokens import Token, TokenStore, random_text
 from authkit.host.wrapping import find_wrapping_token, wrap
 from authkit.logical import ClusterInfo, Operation, Request
 from authkit.values import replace
@@ -48,6 +47,7 @@ TICK = timedelta(seconds=60)
 TICK_TIMEOUT = timedelta(seconds=90)
 
 _WRAPPING_PATHS = ("sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap")
+_MOUNT_TYPES = {"sys/": "system", "auth/token/": "token", "identity/": "identity"}
 _WRITES = (Operation.UPDATE, Operation.PATCH)
 
 
@@ -93,6 +93,7 @@ class Core:
             "identity/": identity_routes(self.state),
         }
         add_openapi_route(self._routes["sys/"], self.state, self._routes)
+        self._gate = Gatekeeper(self.state)
         self._public = public_answers(self.state)
         self._works_by_itself = works_by_itself
         self._work: list[asyncio.Task[None]] = []
@@ -117,6 +118,9 @@ class Core:
             if state.tokens.find(self.root_token) is None:
                 await self._add_root_token()
             await state.mounts.start()
+        except ValueError as error:
+            await self.stop()
+            raise OSError(f"the storage holds what this version cannot read: {error}") from error
         except BaseException:
             await self.stop()
             raise
@@ -148,12 +152,12 @@ class Core:
             now = self.state.clock.now()
             due = self.state.tokens.next_expiry()
             await self.state.clock.wait_until(min(due, now + TICK) if due and due > now else now + TICK)
-            await self.state.tokens.expire()
+            await _survive(self.state.tokens.expire)
 
     async def _tick(self) -> None:
         while True:
             await self.state.clock.wait_until(self.state.clock.now() + TICK)
-            await self.run_periodic_work()
+            await _survive(self.run_periodic_work)
 
     async def run_due_work(self) -> None:
         """Do now what is due: remove expired tokens, let every mount do its periodic work."""
@@ -213,8 +217,9 @@ class Core:
             )
             answer = await self._ask_plugin(call)
         else:
-            await self._authorize(request, asked, asked.operation, sudo=False)
-            raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
+            caller = await self._gate.authorize(request, asked, asked.operation, sudo=False)
+            async with self._gate.used(caller):
+                raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
         if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
             return answer
         return await wrap(
@@ -239,31 +244,23 @@ class Core:
         routes: Routes,
         wrap_ttl: timedelta,
     ) -> Answer | None:
-        path = asked.path[len(prefix) :]
-        is_open = routes.needs_no_token(path)
-        caller = self._known(request) if is_open else None
-        if not is_open:
-            caller = await self._authorize(request, asked, asked.operation, sudo=routes.needs_sudo(path))
-        if asked.operation is None:
-            raise Failure(405, listed("unsupported operation"))
         call = Call(
             request=request,
             request_id=request_id,
-            operation=asked.operation,
-            path=path,
+            operation=asked.operation or Operation.HEADER,  # no route has that one
+            path=asked.path[len(prefix) :],
             data=asked.data,
-            caller=caller,
+            caller=None,
             wrap_ttl=wrap_ttl,
         )
-        if is_open:
-            answer = await routes.handle(call)
-        else:
-            async with self._used_up(caller) as used:
-                answer = await routes.handle(replace(call, caller=used))
-        if answer is None:
-            return None
-        kind = "" if is_open else {"sys/": "system", "auth/token/": "token"}.get(prefix, "identity")
-        return replace(answer, mount_type=kind, wrap_ttl=wrap_ttl)
+        if routes.needs_no_token(call.path):
+            answer = await routes.handle(replace(call, caller=self._gate.known(request)))
+            return answer and replace(answer, wrap_ttl=wrap_ttl)
+        sudo = routes.needs_sudo(call.path)
+        caller = await self._gate.authorize(request, asked, asked.operation, sudo=sudo)
+        async with self._gate.used(caller) as used:
+            answer = await routes.handle(replace(call, caller=used))
+        return answer and replace(answer, mount_type=_MOUNT_TYPES[prefix], wrap_ttl=wrap_ttl)
 
     # --- plugins -------------------------------------------------------------------------------
 
@@ -272,11 +269,11 @@ class Core:
         if call.mount.paths.needs_no_token(call.path):
             return await self._log_in(call)
         sudo = call.mount.paths.needs_sudo(call.path)
-        caller = await self._find_caller(call.request)
+        caller = await self._gate.find(call.request)
         if operation is Operation.UPDATE:
             operation = await check_existence(replace(call, caller=caller))
-        caller = await self._authorize(call.request, asked, operation, sudo=sudo, caller=caller)
-        async with self._used_up(caller):
+        caller = await self._gate.authorize(call.request, asked, operation, sudo=sudo, caller=caller)
+        async with self._gate.used(caller):
             if operation is None:
                 raise Failure(405, listed("unsupported operation"))
             call = replace(call, caller=caller)
@@ -292,7 +289,7 @@ class Core:
         call = replace(
             call,
             unauthenticated=True,
-            caller=self._known(call.request),
+            caller=self._gate.known(call.request),
             accessor=token.accessor if token else "",
         )
         if call.mount.paths.needs_sudo(call.path):
@@ -304,80 +301,13 @@ class Core:
             raise Failure(405, "unsupported operation")
         return await answer_login(self.state, call, operation)
 
-    # --- callers -------------------------------------------------------------------------------
 
-    def _known(self, request: HostRequest) -> Caller | None:
-        """Return the caller where no token is needed: a token that is no good is as good as none.
-
-        Raises:
-            Failure: the token's entity is disabled or gone.
-        """
-        token = self.state.tokens.find(request.token) if request.token else None
-        if token is None:
-            return None
-        try:
-            return self._identify(request, token)
-        except ForeignAddressError:
-            return None
-        except DeniedError as error:
-            raise Failure(403, "permission denied") from error
-
-    async def _find_caller(self, request: HostRequest) -> Caller:
-        if not request.token:
-            raise Failure(403, "permission denied")
-        token = self.state.tokens.find(request.token)
-        if token is None:
-            raise Failure(403, listed("permission denied", "invalid token"))
-        try:
-            return self._identify(request, token)
-        except ForeignAddressError as error:
-            raise Failure(403, "permission denied") from error
-        except DeniedError as error:
-            await self._count_use(token)
-            raise Failure(403, "permission denied") from error
-
-    def _identify(self, request: HostRequest, token: Token) -> Caller:
-        state = self.state
-        return identify(
-            request.token, token, request.remote_addr, identity=state.identity, policies=state.policies
-        )
-
-    async def _authorize(
-        self,
-        request: HostRequest,
-        asked: Asked,
-        operation: Operation | None,
-        *,
-        sudo: bool,
-        caller: Caller | None = None,
-    ) -> Caller:
-        """Return the caller, who may do what is asked for, and count the use of the token."""
-        caller = caller or await self._find_caller(request)
-        is_allowed = operation is None or caller.acl.allows(operation, asked.path, sudo=sudo)
-        if operation is None and not caller.acl.is_root:
-            is_allowed = False
-        if not is_allowed:
-            await self._count_use(caller.token)
-            raise Failure(403, listed("permission denied"))
-        return caller
-
-    async def _count_use(self, token: Token) -> None:
-        _, is_last = await self.state.tokens.use(token)
-        if is_last:
-            await self.state.tokens.revoke(token.key)
-
-    @contextlib.asynccontextmanager
-    async def _used_up(self, caller: Caller | None) -> AsyncIterator[Caller | None]:
-        """Count a use of the caller's token, and yield the caller after it; the last one revokes it."""
-        if caller is None or not caller.token.num_uses or caller.token.type == BATCH:
-            yield caller
-            return
-        token, is_last = await self.state.tokens.use(caller.token)
-        try:
-            yield replace(caller, token=token)
-        finally:
-            if is_last:
-                await self.state.tokens.revoke(caller.token.key)
+async def _survive(work: Callable[[], Awaitable[None]]) -> None:
+    """Do background work; a failure is logged, and the next turn tries again."""
+    try:
+        await work()
+    except Exception:
+        logger.exception("background work failed")
 
 
 def _help(answer: Answer | None) -> HostResponse:

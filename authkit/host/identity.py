@@ -175,9 +175,17 @@ class IdentityStore:
     async def put_entity(self, entity: EntityRecord) -> EntityRecord:
         """Store an entity, now changed; return it."""
         entity = replace(entity, updated=self._clock.now())
-        await self._physical.apply({self.ENTITIES + entity.id: dump(entity)})
+        known = self.entities.get(entity.id)
+        # Before anything waits: another login of the same name must find it.
         self._forget(entity.id)
         self._take(entity)
+        try:
+            await self._physical.apply({self.ENTITIES + entity.id: dump(entity)})
+        except Exception:
+            self._forget(entity.id)
+            if known is not None:
+                self._take(known)
+            raise
         return entity
 
     async def delete_entity(self, entity_id: str) -> None:
@@ -271,8 +279,15 @@ class IdentityStore:
     async def put_group(self, group: GroupRecord) -> GroupRecord:
         """Store a group, now changed; return it."""
         group = replace(group, updated=self._clock.now(), modify_index=group.modify_index + 1)
-        await self._physical.apply({self.GROUPS + group.id: dump(group)})
-        self.groups[group.id] = group
+        known = self.groups.get(group.id)
+        self.groups[group.id] = group  # before anything waits: the next change begins with this one
+        try:
+            await self._physical.apply({self.GROUPS + group.id: dump(group)})
+        except Exception:
+            self.groups.pop(group.id)
+            if known is not None:
+                self.groups[group.id] = known
+            raise
         return group
 
     async def delete_group(self, group_id: str) -> None:

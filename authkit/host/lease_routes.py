@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from authkit.host.builtin import Answer, Call, Routes, duration_of, text_of
+from authkit.host.builtin import Answer, Call, Routes, text_of
 from authkit.host.exchange import Failure
-from authkit.host.renewals import renew_token
 from authkit.host.state import HostState
-from authkit.host.times import show_time
+from authkit.host.times import seconds_left, show_time
 
 __all__ = ["add_lease_routes"]
 
@@ -50,19 +49,17 @@ class _Leases:
             "ttl": 0,
         }
         if token.expires is not None:
-            left = token.expires - self._state.clock.now()
-            data |= {"expire_time": show_time(token.expires), "ttl": max(0, round(left.total_seconds()))}
+            left = seconds_left(token.expires, self._state.clock.now())
+            data |= {"expire_time": show_time(token.expires), "ttl": left}
         return Answer(data=data)
 
-    async def renew(self, call: Call) -> Answer | None:
+    async def renew(self, call: Call) -> None:
+        """Refuse: there are no leases but those of tokens."""
         lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
         if not lease_id:
             raise Failure(400, "lease_id must be specified")
-        token = self._state.tokens.find_lease(lease_id)
-        if token is None:
-            raise Failure(400, "lease not found")
-        increment = duration_of(call.data, "increment")
-        return await renew_token(self._state, token, increment, text="", remote_addr=call.request.remote_addr)
+        known = self._state.tokens.find_lease(lease_id) is not None
+        raise Failure(400, "tokens cannot be renewed through this endpoint" if known else "lease not found")
 
     async def revoke(self, call: Call) -> None:
         lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")

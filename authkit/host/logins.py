@@ -18,6 +18,7 @@ from authkit.host.identity import IdentityError
 from authkit.host.mount_entries import Mount
 from authkit.host.plugin_calls import PluginCall, answer_of, ask
 from authkit.host.state import HostState
+from authkit.host.times import whole_seconds
 from authkit.host.tokens import BATCH, SERVICE, Token
 from authkit.host.ttl import Lifetimes, calculate_ttl
 from authkit.logical import Auth, Operation, Response, TokenType
@@ -115,9 +116,13 @@ async def _make_token(state: HostState, call: PluginCall, auth: Auth, role: str)
     )
     if kind == BATCH:
         return state.tokens.seal(token), token
-    return await state.tokens.add(
+    text, token = await state.tokens.add(
         replace(token, num_uses=auth.num_uses, period=auth.period, auth=replace(auth, client_token=""))
     )
+    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
+        await state.tokens.revoke(token.key)
+        raise Failure(404, f'no handler for route "{token.path}". route entry is tainted.')
+    return text, token
 
 
 def _without_full_mask(block: str) -> str:
@@ -157,7 +162,7 @@ def show_auth(
         "token_policies": list(policies),
         "identity_policies": list(sanitize_policies(derived)),
         "metadata": dict(auth.metadata) or None,
-        "lease_duration": int(auth.lease.ttl.total_seconds()),
+        "lease_duration": whole_seconds(auth.lease.ttl),
         "renewable": auth.lease.renewable,
         "entity_id": auth.entity_id,
         "token_type": "batch" if auth.token_type is TokenType.BATCH else "service",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from authkit.host.times import whole_seconds
 from authkit.host.ttl import MountLimits
 from authkit.values import Value, field
 
@@ -109,9 +110,9 @@ def show_mount(mount: Mount, *, effective: bool = False) -> dict[str, Any]:
         else (config.default_lease_ttl, config.max_lease_ttl)
     )
     shown: dict[str, Any] = {
-        "default_lease_ttl": _seconds(default),
+        "default_lease_ttl": whole_seconds(default),
         "force_no_cache": config.force_no_cache,
-        "max_lease_ttl": _seconds(longest),
+        "max_lease_ttl": whole_seconds(longest),
         "token_type": config.token_type,
     } | _shown_lists(config)
     if config.listing_visibility:
@@ -140,10 +141,10 @@ def show_config(mount: Mount) -> dict[str, Any]:
     """Return what a read of a mount's tuning says."""
     config, limits = mount.config, mount.limits
     shown: dict[str, Any] = {
-        "default_lease_ttl": _seconds(limits.default_ttl),
+        "default_lease_ttl": whole_seconds(limits.default_ttl),
         "description": mount.description,
         "force_no_cache": config.force_no_cache,
-        "max_lease_ttl": _seconds(limits.max_ttl),
+        "max_lease_ttl": whole_seconds(limits.max_ttl),
         "token_type": config.token_type,
     } | _shown_lists(config)
     if config.trim_request_trailing_slashes:
@@ -171,12 +172,8 @@ def _shown_lists(config: MountConfig) -> dict[str, Any]:
 
 def _show_lockout(lockout: UserLockout) -> dict[str, Any]:
     return {
-        "user_lockout_counter_reset_duration": _seconds(lockout.lockout_counter_reset),
+        "user_lockout_counter_reset_duration": whole_seconds(lockout.lockout_counter_reset),
         "user_lockout_disable": lockout.lockout_disable,
-        "user_lockout_duration": _seconds(lockout.lockout_duration),
+        "user_lockout_duration": whole_seconds(lockout.lockout_duration),
         "user_lockout_threshold": lockout.lockout_threshold,
     }
-
-
-def _seconds(duration: timedelta) -> int:
-    return int(duration.total_seconds())

@@ -5,13 +5,14 @@ Logins and renewals, where an answer grants something, are left to `authkit.host
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from authkit.errors import AuthKitError, HostingError, RPCError, UnsupportedPathError, UserError
+from authkit.errors import AuthKitError, HostingError, RPCError, StatusCode, UnsupportedPathError, UserError
 from authkit.host.authorization import Caller
 from authkit.host.backend_client import describe_status
 from authkit.host.builtin import Answer
@@ -25,6 +26,9 @@ from authkit.values import Value, replace
 __all__ = ["PluginCall", "answer_of", "ask", "check_existence"]
 
 logger = logging.getLogger("authkit.host")
+
+REQUEST_TIMEOUT = timedelta(seconds=90)
+"""For one answer of a plugin (Vault 1.21, internalshared/configutil, DefaultMaxRequestDuration)."""
 
 _NEVER_PASSED = frozenset({"x-vault-token", "x-vault-request"})
 
@@ -124,7 +128,11 @@ async def send(mount: RunningMount, request: Request, route: str) -> Response | 
             raise Failure(404, f'no handler for route "{route}". route entry is tainted.')
         if backend is None:
             raise Failure(404, f'no handler for route "{route}". route entry found, but backend is nil.')
-        return await backend.handle_request(request)
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT.total_seconds()):
+                return await backend.handle_request(request)
+        except TimeoutError as error:
+            raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
 
 
 def readable(error: AuthKitError) -> Exception:

@@ -163,7 +163,9 @@ class ACL:
                 for pattern, granted in table.items()
             }
 
-        return {"exact_paths": shown(self._exact), "glob_paths": shown(self._patterns), "root": self.is_root}
+        if self.is_root:
+            return {"root": True}
+        return {"exact_paths": shown(self._exact), "glob_paths": shown(self._patterns), "root": False}
 
     def reaches(self, prefix: str) -> bool:
         """Whether anything at or below `prefix` may be used, as far as the patterns tell."""

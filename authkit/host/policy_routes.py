@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from authkit.auth.policies import sanitize_policies
-from authkit.host.authorization import Caller
+from authkit.host.authorization import Caller, acl_of
 from authkit.host.builtin import Answer, Call, Routes, list_of, text_of
 from authkit.host.exchange import Failure, listed
 from authkit.host.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
 from authkit.host.state import HostState
-from authkit.host.tokens import Token
 
 __all__ = ["add_policy_routes"]
 
@@ -99,18 +97,14 @@ class _Policies:
     async def capabilities(self, call: Call) -> Answer:
         token = self._state.tokens.find(text_of(call.data, "token"))
         if token is None:
-            raise Failure(400, "invalid token")
-        return self._capabilities(call, self._acl(token))
+            raise Failure(400, listed("invalid token"))
+        return self._capabilities(call, acl_of(token, self._state.identity, self._store))
 
     async def capabilities_accessor(self, call: Call) -> Answer:
         token = self._state.tokens.find_accessor(text_of(call.data, "accessor"))
         if token is None:
             raise Failure(400, listed("invalid accessor"))
-        return self._capabilities(call, self._acl(token))
-
-    def _acl(self, token: Token) -> ACL:
-        derived = self._state.identity.policies_of(token.entity_id)
-        return self._store.acl(sanitize_policies([*token.policies, *derived]))
+        return self._capabilities(call, acl_of(token, self._state.identity, self._store))
 
     def _capabilities(self, call: Call, acl: ACL) -> Answer:
         paths = list_of(call.data, "paths") or list_of(call.data, "path")

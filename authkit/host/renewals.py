@@ -69,7 +69,8 @@ async def _extend(
         groups = await state.identity.refresh_memberships(auth.entity_id, auth.group_aliases, accessor)
         auth = replace(auth, group_aliases=groups)
     auth = replace(auth, lease=replace(auth.lease, ttl=ttl), client_token="")
-    await state.tokens.keep(replace(token, auth=auth, expires=now + ttl, renewed=now))
+    if await state.tokens.change(token.key, auth=auth, expires=now + ttl, renewed=now) is None:
+        raise Failure(400, "token not found")  # revoked while its backend was asked
     shown = show_auth(
         auth,
         policies=sanitize_policies(auth.token_policies),

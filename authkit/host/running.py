@@ -174,8 +174,12 @@ class MountTable:
 
     async def change(self, mount: RunningMount, entry: Mount) -> None:
         """Store a mount that has been tuned."""
-        await self._store(entry)
-        mount.entry = entry
+        before, mount.entry = mount.entry, entry
+        try:
+            await self._store(entry)
+        except Exception:
+            mount.entry = before
+            raise
 
     async def disable(self, mount: RunningMount) -> None:
         """Remove a mount and all that it stored. Its tokens are the caller's to revoke, before."""

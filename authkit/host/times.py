@@ -1,10 +1,10 @@
-"""Times as the API shows them."""
+"""Times and durations as the API shows them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-__all__ = ["show_time"]
+__all__ = ["seconds_left", "show_time", "whole_seconds"]
 
 
 def show_time(moment: datetime) -> str:
@@ -12,3 +12,14 @@ def show_time(moment: datetime) -> str:
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f"{moment.microsecond:06}".rstrip("0")
     return f"{text}.{fraction}Z" if fraction else f"{text}Z"
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Return the duration in whole seconds, cut off."""
+    return int(duration.total_seconds())
+
+
+def seconds_left(end: datetime, now: datetime) -> int:
+    """Return the whole seconds until `end`, as lookups show them (Vault 1.21, vault/expiration.go, ttl)."""
+    rounded = (now + timedelta(microseconds=500_000)).replace(microsecond=0)
+    return max(0, whole_seconds(end - rounded))

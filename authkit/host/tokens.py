@@ -14,6 +14,7 @@ import string
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -71,6 +72,11 @@ class Token(Value, frozen=True, kw_only=True):
     def lease_id(self) -> str:
         """The name of its lease."""
         return f"{self.path}/h{self.key}"
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether its last use is under way."""
+        return self.num_uses == REVOCATION_PENDING
 
     @property
     def renewable(self) -> bool:
@@ -132,6 +138,16 @@ class TokenStore:
         sealed = nonce + self._sealer.encrypt(nonce, dump(replace(token, key="", accessor="")), None)
         return "hvb." + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
+    async def change(self, key: str, **changes: Any) -> Token | None:
+        """Change some fields of a token that may have changed meanwhile; `None` when it is gone."""
+        token = self._alive(key)
+        if token is None:
+            return None
+        token = replace(token, **changes)
+        self._take(token)  # before anything waits: the next change begins with this one
+        await self._physical.apply({self.PREFIX + key: dump(token)})
+        return token
+
     async def keep(self, token: Token, *, beside: Mapping[str, bytes | None] | None = None) -> None:
         """Store a token as it is now, and in the same transaction what belongs to it."""
         await self._physical.apply({self.PREFIX + token.key: dump(token), **(beside or {})})
@@ -147,9 +163,15 @@ class TokenStore:
 
     # --- finding -------------------------------------------------------------------------------
 
-    def find(self, text: str) -> Token | None:
-        """Return what is known of a token, `None` when it is not or no longer valid."""
-        return self._open(text) if text.startswith("hvb.") else self._alive(token_key(text))
+    def find(self, text: str, *, with_used_up: bool = False) -> Token | None:
+        """Return what is known of a token, `None` when it is not or no longer valid.
+
+        `with_used_up` finds it also during the last request that it is good for.
+        """
+        if text.startswith("hvb."):
+            return self._open(text)
+        token = self._alive(token_key(text))
+        return None if token is not None and token.is_used_up and not with_used_up else token
 
     def find_accessor(self, accessor: str) -> Token | None:
         """Return the token of an accessor."""
@@ -193,15 +215,20 @@ class TokenStore:
 
     # --- using up ------------------------------------------------------------------------------
 
-    async def use(self, token: Token) -> tuple[Token, bool]:
-        """Count one use; return the record, and whether this was the last: the caller then revokes it."""
-        if token.num_uses <= 0 or token.type == BATCH:
-            return token, False
-        if token.num_uses == 1:
-            return replace(token, num_uses=REVOCATION_PENDING), True
-        token = replace(token, num_uses=token.num_uses - 1)
-        await self.keep(token)
-        return token, False
+    async def use(self, token: Token) -> Token | None:
+        """Count one use; return the record after it, `None` when somebody else has had the last one.
+
+        After the last use `is_used_up` is true of it: the caller revokes it when the request has ended.
+        """
+        if not token.num_uses or token.type == BATCH:
+            return token
+        known = self._alive(token.key)
+        if known is None or known.is_used_up:
+            return None
+        used = replace(known, num_uses=known.num_uses - 1 or REVOCATION_PENDING)
+        self._tokens[used.key] = used  # before anything waits: of two requests at once each counts
+        await self._physical.apply({self.PREFIX + used.key: dump(used)})
+        return used
 
     async def revoke(self, *keys: str) -> None:
         """Remove tokens and all that they made, in one transaction."""
@@ -216,9 +243,8 @@ class TokenStore:
 
     async def revoke_orphaning(self, key: str) -> None:
         """Remove a token; those that it made have no parent from now on."""
-        for child in list(self._children.get(key, ())):
-            await self.keep(replace(self._tokens[child], parent=""))
-        self._children.pop(key, None)
+        for child in self._children.pop(key, set()):
+            await self.change(child, parent="")
         await self._remove((key,))
 
     async def revoke_below(self, prefix: str) -> int:
@@ -229,15 +255,19 @@ class TokenStore:
         return len(found)
 
     async def expire(self) -> None:
-        """Remove the tokens whose time is over."""
-        now, over = self._clock.now(), []
+        """Remove the tokens whose time is over; those that storage does not let go are tried again."""
+        now, due = self._clock.now(), []
         while self._due and self._due[0][0] <= now:
-            _, key = heapq.heappop(self._due)
-            token = self._tokens.get(key)
-            if token is not None and self.is_expired(token):
-                over.append(key)
-        if over:
+            due.append(heapq.heappop(self._due))
+        over = [key for _, key in due if key in self._tokens and self.is_expired(self._tokens[key])]
+        if not over:
+            return
+        try:
             await self.revoke(*over)
+        except BaseException:
+            for each in due:
+                heapq.heappush(self._due, each)
+            raise
 
     def next_expiry(self) -> datetime | None:
         """Return when the next token may run out."""

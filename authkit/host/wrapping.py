@@ -13,7 +13,7 @@ from authkit.host.policies import WRAPPING
 from authkit.host.records import dump, load
 from authkit.host.rendering import envelope
 from authkit.host.state import HostState
-from authkit.host.times import show_time
+from authkit.host.times import show_time, whole_seconds
 from authkit.host.tokens import Token, wrapped_key
 from authkit.logical import Operation, RawBody
 from authkit.values import Value, replace
@@ -48,7 +48,11 @@ async def wrap(
     if answer.raw is not None:
         status, body, kind = answer.raw.status, answer.raw.body.decode("latin-1"), answer.raw.content_type
     else:
-        status, body, kind = 200, json.dumps(envelope(answer, request_id)), "application/json"
+        status, body, kind = (
+            200,
+            json.dumps(envelope(replace(answer, is_lifted=False), request_id)),
+            "application/json",
+        )
     wrapped = Wrapped(
         status=status, body=body, content_type=kind, created=state.clock.now(), ttl=answer.wrap_ttl, path=path
     )
@@ -73,7 +77,7 @@ async def _keep(state: HostState, wrapped: Wrapped, path: str, accessor: str = "
     info = {
         "token": text,
         "accessor": token.accessor,
-        "ttl": int(wrapped.ttl.total_seconds()),
+        "ttl": whole_seconds(wrapped.ttl),
         "creation_time": show_time(wrapped.created),
         "creation_path": wrapped.path,
     }
@@ -110,31 +114,36 @@ def add_wrapping_routes(routes: Routes, state: HostState) -> None:
             raise Failure(400, INVALID)
         return load(Wrapped, stored)
 
+    async def take(call: Call) -> Wrapped:
+        """Return what is wrapped, once. A token of the caller's own has been used by the request itself."""
+        if call.data.get("token") is None:
+            return await wrapped_of(call.known_caller.token)
+        token, _ = find_wrapping_token(state, call.data, "")
+        if await state.tokens.use(token) is None:
+            raise Failure(400, INVALID)
+        wrapped = await wrapped_of(token)
+        await state.tokens.revoke(token.key)
+        return wrapped
+
     async def lookup(call: Call) -> Answer:
         token, _ = find_wrapping_token(state, call.data, call.request.token)
         wrapped = await wrapped_of(token)
         data = {
             "creation_path": wrapped.path,
             "creation_time": show_time(wrapped.created),
-            "creation_ttl": int(wrapped.ttl.total_seconds()),
+            "creation_ttl": whole_seconds(wrapped.ttl),
         }
         return Answer(data=data)
 
     async def unwrap(call: Call) -> Answer:
-        token, is_in_body = find_wrapping_token(state, call.data, call.request.token)
-        wrapped = await wrapped_of(token)
-        if is_in_body:
-            await state.tokens.revoke(token.key)
+        wrapped = await take(call)
         if wrapped.content_type == "application/json" and wrapped.body.startswith("{"):
             return Answer(bare=json.loads(wrapped.body), accepted=wrapped.status)
         body = wrapped.body.encode("latin-1")
         return Answer(raw=RawBody(status=wrapped.status, content_type=wrapped.content_type, body=body))
 
     async def rewrap(call: Call) -> Answer:
-        token, is_in_body = find_wrapping_token(state, call.data, call.request.token)
-        wrapped = replace(await wrapped_of(token), created=state.clock.now())
-        if is_in_body:
-            await state.tokens.revoke(token.key)
+        wrapped = replace(await take(call), created=state.clock.now())
         return Answer(wrap_info=await _keep(state, wrapped, "sys/wrapping/rewrap"))
 
     async def wrap_(call: Call) -> Answer:

@@ -274,6 +274,36 @@ async def unknown_method(host: Session) -> None:
     await host.call("FLY", f"auth/{MOUNT}/do", status=405)
 
 
+@case
+async def head_and_options(host: Session) -> None:
+    """HEAD asks the plugin like any method, OPTIONS asks for nothing."""
+    await host.call("HEAD", f"auth/{MOUNT}/do", query={"echo": "1"})
+    await host.call("HEAD", f"auth/{MOUNT}/kv/none", status=405)
+    await host.call("OPTIONS", f"auth/{MOUNT}/do", status=405)
+    await host.call("OPTIONS", f"auth/{MOUNT}/login", token=None, status=405)
+    await host.call("HEAD", "sys/auth", status=405)
+
+
+@case
+async def patch(host: Session) -> None:
+    """PATCH is an operation of its own, with the capability of that name."""
+    await host.policy("con-patch", (f"auth/{MOUNT}/do", ["patch"]))
+    await host.policy("con-update", (f"auth/{MOUNT}/do", ["update"]))
+    body = await host.call(
+        "PATCH", f"auth/{MOUNT}/do", {"echo": True, "a": None}, token=await host.token("con-patch")
+    )
+    assert (body["data"]["operation"], body["data"]["data"]) == ("patch", {"a": None})
+    await host.call("PATCH", f"auth/{MOUNT}/do", {}, token=await host.token("con-update"), status=403)
+    await host.call("PATCH", f"auth/{MOUNT}/do/", {}, status=400)
+
+
+@case
+async def help_of_the_hosts_own_paths(host: Session) -> None:
+    """There is help where there is a path."""
+    await host.read("sys/nothing", query={"help": "1"}, status=404)
+    await host.read("sys/auth", query={"help": "1"}, token=None, status=403)
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 begin("answers")
@@ -1376,6 +1406,48 @@ async def unknown_path_of_tokens(host: Session) -> None:
     await host.read("auth/token/create", status=405)
 
 
+@case
+async def creation_needs_a_policy(host: Session) -> None:
+    """The default policy makes no tokens; who may make some does not thereby get root."""
+    token = await host.token("default")
+    await host.write("auth/token/create", {}, token=token, status=403)
+    await host.policy("con-create", ("auth/token/create", ["create", "update", "sudo"]))
+    sudo = await host.token("con-create")
+    body = await host.write("auth/token/create", {"policies": ["other"], "period": "10m"}, token=sudo)
+    assert body["auth"]["token_policies"] == ["default", "other"]
+    await host.write("auth/token/create", {"policies": ["root"]}, token=sudo, status=400)
+    await host.write("auth/token/create/con-role", {}, status=400)
+
+
+@case
+async def children_of_expiring_root(host: Session) -> None:
+    """A root token that ends makes none that does not."""
+    parent = (await host.write("auth/token/create", {"ttl": "10m"}))["auth"]["client_token"]
+    await host.write("auth/token/create", {}, token=parent, status=400)
+    await host.write("auth/token/create", {"ttl": "5m"}, token=parent)
+    await host.write("auth/token/revoke", {"token": parent}, status=204)
+
+
+@case
+async def renewals_that_make_no_sense(host: Session) -> None:
+    """Root itself, and by accessors that are none."""
+    await host.write("auth/token/renew-self", {}, status=400)
+    await host.write("auth/token/renew-accessor", {}, status=400)
+    await host.write("auth/token/lookup-accessor", {}, status=400)
+    await host.write("auth/token/revoke-accessor", {}, status=400)
+
+
+@case
+async def kinds_of_fields(host: Session) -> None:
+    """Numbers, texts and lists that a client spells in another way."""
+    for wishes in (
+        {"ttl": 600, "num_uses": "3", "policies": "a, b"},
+        {"ttl": "600", "renewable": "false", "policies": ["a", " b "]},
+        {"ttl": "10m", "no_default_policy": 1, "policies": ["a"], "meta": ["k=v"]},
+    ):
+        await host.write("auth/token/create", wishes)
+
+
 # --- revocation --------------------------------------------------------------------------------
 
 begin("revocation")
@@ -1488,6 +1560,57 @@ async def disabling_a_mount(host: Session) -> None:
     await host.write(f"sys/auth/{MOUNT}", {"type": "answers"}, status=204)
     await host.read(f"auth/{MOUNT}/kv/x", status=404)
     await host.read(f"identity/entity/id/{auth['entity_id']}")
+
+
+@case
+async def renewal_of_a_lease(host: Session) -> None:
+    """A token is not renewed by its lease, but revoked."""
+    await host.login(ttl="10m", alias="bob")
+    (key,) = (await host.list(f"sys/leases/lookup/auth/{MOUNT}/login"))["data"]["keys"]
+    lease = {"lease_id": f"auth/{MOUNT}/login/{key}", "increment": "5m"}
+    await host.call("PUT", "sys/leases/renew", lease, status=400)
+    await host.call("PUT", f"sys/leases/revoke/auth/{MOUNT}/login/{key}", {}, status=204)
+    await host.list(f"sys/leases/lookup/auth/{MOUNT}/login", status=404)
+
+
+@case
+async def batch_token_of_a_disabled_mount(host: Session) -> None:
+    """A batch token knows nothing of its mount's end."""
+    auth = await host.login(ttl="1h", token_type="BATCH", policies=["default"])
+    await host.delete(f"sys/auth/{MOUNT}")
+    await host.read("auth/token/lookup-self", token=auth["client_token"])
+
+
+@case
+async def batch_child(host: Session) -> None:
+    """A batch token that a token has made goes with it."""
+    await host.policy("con-create", ("auth/token/create", ["create", "update"]))
+    auth = await host.login(ttl="1h", policies=["con-create", "default"])
+    wishes = {"type": "batch", "ttl": "10m", "policies": ["default"]}
+    child = (await host.write("auth/token/create", wishes, token=auth["client_token"]))["auth"]
+    await host.read("auth/token/lookup-self", token=child["client_token"])
+    await host.write("auth/token/revoke", {"token": auth["client_token"]}, status=204)
+    await host.read("auth/token/lookup-self", token=child["client_token"], status=403)
+
+
+@case
+async def removed_policy(host: Session) -> None:
+    """A token keeps the name of a policy that is gone, and may do nothing with it."""
+    await host.policy("con-gone", (f"auth/{MOUNT}/do", ["update"]))
+    auth = await host.login(policies=["con-gone"])
+    await host.do(token=auth["client_token"])
+    await host.delete("sys/policies/acl/con-gone")
+    await host.do(403, token=auth["client_token"])
+    assert (await host.lookup(auth))["policies"] == ["con-gone", "default"]
+
+
+@case
+async def changed_policy(host: Session) -> None:
+    """A policy that is changed counts for the tokens that there are."""
+    auth = await host.login(policies=["con-later"])
+    await host.do(403, token=auth["client_token"])
+    await host.policy("con-later", (f"auth/{MOUNT}/do", ["update"]))
+    await host.do(token=auth["client_token"])
 
 
 # --- identity ----------------------------------------------------------------------------------
@@ -1741,6 +1864,89 @@ async def entities_that_are_none(host: Session) -> None:
         await host.delete(f"identity/{kind}/id/nonsense")
 
 
+@case
+async def entity_is_renamed(host: Session) -> None:
+    """By id; a name that is taken is refused; an entity of no id is."""
+    body = await host.write("identity/entity", {"name": "con-ann"})
+    host.undo("identity/entity/name/con-ann")
+    await host.write("identity/entity/name/con-eve", {"policies": ["x"]})
+    host.undo("identity/entity/name/con-eve")
+    entity_id = body["data"]["id"]
+    await host.write(f"identity/entity/id/{entity_id}", {"name": "con-eve"}, status=400)
+    await host.write(f"identity/entity/id/{entity_id}", {"name": "con-bea"}, status=204)
+    host.undo("identity/entity/name/con-bea")
+    await host.read("identity/entity/name/con-bea")
+    await host.read("identity/entity/name/con-ann", status=404)
+    await host.write("identity/entity/id/nonsense", {"name": "x"}, status=400)
+
+
+@case
+async def metadata_of_an_entity(host: Session) -> None:
+    """An operator's metadata has the same limits as that of logins."""
+    await host.write("identity/entity", {"name": "con-odd", "metadata": {"a.b": "c"}}, status=500)
+    await host.write("identity/entity", {"name": "con-odd", "policies": ["root"]}, status=400)
+    await host.read("identity/entity/name/con-odd", status=404)
+
+
+@case
+async def alias_is_given_away(host: Session) -> None:
+    """An operator ties a login's name to another entity."""
+    auth = await host.login(alias="bob")
+    body = await host.write("identity/entity", {"name": "con-ann"})
+    host.undo("identity/entity/name/con-ann")
+    (alias,) = (await host.read(f"identity/entity/id/{auth['entity_id']}"))["data"]["aliases"]
+    moved = {"id": alias["id"], "name": "bob", "mount_accessor": await host.accessor()}
+    await host.write("identity/entity-alias", moved | {"canonical_id": body["data"]["id"]})
+    assert (await host.login(alias="bob"))["entity_id"] == body["data"]["id"]
+    await host.delete(f"identity/entity-alias/id/{alias['id']}")
+    assert (await host.login(alias="bob"))["entity_id"] != body["data"]["id"]
+
+
+@case
+async def one_alias_for_each_mount(host: Session) -> None:
+    """An entity has one name at a mount."""
+    auth = await host.login(alias="bob")
+    alias = {"name": "ann", "mount_accessor": await host.accessor(), "canonical_id": auth["entity_id"]}
+    await host.write("identity/entity-alias", alias, status=400)
+    await host.write("identity/entity-alias", alias | {"canonical_id": "nonsense"}, status=400)
+
+
+@case
+async def group_of_an_operator(host: Session) -> None:
+    """Written, changed, read by name, deleted; members have to exist."""
+    auth = await host.login(alias="bob")
+    body = await host.write("identity/group", {"name": "con-g", "metadata": {"a": "b"}})
+    host.undo("identity/group/name/con-g")
+    members = {"member_entity_ids": [auth["entity_id"]], "policies": ["x", "y"]}
+    await host.write(f"identity/group/id/{body['data']['id']}", members, status=204)
+    await host.read("identity/group/name/con-g")
+    await host.write("identity/group/name/con-g", {"member_entity_ids": []}, status=204)
+    await host.read("identity/group/name/con-g")
+    await host.write("identity/group", {"name": "con-h", "member_entity_ids": ["nonsense"]}, status=500)
+    await host.write("identity/group", {"name": "con-h", "member_group_ids": ["nonsense"]}, status=500)
+    await host.delete("identity/group/name/con-g")
+    await host.read("identity/group/name/con-g", status=404)
+
+
+@case
+async def group_alias_of_an_operator(host: Session) -> None:
+    """Internal groups have none; a name is mapped once; it can be removed."""
+    accessor = await host.accessor()
+    internal = await host.write("identity/group", {"name": "con-in"})
+    host.undo("identity/group/name/con-in")
+    mapping = {"name": "devs", "mount_accessor": accessor, "canonical_id": internal["data"]["id"]}
+    await host.write("identity/group-alias", mapping, status=400)
+    group = await host.external_group("con-devs", "devs", "of-devs")
+    other = await host.write("identity/group", {"name": "con-other", "type": "external"})
+    host.undo("identity/group/name/con-other")
+    await host.write("identity/group-alias", mapping | {"canonical_id": other["data"]["id"]}, status=400)
+    alias = (await host.read(f"identity/group/id/{group}"))["data"]["alias"]
+    await host.read(f"identity/group-alias/id/{alias['id']}")
+    await host.delete(f"identity/group-alias/id/{alias['id']}")
+    assert "identity_policies" not in await host.login(alias="bob", groups=["devs"])
+    await host.write("identity/group-alias", {"name": "x", "mount_accessor": "nowhere"}, status=400)
+
+
 # --- wrapping ----------------------------------------------------------------------------------
 
 begin("wrapping")
@@ -1844,6 +2050,38 @@ async def wrapping_token_is_good_for_nothing_else(host: Session) -> None:
     """A wrapping token opens nothing but what it wraps."""
     body = await host.write("sys/wrapping/wrap", {"a": 1}, wrap="5m")
     await host.read("sys/auth", token=body["wrap_info"]["token"], status=403)
+
+
+@case
+async def wrapped_raw_answer(host: Session) -> None:
+    """A page is wrapped and comes out as it was."""
+    raw = {"raw": {"status": 200, "content_type": "text/html", "body": "<p>hello</p>"}}
+    body = await host.write(f"auth/{MOUNT}/do", raw, wrap="5m")
+    page = await host.write("sys/wrapping/unwrap", token=body["wrap_info"]["token"])
+    assert page == "<p>hello</p>"
+
+
+@case
+async def wrapped_answers_of_the_host(host: Session) -> None:
+    """The host's own answers can be wrapped, lists included."""
+    body = await host.read(f"sys/auth/{MOUNT}", wrap="5m")
+    inside = await host.write("sys/wrapping/unwrap", token=body["wrap_info"]["token"])
+    assert inside["data"]["type"] == "answers"
+    body = await host.list("sys/policies/acl", wrap="5m")
+    inside = await host.write("sys/wrapping/unwrap", token=body["wrap_info"]["token"])
+    assert "default" in inside["data"]["keys"]
+
+
+@case
+async def unwrapping_needs_a_policy(host: Session) -> None:
+    """The default policy has it; a token without does not unwrap for others."""
+    body = await host.write("sys/wrapping/wrap", {"a": 1}, wrap="5m")
+    wrapped = {"token": body["wrap_info"]["token"]}
+    poor = await host.login(no_default_policy=True, policies=["none"])
+    await host.write("sys/wrapping/unwrap", wrapped, token=poor["client_token"], status=403)
+    rich = await host.login(policies=["default"])
+    inside = await host.write("sys/wrapping/unwrap", wrapped, token=rich["client_token"])
+    assert inside["data"] == {"a": 1}
 
 
 # --- mounts ------------------------------------------------------------------------------------
@@ -2029,6 +2267,27 @@ async def catalog_entries_that_are_none(host: Session) -> None:
     )
 
 
+@case
+async def mounts_that_a_token_sees(host: Session) -> None:
+    """A client sees the mounts that its policies reach."""
+    await host.policy("con-see", (f"auth/{MOUNT}/role/*", ["read"]))
+    token = await host.token("con-see", no_default_policy=True)
+    await host.read("sys/internal/ui/mounts", token=token)
+    await host.read(f"sys/internal/ui/mounts/auth/{MOUNT}", token=token)
+    await host.read("sys/internal/ui/mounts/sys", token=token, status=403)
+
+
+@case
+async def catalog(host: Session) -> None:
+    """What is registered can be listed and read, by its version."""
+    body = await host.read("sys/plugins/catalog/auth/answers", query={"version": "0.1.0"})
+    assert body["data"]["version"] == "v0.1.0"
+    await host.read("sys/plugins/catalog/auth/answers", query={"version": "nine"}, status=400)
+    await host.read("sys/plugins/catalog/auth/answers", query={"version": "v9.9.9"}, status=404)
+    await host.list("sys/plugins/catalog/nonsense", status=405)
+    await host.read("sys/plugins/pins")
+
+
 # --- policies ----------------------------------------------------------------------------------
 
 begin("policies")
@@ -2185,6 +2444,39 @@ async def bad_tokens(host: Session) -> None:
     await host.read("sys/auth", token="nonsense", status=403)
     await host.read(f"auth/{MOUNT}/do", token=None, status=403)
     await host.read(f"auth/{MOUNT}/do", token="nonsense", status=403)
+
+
+@case
+async def old_words_of_policies(host: Session) -> None:
+    """A name in capitals and the old names of things are taken, with a warning."""
+    rules = 'path "con/a" { policy = "write" }'
+    await host.write("sys/policy/CON-Old", {"rules": rules})
+    host.undo("sys/policy/con-old")
+    await host.read("sys/policy/con-old")
+    token = await host.token("con-old")
+    body = await host.write("sys/capabilities-self", {"paths": ["con/a"]}, token=token)
+    assert body["data"]["con/a"] == ["create", "delete", "list", "read", "update"]
+
+
+@case
+async def capabilities_by_accessor(host: Session) -> None:
+    """An operator asks what a token may do that they do not have."""
+    await host.policy("con-caps", ("con/*", ["read"]))
+    auth = await host.login(policies=["con-caps"], alias="bob")
+    asked = {"accessor": auth["accessor"], "paths": ["con/a", f"identity/entity/id/{auth['entity_id']}"]}
+    await host.write("sys/capabilities-accessor", asked)
+    await host.write("sys/capabilities-accessor", {"accessor": "nonsense", "paths": ["a"]}, status=400)
+    await host.write("sys/capabilities", {"token": "nonsense", "paths": ["a"]}, status=400)
+
+
+@case
+async def result_of_all_policies(host: Session) -> None:
+    """What the web interface asks for."""
+    await host.policy("con-acl", ("con/*", ["read", "list"]), ("con/x", ["deny"]), ("con/+/y", ["read"]))
+    await host.policy("con-self", ("sys/internal/ui/resultant-acl", ["read"]))
+    token = await host.token("con-acl", "con-self", no_default_policy=True)
+    await host.read("sys/internal/ui/resultant-acl", token=token)
+    await host.read("sys/internal/ui/resultant-acl")
 
 
 # --- the server --------------------------------------------------------------------------------

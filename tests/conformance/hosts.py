@@ -84,6 +84,8 @@ class CoreWay:
             )
         )
         shown = {name.lower(): ", ".join(values) for name, values in response.headers.items()}
+        if method == "HEAD":
+            return Reply(response.status, None, shown)
         if response.raw is not None:
             return Reply(
                 response.status,

@@ -24,7 +24,7 @@ _PART = re.compile(r"(\d+)([hms])")
 _REFERENCE = re.compile(r"\(request [0-9a-f]{8}\)")
 _LEFT = frozenset({"ttl", "lease_duration", "lease_ttl"})
 _MOMENTS = frozenset({"creation_time", "last_renewal_time", "server_time_utc"})
-_HASHES = frozenset({"running_sha256", "sha256", "running_plugin_version"})
+_HASHES = frozenset({"running_sha256", "sha256", "running_plugin_version", "command"})
 STEP = 5
 """Seconds: what is left of a lifetime is rounded up to these, since a test takes some of it."""
 

@@ -393,7 +393,13 @@ async def test_no_orphan_is_left_when_the_host_is_killed(path: str, short_direct
         paths=[str(here), str(here.parent)], directory=str(short_directory), probe=str(PROBE), path=path
     )
     host = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-c",
+        code,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        # What a killed host leaves behind goes with the test.
+        env={**os.environ, "TMPDIR": str(short_directory)},
     )
     assert host.stdout is not None
     async with asyncio.timeout(30):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,16 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="can't be made"):
         write_project("acme", tmp_path / "file" / "acme")
+
+
+def test_without_its_packages_the_command_says_what_to_install() -> None:
+    """authkit alone is enough for plugins; the command needs more."""
+    code = (
+        "import sys; sys.modules['click'] = None; sys.argv = ['authkit', 'new', 'x']; "
+        "from authkit.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == "authkit: the command needs click: pip install 'authkit[dev]'\n"

@@ -21,6 +21,7 @@ def test_an_executable_is_started_as_it_is(tmp_path: Path) -> None:
     source = find_source(str(file))
     assert source.name == "it_s_a_plugin"
     assert source.watched == (file,)
+    assert source.executable == file
     launcher = write_launcher(source, tmp_path)
     done = subprocess.run([launcher, "a", "b c"], capture_output=True, text=True, check=True)
     assert done.stdout == "started a b c\n"

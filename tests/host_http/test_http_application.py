@@ -73,6 +73,17 @@ async def test_a_raw_answer_keeps_its_type() -> None:
     assert response.headers["Cache-Control"] == "max-age=5"
 
 
+async def test_a_plugin_s_headers_stay_headers() -> None:
+    """No line of its own, and no name that is none; text beyond ASCII arrives as UTF-8."""
+    given = {"X-A": ["é\r\nSet-Cookie: x=1"], "X B": ["1"], "X-C:": ["1"], "Location": ["/v1/a\x00b"]}
+    async with served(FakeCore(HostResponse(status=200, body={}, headers=given))) as at:
+        response = await at.http.get(PATH)
+    assert response.headers.encoding == "utf-8"
+    assert response.headers["X-A"] == "é  Set-Cookie: x=1"
+    assert response.headers["Location"] == "/v1/a b"
+    assert not {"set-cookie", "x b", "x-c:", "x-c"} & set(response.headers)
+
+
 @pytest.mark.parametrize(
     ("headers", "token"),
     [
@@ -292,6 +303,15 @@ async def test_broken_http_is_refused() -> None:
         assert (await at.send(b"\x16\x03\x01\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
         twice = b"GET /v1/x HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"
         assert (await at.send(twice)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_that_is_broken_http_is_refused_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Chunks that are none: a 400, the end of the connection, and no fault in the log."""
+    async with served() as at:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert (await at.send(head.encode() + b"zz\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await at.http.get(PATH)).status_code == 200
+    assert "Traceback" not in caplog.text
 
 
 async def test_many_requests_on_one_connection() -> None:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from authkit.host.http.bodies import BodyError, Limits, check_limits, read_object
+from authkit.host.exchange import Failure
+from authkit.host.http.bodies import Limits, check_limits, read_object
 from authkit.logical import JSONNumber
 
 FORM = "application/x-www-form-urlencoded"
@@ -15,9 +16,9 @@ PARSE = "error parsing JSON: failed to parse JSON input: "
 
 def refused(body: str | bytes, content_type: str = "") -> tuple[int, str]:
     """Return the status and text with which a body is refused."""
-    with pytest.raises(BodyError) as caught:
+    with pytest.raises(Failure) as caught:
         read_object(body if isinstance(body, bytes) else body.encode(), content_type)
-    return caught.value.status, caught.value.text
+    return caught.value.status, caught.value.errors[0]
 
 
 @pytest.mark.parametrize("body", ["", " \r\n\t", "null", "\ufeff"])

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from authkit.logical import (
 )
 from authkit.plugin.certificates import encode_field, generate_identity
 from authkit.rpc import ENGINES
+from authkit.values import replace
 
 # --- the official plugin and ours --------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, assert_type
+from typing import Annotated, Any, assert_type
 
 from authkit import (
     AuthMethod,
@@ -38,6 +38,8 @@ from authkit import (
     renewal,
     update,
 )
+from authkit.logical import Entity
+from authkit.testing import GrantedToken, MovableClock, SimulatedMount, SimulatedResponse, Simulator
 
 
 class Config(Model):
@@ -159,3 +161,27 @@ async def use_providers(call: RenewCall) -> None:
     for provider in providers:
         assert_type(await identify(provider, Credentials(secret=Secret("x"))), Identity)
         assert_type(await refresh(provider, call), Renewal)
+
+
+class Tested(AuthMethod, name="tested", version="0.1.0"):
+    """A method for the simulator."""
+
+
+async def use_the_simulator() -> None:
+    """What a test gets has types."""
+    async with Simulator(Tested, clock=MovableClock(), config={"max_lease_ttl": "1h"}) as vault:
+        assert_type(vault, Simulator)
+        assert_type(await vault.write("role/dev", {"ttl": 1}, token_ttl="1h"), SimulatedResponse)
+        assert_type(await vault.read("role/dev"), Mapping[str, Any])
+        assert_type(await vault.list("role"), list[str])
+        token = await vault.login(role="dev", addr="10.0.0.1")
+        assert_type(token, GrantedToken)
+        assert_type(token.policies, tuple[str, ...])
+        assert_type(token.ttl, timedelta)
+        assert_type(token.entity, Entity | None)
+        assert_type(await token.renew("1h"), GrantedToken)
+        vault.clock.tick("30m")
+        vault.clock.tick(timedelta(minutes=1))
+        assert_type(await vault.enable("other"), SimulatedMount)
+        await vault.request("GET", "role/dev", token=token, wrap_ttl="5m")
+        await vault.request("GET", "role/dev", token=None)

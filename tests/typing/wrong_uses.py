@@ -31,6 +31,7 @@ from authkit import (
     renewal,
     update,
 )
+from authkit.testing import Simulator
 
 
 class Team(Role):
@@ -138,3 +139,16 @@ async def use_providers(credentials: Any) -> None:
     await identify(OddVerify(), credentials)  # type: ignore[arg-type]
     provider: IdentityProvider = OtherVerify()  # type: ignore[assignment]
     await identify(provider, "text")  # type: ignore[arg-type]
+
+
+async def use_the_simulator(vault: Simulator) -> None:
+    """Wrong ways to test."""
+    Simulator(Team)  # type: ignore[arg-type]
+    Simulator("tested")  # type: ignore[arg-type]
+    vault.clock.tick(30)  # type: ignore[arg-type]
+    await vault.login(addr=5)  # type: ignore[arg-type]
+    await vault.request("GET")  # type: ignore[call-arg]
+    await vault.map_group("devs", "policy")  # type: ignore[call-arg]
+    token = await vault.login(role="dev")
+    await token.renew(3600)  # type: ignore[arg-type]
+    token.policies = ()  # type: ignore[misc]

@@ -6,6 +6,7 @@ JSON is written as Go writes it: one line, characters that mean something in HTM
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,12 +43,23 @@ def write_answer(answer: HostResponse) -> Response:
     if answer.content_type:
         response.headers["Content-Type"] = answer.content_type
     for name, values in answer.headers.items():
+        if not _NAME.fullmatch(name):
+            continue
         del response.headers[name]
         for value in values:
-            response.headers.append(name, value)
+            response.headers.append(name, _header_value(value))
     if answer.status == NO_CONTENT:
         del response.headers["Content-Length"]
     return response
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _header_value(value: str) -> str:
+    """Return a plugin's value as Go's server sends it: UTF-8, on one line."""
+    return _CONTROL.sub(" ", value).strip().encode(errors="replace").decode("latin-1")
 
 
 def refusal(status: int, *texts: str, close: bool = False) -> Response:

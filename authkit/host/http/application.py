@@ -7,6 +7,7 @@ its body, the time in which it has to arrive, and the time in which it has to be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
@@ -15,11 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from authkit.host.exchange import HostRequest, HostResponse
+from authkit.host.exchange import Failure, HostRequest, HostResponse
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import MAX_BODY_BYTES
-from authkit.host.http.reading import read_body
-from authkit.host.http.requests import Incoming, RequestError, read_request
+from authkit.host.http.reading import BODY_SECONDS, read_body
+from authkit.host.http.requests import Incoming, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 from authkit.values import Value, replace
 
@@ -43,8 +44,7 @@ class Bounds(Value, frozen=True):
     """What one request may cost. The defaults are Vault's; tests set others."""
 
     body_bytes: int = MAX_BODY_BYTES
-    body_seconds: float = 30.0
-    """In which the whole body arrives (`http_read_timeout`)."""
+    body_seconds: float = BODY_SECONDS
     answer_seconds: float = 90.0
     """In which the core answers (`max_request_duration`)."""
 
@@ -69,15 +69,19 @@ class Application:
         self.bounds = bounds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
+        """Answer one request, unless the client leaves meanwhile."""
+        if scope["type"] == "http":
+            with contextlib.suppress(ClientDisconnect):
+                await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope["raw_path"].decode("ascii", "replace")
         early = self._answer_early(scope, raw_path)
         if early is not None:
             await early(scope, receive, send)
         elif raw_path.startswith(API):
-            await self._serve_api(scope, receive, send)
+            response = await self._respond(Request(scope, receive))
+            await response(scope, receive, send)
         elif self.page is not None and raw_path.startswith(PAGE):
             await self.page(scope, receive, send)
         else:
@@ -101,27 +105,18 @@ class Application:
         query = scope["query_string"].decode("ascii", "replace")
         return redirect(f"{location}?{query}" if query and location != PAGE else location)
 
-    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._respond(request)
-        except ClientDisconnect:
-            return
-        await response(scope, receive, send)
-
     async def _respond(self, request: Request) -> Response:
         """Return the answer to a request below `/v1/`."""
         try:
-            async with asyncio.timeout(self.bounds.body_seconds):
-                body = await read_body(request, self.bounds.body_bytes)
+            body = await read_body(request, self.bounds.body_bytes, self.bounds.body_seconds)
         except TimeoutError:
             return refusal(500, "i/o timeout", close=True)
         if body is None:
             return refusal(413, "http: request body too large", close=True)
         try:
             asked = read_request(_incoming(request, body))
-        except RequestError as error:
-            return refusal(error.status, *error.texts)
+        except Failure as failure:
+            return write_answer(failure.response())
         return write_answer(_echo_namespace(asked, await self._ask(asked, request)))
 
     async def _ask(self, asked: HostRequest, request: Request) -> HostResponse:

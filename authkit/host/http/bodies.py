@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import unquote_plus
 
+from authkit.host.exchange import Failure
 from authkit.logical import JSONNumber
 from authkit.values import Value
 
@@ -20,7 +21,6 @@ __all__ = [
     "FORM",
     "LIMITS",
     "MAX_BODY_BYTES",
-    "BodyError",
     "Limits",
     "check_limits",
     "media_type",
@@ -56,15 +56,6 @@ class Limits(Value, frozen=True):
 LIMITS = Limits()
 
 
-class BodyError(Exception):
-    """The body is refused: the status of the answer and its text."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-
-
 def media_type(header: str) -> str:
     """Return the type in a Content-Type header without its parameters, in small letters; "" for none."""
     return header.partition(";")[0].strip().lower()
@@ -77,7 +68,7 @@ def read_object(body: bytes, content_type: str) -> dict[str, Any] | None:
     it doesn't begin like JSON; several values of one name are joined by commas.
 
     Raises:
-        BodyError: it is neither, or too large.
+        Failure: it is neither, or too large.
     """
     start = body.lstrip(WHITESPACE)[:1]
     if media_type(content_type) == FORM and start not in (b"{", b"["):
@@ -95,7 +86,7 @@ def check_limits(body: bytes, limits: Limits = LIMITS) -> Any:
     """Return the JSON value in `body`, `None` when it is empty.
 
     Raises:
-        BodyError: it is no JSON, has a key twice in one object, or exceeds the limits.
+        Failure: it is no JSON, has a key twice in one object, or exceeds the limits.
     """
     text = body.removeprefix(BYTE_ORDER_MARK).decode(errors="replace").strip(" \t\r\n")
     if not text:
@@ -105,7 +96,7 @@ def check_limits(body: bytes, limits: Limits = LIMITS) -> Any:
     except _RefusedError as error:
         raise _broken(text, str(error)) from None
     except RecursionError:
-        raise BodyError(500, "JSON input exceeds allowed nesting depth") from None
+        raise Failure(500, "JSON input exceeds allowed nesting depth") from None
     except json.JSONDecodeError as error:
         raise _syntax_error(text, error) from None
     return _whole(value, limits)
@@ -158,7 +149,7 @@ def _whole(value: Any, limits: Limits) -> Any:
     """Return the value with half surrogate pairs replaced, as Go does.
 
     Raises:
-        BodyError: it exceeds the limits.
+        Failure: it exceeds the limits.
     """
     _check_size(value, limits)
     tokens, depth, level = 0, 0, [value]
@@ -166,9 +157,9 @@ def _whole(value: Any, limits: Limits) -> Any:
         depth += 1
         tokens += sum(map(_own_tokens, level))
         if depth > limits.depth:
-            raise BodyError(500, "JSON input exceeds allowed nesting depth")
+            raise Failure(500, "JSON input exceeds allowed nesting depth")
         if tokens > limits.tokens:
-            raise BodyError(500, "JSON payload exceeds allowed token count")
+            raise Failure(500, "JSON payload exceeds allowed token count")
         level = [child for container in level for child in _children(container)]
         for child in level:
             _check_size(child, limits)
@@ -187,17 +178,17 @@ def _own_tokens(container: dict[str, Any] | list[Any]) -> int:
 def _check_size(value: Any, limits: Limits) -> None:
     if isinstance(value, dict):
         if len(value) > limits.object_entries:
-            raise BodyError(500, "JSON object exceeds allowed entry count")
+            raise Failure(500, "JSON object exceeds allowed entry count")
         for key in value:
             _check_size(key, limits)
     elif isinstance(value, list):
         if len(value) > limits.array_elements:
-            raise BodyError(500, "JSON array exceeds allowed element count")
+            raise Failure(500, "JSON array exceeds allowed element count")
     elif isinstance(value, str):
         if len(value) > limits.string_bytes or len(value.encode(errors="replace")) > limits.string_bytes:
-            raise BodyError(500, "JSON string value exceeds allowed length")
+            raise Failure(500, "JSON string value exceeds allowed length")
         if "\ud800" <= value[-1:] <= "\udbff":
-            raise BodyError(500, "malformed JSON, unterminated surrogate pair in string")
+            raise Failure(500, "malformed JSON, unterminated surrogate pair in string")
 
 
 def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
@@ -222,7 +213,7 @@ def _without_halves(value: Any) -> Any:
 _LITERALS = {"t": "true", "f": "false", "n": "null"}
 
 
-def _syntax_error(text: str, error: json.JSONDecodeError) -> BodyError:
+def _syntax_error(text: str, error: json.JSONDecodeError) -> Failure:
     """Say what is wrong in the words of Vault's decoder."""
     at, reason = error.pos, error.msg
     if reason.startswith("Unterminated string"):
@@ -245,7 +236,7 @@ def _syntax_error(text: str, error: json.JSONDecodeError) -> BodyError:
     return _missing_value(text, at)
 
 
-def _missing_value(text: str, at: int) -> BodyError:
+def _missing_value(text: str, at: int) -> Failure:
     """Say what stands where a key or a value should."""
     # From 3.13 on Python points at the comma before a closing bracket, earlier at the bracket.
     closing = text[at:].lstrip(", \t\r\n")[:1]
@@ -262,13 +253,13 @@ def _missing_value(text: str, at: int) -> BodyError:
     return _parse_error(f"invalid character '{found}' in literal {literal} (expecting '{literal[wrong]}')")
 
 
-def _broken(text: str, reason: str) -> BodyError:
+def _broken(text: str, reason: str) -> Failure:
     """Return the error of Vault's first look at the body, which only reads objects and lists."""
-    return BodyError(500, reason) if text[0] in "{[" else _parse_error(reason)
+    return Failure(500, reason) if text[0] in "{[" else _parse_error(reason)
 
 
-def _parse_error(reason: str) -> BodyError:
-    return BodyError(400, f"error parsing JSON: failed to parse JSON input: {reason}")
+def _parse_error(reason: str) -> Failure:
+    return Failure(400, f"error parsing JSON: failed to parse JSON input: {reason}")
 
 
 def _go_kind(value: Any) -> str:
@@ -285,7 +276,7 @@ def _read_form(body: bytes) -> dict[str, Any] | None:
     """Return the fields of a form, as Go's `ParseForm` reads one."""
     text = body.decode(errors="replace")
     if len(body) > MAX_FORM_BYTES or ";" in text or _BROKEN_ESCAPE.search(text):
-        raise BodyError(400, "error parsing form data")
+        raise Failure(400, "error parsing form data")
     fields: dict[str, list[str]] = {}
     for pair in filter(None, text.split("&")):
         name, _, value = pair.partition("=")

@@ -9,24 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authkit.host.exchange import HostRequest
-from authkit.host.http.bodies import BodyError, check_limits, media_type, read_object
+from authkit.host.exchange import Failure, HostRequest
+from authkit.host.http.bodies import check_limits, media_type, read_object
 from authkit.host.http.targets import read_query
-from authkit.values import Value, replace
+from authkit.values import Value
 
-__all__ = ["MERGE_PATCH", "Incoming", "RequestError", "read_request"]
+__all__ = ["MERGE_PATCH", "Incoming", "read_request"]
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
-
-
-class RequestError(Exception):
-    """The request is refused before anybody looks at it: the status of the answer and the texts of it."""
-
-    def __init__(self, status: int, *texts: str) -> None:
-        super().__init__(", ".join(texts))
-        self.status = status
-        self.texts = texts
 
 
 class Incoming(Value, frozen=True):
@@ -51,11 +42,12 @@ def read_request(incoming: Incoming) -> HostRequest:
     """Return what is asked.
 
     Raises:
-        RequestError: it breaks a rule of HTTP or of its JSON; the core needn't know about it.
+        Failure: it breaks a rule of HTTP or of its JSON; the core needn't know about it.
     """
     request = HostRequest(
         method=incoming.method,
         path=incoming.path,
+        body=_body(incoming),
         query=read_query(incoming.query_string),
         token=_token(incoming),
         headers=incoming.headers,
@@ -64,12 +56,8 @@ def read_request(incoming: Incoming) -> HostRequest:
         wrap_ttl=incoming.header("X-Vault-Wrap-Ttl"),
         namespace=incoming.header("X-Vault-Namespace"),
     )
-    try:
-        body = _body(incoming)
-    except BodyError as error:
-        raise RequestError(error.status, error.text) from None
     _check_headers(incoming)
-    return replace(request, body=body)
+    return request
 
 
 def _token(incoming: Incoming) -> str:
@@ -96,18 +84,20 @@ def _body(incoming: Incoming) -> dict[str, Any] | None:
 def _patch(body: bytes, content_type: str) -> dict[str, Any] | None:
     kind = media_type(content_type)
     if not kind:
-        raise BodyError(400, "mime: no media type")
+        raise Failure(400, "mime: no media type")
     if kind != MERGE_PATCH:
-        raise BodyError(415, f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind}")
+        raise Failure(415, f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind}")
     try:
         return read_object(body, content_type)
-    except BodyError as error:
-        raise BodyError(error.status, "error parsing JSON" if error.status == 400 else error.text) from None
+    except Failure as failure:
+        if failure.status == 400:
+            raise Failure(400, "error parsing JSON") from None
+        raise
 
 
 def _check_headers(incoming: Incoming) -> None:
     if incoming.header("X-Vault-Forward"):
-        raise RequestError(400, "forwarding via header X-Vault-Forward disabled in configuration")
+        raise Failure(400, "forwarding via header X-Vault-Forward disabled in configuration")
     for value in incoming.headers.get("X-Vault-Mfa", ()):
         method, colon, code = value.partition(":")
         if colon and not (method and code):
@@ -115,4 +105,4 @@ def _check_headers(incoming: Incoming) -> None:
             text = (
                 f'failed to parse X-Vault-MFA header: invalid data in header "X-Vault-MFA"; missing {missing}'
             )
-            raise RequestError(400, text)
+            raise Failure(400, text)

@@ -144,6 +144,13 @@ class PatientProtocol(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what isn't HTTP. A request whose body has turned out so is over: nobody else answers it."""
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._stop_waiting()

@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from authkit.host.exchange import Failure
 from authkit.host.http.application import Answering
-from authkit.host.http.bodies import FORM, BodyError, media_type, read_object
+from authkit.host.http.bodies import FORM, media_type, read_object
 from authkit.host.http.reading import read_body
 from authkit.host.operator import Mount, Operator, RefusedError
 from authkit.host.page.sessions import COOKIE, Session, Sessions
@@ -284,7 +285,10 @@ async def _read_form(request: Request) -> dict[str, str]:
     origin = urlsplit(request.headers.get("origin", ""))
     if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
         raise _RefusedError(403, "Refused", "This form was sent by another site.")
-    body = await read_body(request, MAX_FORM_BYTES)
+    try:
+        body = await read_body(request, MAX_FORM_BYTES)
+    except TimeoutError:
+        raise _RefusedError(408, "Too slow", "The form did not arrive in time.") from None
     if body is None:
         raise _RefusedError(413, "Too much", "The form holds more than the page accepts.")
     content_type = request.headers.get("content-type", "")
@@ -292,6 +296,6 @@ async def _read_form(request: Request) -> dict[str, str]:
         raise _RefusedError(415, "Refused", "This is not a form.")
     try:
         read = read_object(body, content_type) or {}
-    except BodyError as error:
-        raise _RefusedError(400, "Refused", error.text) from None
+    except Failure as failure:
+        raise _RefusedError(failure.status, "Refused", ", ".join(failure.errors)) from None
     return {name: str(value) for name, value in read.items()}

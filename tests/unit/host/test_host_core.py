@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from authkit.errors import RPCError, StatusCode, UserError
 from authkit.host.clock import MovableClock
 from authkit.host.core import Core, HostRequest, HostResponse
 from authkit.host.local import LocalPlugin
-from authkit.host.storage import SQLiteStorage
+from authkit.host.storage import InMemoryPhysicalStorage, SQLiteStorage
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -137,6 +138,26 @@ async def test_expired_tokens_leave_the_storage(tmp_path: Path) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert len(await host.core.state.physical.keys("core/token/")) == 1
+
+
+async def test_background_work_goes_on_after_a_failure() -> None:
+    """A disk that fails once keeps no expired token for ever."""
+    clock, storage = MovableClock(), InMemoryPhysicalStorage()
+    async with running(clock=clock, storage=storage) as host:
+        await host.login(ttl="10m")
+        await asyncio.sleep(0)
+        apply = storage.apply
+        storage.apply = failing(OSError("disk"))  # type: ignore[method-assign]
+        clock.tick("11m")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        storage.apply = apply  # type: ignore[method-assign]
+        await host.login(ttl="1m")
+        for _ in range(3):
+            clock.tick("2m")
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert len(await storage.keys("core/token/")) == 1
 
 
 async def test_a_plugin_that_is_gone_after_a_restart(tmp_path: Path) -> None:
@@ -403,17 +424,115 @@ async def test_no_request_is_a_fault(method: str, path: str, body: Any, token: s
             assert response.body != {"errors": ["internal error"]}
 
 
-async def test_many_logins_at_once() -> None:
-    """Concurrent logins of the same name make one entity, and a token each."""
-    async with running() as host:
+async def test_many_logins_at_once(tmp_path: Path) -> None:
+    """Concurrent logins of the same name make one entity, and a token each, however slow the disk."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
         grants = await asyncio.gather(*(host.login(ttl="1h", alias="bob") for _ in range(50)))
         assert len({grant["entity_id"] for grant in grants}) == 1
         assert len({grant["client_token"] for grant in grants}) == 50
 
 
-async def test_limited_uses_are_counted_under_load() -> None:
-    """Concurrent requests do not get more uses out of a token than it has."""
-    async with running() as host:
-        grant = await host.login(ttl="1h", num_uses=5, policies=["default"])
-        asked = [host.ask("GET", "auth/token/lookup-self", token=grant["client_token"]) for _ in range(20)]
+async def test_limited_uses_are_counted_under_load(tmp_path: Path) -> None:
+    """Concurrent requests do not get more uses out of a token than it has, however slow the disk."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        rule = 'path "auth/a/*" { capabilities = ["create", "update"] }'
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
+        grant = await host.login(ttl="1h", num_uses=5, policies=["p"])
+        body = {"data": {"a": 1}}
+        asked = [host.ask("POST", "auth/a/do", body, token=grant["client_token"]) for _ in range(20)]
         assert [response.status for response in await asyncio.gather(*asked)].count(200) == 5
+
+
+async def test_groups_of_many_logins_at_once(tmp_path: Path) -> None:
+    """No login's membership is lost to another's."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        group = (await host.ok("POST", "identity/group", {"name": "g", "type": "external"}))["data"]["id"]
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        alias = {"name": "devs", "mount_accessor": accessor, "canonical_id": group}
+        await host.ok("POST", "identity/group-alias", alias)
+        await asyncio.gather(*(host.login(alias=f"user{n}", groups=["devs"]) for n in range(20)))
+        members = (await host.ok("GET", f"identity/group/id/{group}"))["data"]["member_entity_ids"]
+        assert len(members) == 20
+
+
+class Paused(Answers):
+    """Waits in the middle of a login or a renewal until it is told to go on."""
+
+    entered = asyncio.Event()
+    leave = asyncio.Event()
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Wait where that was asked for."""
+        if request.operation is Operation.RENEW or request.data.get("pause"):
+            self.entered.set()
+            await self.leave.wait()
+        return await super().handle_request(request)
+
+
+@pytest.fixture
+def paused() -> type[Paused]:
+    """The class with fresh events."""
+    Paused.entered, Paused.leave = asyncio.Event(), asyncio.Event()
+    return Paused
+
+
+async def test_a_token_revoked_during_its_renewal(paused: type[Paused]) -> None:
+    """It stays revoked, whatever its backend then says."""
+    async with running(paused.factory()) as host:
+        grant = await host.login(ttl="1h")
+        renewal = asyncio.create_task(host.ask("POST", "auth/token/renew", {"token": grant["client_token"]}))
+        await paused.entered.wait()
+        await host.ok("POST", "auth/token/revoke", {"token": grant["client_token"]})
+        paused.leave.set()
+        assert (await renewal).status == 400
+        assert (await host.ask("POST", "auth/token/lookup", {"token": grant["client_token"]})).status == 403
+
+
+async def test_a_mount_disabled_during_a_login(paused: type[Paused]) -> None:
+    """No token comes out of a mount that is gone."""
+    async with running(paused.factory()) as host:
+        body = {"auth": {"ttl": "1h"}, "pause": True}
+        login = asyncio.create_task(host.ask("POST", "auth/a/login", body, token=""))
+        await paused.entered.wait()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await asyncio.sleep(0)
+        paused.leave.set()
+        assert (await login).status == 404
+        await disabling
+        assert len((await host.ok("LIST", "auth/token/accessors"))["data"]["keys"]) == 1
+
+
+@pytest.mark.parametrize("is_in_body", [True, False])
+async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> None:
+    """Of several who unwrap at once one gets what is inside, whoever the token belongs to."""
+    async with running(storage=SQLiteStorage(tmp_path / "data")) as host:
+        wrapped = await host.ok("POST", "sys/wrapping/wrap", {"a": 1}, wrap_ttl="5m")
+        text = wrapped["wrap_info"]["token"]
+        body, token = ({"token": text}, "root") if is_in_body else ({}, text)
+        asked = [host.ask("POST", "sys/wrapping/unwrap", body, token=token) for _ in range(10)]
+        assert [response.status for response in await asyncio.gather(*asked)].count(200) == 1
+
+
+async def test_a_plugin_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up in the end, and the mount can be disabled."""
+    monkeypatch.setattr("authkit.host.plugin_calls.REQUEST_TIMEOUT", timedelta(milliseconds=20))
+
+    async def hang(self: Answers, request: Request) -> None:
+        await asyncio.Event().wait()
+
+    async with running(broken(handle_request=hang)) as host:
+        response = await host.ask("GET", "auth/a/x")
+        assert response.status == 500
+        assert "context deadline exceeded" in json.dumps(response.body)
+        await host.ok("DELETE", "sys/auth/a")
+
+
+async def test_storage_that_cannot_be_read(tmp_path: Path) -> None:
+    """A host does not start on what it does not understand, and leaves it as it is."""
+    storage = SQLiteStorage(tmp_path / "data")
+    await storage.apply({"core/token/x": b"[1]"})
+    with pytest.raises(OSError, match="cannot read"):
+        await Core(storage=storage).start()
+    again = SQLiteStorage(tmp_path / "data")
+    assert await again.get("core/token/x") == b"[1]"
+    await again.close()

@@ -9,11 +9,13 @@ import re
 import sys
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authkit import masking
 from authkit.masking import MASK, Secret, is_secret_name, mask_text
 from authkit.plugin.logs import MAX_LINE_BYTES, TRACE, HCLogFormatter, HCLogHandler
 
@@ -23,6 +25,12 @@ KEY = (
     "MIGHAgEAMBMGByqGSM49AgEG\nCCqGSM49AwEHBG0wawIBAQQg\n"
     "-----END PRIVATE KEY-----"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_other_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets that other tests left alive are masked here too: one of them may be the word `token`."""
+    monkeypatch.setattr(masking, "_live", WeakValueDictionary())
 
 
 def record(
