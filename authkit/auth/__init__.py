@@ -20,6 +20,7 @@ from authkit.auth.providers import (
     identify,
     refresh,
 )
+from authkit.auth.records import SDKRecord
 from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
 from authkit.auth.tokens import Role, TokenParameters, TokenSettings
 
@@ -36,6 +37,7 @@ __all__ = [
     "RenewCall",
     "Renewal",
     "Role",
+    "SDKRecord",
     "TokenParameters",
     "TokenSettings",
     "UserInfoProvider",

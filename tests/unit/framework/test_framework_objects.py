@@ -48,11 +48,20 @@ class Item(Model):
             raise UserError("too small")
 
 
+class Sticky(Model):
+    """What a write replaces, but for one field."""
+
+    kept: Str = field(default="", reset=False)
+    lost: Str = ""
+    other: Str = ""
+
+
 class Shop(Backend, name="shop"):
     """A shop."""
 
     settings = Singleton(Settings, "config", missing="not set up")
     fixed = Singleton(Settings, "fixed", replace=True, deletable=False)
+    sticky = Singleton(Sticky, "sticky", replace=True)
     items = Collection(Item, "item/{name}")
     exact = Collection(Item, "Exact/{id}", lower_names=False, noun="thing")
 
@@ -84,6 +93,14 @@ async def test_singleton() -> None:
     assert await mount.read("config") is None
     with pytest.raises(UserError, match="not set up"):
         await mount.backend.settings.get()
+
+
+async def test_a_field_that_a_replacing_write_keeps() -> None:
+    """`reset=False` keeps a field that a write of the whole object does not name."""
+    mount = Mount(Shop)
+    await mount.write("sticky", kept="a", lost="b")
+    await mount.write("sticky", other="c")
+    assert await mount.read("sticky") == {"kept": "a", "lost": "", "other": "c"}
 
 
 async def test_singleton_that_is_replaced() -> None:
