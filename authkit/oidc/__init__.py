@@ -10,6 +10,8 @@ from authkit.oidc.claims import (
     user_name,
     verify_bound_claims,
 )
+from authkit.oidc.discovery import Discovery, DiscoveryError, IssuerMismatchError, ProviderMetadata
+from authkit.oidc.fetch import FetchError, FetchTimeoutError, ProviderError
 from authkit.oidc.jwks import JWKSKeys
 from authkit.oidc.jwkset import KeySet, parse_jwks
 from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
@@ -19,10 +21,17 @@ from authkit.oidc.tokens import Claims, Leeways, TokenVerifier, verify_registere
 __all__ = [
     "ALGORITHMS",
     "Claims",
+    "Discovery",
+    "DiscoveryError",
+    "FetchError",
+    "FetchTimeoutError",
+    "IssuerMismatchError",
     "JWKSKeys",
     "KeySet",
     "KeySource",
     "Leeways",
+    "ProviderError",
+    "ProviderMetadata",
     "RenewableKeySource",
     "StaticKeys",
     "TokenVerifier",

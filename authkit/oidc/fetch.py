@@ -1,7 +1,16 @@
 """One bounded GET of a provider's document: size, time, redirects, trusted roots.
 
-What to fetch, when, and what a failure means is left to `authkit.oidc.jwks`. httpx is imported
-with the first fetch, in a thread: importing it and loading the system's roots takes some 100 ms.
+When to fetch is left to `authkit.oidc.remote`, what the document means to `authkit.oidc.discovery`
+and `authkit.oidc.jwkset`. httpx is imported with the first fetch, in a thread: importing it and
+loading the system's roots takes some 100 ms.
+
+The errors of everything that asks a provider::
+
+    ProviderError                  a provider cannot be used now
+    ├── FetchError                 a document could not be fetched
+    │   └── FetchTimeoutError      not in time
+    └── DiscoveryError             its metadata could not be had, or cannot be used
+        └── IssuerMismatchError    they are another issuer's
 """
 
 from __future__ import annotations
@@ -9,16 +18,26 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from authkit.errors import AuthKitError
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["CONNECT_TIMEOUT", "TOTAL_TIMEOUT", "Document", "FetchError", "Fetcher"]
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "TOTAL_TIMEOUT",
+    "Document",
+    "FetchError",
+    "FetchTimeoutError",
+    "Fetcher",
+    "ProviderError",
+    "check_url",
+]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds. Logins wait for a fetch; a provider that does not answer by then is down."""
@@ -28,6 +47,9 @@ TOTAL_TIMEOUT = 10.0
 
 MAX_REDIRECTS = 3
 """More is a loop."""
+
+MAX_DETAIL_CHARACTERS = 200
+"""How much of a cause's own text an operator reads; it may hold what the provider sent."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -41,11 +63,40 @@ class Document:
     """The header of that name, empty without one."""
 
 
-class FetchError(AuthKitError):
-    """A document could not be fetched.
+class ProviderError(AuthKitError):
+    """A provider cannot be used now.
 
-    The text may be shown to anybody: it holds nothing that the provider sent but the status.
+    `public` may be shown to anybody: it holds nothing that the provider sent but a status. The
+    whole text, with `detail`, is for operators; neither holds a secret.
     """
+
+    def __init__(self, public: str, detail: str = "") -> None:
+        super().__init__(f"{public}: {detail}" if detail else public)
+        self.public = public
+        self.detail = detail
+
+
+class FetchError(ProviderError):
+    """A document could not be fetched."""
+
+
+class FetchTimeoutError(FetchError):
+    """A document did not arrive in time."""
+
+
+def check_url(url: str) -> SplitResult:
+    """Return the parts of an absolute http or https URL.
+
+    Raises:
+        ValueError: it is none; the text does not repeat it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("the URL must begin with http:// or https:// and name a host")
+    # `urlsplit` drops line breaks without a word, and a port is read only when asked for.
+    if not url.isprintable() or " " in url or parts.port == 0:
+        raise ValueError("the URL holds characters, or a port, that cannot be in one")
+    return parts
 
 
 class Fetcher:
@@ -53,7 +104,8 @@ class Fetcher:
 
     With `ca_pem` exactly its certificates are trusted, as anchors even if they are no roots; else
     the system's roots. Proxy settings of the environment apply, as they do to Vault, except for a
-    loopback host; credentials from a netrc file never do.
+    loopback host; credentials from a netrc file never do. What `bearer` returns is sent as bearer
+    token; it is asked for each fetch, in a thread, and may raise `OSError`.
 
     Raises:
         ValueError: the URL is not http or https with a host, or `ca_pem` holds no certificate.
@@ -65,13 +117,12 @@ class Fetcher:
         *,
         max_bytes: int,
         ca_pem: str = "",
+        bearer: Callable[[], str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the URL must begin with http:// or https:// and name a host")
-        self.host = parts.hostname
+        self.host = check_url(url).hostname or ""
         self._url = url
+        self._bearer = bearer
         self._max_bytes = max_bytes
         self._context = _build_context(ca_pem) if ca_pem else None
         self._transport = transport
@@ -80,20 +131,31 @@ class Fetcher:
         """Return the document.
 
         Raises:
-            FetchError: it cannot be had.
-            TimeoutError: not within `TOTAL_TIMEOUT` seconds.
+            FetchError: it cannot be had, or not within `TOTAL_TIMEOUT` seconds.
         """
-        async with asyncio.timeout(TOTAL_TIMEOUT):
-            client = await asyncio.to_thread(self._build_client)
-            import httpx
+        try:
+            async with asyncio.timeout(TOTAL_TIMEOUT):
+                return await self._fetch()
+        except TimeoutError as error:
+            raise FetchTimeoutError(
+                "context deadline exceeded", f"no answer within {TOTAL_TIMEOUT:g} s"
+            ) from error
 
-            try:
-                async with client:
-                    return await self._follow(client)
-            except httpx.TimeoutException as error:
-                raise TimeoutError from error
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise FetchError("no usable answer") from error
+    async def _fetch(self) -> Document:
+        try:
+            client = await asyncio.to_thread(self._build_client)
+        # An unreadable token, no usable roots, or proxy settings that httpx cannot work with.
+        except (OSError, ValueError, ImportError) as error:
+            raise FetchError("no usable answer", _describe(error)) from error
+        import httpx
+
+        try:
+            async with client:
+                return await self._follow(client)
+        except httpx.TimeoutException as error:
+            raise FetchTimeoutError("context deadline exceeded", _describe(error)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchError("no usable answer", _describe(error)) from error
 
     def _build_client(self) -> httpx.AsyncClient:
         import httpx
@@ -101,6 +163,10 @@ class Fetcher:
         context = self._context
         if context is None and self._transport is None:
             context = _build_context(None)
+        # Compressed answers would need a second limit, for what they become.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if self._bearer is not None:
+            headers["Authorization"] = f"Bearer {_check_bearer(self._bearer())}"
         return httpx.AsyncClient(
             # `True` only where a transport is given, which brings its own trust.
             verify=context or True,
@@ -108,8 +174,7 @@ class Fetcher:
             follow_redirects=False,
             trust_env=not _is_loopback(self.host),
             transport=self._transport,
-            # Compressed answers would need a second limit, for what they become.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            headers=headers,
         )
 
     async def _follow(self, client: httpx.AsyncClient) -> Document:
@@ -152,6 +217,17 @@ def _build_context(ca_pem: str | None) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
+
+
+def _check_bearer(token: str) -> str:
+    # Here, because the text of httpx would repeat it.
+    if not token or not token.isascii() or not token.isprintable():
+        raise ValueError("the bearer token is not a line of ASCII text")
+    return token
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS]
 
 
 def _is_loopback(host: str) -> bool:

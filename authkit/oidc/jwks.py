@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from authkit.errors import TokenError
-from authkit.oidc.fetch import Document, Fetcher, FetchError
+from authkit.oidc.fetch import Document, Fetcher, FetchError, FetchTimeoutError
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import VerificationKey
@@ -56,9 +56,6 @@ UNKNOWN_KID_AGE = 60.0
 
 MAX_UNKNOWN_KIDS = 1024
 """Remembered unknown ids; with the longest ids some MiB."""
-
-MAX_LOGGED_CHARACTERS = 200
-"""How much of a failure's own text is logged; it may hold what the provider sent."""
 
 _MAX_AGE_DIRECTIVE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 _NO_CACHE_DIRECTIVE = re.compile(r"(?:^|[,\s])no-(?:cache|store)\b", re.IGNORECASE)
@@ -190,15 +187,8 @@ class JWKSKeys:
         # Bounded, so that the power stays small however long a provider is dead.
         self._failures = min(self._failures + 1, 16)
         self._ask_again_at = self._clock() + pause
-        cause = error.__cause__ or error
-        _log.warning(
-            "%s from %s, next try after %d s: %s: %s",
-            self._failure,
-            self._fetcher.host,
-            pause,
-            type(cause).__name__,
-            str(cause)[:MAX_LOGGED_CHARACTERS],
-        )
+        detail = error.detail if isinstance(error, FetchError) else type(error).__name__
+        _log.warning("%s from %s, next try after %d s: %s", self._failure, self._fetcher.host, pause, detail)
 
 
 def _is_too_long(kid: str | None) -> bool:
@@ -214,8 +204,10 @@ def _age(cache_control: str) -> float:
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "fetching keys context deadline exceeded"
-    if isinstance(error, FetchError | ValueError):
+    if isinstance(error, FetchTimeoutError):
+        return f"fetching keys {error.public}"
+    if isinstance(error, FetchError):
+        return f"fetching keys oidc: get keys failed: {error.public}"
+    if isinstance(error, ValueError):
         return f"fetching keys oidc: get keys failed: {error}"
     return "fetching keys oidc: get keys failed: internal error"

@@ -15,7 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from authkit.oidc import VerificationKey
 
-VECTORS = Path(__file__).resolve().parents[3] / ".." / "shared" / "vectors"
+VECTORS = next(
+    (
+        found
+        for parent in Path(__file__).resolve().parents[4:]
+        if (found := parent / "shared/vectors").is_dir()
+    ),
+    Path("shared/vectors"),
+)
 NOW = 1_700_000_000
 
 _MAKERS = {

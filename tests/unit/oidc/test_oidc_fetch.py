@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from oidc_factories import jwk, jwks, private_key, private_pem
 
 from authkit.oidc import JWKSKeys, fetch
-from authkit.oidc.fetch import Fetcher, FetchError
+from authkit.oidc.fetch import Fetcher, FetchError, FetchTimeoutError
 
 URL = "https://issuer.example/keys"
 
@@ -104,6 +104,15 @@ def test_only_http_urls_are_taken(url):
 
 
 @pytest.mark.parametrize(
+    "url", ["https://a:99999/", "https://a:0/", "https://a/\nb", "https://a/ b", "https://a/\x7f"]
+)
+def test_only_printable_urls_with_possible_ports_are_taken(url):
+    """What a URL cannot hold is refused, not dropped without a word."""
+    with pytest.raises(ValueError):
+        JWKSKeys(url)
+
+
+@pytest.mark.parametrize(
     "pem", ["garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "é", "\0"]
 )
 def test_a_bad_ca_bundle_is_refused(pem):
@@ -157,8 +166,49 @@ async def test_time_is_limited(monkeypatch):
     async def hang(request):
         await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(FetchTimeoutError) as caught:
         await fetcher(hang).fetch()
+    assert caught.value.public == "context deadline exceeded"
+    assert str(caught.value) == "context deadline exceeded: no answer within 0.01 s"
+
+
+async def test_a_bearer_token_is_sent_anew_each_time():
+    """It is asked for before each fetch, and sent as it is."""
+    sent = []
+    tokens = iter(["one", "two"])
+
+    def answer(request):
+        sent.append(request.headers["authorization"])
+        return httpx.Response(200, content=b"body")
+
+    fetcher = Fetcher(URL, max_bytes=9, bearer=lambda: next(tokens), transport=httpx.MockTransport(answer))
+    await fetcher.fetch()
+    await fetcher.fetch()
+    assert sent == ["Bearer one", "Bearer two"]
+
+
+@pytest.mark.parametrize("token", ["", "sesame\n", "sesamé", "ses\0ame", FileNotFoundError("gone")])
+async def test_a_bad_bearer_token_is_a_failure_that_does_not_show_it(token):
+    """A token that cannot be read or sent fails the fetch."""
+
+    def read():
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+    asked = []
+    fetcher = Fetcher(URL, max_bytes=9, bearer=read, transport=httpx.MockTransport(asked.append))
+    with pytest.raises(FetchError, match="no usable answer") as caught:
+        await fetcher.fetch()
+    assert asked == []
+    assert "ses" not in str(caught.value)
+
+
+async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
+    """A mistake in the environment is not another exception."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+    with pytest.raises(FetchError, match="no usable answer: ValueError"):
+        await Fetcher("https://issuer.invalid/keys", max_bytes=9).fetch()
 
 
 # --- redirects ---------------------------------------------------------------------------------
@@ -312,5 +362,6 @@ async def test_a_closed_port_is_a_failure():
     """Nobody there is a failure like others."""
     async with serve(b"") as (port, _):
         pass
-    with pytest.raises(FetchError, match="no usable answer"):
+    with pytest.raises(FetchError, match="no usable answer: ConnectError: ") as caught:
         await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99).fetch()
+    assert caught.value.public == "no usable answer"

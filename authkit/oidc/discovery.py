@@ -1,0 +1,194 @@
+"""OpenID Connect Discovery 1.0: what an issuer says about itself, fetched and checked.
+
+Keeping it for a while is left to `authkit.oidc.remote`, the keys it points at to `authkit.oidc.jwks`.
+
+Rules and differences: vault-plugin-auth-jwt 0.26 compares the issuer byte for byte too. It takes
+any endpoint; here a document served over https names https endpoints only, and none with
+credentials or a fragment in it (RFC 6749 section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from authkit.oidc.fetch import Fetcher, FetchError, ProviderError, check_url
+from authkit.oidc.jsontext import parse_object, quote
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "MAX_METADATA_BYTES",
+    "WELL_KNOWN_PATH",
+    "Discovery",
+    "DiscoveryError",
+    "IssuerMismatchError",
+    "ProviderMetadata",
+    "parse_metadata",
+]
+
+WELL_KNOWN_PATH = "/.well-known/openid-configuration"
+"""OpenID Connect Discovery 1.0 section 4."""
+
+MAX_METADATA_BYTES = 1024 * 1024
+"""The largest document read. Real ones stay below 10 KiB."""
+
+_MAX_SHOWN_CHARACTERS = 200
+"""How much of a wrong value an operator reads."""
+
+
+class DiscoveryError(ProviderError):
+    """The metadata of a provider could not be had, or cannot be used."""
+
+
+class IssuerMismatchError(DiscoveryError):
+    """The metadata are those of another issuer, if only by a slash."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """What an issuer says about itself. Made by `parse_metadata`, which checks it."""
+
+    issuer: str
+    """Set by the provider: the `iss` of its tokens."""
+    jwks_uri: str
+    """Set by the provider: where its keys are."""
+    authorization_endpoint: str = ""
+    """Set by the provider, empty without one: where browsers are sent."""
+    token_endpoint: str = ""
+    """Set by the provider, empty without one: where codes are exchanged."""
+    userinfo_endpoint: str = ""
+    """Set by the provider, empty without one."""
+    device_authorization_endpoint: str = ""
+    """Set by the provider, empty without one (RFC 8628 section 4)."""
+    token_endpoint_auth_methods: tuple[str, ...] = ()
+    """Set by the provider as `token_endpoint_auth_methods_supported`; empty if it does not say."""
+    signing_algorithms: tuple[str, ...] = ()
+    """Set by the provider as `id_token_signing_alg_values_supported`; empty if it does not say."""
+
+
+class Discovery:
+    """Asks the provider at `url` for its metadata, each time anew.
+
+    Args:
+        url: base of the well-known address; one slash at its end is left out. Unless
+            `is_issuer_checked` is false it is also exactly the issuer that the document must name.
+        ca_pem: certificates to trust in place of the system's roots.
+        is_issuer_checked: false only where the address is known to be right by other means, as with
+            the API server of the cluster that the process runs in.
+        bearer: gives the token to send along, see `Fetcher`.
+        transport: what to send requests with, in place of the network.
+
+    Raises:
+        ValueError: the URL or the PEM bundle cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca_pem: str = "",
+        is_issuer_checked: bool = True,
+        bearer: Callable[[], str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url
+        self._is_https = check_url(url).scheme == "https"
+        self._is_issuer_checked = is_issuer_checked
+        self._fetcher = Fetcher(
+            url.removesuffix("/") + WELL_KNOWN_PATH,
+            max_bytes=MAX_METADATA_BYTES,
+            ca_pem=ca_pem,
+            bearer=bearer,
+            transport=transport,
+        )
+        self.host = self._fetcher.host
+
+    async def fetch(self) -> ProviderMetadata:
+        """Return the metadata.
+
+        Raises:
+            DiscoveryError: they cannot be had or used; `FetchError`, if that is why, is its cause.
+        """
+        metadata, _ = await self.fetch_with_age()
+        return metadata
+
+    async def fetch_with_age(self) -> tuple[ProviderMetadata, str]:
+        """Return the metadata and their Cache-Control header. Raises what `fetch` raises."""
+        try:
+            document = await self._fetcher.fetch()
+        except FetchError as error:
+            raise DiscoveryError(error.public, error.detail) from error
+        metadata = parse_metadata(
+            document.body,
+            issuer=self._url if self._is_issuer_checked else None,
+            is_https=self._is_https,
+        )
+        return metadata, document.cache_control
+
+
+def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> ProviderMetadata:
+    """Return the checked metadata of a document.
+
+    Args:
+        issuer: exactly what the document must name; `None` for any.
+        is_https: whether the document came over https: its endpoints then are https too.
+
+    Raises:
+        DiscoveryError: they cannot be used.
+    """
+    try:
+        content = parse_object(document)
+        found = _get_text(content, "issuer")
+        if issuer is not None and found != issuer:
+            raise IssuerMismatchError(
+                "oidc: issuer did not match the issuer returned by provider",
+                f"expected {quote(issuer)}, got {quote(found[:_MAX_SHOWN_CHARACTERS])}",
+            )
+        if not content.get("jwks_uri"):
+            raise ValueError("it names no jwks_uri")
+        return ProviderMetadata(
+            issuer=found,
+            jwks_uri=_get_endpoint(content, "jwks_uri", is_https),
+            authorization_endpoint=_get_endpoint(content, "authorization_endpoint", is_https),
+            token_endpoint=_get_endpoint(content, "token_endpoint", is_https),
+            userinfo_endpoint=_get_endpoint(content, "userinfo_endpoint", is_https),
+            device_authorization_endpoint=_get_endpoint(content, "device_authorization_endpoint", is_https),
+            token_endpoint_auth_methods=_get_texts(content, "token_endpoint_auth_methods_supported"),
+            signing_algorithms=_get_texts(content, "id_token_signing_alg_values_supported"),
+        )
+    except ValueError as error:
+        raise DiscoveryError("the discovery document cannot be used", str(error)) from error
+
+
+def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
+    url = _get_text(content, name)
+    if not url:
+        return ""
+    try:
+        parts = check_url(url)
+    except ValueError:
+        raise ValueError(f"its {name} is no http or https URL") from None
+    if "@" in parts.netloc or "#" in url:
+        raise ValueError(f"its {name} holds credentials or a fragment")
+    if is_https and parts.scheme != "https":
+        raise ValueError(f"its {name} is not https, the document itself is")
+    return url
+
+
+def _get_text(content: Mapping[str, Any], name: str) -> str:
+    value = content.get(name)
+    if not isinstance(value, str | None):
+        raise ValueError(f"its {name} is not a string")
+    return value or ""
+
+
+def _get_texts(content: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = content.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f"its {name} is not a list of strings")
+    return tuple(value)
