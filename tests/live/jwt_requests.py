@@ -16,7 +16,7 @@ from typing import Any
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from livebed.provider import Provider
+from identity_provider import Provider
 from livebed.sidebyside import Step
 from livebed.tokens import AUDIENCE, ISSUER, Issuer
 

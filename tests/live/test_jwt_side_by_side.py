@@ -6,17 +6,19 @@ What is meant to differ is listed in docs/jwt-differences.md, and nowhere else.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from identity_provider import serve_provider
 from jwt_requests import World, requests
 from livebed.binaries import find_built
 from livebed.factories import our_plugin
 from livebed.plugins import Plugin, go_peer
-from livebed.provider import Provider, serve_provider
 from livebed.server import Server
 from livebed.sidebyside import Answer, Side, Step, make, send
 from livebed.starts import make_certificate
@@ -36,14 +38,12 @@ def test_both_plugins_answer_alike(server: Server) -> None:
     if binary is None:
         pytest.skip("the Go plugin is not built: run scripts/live/build jwt-peer")
     ours, peer = mount(server, our_plugin(server)), mount(server, go_peer(server.plugin_directory, binary))
-    failures, sent, seen = [], 0, set()
-    with serve_provider(usual_issuer(), Issuer.ec("two")) as provider:
-        world = make_world(provider)
+    failures, sent = [], 0
+    with make_world() as world:
         for number, step in enumerate(requests(world)):
             body = make(step.body)
             answers = send(step, body, peer), send(step, body, ours)
             sent += 1
-            seen.add(step.differs)
             fault = compare(step, *answers)
             if fault:
                 failures.append(f"#{number} {step}\n   {fault}\n   peer: {answers[0]}\n   ours: {answers[1]}")
@@ -54,8 +54,8 @@ def test_both_plugins_answer_alike(server: Server) -> None:
 def test_the_page_and_the_requests_name_the_same_differences() -> None:
     """Each row of the page is shown by a request, and each difference that a request names has its row."""
     rows = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
-    with serve_provider(usual_issuer(), Issuer.ec("two")) as provider:
-        named = {step.differs for step in requests(make_world(provider))} - {""}
+    with make_world() as world:
+        named = {step.differs for step in requests(world)} - {""}
     assert rows == named | {"field-texts", "more-fields"}
 
 
@@ -84,10 +84,13 @@ def without_more_fields(step: Step, answer: Answer) -> Answer:
     return replace(answer, body={**answer.body, "data": data})
 
 
-def make_world(provider: Provider) -> World:
+@contextmanager
+def make_world() -> Iterator[World]:
     """Return what the requests speak of: keys, certificates, the provider."""
     certificate = make_certificate()[0].public_bytes(Encoding.PEM).decode()
-    return World(usual_issuer(), provider.issuers[1], Issuer.rsa("stranger"), provider, certificate, certificate)
+    issuer, second, stranger = usual_issuer(), Issuer.ec("two"), Issuer.rsa("stranger")
+    with serve_provider(issuer.jwk, second.jwk) as provider:
+        yield World(issuer, second, stranger, provider, certificate, certificate)
 
 
 def mount(server: Server, plugin: Plugin) -> Side:

@@ -1,6 +1,6 @@
 """An identity provider on a loopback HTTP server: discovery, key sets, and answers that are none.
 
-One path for each way to be asked or to fail; the tests choose by URL. Keys and tokens are tokens.py's.
+One path for each way to be asked or to fail; the tests choose by URL. Keys and tokens are the tests' own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from livebed.tokens import Issuer
+from typing import Any
 
 __all__ = ["Provider", "serve_provider"]
 
@@ -23,7 +22,8 @@ DISCOVERY = "/.well-known/openid-configuration"
 class Provider:
     """What is served. `answers` are paths and what comes back; they may be changed while it runs."""
 
-    issuers: list[Issuer]
+    keys: list[dict[str, Any]]
+    """The public keys, as entries of a key set."""
     url: str = ""
     answers: dict[str, tuple[int, str]] = field(default_factory=dict)
     fetches: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Provider:
         if path in self.answers:
             return self.answers[path]
         if path == "/keys":
-            return 200, json.dumps({"keys": [issuer.jwk for issuer in self.issuers]})
+            return 200, json.dumps({"keys": self.keys})
         if path == DISCOVERY:
             return 200, json.dumps(self.document(self.url))
         if path == f"/other{DISCOVERY}":
@@ -66,9 +66,9 @@ class Provider:
 
 
 @contextmanager
-def serve_provider(*issuers: Issuer) -> Iterator[Provider]:
-    """Serve the keys of these issuers until the context ends."""
-    provider = Provider(list(issuers))
+def serve_provider(*keys: dict[str, Any]) -> Iterator[Provider]:
+    """Serve these keys until the context ends."""
+    provider = Provider(list(keys))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
