@@ -12,15 +12,26 @@ from authkit.oidc.claims import (
 )
 from authkit.oidc.discovery import Discovery, DiscoveryError, IssuerMismatchError, ProviderMetadata
 from authkit.oidc.fetch import FetchError, FetchTimeoutError, ProviderError
-from authkit.oidc.jwks import JWKSKeys
+from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
 from authkit.oidc.jwkset import KeySet, parse_jwks
 from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
-from authkit.oidc.keys import ALGORITHMS, KeySource, RenewableKeySource, StaticKeys, VerificationKey
+from authkit.oidc.keys import (
+    ALGORITHMS,
+    KeySource,
+    KeySourceError,
+    KeyStatus,
+    RenewableKeySource,
+    StaticKeys,
+    VerificationKey,
+)
+from authkit.oidc.remote import RemoteStatus
 from authkit.oidc.tokens import Claims, Leeways, TokenVerifier, verify_registered_claims
 
 __all__ = [
     "ALGORITHMS",
     "Claims",
+    "CombinedKeys",
+    "DiscoveredKeys",
     "Discovery",
     "DiscoveryError",
     "FetchError",
@@ -29,9 +40,12 @@ __all__ = [
     "JWKSKeys",
     "KeySet",
     "KeySource",
+    "KeySourceError",
+    "KeyStatus",
     "Leeways",
     "ProviderError",
     "ProviderMetadata",
+    "RemoteStatus",
     "RenewableKeySource",
     "StaticKeys",
     "TokenVerifier",

@@ -1,91 +1,156 @@
-"""The key set of a provider: fetched when needed, kept for a bounded time.
+"""The keys that providers publish, as sources for a verifier: by URL, by discovery, or several URLs.
 
-The document itself is left to `authkit.oidc.jwkset`, the HTTP request to `authkit.oidc.fetch`.
-
-vault-plugin-auth-jwt 0.26 keeps a key set for ever and fetches it again for every token that does
-not verify, without a timeout. Here a withdrawn key ends with the set's age, and strangers cannot
-choose how often a provider is asked.
+A key set's document is left to `authkit.oidc.jwkset`, how long it is kept to `authkit.oidc.remote`,
+the HTTP request to `authkit.oidc.fetch`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cachetools import TTLCache
 
-from authkit.errors import TokenError
-from authkit.oidc.fetch import Document, Fetcher, FetchError, FetchTimeoutError
+from authkit.errors import LoginError, TokenError
+from authkit.oidc.discovery import Discovery, DiscoveryError, ProviderMetadata
+from authkit.oidc.fetch import Fetcher, FetchTimeoutError, ProviderError
+from authkit.oidc.jsontext import quote
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
-from authkit.oidc.keys import VerificationKey
+from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
+from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["JWKSKeys", "KeySet", "parse_jwks"]
-
-MIN_AGE = 600.0
-"""Seconds for which a set is used without asking, at least: many providers send `max-age=0`."""
-
-DEFAULT_AGE = 3600.0
-"""Seconds, for a provider that does not say."""
-
-MAX_AGE = 86400.0
-"""Seconds, whatever a provider says: how long a withdrawn key can stay trusted."""
-
-MAX_STALENESS = 3600.0
-"""Seconds for which an expired set serves while its provider cannot be reached."""
-
-ASK_PAUSE = 10.0
-"""Seconds between two fetches, at least: unknown key ids are free to invent."""
+__all__ = ["CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"]
 
 RENEW_PAUSE = 60.0
 """Seconds after a fetch in which a bad signature under a known id causes no other: those are free too."""
 
-MAX_FAILURE_PAUSE = 300.0
-"""Seconds between two fetches from a dead provider; the pause doubles from `ASK_PAUSE` up to it."""
+PATIENT_ASKS = 6
+"""How often an unknown key id is asked for at the pace of `ASK_PAUSE`; issuers sign with new keys early."""
 
-UNKNOWN_KID_AGE = 60.0
-"""Seconds for which a key id stays unknown after the provider was asked for it."""
+IMPATIENT_PAUSE = 60.0
+"""Seconds between two fetches for an id that was asked for in vain that often."""
+
+UNKNOWN_KID_AGE = 600.0
+"""Seconds after which an id that was asked for in vain is forgotten."""
 
 MAX_UNKNOWN_KIDS = 1024
 """Remembered unknown ids; with the longest ids some MiB."""
 
-_MAX_AGE_DIRECTIVE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
-_NO_CACHE_DIRECTIVE = re.compile(r"(?:^|[,\s])no-(?:cache|store)\b", re.IGNORECASE)
-
-_log = logging.getLogger(__name__)
+_MAX_SHOWN_CHARACTERS = 64
+"""How much of a key id a message repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """A key set and its times, on the clock of its `JWKSKeys`."""
+class ProviderKeys:
+    """The keys of one provider, fetched by `fetch` and kept as `RemoteValue` says.
 
-    keys: KeySet
-    fetched_at: float
-    fresh_until: float
+    Use `JWKSKeys` or `DiscoveredKeys`. A login whose key is known does no I/O. An unknown key id
+    causes a fetch, at most one every `ASK_PAUSE` seconds for all ids together; an id that was just
+    asked for in vain is asked for again after the same pause, so that a new key is found as soon
+    as that allows, and every `IMPATIENT_PAUSE` seconds once it stayed unknown `PATIENT_ASKS` times.
+    """
 
-    @property
-    def usable_until(self) -> float:
-        return self.fresh_until + MAX_STALENESS
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[tuple[KeySet, str]]],
+        url: str,
+        timer: Timer | None,
+        wall: Callable[[], float],
+    ) -> None:
+        self._shown_url = _without_secrets(url)
+        self._remote = RemoteValue(fetch, name=self._shown_url, timer=timer, wall=wall)
+        self._unknown: TTLCache[str | None, tuple[int, float]] = TTLCache(
+            MAX_UNKNOWN_KIDS, UNKNOWN_KID_AGE, timer=self._remote.time
+        )
+        self._asked_in_vain = 0
+
+    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return the keys with this id, all keys for `None`; none if the provider does not have it.
+
+        Raises:
+            TokenError: the keys cannot be had, and there are none from before that may still serve.
+            KeySourceError: nor can what tells where they are.
+        """
+        known = self.peek(kid)
+        if known or (known is not None and self._is_asked_enough(kid)):
+            return known
+        was_asked = await self._remote.ask()
+        keys = self._remote.find_usable()
+        found = () if keys is None else keys.find(kid)
+        if found:
+            return found
+        if self._remote.failure is not None:
+            raise _login_error(self._remote.failure, self._shown_url)
+        if was_asked:
+            self._note_unknown(kid)
+        return ()
+
+    async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Ask the provider again and return its keys; none if it was asked lately or does not answer."""
+        if self._remote.is_fetched_since(RENEW_PAUSE) or not await self._remote.ask():
+            return ()
+        keys = self._remote.find_usable()
+        return () if keys is None or self._remote.failure is not None else keys.find(kid)
+
+    def peek(self, kid: str | None) -> Sequence[VerificationKey] | None:
+        """Return what is known without asking the provider; `None` if nothing is."""
+        keys = self._remote.peek()
+        return None if keys is None else keys.find(kid)
+
+    async def load(self) -> KeySet:
+        """Return the provider's key set, fetched if need be; it may hold no keys.
+
+        Raises:
+            ProviderError: it cannot be had.
+        """
+        return await self._remote.get()
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return how things stand, of this one source."""
+        keys = self._remote.find_usable()
+        return [
+            KeyStatus(
+                source=self._shown_url,
+                keys=0 if keys is None else len(keys.keys),
+                remote=self._remote.status(),
+                unknown_kids=self._asked_in_vain,
+            )
+        ]
+
+    async def close(self) -> None:
+        """Cancel a fetch in flight and fetch no more; keys in the cache still serve."""
+        await self._remote.close()
+
+    def _is_asked_enough(self, kid: str | None) -> bool:
+        if kid is not None and len(kid) > MAX_KID_CHARACTERS:
+            return True
+        _, ask_again_at = self._unknown.get(kid, (0, 0.0))
+        return self._remote.time() < ask_again_at
+
+    def _note_unknown(self, kid: str | None) -> None:
+        self._asked_in_vain += 1
+        if kid is not None and len(kid) > MAX_KID_CHARACTERS:
+            return
+        asks = self._unknown.get(kid, (0, 0.0))[0] + 1
+        pause = ASK_PAUSE if asks < PATIENT_ASKS else IMPATIENT_PAUSE
+        self._unknown[kid] = asks, self._remote.time() + pause
 
 
-class JWKSKeys:
+class JWKSKeys(ProviderKeys):
     """The keys that a provider publishes at `url`. For one event loop.
-
-    Nothing is fetched before the first call. At most one fetch is in flight; everybody who needs it
-    waits for the same one, and it outlives waiters that give up.
 
     Args:
         url: http or https.
         ca_pem: certificates to trust in place of the system's roots.
-        clock: seconds that only move forward.
+        timer: what tells the time, in place of the event loop.
+        wall: seconds since 1970, for `status`.
         transport: what to send requests with, in place of the network.
 
     Raises:
@@ -97,117 +162,166 @@ class JWKSKeys:
         url: str,
         *,
         ca_pem: str = "",
-        clock: Callable[[], float] = time.monotonic,
+        timer: Timer | None = None,
+        wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, transport=transport)
-        self._clock = clock
-        self._current: _Fetched | None = None
-        self._unknown: TTLCache[str | None, bool] = TTLCache(MAX_UNKNOWN_KIDS, UNKNOWN_KID_AGE, timer=clock)
-        self._task: asyncio.Task[None] | None = None
-        self._ask_again_at = float("-inf")
-        self._failures = 0
-        self._failure = ""
-        self._closed = False
+        fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, transport=transport)
+        super().__init__(lambda: _fetch_keys(fetcher), url, timer, wall)
 
-    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
-        """Return the keys with this id, all keys for `None`; none if the provider does not have it.
+
+class DiscoveredKeys(ProviderKeys):
+    """The keys of an issuer, at the address that its metadata tell. For one event loop.
+
+    The metadata are kept and renewed like the keys, and looked at again when the keys cannot be
+    had: the address may have changed. Arguments are those of `Discovery` and `JWKSKeys`.
+
+    Raises:
+        ValueError: the URL or the PEM bundle cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca_pem: str = "",
+        is_issuer_checked: bool = True,
+        bearer: Callable[[], str] | None = None,
+        timer: Timer | None = None,
+        wall: Callable[[], float] = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        discovery = Discovery(
+            url, ca_pem=ca_pem, is_issuer_checked=is_issuer_checked, bearer=bearer, transport=transport
+        )
+        self._metadata = RemoteValue(discovery.fetch_with_age, name=_without_secrets(url), timer=timer)
+        self._new_fetcher = partial(
+            Fetcher, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, bearer=bearer, transport=transport
+        )
+        super().__init__(self._fetch_anywhere, url, timer, wall)
+
+    async def metadata(self) -> ProviderMetadata:
+        """Return what the issuer says about itself, fetched if need be.
 
         Raises:
-            TokenError: the keys cannot be had, and there are none from before that may still serve.
+            DiscoveryError: it cannot be had.
         """
-        current = self._current
-        if current is not None and self._clock() < current.fresh_until:
-            found = current.keys.find(kid)
-            if found or kid in self._unknown or _is_too_long(kid):
-                return found
-        was_asked = await self._ask()
-        found = self._find_usable(kid)
-        if found:
-            return found
-        if self._failure:
-            raise TokenError(SIGNATURE_ERROR + self._failure, f"key set of {self._fetcher.host}")
-        if was_asked and not _is_too_long(kid):
-            self._unknown[kid] = True
-        return ()
-
-    async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
-        """Ask the provider again and return its keys; none if it was asked lately or does not answer."""
-        current = self._current
-        if current is not None and self._clock() < current.fetched_at + RENEW_PAUSE:
-            return ()
-        if not await self._ask() or self._failure:
-            return ()
-        return self._find_usable(kid)
+        return await self._metadata.get()
 
     async def close(self) -> None:
-        """Cancel a fetch in flight and fetch no more; keys in the cache still serve."""
-        self._closed = True
-        self._failure = "fetching keys: the key source is closed"
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """Cancel fetches in flight and fetch no more; what is in the cache still serves."""
+        await self._metadata.close()
+        await super().close()
 
-    def _find_usable(self, kid: str | None) -> Sequence[VerificationKey]:
-        current = self._current
-        if current is None or self._clock() >= current.usable_until:
-            return ()
-        return current.keys.find(kid)
-
-    async def _ask(self) -> bool:
-        """Wait for a fetch, a new one if none is in flight; return whether there was one."""
-        if self._task is None or self._task.done():
-            if self._closed or self._clock() < self._ask_again_at:
-                return False
-            self._task = asyncio.create_task(self._fetch())
-        # Not `await task`: a waiter that is cancelled would take the fetch with it, and a fetch
-        # that `close` cancels would look to its waiters as if they were.
-        await asyncio.wait([self._task])
-        return True
-
-    async def _fetch(self) -> None:
+    async def _fetch_anywhere(self) -> tuple[KeySet, str]:
+        metadata = await self._metadata.get()
         try:
-            document = await self._fetcher.fetch()
-            keys = await asyncio.to_thread(parse_jwks, document.body)
-        # Whatever it is, the login fails and the next one asks again.
-        except Exception as error:
-            self._note_failure(error)
-        else:
-            self._store(keys, document)
-
-    def _store(self, keys: KeySet, document: Document) -> None:
-        now = self._clock()
-        self._current = _Fetched(keys, now, now + _age(document.cache_control))
-        self._failure, self._failures = "", 0
-        self._ask_again_at = now + ASK_PAUSE
-
-    def _note_failure(self, error: Exception) -> None:
-        self._failure = _describe(error)
-        pause = min(ASK_PAUSE * 2**self._failures, MAX_FAILURE_PAUSE)
-        # Bounded, so that the power stays small however long a provider is dead.
-        self._failures = min(self._failures + 1, 16)
-        self._ask_again_at = self._clock() + pause
-        detail = error.detail if isinstance(error, FetchError) else type(error).__name__
-        _log.warning("%s from %s, next try after %d s: %s", self._failure, self._fetcher.host, pause, detail)
+            return await _fetch_keys(self._new_fetcher(metadata.jwks_uri))
+        except ProviderError:
+            await self._metadata.ask()
+            newer = await self._metadata.get()
+            if newer.jwks_uri == metadata.jwks_uri:
+                raise
+            return await _fetch_keys(self._new_fetcher(newer.jwks_uri))
 
 
-def _is_too_long(kid: str | None) -> bool:
-    return kid is not None and len(kid) > MAX_KID_CHARACTERS
+class CombinedKeys:
+    """The keys of several providers that vouch for the same tokens, each fetched and kept by itself.
+
+    A key id may be known to more than one: all their keys are tried. vault-plugin-auth-jwt 0.26
+    tries the first one only, and refuses tokens without a key id.
+
+    Raises:
+        ValueError: there is no source.
+    """
+
+    def __init__(self, sources: Sequence[ProviderKeys]) -> None:
+        if not sources:
+            raise ValueError("at least one source of keys is needed")
+        self._sources = tuple(sources)
+
+    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Return the keys with this id of all providers that are known to have it, else ask them all.
+
+        For `None` all keys of all providers that can be had.
+
+        Raises:
+            TokenError: no provider has it, or none could be asked.
+        """
+        known = [source.peek(kid) for source in self._sources]
+        found = [key for keys in known for key in keys or ()]
+        if found and (kid is not None or None not in known):
+            return found
+        found, errors = await self._gather([source.find_keys(kid) for source in self._sources])
+        if found:
+            return found
+        if len(errors) == len(self._sources):
+            raise errors[0]
+        if kid is None:
+            return ()
+        shown = kid[:_MAX_SHOWN_CHARACTERS]
+        shown = shown if shown.isprintable() else quote(shown)
+        reason = f"no key found with kid {shown} in any JWKS endpoint"
+        raise TokenError(f"error searching for key set with kid {shown}: {reason}")
+
+    async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Ask those again that were not asked lately, and return their keys."""
+        found, _ = await self._gather([source.find_newer_keys(kid) for source in self._sources])
+        return found
+
+    async def load(self) -> None:
+        """Fetch every provider's key set if need be.
+
+        Raises:
+            ProviderError: one of them cannot be had.
+        """
+        for result in await asyncio.gather(
+            *(source.load() for source in self._sources), return_exceptions=True
+        ):
+            if isinstance(result, BaseException):
+                raise result
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return how things stand, one value per provider."""
+        return [status for source in self._sources for status in source.status()]
+
+    async def close(self) -> None:
+        """Close every source."""
+        await asyncio.gather(*(source.close() for source in self._sources))
+
+    async def _gather(
+        self, searches: Sequence[Awaitable[Sequence[VerificationKey]]]
+    ) -> tuple[list[VerificationKey], list[LoginError]]:
+        """Return the keys found, and why some searches failed."""
+        found: list[VerificationKey] = []
+        errors: list[LoginError] = []
+        for result in await asyncio.gather(*searches, return_exceptions=True):
+            if isinstance(result, LoginError):
+                errors.append(result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                found += result
+        return found, errors
 
 
-def _age(cache_control: str) -> float:
-    if _NO_CACHE_DIRECTIVE.search(cache_control):
-        return MIN_AGE
-    directive = _MAX_AGE_DIRECTIVE.search(cache_control)
-    age = float(directive[1]) if directive else DEFAULT_AGE
-    return min(max(age, MIN_AGE), MAX_AGE)
+async def _fetch_keys(fetcher: Fetcher) -> tuple[KeySet, str]:
+    document = await fetcher.fetch()
+    try:
+        keys = await asyncio.to_thread(parse_jwks, document.body)
+    except ValueError as error:
+        raise ProviderError(str(error)) from error
+    return keys, document.cache_control
 
 
-def _describe(error: Exception) -> str:
-    if isinstance(error, FetchTimeoutError):
-        return f"fetching keys {error.public}"
-    if isinstance(error, FetchError):
-        return f"fetching keys oidc: get keys failed: {error.public}"
-    if isinstance(error, ValueError):
-        return f"fetching keys oidc: get keys failed: {error}"
-    return "fetching keys oidc: get keys failed: internal error"
+def _login_error(failure: ProviderError, source: str) -> LoginError:
+    detail = f"keys of {source}: {failure}"
+    if isinstance(failure, DiscoveryError):
+        return KeySourceError(failure.public, detail)
+    words = "" if isinstance(failure, FetchTimeoutError) else "oidc: get keys failed: "
+    return TokenError(f"{SIGNATURE_ERROR}fetching keys {words}{failure.public}", detail)
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

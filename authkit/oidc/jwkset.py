@@ -29,7 +29,6 @@ MAX_KID_CHARACTERS = 1024
 """The longest key id that is looked up and remembered."""
 
 _OTHER_USES = frozenset({"enc", "x509-svid"})
-_OTHER_OPERATIONS = frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"})
 _CURVE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
 
 _log = logging.getLogger(__name__)
@@ -53,10 +52,10 @@ def parse_jwks(document: bytes) -> KeySet:
     """Return the usable keys of a JWKS document; there may be none.
 
     A key that cannot serve is skipped, with a line in the log if that is a fault: unknown types and
-    curves, keys marked for encryption (`use`, `key_ops`) or for an algorithm other than a login's,
-    weak RSA keys, broken keys, and private keys, which are no longer secret. Members of the
-    document beside `keys` are ignored. vault-plugin-auth-jwt 0.26 gives up the whole document for a
-    single such key, and ignores `use` and `alg`.
+    curves, keys marked for something else than to verify (`use`, `key_ops`) or for an algorithm
+    other than a login's, weak RSA keys, broken keys, and private keys, which are no longer secret.
+    Members of the document beside `keys` are ignored. vault-plugin-auth-jwt 0.26 gives up the whole
+    document for a single such key, and ignores `use`, `key_ops` and `alg`.
 
     Raises:
         ValueError: it is no JWKS document, or larger than `MAX_DOCUMENT_BYTES`.
@@ -108,7 +107,7 @@ def _is_for_others(entry: Mapping[str, Any]) -> bool:
     if _get_text(entry, "use") in _OTHER_USES or _get_text(entry, "alg") not in ("", *ALGORITHMS):
         return True
     operations = entry.get("key_ops")
-    if isinstance(operations, list) and operations and _OTHER_OPERATIONS.issuperset(map(str, operations)):
+    if isinstance(operations, list) and operations and "verify" not in operations:
         return True
     kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
     if kind == "EC":

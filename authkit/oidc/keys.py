@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from authkit.errors import LoginError
+
 if TYPE_CHECKING:
     from typing import TypeAlias
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+    from authkit.oidc.remote import RemoteStatus
+
     PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 __all__ = [
@@ -25,6 +29,8 @@ __all__ = [
     "MAX_STATIC_KEYS",
     "MIN_RSA_BITS",
     "KeySource",
+    "KeySourceError",
+    "KeyStatus",
     "RenewableKeySource",
     "StaticKeys",
     "VerificationKey",
@@ -112,6 +118,30 @@ class VerificationKey:
         return form == (self.kty, self.curve) and self.algorithm in ("", algorithm)
 
 
+class KeySourceError(LoginError):
+    """The keys of an issuer cannot be set up, because what tells where they are cannot be had.
+
+    `public` is the whole text for the caller, as vault-plugin-auth-jwt 0.26 begins it.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"error configuring token validator: keyset configuration error: {reason}", detail)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """What an operator may want to know of a source of keys. Holds no secret."""
+
+    source: str
+    """The URL without credentials and query, or `static keys`."""
+    keys: int
+    """How many keys may verify tokens now."""
+    remote: RemoteStatus | None = None
+    """Of keys that are fetched: when, when next, and why not."""
+    unknown_kids: int = 0
+    """How often a provider was asked for a key id in vain."""
+
+
 class KeySource(Protocol):
     """Where the keys of an issuer come from."""
 
@@ -120,7 +150,12 @@ class KeySource(Protocol):
 
         Raises:
             TokenError: the keys cannot be had.
+            KeySourceError: nor can what tells where they are.
         """
+        ...
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return how things stand, without asking anybody."""
         ...
 
     async def close(self) -> None:
@@ -163,6 +198,10 @@ class StaticKeys:
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Return all keys."""
         return self._keys
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return how many there are."""
+        return [KeyStatus("static keys", len(self._keys))]
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -152,3 +153,55 @@ def make_token(
     message = f"{head}.{body}".encode()
     signer = private_key(KEY_OF.get(algorithm, "rsa")) if key is None else key
     return f"{head}.{body}.{b64(sign(signer, algorithm, message))}"
+
+
+class Clock:
+    """A timer that a test moves; a wall clock that goes with it."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self._planned = []
+
+    def time(self):
+        return self.now
+
+    def wall(self):
+        return NOW + self.now - 1000
+
+    def call_later(self, delay, callback):
+        call = PlannedCall(self.now + delay, callback)
+        self._planned.append(call)
+        return call
+
+    @property
+    def planned(self):
+        """The times of the calls to come."""
+        return sorted(call.at for call in self._planned if call.callback is not None)
+
+    def advance(self, seconds):
+        """Move on, and make the calls that are due, each at its time."""
+        end = self.now + seconds
+        while self.planned and self.planned[0] <= end:
+            call = min((c for c in self._planned if c.callback is not None), key=lambda c: c.at)
+            self._planned.remove(call)
+            self.now = max(self.now, call.at)
+            call.callback()
+        self.now = end
+
+
+class PlannedCall:
+    """A call to come, unless cancelled."""
+
+    def __init__(self, at, callback):
+        self.at = at
+        self.callback = callback
+
+    def cancel(self):
+        self.callback = None
+
+
+async def until(is_true):
+    """Let others run until it is true."""
+    async with asyncio.timeout(10):
+        while not is_true():
+            await asyncio.sleep(0)

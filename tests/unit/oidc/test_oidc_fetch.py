@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-import ssl
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from oidc_factories import jwk, jwks, private_key, private_pem
+from oidc_factories import jwk, jwks
+from oidc_provider import certificate, http_answer, serve, server_context
 
 from authkit.oidc import JWKSKeys, fetch
 from authkit.oidc.fetch import Fetcher, FetchError, FetchTimeoutError
@@ -23,23 +18,6 @@ URL = "https://issuer.example/keys"
 def fetcher(answer, url=URL, max_bytes=100):
     """A fetcher whose requests `answer` answers."""
     return Fetcher(url, max_bytes=max_bytes, transport=httpx.MockTransport(answer))
-
-
-def certificate(subject, issuer, name, signer, *, is_ca):
-    """A certificate of key `name` signed by key `signer`, without key identifiers."""
-    builder = x509.CertificateBuilder(
-        issuer_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
-        subject_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]),
-        public_key=private_key(name).public_key(),
-        serial_number=x509.random_serial_number(),
-        not_valid_before=datetime.datetime(2020, 1, 1),
-        not_valid_after=datetime.datetime(2120, 1, 1),
-    ).add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-    if not is_ca:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    signed = builder.sign(private_key(signer), hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture
@@ -57,37 +35,7 @@ def server_pem():
 @pytest.fixture
 def server_tls(tmp_path, server_pem):
     """The context of that server."""
-    chain = tmp_path / "server.pem"
-    chain.write_text(server_pem + private_pem("p256"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
-
-
-@asynccontextmanager
-async def serve(raw, tls=None):
-    """Serve these raw bytes for every request; gives the port and the list of requests."""
-    requests = []
-
-    async def answer(reader, writer):
-        try:
-            requests.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(raw)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        yield server.sockets[0].getsockname()[1], requests
-
-
-def http_answer(body, *headers):
-    """A raw HTTP answer."""
-    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
+    return server_context(tmp_path, server_pem)
 
 
 # --- address -----------------------------------------------------------------------------------

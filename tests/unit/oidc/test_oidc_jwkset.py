@@ -54,6 +54,8 @@ def test_signing_keys_of_any_spelling_are_used(use):
         {"alg": "none"},
         {"key_ops": ["encrypt"]},
         {"key_ops": ["wrapKey", "deriveBits"]},
+        {"key_ops": ["sign"]},
+        {"key_ops": [7]},
         {"kty": "oct", "k": "c2VjcmV0"},
         {"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA"},
         {"kty": "oKp"},
@@ -71,9 +73,11 @@ def test_keys_for_something_else_are_skipped_silently(entry, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize("operations", [["verify"], ["verify", "encrypt"], [], "encrypt", None, [7]])
+@pytest.mark.parametrize(
+    "operations", [["verify"], ["verify", "encrypt"], ["sign", "verify"], [], "encrypt", None]
+)
 def test_other_operations_do_not_matter(operations):
-    """Only a list of operations that are all about encryption says something."""
+    """Only a list of operations without the one we need says something."""
     assert kids(jwks(jwk("rsa", key_ops=operations))) == ["rsa"]
 
 
