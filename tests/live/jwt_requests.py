@@ -764,9 +764,10 @@ def login_key_sets(world: World) -> Iterator[Step]:
     yield put("config", jwks_pairs=[{"jwks_url": f"{url}/empty"}, {"jwks_url": provider.keys_url}])
     yield login(world.token())
     yield login(world.ec.token)
-    yield login(world.stranger.token)
+    unlisted = "400 error validating token: error searching for key set with kid "
+    yield login(world.stranger.token, "dev", "pairs", unlisted)
     yield login(signed(world.rsa.key, "RS256"))
-    yield login(signed(world.rsa.key, "RS256", kid="unknown"))
+    yield login(signed(world.rsa.key, "RS256", kid="unknown"), "dev", "pairs", unlisted)
     yield login("junk")
     yield login(world.token(aud="x"))
 

@@ -17,7 +17,7 @@ from authkit.oidc import (
     verify_bound_claims,
 )
 from jwt_auth.config import JWTConfig
-from jwt_auth.keys import key_source, verify_sources
+from jwt_auth.keys import make_keys, verify_sources
 from jwt_auth.role import JWTRole
 
 __all__ = ["JWTAuth"]
@@ -37,7 +37,7 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
     @cached
     def keys(self, config: JWTConfig) -> KeySource:
         """Keep keys, fetched ones included, until the configuration changes."""
-        return key_source(config)
+        return make_keys(config)
 
     @config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
