@@ -410,6 +410,28 @@ async def test_reads_come_from_the_cache() -> None:
     assert await mount.read("item/a") is None
 
 
+async def test_all_objects_together() -> None:
+    """The same mapping until one of them changes; then the others are not read again."""
+    mount = Mount(Shop)
+    await mount.write("item/a")
+    await mount.write("item/b", size=2)
+    items = mount.backend.items
+    everything = await items.all()
+    assert dict(everything) == {"a": Item(), "b": Item(size=2)}
+    await mount.write("config", url="x")
+    assert await items.all() is everything
+    await mount.write("item/c")
+    reads = mount.storage.reads
+    assert list(await items.all()) == ["a", "b", "c"]
+    assert mount.storage.reads == reads + 1
+    for key in ("item/a", "item/", ""):
+        everything = await items.all()
+        await mount.backend.invalidate_key(key)
+        assert await items.all() is not everything
+    await mount.delete("item/b")
+    assert list(await items.all()) == ["a", "c"]
+
+
 async def test_a_failed_write_empties_the_cache() -> None:
     """Nobody knows what a write that broke off has left behind."""
     mount = Mount(Shop)
