@@ -1,24 +1,21 @@
-"""The auth method: its paths, and what a login checks."""
+"""The auth method: which path does what. The work is done by the modules beside this one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any
 
-from authkit.auth import AuthMethod, Identity, LoginCall, login, split_alias_metadata
-from authkit.errors import LoginError, TokenError, UserError
-from authkit.framework import Collection, Secret, Singleton, Write, cached, field, format_duration
-from authkit.oidc import (
-    Claims,
-    KeySource,
-    TokenVerifier,
-    groups_from_claim,
-    metadata_from_claims,
-    user_name,
-    verify_bound_claims,
-)
+from authkit.auth import AuthMethod, Identity, LoginCall, login
+from authkit.errors import LoginError, NotFoundError, UserError
+from authkit.framework import Call, Collection, Secret, Singleton, Str, Write, cached, field, format_duration, read
+from authkit.framework import write as writes
+from authkit.oidc import Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.config import JWTConfig
-from jwt_auth.keys import make_keys, verify_sources
+from jwt_auth.explain import Denial, Denials, show_checks
+from jwt_auth.issuer import JWTIssuer
+from jwt_auth.login import authenticate, verify_request
 from jwt_auth.role import JWTRole
+from jwt_auth.status import LoginCounts, show_issuer
 
 __all__ = ["JWTAuth"]
 
@@ -33,16 +30,54 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
 
     config = Singleton(JWTConfig, "config", seal_wrap=True, replace=True, deletable=False)
     roles = Collection(JWTRole, "role/{name}")
+    issuers = Collection(JWTIssuer, "issuer/{name}")
+
+    async def start(self) -> None:
+        """Begin to count."""
+        self.denials = Denials()
+        self.counts = LoginCounts()
+
+    # --- who is trusted ------------------------------------------------------------------------
 
     @cached
-    def keys(self, config: JWTConfig) -> KeySource:
-        """Keep keys, fetched ones included, until the configuration changes."""
-        return make_keys(config)
+    def default_issuer(self, config: JWTConfig) -> TokenVerifier:
+        """Keep its keys, fetched ones included, until the configuration changes."""
+        return config.make_verifier()
+
+    @cached
+    def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
+        """Keep the keys of each issuer until it changes."""
+        return issuer.make_verifier()
+
+    async def trusted(self, config: JWTConfig) -> Issuers:
+        """Return the issuers whose tokens are accepted.
+
+        Raises:
+            LoginError: one of them has keys that this version does not take.
+        """
+        try:
+            others = self.other_issuer.each(await self.issuers.all())
+            default = self.default_issuer(config) if config.has_source else None
+        except ValueError as error:
+            raise LoginError(f"error configuring token validator: {error}") from error
+        return Issuers(list(others.values()), default)
 
     @config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
         """Ask a provider before it is relied on."""
-        await verify_sources(write.new)
+        if not write.new.has_source and not await self.issuers.names():
+            raise UserError(write.new.source_rule)
+        await write.new.ask_providers()
+
+    @issuers.on_write
+    async def check_issuer(self, write: Write[JWTIssuer]) -> None:
+        """Refuse a second issuer of the same tokens, and ask its provider."""
+        for name, issuer in (await self.issuers.all()).items():
+            if issuer.iss == write.new.iss and name != write.name:
+                raise UserError(f"issuer {name!r} is for tokens with the same 'iss'")
+        await write.new.ask_providers()
+
+    # --- roles ---------------------------------------------------------------------------------
 
     @roles.on_write
     async def check_lifetimes(self, write: Write[JWTRole]) -> None:
@@ -64,11 +99,19 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
                 "since sensitive information may be present in OIDC responses."
             )
 
+    # --- logins --------------------------------------------------------------------------------
+
     async def default_role(self) -> str:
         """Return the role of logins that name none."""
         return (await self.config.get()).default_role
 
-    @login("login", default_role=default_role)
+    async def look_ahead(self, call: LoginCall, config: JWTConfig, role: JWTRole, jwt: JWT) -> str:
+        """Return the alias that a login would have, without one."""
+        verify_request(role, jwt)
+        identity = await authenticate(await self.trusted(config), role, call.role_name, jwt, Record())
+        return identity.name
+
+    @login("login", default_role=default_role, alias=look_ahead)
     async def log_in(
         self,
         call: LoginCall,
@@ -80,39 +123,68 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         """Log in with a JSON Web Token.
 
         The token's signature, issuer and times are verified, then it is compared with everything
-        that the role binds.
+        that the role binds. A denial ends in a reference; an operator finds the reason under it with
+        'explain'.
         """
-        if role.role_type == "oidc":
-            raise UserError("role with oidc role_type is not allowed")
-        if not jwt:
-            raise UserError("missing token")
-        claims = await self.verify(config, role, jwt)
-        metadata = {"role": call.role_name} | metadata_from_claims(claims, role.claim_mappings or {})
-        kept, left_out = split_alias_metadata(metadata)
-        identity = Identity(
-            name=user_name(claims, role.user_claim, role.user_claim_json_pointer),
-            groups=groups_from_claim(claims, role.groups_claim),
-            alias_metadata=kept,
-            metadata=metadata,
-            warnings=[f"metadata that no alias can have, and so is on the token only: {key}" for key in left_out],
-        )
+        verify_request(role, jwt)
+        record = Record()
         try:
-            verify_bound_claims(claims, role.bound_claims or {}, role.bound_claims_type)
-        except TokenError as error:
-            raise LoginError(f"error validating claims: {error.public}", error.detail) from error
+            identity = await authenticate(await self.trusted(config), role, call.role_name, jwt, record)
+        except LoginError as error:
+            raise self.deny(call, error, record) from error
+        self.counts.allowed += 1
         return identity
 
-    async def verify(self, config: JWTConfig, role: JWTRole, jwt: Secret) -> Claims:
-        """Return the claims of an authentic token that is meant for this role."""
-        verifier = TokenVerifier(
-            self.keys(config), algorithms=config.jwt_supported_algs, issuer=config.bound_issuer
-        )
-        try:
-            claims = await verifier.verify(
-                jwt, audiences=role.bound_audiences or (), subject=role.bound_subject, leeways=role.leeways
+    def deny(self, call: LoginCall, error: LoginError, record: Record) -> LoginError:
+        """Count and keep a denial; return it with its reference."""
+        checks = record.checks
+        self.counts.deny(checks)
+        reference = self.denials.add(
+            Denial(
+                role=call.role_name,
+                error=error.public,
+                detail=error.detail,
+                remote_addr=call.remote_addr,
+                checks=checks,
             )
-        except TokenError as error:
-            raise LoginError(f"error validating token: {error.public}", error.detail) from error
-        if claims.get("aud") and not role.bound_audiences:
-            raise LoginError("audience claim found in JWT but no audiences bound to the role")
-        return claims
+        )
+        return LoginError(f"{error.public} (reference {reference})", error.detail)
+
+    # --- for operators -------------------------------------------------------------------------
+
+    @writes("explain", sudo=True)
+    async def explain(self, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
+        """Show every check that a login with this role and token would pass or fail.
+
+        Nobody is logged in. The answer holds claims of the token, and never the token.
+        """
+        bounds, issuers, error = await self.roles.get(role), await self.trusted(config), ""
+        try:
+            await authenticate(issuers, bounds, role, jwt, Record())
+        except LoginError as refusal:
+            error = refusal.public
+        explanation = Explanation()
+        with suppress(LoginError):
+            await authenticate(issuers, bounds, role, jwt, explanation)
+        return {"allowed": not error, "error": error, "checks": show_checks(explanation.checks)}
+
+    @read("explain/{reference}", sudo=True)
+    async def explain_denial(self, reference: Str) -> dict[str, Any]:
+        """Show why a login was denied, by the reference at the end of what it was told.
+
+        Denials are kept in memory, the latest thousand for ten minutes.
+        """
+        shown = self.denials.show(reference)
+        if shown is None:
+            raise NotFoundError("no denial is known under this reference; they are kept for ten minutes")
+        return shown
+
+    @read("status")
+    async def status(self) -> dict[str, Any]:
+        """Show where keys come from and how fresh they are, and count logins since the process started."""
+        config, issuers = await self.config.find(), {}
+        if config is not None and config.has_source:
+            issuers["default"] = show_issuer(self.default_issuer(config))
+        others = self.other_issuer.each(await self.issuers.all())
+        issuers |= {f"issuer/{name}": show_issuer(verifier) for name, verifier in others.items()}
+        return {"issuers": issuers, "logins": self.counts.show()}

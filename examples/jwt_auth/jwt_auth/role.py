@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
 from authkit.oidc import Leeways
+from jwt_auth.user_claim import verify_user_claim
 
 __all__ = ["JWTRole"]
 
@@ -37,7 +38,9 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         default="oidc", reset=True, help="Type of the role, either 'jwt' or 'oidc'."
     )
     user_claim: Str = field(
-        default="", help="The claim that names the user, by a string that never changes."
+        default="",
+        help="The claim that names the user, by a string that never changes; or several of them as a "
+        "template, such as '{repository}:{ref}'.",
     )
     user_claim_json_pointer: Bool = field(
         default=False, help="If true, 'user_claim' may be a JSON pointer into the claims."
@@ -46,6 +49,11 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         default=None, help="Values of the 'aud' claim of which a token must have one."
     )
     bound_subject: Str = field(default="", help="The 'sub' claim that is required for login.")
+    bound_token_type: Literal["any", "id_token", "at+jwt", "jwt-svid"] = field(
+        default="any",
+        help="The kind of token that may log in, by its 'typ' header and the claims it must have: an ID token "
+        "of OpenID Connect, an access token (RFC 9068), a SPIFFE identity, or any.",
+    )
     bound_claims: Map | None = field(
         default=None, help="Claims and the values, or lists of values, of which they must have one."
     )
@@ -115,8 +123,7 @@ class JWTRole(SDKRecord, LegacyTokenNames):
             for value in (self.bound_claims or {}).values():
                 _verify_glob(value)
         _verify_mapping_targets(list((self.claim_mappings or {}).values()))
-        if not self.user_claim:
-            raise UserError("a user claim must be defined on the role")
+        verify_user_claim(self.user_claim)
         if self.role_type == "oidc" and not self.allowed_redirect_uris:
             raise UserError("'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.")
         bounds = (self.bound_audiences, self.token_bound_cidrs, self.bound_subject, self.bound_claims)

@@ -5,28 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from factories import Mount
-from jwt_auth import JWTAuth
 from jwt_auth_keys import make_token, public_pem
+from jwt_auth_mounts import JWTMount
 
 from authkit.errors import FieldError, LoginError, PermissionDeniedError, UserError
 from authkit.logical import Operation, Response
 
 
-async def jwt_mount(**role: Any) -> Mount[JWTAuth]:
-    """A mount with a key and the role `dev`."""
-    mount = Mount(JWTAuth)
-    await mount.write("config", jwt_validation_pubkeys=public_pem(), bound_issuer="", default_role="")
-    good = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault", "token_policies": "p"}
-    await mount.write("role/dev", good | role)
-    return mount
-
-
-async def test_login() -> None:
+async def test_login(mount: JWTMount) -> None:
     """Claims become alias, metadata and groups; the role's name is everywhere it is looked for."""
-    mount = await jwt_mount(
-        groups_claim="/team/names", claim_mappings={"mail": "email", "none": "none"}, token_ttl=60
-    )
+    mappings = {"mail": "email", "none": "none"}
+    await mount.write_role(groups_claim="/team/names", claim_mappings=mappings, token_ttl=60)
     token = make_token(mail="a@b.test", team={"names": ["g", "h"]})
     auth = await mount.login(role="Dev", jwt=f"\n{token}\n")
     assert auth.alias is not None
@@ -60,9 +49,11 @@ async def test_login() -> None:
         ({"t": "5"}, {"bound_claims": {"t": 5}}, 'error validating claims: claim "t" does not match'),
     ],
 )
-async def test_refused_tokens(claims: dict[str, Any], role: dict[str, Any], text: str) -> None:
+async def test_refused_tokens(
+    mount: JWTMount, claims: dict[str, Any], role: dict[str, Any], text: str
+) -> None:
     """Each reason has the words that clients of vault-plugin-auth-jwt know."""
-    mount = await jwt_mount(**role)
+    await mount.write_role(**role)
     with pytest.raises(LoginError) as caught:
         await mount.login(role="dev", jwt=make_token(**claims))
     assert str(caught.value).startswith(text)
@@ -79,34 +70,32 @@ async def test_refused_tokens(claims: dict[str, Any], role: dict[str, Any], text
         ({"role": "dev", "jwt": "a.b.c"}, "error validating token: error verifying token signature"),
     ],
 )
-async def test_refused_requests(fields: dict[str, Any], text: str) -> None:
+async def test_refused_requests(mount: JWTMount, fields: dict[str, Any], text: str) -> None:
     """What is no login is told so before any key is touched."""
-    mount = await jwt_mount()
     with pytest.raises((UserError, LoginError, FieldError)) as caught:
         await mount.login(**fields)
     assert str(caught.value).startswith(text)
 
 
-async def test_without_configuration() -> None:
+async def test_without_configuration(bare: JWTMount) -> None:
     """A mount that nobody configured refuses everybody."""
     with pytest.raises(UserError, match="could not load configuration"):
-        await Mount(JWTAuth).login(role="dev", jwt=make_token())
+        await bare.login(role="dev", jwt=make_token())
 
 
-async def test_bound_claims() -> None:
+async def test_bound_claims(mount: JWTMount) -> None:
     """Numbers match as numbers, globs as globs, lists by any of their values."""
     for bound, kind, claims in [
         ({"n": 5, "t": ["a", "b"]}, "string", {"n": 5, "t": ["x", "b"]}),
         ({"/deep/0": True}, "string", {"deep": [True]}),
         ({"t": "a*z"}, "glob", {"t": ["abcz"]}),
     ]:
-        mount = await jwt_mount(bound_claims=bound, bound_claims_type=kind)
+        await mount.write_role(bound_claims=bound, bound_claims_type=kind)
         await mount.login(role="dev", jwt=make_token(**claims))
 
 
-async def test_issuer_and_default_role() -> None:
+async def test_issuer_and_default_role(mount: JWTMount) -> None:
     """A bound issuer must match, and the default role is used when none is named."""
-    mount = await jwt_mount()
     await mount.write(
         "config", jwt_validation_pubkeys=public_pem(), bound_issuer="https://i", default_role="DEV"
     )
@@ -117,18 +106,17 @@ async def test_issuer_and_default_role() -> None:
     assert found == Response(data={"role": "dev"})
 
 
-async def test_addresses() -> None:
+async def test_addresses(mount: JWTMount) -> None:
     """A wrong address is denied whatever the token; an unknown one as well."""
-    mount = await jwt_mount(token_bound_cidrs="192.0.2.0/24")
+    await mount.write_role(token_bound_cidrs="192.0.2.0/24")
     await mount.login(role="dev", jwt=make_token())
     for address in ("198.51.100.1", None):
         with pytest.raises(PermissionDeniedError):
             await mount.login(role="dev", jwt="junk", address=address)
 
 
-async def test_new_keys_count_at_once() -> None:
+async def test_new_keys_count_at_once(mount: JWTMount) -> None:
     """After the configuration changed, only its keys verify."""
-    mount = await jwt_mount()
     await mount.login(role="dev", jwt=make_token())
     await mount.write("config", jwt_validation_pubkeys=public_pem("new"))
     await mount.login(role="dev", jwt=make_token(key="new"))
@@ -136,9 +124,9 @@ async def test_new_keys_count_at_once() -> None:
         await mount.login(role="dev", jwt=make_token())
 
 
-async def test_renewal() -> None:
+async def test_renewal(mount: JWTMount) -> None:
     """A token lives on with its role's lifetimes, and ends with its role."""
-    mount = await jwt_mount(token_ttl=60)
+    await mount.write_role(token_ttl=60)
     auth = await mount.login(role="dev", jwt=make_token())
     await mount.write("role/dev", role_type="jwt", token_ttl=90)
     renewed = await mount.renew(auth)
@@ -149,9 +137,8 @@ async def test_renewal() -> None:
         await mount.renew(auth)
 
 
-async def test_no_token_is_kept() -> None:
+async def test_no_token_is_kept(mount: JWTMount) -> None:
     """Neither storage nor what goes back at renewal has the token in it."""
-    mount = await jwt_mount()
     token = make_token()
     auth = await mount.login(role="dev", jwt=token)
     assert token not in repr(auth) + repr(auth.internal_data)
