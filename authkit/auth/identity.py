@@ -22,7 +22,8 @@ __all__ = ["Identity", "find_metadata_fault", "split_alias_metadata", "verify_po
 MAX_METADATA_PAIRS: Final = 64
 MAX_METADATA_KEY: Final = 128
 MAX_METADATA_VALUE: Final = 512
-"""Limits of a host, the last two in bytes, when it makes an entity (Vault 1.21, vault/identity_store.go, CreateOrFetchEntity)."""
+"""Limits of a host when it makes an entity, the last two in bytes (Vault 1.21, vault/identity_store.go,
+CreateOrFetchEntity)."""
 
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
 

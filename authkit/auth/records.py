@@ -54,7 +54,11 @@ def _from_sdk(declared: FieldSchema | None, raw: Any) -> Any:
         # Toward zero, as Go cuts the durations of requests.
         return raw // NANOSECONDS if raw >= 0 else -(-raw // NANOSECONDS)
     # An unknown number is refused by its name, as any other value that is no type.
-    return next((each for each in TokenType if each == raw), str(raw)) if isinstance(kind, TokenTypeType) else raw
+    return (
+        next((each for each in TokenType if each == raw), str(raw))
+        if isinstance(kind, TokenTypeType)
+        else raw
+    )
 
 
 def _kind(declared: FieldSchema | None) -> FieldType[Any] | None:

@@ -171,20 +171,26 @@ def config_writes(world: World) -> Iterator[Step]:
     yield put("config", jwt_validation_pubkeys=pem, jwt_supported_algs="rs256")
     yield put("config", jwt_validation_pubkeys=pem, oidc_response_types="code,token")
     yield put("config", jwt_validation_pubkeys=pem, oidc_response_types=["id_token"])
-    yield put("config", jwt_validation_pubkeys=pem, oidc_response_types="id_token", oidc_response_mode="query")
+    yield put(
+        "config", jwt_validation_pubkeys=pem, oidc_response_types="id_token", oidc_response_mode="query"
+    )
     yield put("config", jwt_validation_pubkeys=pem, oidc_response_mode="fragment")
     yield put("config", jwt_validation_pubkeys=pem, oidc_response_mode="QUERY")
     yield put("config", jwt_validation_pubkeys=pem, provider_config={"fetch_groups": True})
     yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": 5})
     yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": "nobody"})
     yield put("config", jwt_validation_pubkeys=pem, provider_config="azure")
-    yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": "azure", "fetch_groups": "true"})
+    yield put(
+        "config", jwt_validation_pubkeys=pem, provider_config={"provider": "azure", "fetch_groups": "true"}
+    )
     yield put("config", jwt_validation_pubkeys=pem, namespace_in_state="perhaps")
     yield get("config")
 
     yield put("config", jwt_validation_pubkeys=pem)
     yield get("config")
-    yield put("config", jwt_validation_pubkeys=[pem, world.ec.public_pem, world.certificate], default_role="Dev")
+    yield put(
+        "config", jwt_validation_pubkeys=[pem, world.ec.public_pem, world.certificate], default_role="Dev"
+    )
     yield get("config")
     yield put(
         "config",
@@ -200,7 +206,9 @@ def config_writes(world: World) -> Iterator[Step]:
     yield get("config")
     yield put("config", jwt_validation_pubkeys=pem)
     yield get("config")
-    yield put("config", "warnings", "200", jwt_validation_pubkeys=pem, namespace_in_state=True, unknown=1, a="x")
+    yield put(
+        "config", "warnings", "200", jwt_validation_pubkeys=pem, namespace_in_state=True, unknown=1, a="x"
+    )
     yield get("config")
     for name in ("azure", "secureauth", "ibmisam", "gsuite"):
         yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": name, "extra": "kept"})
@@ -338,7 +346,9 @@ def role_token_fields(world: World) -> Iterator[Step]:
     """Roles: token parameters."""
     yield from role(token_ttl="1h", token_max_ttl=7200, token_period="1m", token_explicit_max_ttl="2d")
     yield from role(token_policies="B, a,a", token_no_default_policy=True, token_num_uses=3)
-    yield from role(token_policies=["default", "x,y"], token_type="service", token_bound_cidrs=["127.0.0.1/32"])
+    yield from role(
+        token_policies=["default", "x,y"], token_type="service", token_bound_cidrs=["127.0.0.1/32"]
+    )
     yield from role(token_type="batch", token_ttl="90s")
     yield from role(token_type="", token_max_ttl="9000h")
     yield from role(token_type="default", token_bound_cidrs=[], token_policies=[])
@@ -401,7 +411,9 @@ def role_updates(world: World) -> Iterator[Step]:
     yield get("role/dev", "alias-metadata", "200")
     yield put("role/dev", role_type="jwt", bound_claims_type="glob", bound_claims={"a": 5})
     yield put("role/dev", role_type="jwt", bound_claims={"a": 5})
-    yield put("role/dev", "glob", "400 claim is not a string or list: 5", role_type="jwt", bound_claims_type="glob")
+    yield put(
+        "role/dev", "glob", "400 claim is not a string or list: 5", role_type="jwt", bound_claims_type="glob"
+    )
     yield get("role/dev", "alias-metadata", "200")
     yield put("role/dev", role_type="jwt", token_max_ttl=3)
     yield patch("role/dev", "patch", "204", token_ttl=9)
@@ -513,9 +525,7 @@ def login_signatures(world: World) -> Iterator[Step]:
         yield login(f"{header}.{body}.{signature}", "dev", "token-form", MALFORMED)
         yield login(f"{header}.{body}.", "dev", "token-form", MALFORMED)
     shared = {"sub": "alice", "aud": AUDIENCE}
-    yield login(
-        lambda: pyjwt.encode(shared, "x" * 32, algorithm="HS256"), "dev", "token-form", MALFORMED
-    )
+    yield login(lambda: pyjwt.encode(shared, "x" * 32, algorithm="HS256"), "dev", "token-form", MALFORMED)
     for algorithm in ("RS384", "RS512", "PS256", "PS384", "PS512"):
         yield login(signed(world.rsa.key, algorithm))
     yield put("config", jwt_validation_pubkeys=world.ec.public_pem)
@@ -621,7 +631,9 @@ def login_times(world: World) -> Iterator[Step]:
         yield login(world.dated(exp=1000), role=name)
         yield login(world.dated(), role=name)
     yield login(raw_claims(world, exp=0), "dev", "zero", "400 error validating token: invalid expiration")
-    yield login(raw_claims(world, exp=0, iat=0), "dev", "zero", "400 error validating token: invalid expiration")
+    yield login(
+        raw_claims(world, exp=0, iat=0), "dev", "zero", "400 error validating token: invalid expiration"
+    )
     yield login(raw_claims(world, exp=None, iat=None))
     yield login(raw_claims(world, exp=-1))
     yield login(raw_claims(world, exp=1e300), "dev", "wording")
@@ -748,7 +760,9 @@ def login_tokens(world: World) -> Iterator[Step]:
 def login_key_sets(world: World) -> Iterator[Step]:
     """Signatures with key sets that are fetched."""
     provider, url = world.provider, world.provider.url
-    no_key = "400 error validating token: error verifying token signature: failed to verify id token signature"
+    no_key = (
+        "400 error validating token: error verifying token signature: failed to verify id token signature"
+    )
     for config in ({"jwks_url": provider.keys_url}, {"oidc_discovery_url": url}):
         yield put("config", **config)
         yield login(world.token())

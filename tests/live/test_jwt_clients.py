@@ -23,7 +23,7 @@ AGENT_SECONDS = 20.0
 
 
 def test_no_drift_of_the_configuration(mount: Mount) -> None:
-    """What Terraform's provider reads after a write is what it wrote, the defaults of what it left out included."""
+    """What Terraform's provider reads after a write is what it wrote, and defaults for the rest."""
     client, path = mount.client, f"auth/{mount.path}/config"
     written = {
         "bound_issuer": ISSUER,

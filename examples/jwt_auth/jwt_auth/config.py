@@ -27,7 +27,8 @@ class JWTConfig(SDKRecord, KeySettings):
     """
 
     source_rule = (
-        "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' or 'oidc_discovery_url' must be set"
+        "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' or 'oidc_discovery_url' "
+        "must be set"
     )
 
     jwks_pairs: List = field(
@@ -122,8 +123,8 @@ class JWTConfig(SDKRecord, KeySettings):
                 isinstance(pair.get(name, ""), str) for name in ("jwks_url", "jwks_ca_pem")
             ):
                 raise UserError(
-                    "invalid jwks_pairs: jwks_pairs must be provided as a list of json objects with the fields "
-                    "jwks_url and jwks_ca_pem"
+                    "invalid jwks_pairs: jwks_pairs must be provided as a list of json objects with the "
+                    "fields jwks_url and jwks_ca_pem"
                 )
 
     def _check_responses(self) -> None:

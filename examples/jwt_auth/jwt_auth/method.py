@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 from authkit.auth import AuthMethod, Identity, LoginCall, login
 from authkit.errors import LoginError, NotFoundError, UserError
-from authkit.framework import Call, Collection, Secret, Singleton, Str, Write, cached, field, format_duration, read
+from authkit.framework import (
+    Collection,
+    Secret,
+    Singleton,
+    Str,
+    Write,
+    cached,
+    field,
+    format_duration,
+    read,
+)
 from authkit.framework import write as writes
 from authkit.oidc import Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.config import JWTConfig
@@ -21,7 +31,8 @@ __all__ = ["JWTAuth"]
 
 JWT = Annotated[Secret, field(default="", help="The signed JSON Web Token.")]
 AccessToken = Annotated[
-    Secret, field(default="", help="An access token with which to look up groups that the token only points at.")
+    Secret,
+    field(default="", help="An access token with which to look up groups that the token only points at."),
 ]
 
 

@@ -51,8 +51,8 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     bound_subject: Str = field(default="", help="The 'sub' claim that is required for login.")
     bound_token_type: Literal["any", "id_token", "at+jwt", "jwt-svid"] = field(
         default="any",
-        help="The kind of token that may log in, by its 'typ' header and the claims it must have: an ID token "
-        "of OpenID Connect, an access token (RFC 9068), a SPIFFE identity, or any.",
+        help="The kind of token that may log in, by its 'typ' header and the claims it must have: an ID "
+        "token of OpenID Connect, an access token (RFC 9068), a SPIFFE identity, or any.",
     )
     bound_claims: Map | None = field(
         default=None, help="Claims and the values, or lists of values, of which they must have one."

@@ -24,7 +24,8 @@ class KeySettings(Model):
 
     oidc_discovery_url: Str = field(
         default="",
-        help="OIDC Discovery URL, without any .well-known component (base path). Its document names the keys.",
+        help="OIDC Discovery URL, without any .well-known component (base path). Its document names the "
+        "keys.",
     )
     oidc_discovery_ca_pem: Str = field(
         default="",

@@ -26,7 +26,9 @@ def verify_user_claim(user_claim: str) -> None:
         raise UserError("a user claim must be defined on the role")
     texts, names = _take_apart(user_claim)
     if any("{" in text or "}" in text for text in texts):
-        raise UserError("invalid 'user_claim': write a template as {claim}:{claim}, with braces around claims only")
+        raise UserError(
+            "invalid 'user_claim': write a template as {claim}:{claim}, with braces around claims only"
+        )
     if names and not all(texts[1:-1]):
         raise UserError("invalid 'user_claim': in a template some text has to stand between two claims")
 

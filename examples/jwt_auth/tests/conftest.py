@@ -10,6 +10,7 @@ from jwt_auth import JWTAuth
 from jwt_auth_keys import public_jwk
 from jwt_auth_mounts import JWTMount
 
+
 @pytest.fixture
 async def bare() -> AsyncIterator[JWTMount]:
     """A mount that nobody has configured."""

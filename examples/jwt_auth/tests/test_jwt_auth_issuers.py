@@ -18,7 +18,11 @@ async def test_an_issuer_signs_for_itself_only(mount: JWTMount) -> None:
     await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci"))
     await mount.login(role="dev", jwt=make_token(iss="https://other"))
     await mount.login(role="dev", jwt=make_token())
-    for forged in (make_token(iss="https://ci"), make_token(key="ci"), make_token(key="ci", iss="https://ci/")):
+    for forged in (
+        make_token(iss="https://ci"),
+        make_token(key="ci"),
+        make_token(key="ci", iss="https://ci/"),
+    ):
         with pytest.raises(LoginError, match="no known key successfully validated"):
             await mount.login(role="dev", jwt=forged)
 
@@ -82,10 +86,15 @@ def make_expiry(seconds: int) -> int:
     ],
     ids=str,
 )
-async def test_refused_issuers(mount: JWTMount, provider: Provider, fields: dict[str, Any], text: str) -> None:
+async def test_refused_issuers(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any], text: str
+) -> None:
     """An issuer without keys or name, or a second one of the same tokens, is not stored."""
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    filled = {name: each.replace("{url}", provider.url).replace("{pem}", public_pem()) for name, each in fields.items()}
+    filled = {
+        name: each.replace("{url}", provider.url).replace("{pem}", public_pem())
+        for name, each in fields.items()
+    }
     with pytest.raises(UserError) as caught:
         await mount.write("issuer/new", filled)
     assert str(caught.value).startswith(text.replace("{url}", provider.url))
@@ -104,7 +113,7 @@ async def test_discovery_names_the_issuer(mount: JWTMount, provider: Provider) -
 async def test_a_dead_provider_concerns_its_own_issuer_only(mount: JWTMount, provider: Provider) -> None:
     """Its logins are refused; those of others go on, without a call to it."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
-    provider.answers |= {path: (500, "out of order") for path in ("/keys", "/.well-known/openid-configuration")}
+    provider.answers |= dict.fromkeys(("/keys", "/.well-known/openid-configuration"), (500, "out of order"))
     with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
         await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
     fetches = len(provider.fetches)

@@ -59,14 +59,20 @@ async def test_what_is_stored_again_is_the_same(bare: JWTMount, key: str) -> Non
     written = await stored(bare, key)
     for name, value in RECORDED[key].items():
         # A legacy copy that is empty is left out, and reads as empty.
-        assert written.get(name) == value or (name not in written and not value) or (not written[name] and not value)
+        assert (
+            written.get(name) == value
+            or (name not in written and not value)
+            or (not written[name] and not value)
+        )
     assert written.keys() - RECORDED[key].keys() == MORE_KEYS
 
 
 async def test_old_records(bare: JWTMount) -> None:
     """Of a time before types and token parameters: for JWTs, with the older names for the newer ones."""
     old = {"user_claim": "sub", "bound_subject": "ann", "ttl": 60_000_000_000, "policies": ["a"]}
-    await put(bare, "role/old", old | {"token_type": "batch", "bound_cidrs": ["10.0.0.0/8"], "callback_mode": "x"})
+    await put(
+        bare, "role/old", old | {"token_type": "batch", "bound_cidrs": ["10.0.0.0/8"], "callback_mode": "x"}
+    )
     found = await bare.read("role/old")
     assert found is not None
     assert (found["role_type"], found["bound_claims_type"]) == ("jwt", "string")

@@ -31,7 +31,7 @@ def test_names(user_claim: str, claims: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize("user_claim", ["", "{a}{b}", "{a}:{b}{c}", "{a", "a}", "{}", "{{a}}", "{a}:{b:}{"])
 def test_refused_when_written(user_claim: str) -> None:
     """Templates that would compose mistakable names, or none, never get into a role."""
-    with pytest.raises(UserError, match="user.claim"):
+    with pytest.raises(UserError, match=r"user.claim"):
         verify_user_claim(user_claim)
 
 

@@ -60,7 +60,7 @@ def test_what_is_stored_is_read_again() -> None:
 
 
 def test_older_names() -> None:
-    """The copy under an older name counts where the field's own is empty, and is stored as long as it is used."""
+    """The copy under an older name counts where the field's own is empty, and is stored while it is used."""
     old = Badge.from_stored({"ttl": 60 * 10**9, "policies": ["b"], "token_ttl": 0, "token_policies": None})
     assert (old.token_ttl.total_seconds(), old.token_policies) == (60, ("b",))
     assert old.to_stored()["ttl"] == 60 * 10**9
@@ -80,7 +80,9 @@ def test_fractions_are_cut(nanoseconds: object, seconds: int | None) -> None:
         assert Badge.from_stored({"leeway": nanoseconds}).read_shape()["leeway"] == seconds
 
 
-@pytest.mark.parametrize(("stored", "name"), [(0, "default"), (3, "default-service"), ("batch", "batch"), ("", "default")])
+@pytest.mark.parametrize(
+    ("stored", "name"), [(0, "default"), (3, "default-service"), ("batch", "batch"), ("", "default")]
+)
 def test_token_types(stored: object, name: str) -> None:
     """Old records hold names in place of numbers."""
     assert Badge.from_stored({"token_type": stored}).read_shape()["token_type"] == name
