@@ -6,6 +6,7 @@ One path for each way to be asked or to fail; the tests choose by URL. Keys and 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ class Provider:
     """The public keys, as entries of a key set."""
     url: str = ""
     answers: dict[str, tuple[int, str]] = field(default_factory=dict)
+    delays: dict[str, float] = field(default_factory=dict)
+    """Paths and how many seconds their answers take."""
     fetches: list[str] = field(default_factory=list)
     """The path of every request so far."""
 
@@ -65,14 +68,24 @@ class Provider:
         }
 
 
+class ProviderServer(ThreadingHTTPServer):
+    """A server that says nothing of callers who hang up, or who do not like its certificate."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep the test's output clean."""
+
+
 @contextmanager
-def serve_provider(*keys: dict[str, Any]) -> Iterator[Provider]:
-    """Serve these keys until the context ends."""
-    provider = Provider(list(keys))
+def serve_provider(
+    *keys: dict[str, Any], port: int = 0, context: ssl.SSLContext | None = None
+) -> Iterator[Provider]:
+    """Serve these keys until the context ends, over TLS if there is a context."""
+    provider, stopping = Provider(list(keys)), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.fetches.append(self.path)
+            stopping.wait(provider.delays.get(self.path, 0.0))
             status, text = provider.answer(self.path)
             body = text.encode()
             self.send_response(status)
@@ -84,12 +97,16 @@ def serve_provider(*keys: dict[str, Any]) -> Iterator[Provider]:
         def log_message(self, format: str, *args: object) -> None:
             """Keep the test's output clean."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        provider.url = f"http://127.0.0.1:{server.server_address[1]}"
+    with ProviderServer(("127.0.0.1", port), Handler) as server:
+        scheme = "http" if context is None else "https"
+        provider.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield provider
         finally:
+            stopping.set()
             server.shutdown()
             thread.join()
