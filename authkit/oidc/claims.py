@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import TokenError
+from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
-from authkit.oidc.tokens import Claims
+from authkit.oidc.registered import Claims
 
 __all__ = [
     "get_claim",
@@ -109,7 +110,9 @@ def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[st
     return metadata
 
 
-def verify_bound_claims(claims: Claims, bound: Mapping[str, Any], kind: str) -> None:
+def verify_bound_claims(
+    claims: Claims, bound: Mapping[str, Any], kind: str, *, checks: Checks = NO_RECORD
+) -> None:
     """Return if every claim of `bound` has one of the values bound to it.
 
     Both sides may be one value or a list. With the kind `string` value and type must be equal;
@@ -126,17 +129,28 @@ def verify_bound_claims(claims: Claims, bound: Mapping[str, Any], kind: str) -> 
     """
     if kind not in ("string", "glob"):
         raise ValueError(f"invalid 'bound_claims_type': {kind}")
-    is_match = _is_any_equal if kind == "string" else _is_any_glob_match
     for name, expected in bound.items():
         actual = get_claim(claims, name)
-        if actual is None:
-            raise TokenError(f"claim {quote(name)} is missing")
-        if isinstance(actual, dict):
-            raise TokenError("received claim is not a string, bool, int or list: an object")
-        if not isinstance(expected, str | int | float | list | tuple):
-            raise TokenError("bound claim is not a string, bool, int or list: an object or null")
-        if not is_match(_as_list(actual), _as_list(expected)):
-            raise TokenError(f"claim {quote(name)} does not match any associated bound claim values")
+        refusal = _find_refusal(name, actual, expected, kind)
+        checks.require(f"bound claim {name}", not refusal, refusal, expected=expected, had=actual)
+
+
+def _find_refusal(name: str, actual: Any, expected: Any, kind: str) -> str:
+    """Return why the value is not one of those bound; empty if it is."""
+    if actual is None:
+        return f"claim {quote(name)} is missing"
+    if isinstance(actual, dict):
+        return "received claim is not a string, bool, int or list: an object"
+    if not isinstance(expected, str | int | float | list | tuple):
+        return "bound claim is not a string, bool, int or list: an object or null"
+    values = _as_list(expected)
+    # All of them first: whether a mistake of the operator shows must not depend on the token.
+    if kind == "glob" and not all(isinstance(value, str) for value in values):
+        return "received claim is not a glob string: a bound value is no text"
+    is_match = _is_any_equal if kind == "string" else _is_any_glob_match
+    if not is_match(_as_list(actual), values):
+        return f"claim {quote(name)} does not match any associated bound claim values"
+    return ""
 
 
 def _get_member(value: Any, token: str) -> Any:
@@ -173,11 +187,7 @@ def _comparable_bound(value: Any) -> tuple[type, Any] | None:
     return None if isinstance(value, float) else _comparable(value)
 
 
-def _is_any_glob_match(actual: list[Any], patterns: list[Any]) -> bool:
-    # All of them first: whether a mistake of the operator shows must not depend on the token.
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            raise TokenError("received claim is not a glob string: a bound value is no text")
+def _is_any_glob_match(actual: list[Any], patterns: list[str]) -> bool:
     texts = [value for value in actual if isinstance(value, str)]
     return any(_is_glob_match(pattern, text) for pattern in patterns for text in texts)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from authkit.oidc.fetch import Fetcher, FetchError, ProviderError, check_url
+from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError, check_url
 from authkit.oidc.jsontext import parse_object, quote
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ __all__ = [
     "MAX_METADATA_BYTES",
     "WELL_KNOWN_PATH",
     "Discovery",
-    "DiscoveryError",
-    "IssuerMismatchError",
     "ProviderMetadata",
     "parse_metadata",
 ]
@@ -37,14 +35,6 @@ MAX_METADATA_BYTES = 1024 * 1024
 
 _MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an operator reads."""
-
-
-class DiscoveryError(ProviderError):
-    """The metadata of a provider could not be had, or cannot be used."""
-
-
-class IssuerMismatchError(DiscoveryError):
-    """The metadata are those of another issuer, if only by a slash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CONNECT_TIMEOUT",
     "TOTAL_TIMEOUT",
+    "DiscoveryError",
     "Document",
     "FetchError",
     "FetchTimeoutError",
     "Fetcher",
+    "IssuerMismatchError",
     "ProviderError",
     "check_url",
 ]
@@ -82,6 +84,14 @@ class FetchError(ProviderError):
 
 class FetchTimeoutError(FetchError):
     """A document did not arrive in time."""
+
+
+class DiscoveryError(ProviderError):
+    """The metadata of a provider could not be had, or cannot be used."""
+
+
+class IssuerMismatchError(DiscoveryError):
+    """The metadata are those of another issuer, if only by a slash."""
 
 
 def check_url(url: str) -> SplitResult:

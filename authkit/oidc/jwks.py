@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc.discovery import Discovery, DiscoveryError, ProviderMetadata
-from authkit.oidc.fetch import Fetcher, FetchTimeoutError, ProviderError
+from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
 from authkit.oidc.jsontext import quote
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
@@ -26,6 +25,8 @@ from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
 
 if TYPE_CHECKING:
     import httpx
+
+    from authkit.oidc.discovery import ProviderMetadata
 
 __all__ = ["CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"]
 
@@ -191,6 +192,8 @@ class DiscoveredKeys(ProviderKeys):
         wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        from authkit.oidc.discovery import Discovery
+
         discovery = Discovery(
             url, ca_pem=ca_pem, is_issuer_checked=is_issuer_checked, bearer=bearer, transport=transport
         )

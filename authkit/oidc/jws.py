@@ -13,9 +13,12 @@ from __future__ import annotations
 import binascii
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from authkit.errors import TokenError
+from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import parse_object, quote
 from authkit.oidc.keys import ALGORITHMS, VerificationKey
 
@@ -25,6 +28,8 @@ __all__ = [
     "SIGNATURE_ERROR",
     "UnverifiedToken",
     "decode_base64url",
+    "is_signed",
+    "require_signature",
     "split_token",
     "verify_algorithm",
     "verify_signature",
@@ -38,6 +43,12 @@ MAX_TOKEN_CHARACTERS = 64 * 1024
 
 MAX_TRIED_KEYS = 64
 """Keys tried for one token: anybody can make us do that work, an ECDSA key costs up to 0.5 ms."""
+
+MAX_KEPT_HEADERS = 64
+"""Headers that are not parsed again, of at most `MAX_KEPT_HEADER_CHARACTERS` each."""
+
+MAX_KEPT_HEADER_CHARACTERS = 512
+"""Real ones with a key id and a type have about 100."""
 
 _MAX_SHOWN_CHARACTERS = 64
 """How much of a header parameter a message repeats."""
@@ -84,7 +95,8 @@ def split_token(text: str) -> UnverifiedToken:
     parts = raw.split(b".")
     if len(parts) != 3:
         raise _malformed("go-jose/go-jose: compact JWS format must have three parts")
-    header = _parse_header(_decode_part(parts[0], "header"))
+    read = _read_known_header if len(parts[0]) <= MAX_KEPT_HEADER_CHARACTERS else _read_header
+    header = read(parts[0])
     payload = _decode_part(parts[1], "payload")
     signature = _decode_part(parts[2], "signature")
     return UnverifiedToken(header, payload, raw[: raw.rindex(b".")], signature)
@@ -105,18 +117,50 @@ def verify_signature(
         TokenError: the algorithm is not allowed, or no key verifies; `failure` is then the text.
     """
     verify_algorithm(token, algorithms)
+    require_signature(token, keys, is_signed(token, keys), failure, NO_RECORD)
+
+
+def is_signed(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> bool:
+    """Return whether one of `keys` made the token's signature. Ask `verify_algorithm` first."""
     from authkit.oidc.signatures import is_signed_by
 
-    fitting = [key for key in keys if key.is_for(token.algorithm)]
-    for key in fitting[:MAX_TRIED_KEYS]:
-        if is_signed_by(key, token.algorithm, token.signing_input, token.signature):
-            return
-    kid = "no kid" if token.kid is None else f"kid {quote(token.kid[:_MAX_SHOWN_CHARACTERS])}"
-    detail = f"token with alg {token.algorithm} and {kid}: {len(keys)} keys found, {len(fitting)} usable"
-    raise TokenError(SIGNATURE_ERROR + failure, detail)
+    algorithm, tried = token.algorithm, 0
+    for key in keys:
+        if key.is_for(algorithm):
+            if is_signed_by(key, algorithm, token.signing_input, token.signature):
+                return True
+            tried += 1
+            if tried == MAX_TRIED_KEYS:
+                break
+    return False
 
 
-def verify_algorithm(token: UnverifiedToken, algorithms: Collection[str]) -> None:
+def require_signature(
+    token: UnverifiedToken,
+    keys: Sequence[VerificationKey],
+    is_signed: bool,
+    failure: str,
+    checks: Checks,
+) -> None:
+    """Return if the token is signed, as was found out with `keys`.
+
+    Raises:
+        TokenError: it is not; `failure` is the text.
+    """
+    checks.require(
+        "signature",
+        is_signed,
+        SIGNATURE_ERROR + failure,
+        expected=("by one of the keys found ({}) that fits the token's header", len(keys)),
+        had=("alg {}, kid {}", token.algorithm, token.kid),
+        detail="" if is_signed else _describe(token, keys),
+        is_last=True,
+    )
+
+
+def verify_algorithm(
+    token: UnverifiedToken, algorithms: Collection[str], *, checks: Checks = NO_RECORD
+) -> None:
     """Return if the token claims to be signed with one of `algorithms`; an empty one allows none.
 
     Raises:
@@ -124,11 +168,15 @@ def verify_algorithm(token: UnverifiedToken, algorithms: Collection[str]) -> Non
     """
     if isinstance(algorithms, str):
         raise TypeError("algorithms is a collection of names")
-    if token.algorithm not in algorithms:
-        raise TokenError(
-            "invalid algorithm (alg) header parameter: token signed with unexpected algorithm",
-            f"alg is {token.algorithm}",
-        )
+    checks.require(
+        "algorithm",
+        token.algorithm in algorithms,
+        "invalid algorithm (alg) header parameter: token signed with unexpected algorithm",
+        expected=("one of {}", algorithms),
+        had=token.algorithm,
+        detail=f"alg is {token.algorithm}",
+        is_last=True,
+    )
 
 
 def decode_base64url(text: bytes) -> bytes:
@@ -160,9 +208,9 @@ def _decode_part(part: bytes, name: str) -> bytes:
         raise _malformed(f"{name} is not base64url") from None
 
 
-def _parse_header(raw: bytes) -> dict[str, Any]:
+def _read_header(part: bytes) -> Mapping[str, Any]:
     try:
-        header = parse_object(raw)
+        header = parse_object(_decode_part(part, "header"))
     except ValueError as error:
         raise _malformed(f"header: {error}") from error
     algorithm, kid = header.get("alg"), header.get("kid")
@@ -178,7 +226,17 @@ def _parse_header(raw: bytes) -> dict[str, Any]:
     # least of all: it comes with `crit`, or is a trap.
     if "crit" in header or header.get("b64", True) is not True:
         raise _malformed("critical header parameters are not supported")
-    return header
+    return MappingProxyType(header)
+
+
+# The tokens of one key all have the same header. Refusals are not kept.
+_read_known_header = lru_cache(MAX_KEPT_HEADERS)(_read_header)
+
+
+def _describe(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> str:
+    kid = "no kid" if token.kid is None else f"kid {quote(token.kid[:_MAX_SHOWN_CHARACTERS])}"
+    fitting = sum(key.is_for(token.algorithm) for key in keys)
+    return f"token with alg {token.algorithm} and {kid}: {len(keys)} keys found, {fitting} usable"
 
 
 def _malformed(reason: str) -> TokenError:

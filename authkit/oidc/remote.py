@@ -92,21 +92,15 @@ class RemoteStatus:
     """How often in vain."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Kept(Generic[T]):
     """A value and its times, on the clock of its `RemoteValue`."""
 
-    value: T
-    fetched_at: float
-    fresh_until: float
-
-    @property
-    def renew_at(self) -> float:
-        return self.fetched_at + (self.fresh_until - self.fetched_at) * RENEW_AT
-
-    @property
-    def usable_until(self) -> float:
-        return self.fresh_until + MAX_STALENESS
+    def __init__(self, value: T, fetched_at: float, age: float) -> None:
+        self.value = value
+        self.fetched_at = fetched_at
+        self.renew_at = fetched_at + age * RENEW_AT
+        self.fresh_until = fetched_at + age
+        self.usable_until = self.fresh_until + MAX_STALENESS
 
 
 class RemoteValue(Generic[T]):
@@ -244,7 +238,7 @@ class RemoteValue(Generic[T]):
 
     def _store(self, value: T, cache_control: str) -> None:
         now = self.time()
-        self._kept = _Kept(value, now, now + _age(cache_control))
+        self._kept = _Kept(value, now, _age(cache_control))
         self.failure, self._failures_in_a_row = None, 0
         self._ask_again_at = now + ASK_PAUSE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,29 @@ import pytest
 import authkit.oidc
 
 LATE = {"cryptography", "httpx", "jwt", "grpc"}
-MODULES = sorted(Path(authkit.oidc.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(authkit.oidc.__file__).parent.rglob("*.py"))
 
 
 def test_every_public_name_is_there():
     """The list of public names is sorted, complete and true."""
     assert all(hasattr(authkit.oidc, name) for name in authkit.oidc.__all__)
     assert len(set(authkit.oidc.__all__)) == len(authkit.oidc.__all__)
+
+
+def test_type_checkers_and_the_interpreter_see_the_same_names():
+    """The imports that only type checkers read name exactly what `__all__` promises."""
+    (block,) = [node for node in ast.parse(MODULES[0].read_text()).body if isinstance(node, ast.If)]
+    seen = {(node.module, alias.name) for node in block.body for alias in node.names}
+    assert {name for _, name in seen} == set(authkit.oidc.__all__)
+    for module, name in seen:
+        assert getattr(authkit.oidc, name) is getattr(importlib.import_module(module), name)
+
+
+def test_a_misspelt_name_is_an_attribute_error():
+    """As in any module; names not used yet are listed all the same."""
+    assert set(authkit.oidc.__all__) <= set(dir(authkit.oidc))
+    with pytest.raises(AttributeError, match="no attribute 'JwksKeys'"):
+        authkit.oidc.JwksKeys  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,184 @@
+"""What a verification looks at, one check after the other, made by the very code that decides.
+
+Which checks there are is left to the modules that make them. A login passes no `Checks`, or a
+`Record` to be able to tell afterwards why it was refused; an explanation passes an `Explanation`.
+No check holds a token, and of its claims only those that a rule is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from authkit.errors import LoginError, TokenError
+
+__all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record"]
+
+MAX_SHOWN_CHARACTERS = 200
+"""How much of a value a check shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    """What it was: `signature`, `exp`, `bound claim groups`."""
+    passed: bool
+    """Whether it was as it should."""
+    expected: str
+    """What was asked for, in words or as JSON."""
+    had: str
+    """What the token had, in words or as JSON; cut when long."""
+    error: str = ""
+    """What a login is refused with; empty if it passed."""
+
+
+class Checks:
+    """Decides, and remembers nothing.
+
+    Values to show are given raw, and made into text only if somebody reads them. A tuple is words
+    to show, with arguments for the `{}` in them (`{:date}` for seconds since 1970); anything else
+    is shown as JSON.
+    """
+
+    __slots__ = ()
+
+    def require(
+        self,
+        name: str,
+        passed: bool,
+        text: str,
+        *,
+        expected: Any = None,
+        had: Any = None,
+        detail: str = "",
+        is_last: bool = False,
+    ) -> None:
+        """Return if the check passed. With `is_last` nothing after it makes sense if it did not.
+
+        Raises:
+            TokenError: it did not; `text` is for the caller, `detail` for the log.
+        """
+        if not passed:
+            raise TokenError(text, detail)
+
+    def step(self, name: str, expected: str) -> AbstractContextManager[None]:
+        """Return a context for code that raises a `LoginError` if the check of this name fails."""
+        return _NOTHING
+
+
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+NO_RECORD = Checks()
+"""For a login that nobody will ask about."""
+
+
+class Record(Checks):
+    """Remembers the checks up to the one that failed.
+
+    Keep its `checks`, not the record itself: that holds claims as they came.
+    """
+
+    __slots__ = ("_checks",)
+    _goes_on = False
+
+    def __init__(self) -> None:
+        self._checks: list[tuple[str, bool, str, Any, Any]] = []
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """Everything looked at so far, in order."""
+        return [
+            Check(name, passed, _show(expected), _show(had), "" if passed else text)
+            for name, passed, text, expected, had in self._checks
+        ]
+
+    @property
+    def refusal(self) -> str:
+        """What a login is refused with: the text of the first check that failed; empty if none did."""
+        return next((text for _, passed, text, _, _ in self._checks if not passed), "")
+
+    def require(
+        self,
+        name: str,
+        passed: bool,
+        text: str,
+        *,
+        expected: Any = None,
+        had: Any = None,
+        detail: str = "",
+        is_last: bool = False,
+    ) -> None:
+        """Remember the check, and return if it passed. Raises what `Checks.require` raises."""
+        self.note(name, passed, text, expected, had)
+        if not passed and (is_last or not self._goes_on):
+            raise TokenError(text, detail)
+
+    def step(self, name: str, expected: str) -> AbstractContextManager[None]:
+        """Return a context that remembers how the code in it fared."""
+        return _Step(self, name, expected)
+
+    def note(self, name: str, passed: bool, text: str, expected: Any, had: Any) -> None:
+        """Remember a check that was made elsewhere, with values as for `require`."""
+        self._checks.append((name, passed, text, expected, had))
+
+
+class _Step:
+    """The context of one step."""
+
+    __slots__ = ("_expected", "_name", "_record")
+
+    def __init__(self, record: Record, name: str, expected: str) -> None:
+        self._record = record
+        self._name = name
+        self._expected = expected
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if error is None:
+            self._record.note(self._name, True, "", (self._expected,), ("it",))
+        elif isinstance(error, LoginError):
+            self._record.note(
+                self._name, False, error.public, (self._expected,), (error.detail or "something else",)
+            )
+
+
+class Explanation(Record):
+    """Goes on after a check that failed wherever the next ones still make sense.
+
+    For the eyes of an operator only: with it a verification returns although the token is not
+    acceptable. Nobody may be let in on its result.
+    """
+
+    __slots__ = ()
+    _goes_on = True
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    words, *arguments = value if isinstance(value, tuple) else ("{}", value)
+    text: str = words.format(*map(_Shown, arguments)) if arguments else words
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..."
+
+
+class _Shown:
+    """A value with the ways to show it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __format__(self, spec: str) -> str:
+        if spec != "date":
+            return json.dumps(self.value, ensure_ascii=False, default=sorted)
+        try:
+            return f"{datetime.fromtimestamp(self.value, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except (ValueError, OverflowError, OSError):
+            return f"{self.value} s after 1970"

@@ -1,0 +1,242 @@
+"""The registered claims of RFC 7519 section 4.1: their form, whom they name, and their times.
+
+Signatures are left to `authkit.oidc.tokens`, all other claims to `authkit.oidc.claims`. Rules and
+texts are those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26 uses;
+every difference is named where it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from authkit.errors import TokenError
+from authkit.oidc.checks import NO_RECORD, Checks
+
+__all__ = [
+    "DEFAULT_LEEWAYS",
+    "Claims",
+    "Leeways",
+    "get_audiences",
+    "verify_audience",
+    "verify_audience_is_bound",
+    "verify_registered_claims",
+]
+
+Claims: TypeAlias = Mapping[str, Any]
+"""The claims of a verified token as parsed JSON: integers are exact, other numbers finite floats."""
+
+MAX_DATE = 253_402_300_799
+"""The last second of the year 9999. A date beyond it is a mistake, or a try to overflow a clock."""
+
+_DEFAULT_EXPIRATION_LEEWAY = timedelta(seconds=150)
+_DEFAULT_NOT_BEFORE_LEEWAY = timedelta(seconds=150)
+_DEFAULT_CLOCK_SKEW_LEEWAY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Leeways:
+    """How generously the times of a token are read. Zero means the default, negative means none."""
+
+    expiration: timedelta = timedelta(0)
+    """Set by the role. Lifetime of a token that has no `exp`, counted from the later of `iat` and `nbf`; it
+    never prolongs one that has. Default: 150 seconds."""
+    not_before: timedelta = timedelta(0)
+    """Set by the role. How long before `exp` a token with neither `nbf` nor `iat` began to be valid; of no
+    other use. Default: 150 seconds."""
+    clock_skew: timedelta = timedelta(0)
+    """Set by the role. How far the issuer's clock may be off, for every comparison. Default: 60 seconds."""
+
+    def or_else(self, others: Leeways) -> Leeways:
+        """Return these, and those of `others` where these are zero."""
+        if others is DEFAULT_LEEWAYS:
+            return self
+        return Leeways(
+            self.expiration or others.expiration,
+            self.not_before or others.not_before,
+            self.clock_skew or others.clock_skew,
+        )
+
+
+DEFAULT_LEEWAYS = Leeways()
+"""Those of a role that says nothing."""
+
+
+def verify_registered_claims(
+    claims: Claims,
+    *,
+    issuer: str = "",
+    audiences: Collection[str] = (),
+    subject: str = "",
+    leeways: Leeways = DEFAULT_LEEWAYS,
+    now: float,
+    checks: Checks = NO_RECORD,
+) -> None:
+    """Return if the registered claims (RFC 7519 section 4.1) are well-formed, as bound, and valid at `now`.
+
+    Differs from cap in one rule: a date of 0 is a date (1970) there it is, not an absent one.
+    Dates beyond the year 9999 are refused as malformed; fractions of a second are cut off.
+
+    Raises:
+        TokenError: they are not.
+    """
+    if isinstance(audiences, str):
+        raise TypeError("audiences is a collection of names")
+    with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
+        found_issuer, found_subject = _get_text(claims, "iss"), _get_text(claims, "sub")
+        _get_text(claims, "jti")
+        found_audiences = get_audiences(claims)
+        issued, expires, begins = _get_date(claims, "iat"), _get_date(claims, "exp"), _get_date(claims, "nbf")
+
+    if issuer:
+        checks.require(
+            "iss", found_issuer == issuer, "invalid issuer (iss) claim", expected=issuer, had=found_issuer
+        )
+    if subject:
+        checks.require(
+            "sub",
+            found_subject == subject,
+            "invalid subject (sub) claim",
+            expected=subject,
+            had=found_subject,
+        )
+    if audiences:
+        verify_audience(found_audiences, audiences, "aud", checks)
+    _verify_times(issued, expires, begins, leeways, now, checks)
+
+
+def verify_audience(found: Sequence[str], bound: Collection[str], name: str, checks: Checks) -> None:
+    """Return if one of the token's audiences is one of those bound; comparison is exact.
+
+    Raises:
+        TokenError: none is.
+    """
+    checks.require(
+        name,
+        any(audience in bound for audience in found),
+        "invalid audience (aud) claim: audience claim does not match any expected audience",
+        expected=("one of {}", bound),
+        had=found,
+    )
+
+
+def verify_audience_is_bound(claims: Claims, is_bound: bool, *, checks: Checks = NO_RECORD) -> None:
+    """Return if a token that is meant for somebody is presented where somebody is named.
+
+    A rule of the login, not of the token: without any bound audience a token for another service
+    would do.
+
+    Raises:
+        TokenError: it has an audience, and none is bound. The text is that of
+            vault-plugin-auth-jwt 0.26, which has no prefix.
+    """
+    checks.require(
+        "aud is bound",
+        is_bound or not claims.get("aud"),
+        "audience claim found in JWT but no audiences bound to the role",
+        expected=("no aud, or a bound audience",),
+        had=claims.get("aud"),
+    )
+
+
+def _verify_times(
+    issued: int | None,
+    expires: int | None,
+    begins: int | None,
+    leeways: Leeways,
+    now: float,
+    checks: Checks,
+) -> None:
+    checks.require(
+        "dates",
+        issued is not None or expires is not None or begins is not None,
+        "no issued at (iat), not before (nbf), or expiration time (exp) claims in token",
+        expected=("iat, nbf or exp",),
+        is_last=True,
+    )
+    skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY)
+    starts = [date for date in (issued, begins) if date is not None]
+    end: float = (
+        max(starts) + _seconds(leeways.expiration, _DEFAULT_EXPIRATION_LEEWAY) if expires is None else expires
+    )
+    start: float
+    if begins is not None:
+        start = begins
+    elif issued is not None:
+        start = issued
+    else:
+        start = end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY)
+    # Each comparison is written so that a clock that gives NaN lets nobody in.
+    checks.require(
+        "nbf",
+        now + skew >= start,
+        "invalid not before (nbf) claim: token not yet valid",
+        expected=("{:date} or before", now + skew),
+        had=("{:date}", start),
+    )
+    checks.require(
+        "exp",
+        now - skew <= end,
+        "invalid expiration time (exp) claim: token is expired",
+        expected=("{:date} or after", now - skew),
+        had=("{:date}", end),
+    )
+    if issued is not None:
+        checks.require(
+            "iat",
+            now + skew >= issued,
+            "invalid issued at (iat) claim: token issued in the future",
+            expected=("{:date} or before", now + skew),
+            had=("{:date}", issued),
+        )
+
+
+def _seconds(leeway: timedelta, default: timedelta) -> float:
+    return max((leeway or default).total_seconds(), 0.0)
+
+
+def _get_text(claims: Claims, name: str) -> str:
+    value = claims.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        kind = _json_kind(value)
+        raise TokenError(f"json: cannot unmarshal {kind} into Go struct field Claims.{name} of type string")
+    return value
+
+
+def get_audiences(claims: Claims) -> Sequence[str]:
+    """Return whom the token is for; nobody if it does not say.
+
+    Raises:
+        TokenError: `aud` is neither a string nor a list of strings.
+    """
+    value = claims.get("aud", [])
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(audience, str) for audience in value):
+        return value
+    raise TokenError("go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience")
+
+
+def _get_date(claims: Claims, name: str) -> int | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    # `bool` is a kind of `int` in Python. The comparison also fails for NaN.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_DATE <= value <= MAX_DATE:
+        raise TokenError(
+            "go-jose/go-jose/jwt: expected number value to unmarshal NumericDate",
+            f"claim {name} is no date, or one beyond the year 9999",
+        )
+    return int(value)
+
+
+def _json_kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return "array" if isinstance(value, list) else "object"

@@ -1,0 +1,233 @@
+"""Several issuers: who may vouch for which token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from oidc_factories import NOW, make_token, private_key, verification_key
+
+from authkit.errors import TokenError
+from authkit.oidc import Explanation, Issuers, Leeways, Record, StaticKeys, TokenVerifier
+
+ISSUER = "invalid issuer (iss) claim"
+SIGNATURE = "error verifying token signature: no known key successfully validated the token signature"
+AUDIENCE = "invalid audience (aud) claim: audience claim does not match any expected audience"
+
+
+class CountedKeys(StaticKeys):
+    """Keys that know whether anybody asked for them."""
+
+    asked = 0
+
+    async def find_keys(self, kid):
+        """All keys."""
+        self.asked += 1
+        return await super().find_keys(kid)
+
+
+def issuer(name, key, iss="", **options):
+    """An issuer with one key."""
+    keys = CountedKeys([verification_key(key)])
+    return TokenVerifier(keys, name=name, issuer=iss, now=lambda: NOW, **options)
+
+
+def token(key, **claims):
+    """A token signed with this key."""
+    algorithm = {"p256": "ES256", "p384": "ES384"}.get(key, "RS256")
+    return make_token({"sub": "ann", "exp": NOW + 60, **claims}, algorithm=algorithm, key=private_key(key))
+
+
+@pytest.fixture
+def red():
+    """A named issuer."""
+    return issuer("red", "rsa-other", "https://red")
+
+
+@pytest.fixture
+def blue():
+    """Another one."""
+    return issuer("blue", "p256", "https://blue")
+
+
+@pytest.fixture
+def default():
+    """The plain configuration, with no bound issuer."""
+    return issuer("", "rsa")
+
+
+async def refusal(issuers, text, **options):
+    """The text of the refusal."""
+    with pytest.raises(TokenError) as caught:
+        await issuers.verify(text, **options)
+    return caught.value.public
+
+
+async def test_the_iss_picks_the_issuer(red, blue, default):
+    """And with it the keys; nobody else's are asked for."""
+    issuers = Issuers([red, blue], default)
+    verified = await issuers.verify(token("p256", iss="https://blue"))
+    assert verified.issuer is blue
+    assert verified.claims["iss"] == "https://blue"
+    assert (red.keys.asked, blue.keys.asked, default.keys.asked) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("key", ["rsa-other", "p256", "rsa"])
+@pytest.mark.parametrize("iss", ["https://red", "https://blue"])
+async def test_only_an_issuers_own_keys_sign_for_it(red, blue, default, key, iss):
+    """Not those of another issuer, and not the default's either."""
+    issuers = Issuers([red, blue], default)
+    own = {"https://red": "rsa-other", "https://blue": "p256"}[iss]
+    if key == own:
+        assert (await issuers.verify(token(key, iss=iss))).issuer.issuer == iss
+    else:
+        assert await refusal(issuers, token(key, iss=iss)) == SIGNATURE
+        assert default.keys.asked == 0
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"iss": "https://other"},
+        {"iss": ""},
+        {"iss": "https://red/"},
+        {"iss": "https://RED"},
+        {"iss": " https://red"},
+        {"iss": None},
+    ],
+)
+async def test_every_other_token_is_the_defaults(red, blue, default, claims):
+    """Exactly as if there were no named issuers; named keys cannot sign for it."""
+    issuers = Issuers([red, blue], default)
+    assert (await issuers.verify(token("rsa", **claims))).issuer is default
+    assert await refusal(issuers, token("rsa-other", **claims)) == SIGNATURE
+    assert (red.keys.asked, blue.keys.asked) == (0, 0)
+
+
+async def test_the_default_keeps_its_bound_issuer(red):
+    """A named issuer beside it opens nothing."""
+    issuers = Issuers([red], issuer("", "rsa", "https://default"))
+    assert (await issuers.verify(token("rsa", iss="https://default"))).claims["sub"] == "ann"
+    assert await refusal(issuers, token("rsa", iss="https://other")) == ISSUER
+
+
+async def test_a_named_issuer_stands_before_a_default_with_the_same_iss(red):
+    """Its keys alone count: naming an issuer can only narrow who signs for it."""
+    issuers = Issuers([red], issuer("", "rsa", "https://red"))
+    assert (await issuers.verify(token("rsa-other", iss="https://red"))).issuer is red
+    assert await refusal(issuers, token("rsa", iss="https://red")) == SIGNATURE
+
+
+@pytest.mark.parametrize("claims", [{}, {"iss": "https://other"}, {"iss": 5}, {"iss": ["https://red"]}])
+async def test_without_a_default_unknown_issuers_are_refused(red, claims):
+    """Before any key is asked for."""
+    assert await refusal(Issuers([red]), token("rsa-other", **claims)) == ISSUER
+    assert red.keys.asked == 0
+
+
+async def test_without_any_issuer_everything_is_refused():
+    """An empty set vouches for nobody."""
+    assert await refusal(Issuers(), token("rsa")) == ISSUER
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[]", b"nonsense", b'{"iss":"https://red","iss":"https://blue"}', b"\xff"]
+)
+async def test_claims_that_cannot_be_read_pick_nobody(red, blue, default, payload):
+    """The default refuses them as it does today: after the signature."""
+    issuers = Issuers([red, blue], default)
+    assert (await refusal(issuers, make_token(payload))).startswith(
+        "error verifying token signature: malformed claims: "
+    )
+    assert await refusal(issuers, make_token(payload, key=private_key("rsa-other"))) == SIGNATURE
+
+
+async def test_issuers_without_a_name_of_their_own_are_a_mistake(red):
+    """Without `iss` nobody could pick them; with the same one nobody could tell them apart."""
+    with pytest.raises(ValueError, match="issuer 'red' has no iss"):
+        Issuers([issuer("red", "rsa")])
+    with pytest.raises(ValueError, match="issuers 'red' and 'pink' have the same iss"):
+        Issuers([red, issuer("pink", "rsa", "https://red")])
+
+
+# --- what belongs to an issuer -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("audiences", "aud", "text"),
+    [
+        ([], ["a", "x"], ""),
+        (["a"], ["a", "x"], ""),
+        (["a"], ["a"], AUDIENCE),
+        (["a"], ["x"], AUDIENCE),
+        ([], "y", AUDIENCE),
+        ([], ..., AUDIENCE),
+    ],
+)
+async def test_a_token_is_for_the_issuers_audience_and_the_roles(audiences, aud, text):
+    """Both have a say: one of each must be there."""
+    verifier = issuer("red", "rsa", "https://red", audiences=["x", "z"])
+    claims = {"iss": "https://red"} | ({} if aud is ... else {"aud": aud})
+    if text:
+        assert await refusal(Issuers([verifier]), token("rsa", **claims), audiences=audiences) == text
+    else:
+        assert await Issuers([verifier]).verify(token("rsa", **claims), audiences=audiences)
+
+
+async def test_algorithms_are_the_issuers():
+    """Another issuer's list does not matter."""
+    strict = issuer("red", "rsa", "https://red", algorithms=["PS256"])
+    issuers = Issuers([strict], issuer("", "rsa"))
+    assert "unexpected algorithm" in await refusal(issuers, token("rsa", iss="https://red"))
+    assert await issuers.verify(token("rsa"))
+
+
+@pytest.mark.parametrize(
+    ("of_issuer", "of_role", "late", "accepted"),
+    [
+        (0, 0, 60, True),
+        (0, 0, 61, False),
+        (120, 0, 120, True),
+        (120, 0, 121, False),
+        (120, 30, 31, False),
+        (120, 30, 30, True),
+        (120, -1, 1, False),
+        (-1, 0, 1, False),
+        (-1, 0, 0, True),
+    ],
+)
+async def test_leeways_are_the_roles_then_the_issuers(of_issuer, of_role, late, accepted):
+    """Then those of the documentation; negative means none."""
+    own = Leeways(clock_skew=timedelta(seconds=of_issuer))
+    asked = Leeways(clock_skew=timedelta(seconds=of_role))
+    verifier = issuer("red", "rsa", "https://red", leeways=own)
+    text = token("rsa", iss="https://red", exp=NOW - late)
+    if accepted:
+        assert await Issuers([verifier]).verify(text, leeways=asked)
+    else:
+        assert "expired" in await refusal(Issuers([verifier]), text, leeways=asked)
+
+
+def test_names_are_collections():
+    """A text is not a list of its letters."""
+    with pytest.raises(TypeError):
+        issuer("red", "rsa", audiences="abc")
+
+
+# --- explained ---------------------------------------------------------------------------------
+
+
+async def test_the_choice_of_the_issuer_is_a_check(red, blue, default):
+    """It says who was picked, or who could have been."""
+    checks = Record()
+    await Issuers([red, blue], default).verify(token("p256", iss="https://blue"), checks=checks)
+    assert [check.name for check in checks.checks][:3] == ["form", "issuer", "algorithm"]
+    assert checks.checks[1].had == '"https://blue", which is issuer "blue"'
+    checks = Record()
+    await Issuers([red], default).verify(token("rsa", iss="https://x"), checks=checks)
+    assert checks.checks[1].had == '"https://x", which is issuer "by default"'
+    checks = Explanation()
+    assert await refusal(Issuers([red, blue]), token("p256", iss="https://x"), checks=checks) == ISSUER
+    assert checks.checks[-1].expected == 'one of ["https://red", "https://blue"]'
+    assert checks.checks[-1].had == '"https://x"'
