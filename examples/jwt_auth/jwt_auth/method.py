@@ -161,6 +161,19 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         )
         return LoginError(f"{error.public} (reference {reference})", error.detail)
 
+    @writes("oidc/auth_url", unauthenticated=True)
+    async def auth_url(
+        self, config: JWTConfig, role: Str = "", redirect_uri: Str = "", client_nonce: Str = ""
+    ) -> dict[str, str]:
+        """Tell a web interface whether to send a browser to the provider, or to ask for a token.
+
+        Browser logins are not there yet: nobody is sent anywhere.
+        """
+        if not config.oidc_client_id:
+            raise UserError("OIDC login is not configured for this mount")
+        self.log.warning("a browser login was asked for; this version has none")
+        return {"auth_url": ""}
+
     # --- for operators -------------------------------------------------------------------------
 
     @writes("explain", sudo=True)

@@ -94,10 +94,10 @@ async def test_references_are_for_a_while(mount: JWTMount) -> None:
 
 
 def test_who_may_ask() -> None:
-    """Explanations need the capability `sudo`; of all paths only the login is open."""
+    """Explanations need the capability `sudo`; of all paths only those of logins are open."""
     special = JWTAuth.route_table.special
     assert set(special.root) == {"explain", "explain/*"}
-    assert set(special.unauthenticated) == {"login"}
+    assert set(special.unauthenticated) == {"login", "oidc/auth_url"}
 
 
 async def test_status(mount: JWTMount, provider: Provider) -> None:

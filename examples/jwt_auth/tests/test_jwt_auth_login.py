@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from identity_provider import Provider
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import JWTMount
 
-from authkit.errors import FieldError, LoginError, PermissionDeniedError, UserError
+from authkit.errors import BadRequestError, FieldError, LoginError, PermissionDeniedError, UserError
 from authkit.logical import Operation, Response
 
 
@@ -146,3 +147,82 @@ async def test_no_token_is_kept(mount: JWTMount) -> None:
         entry = await mount.storage.get(key)
         assert entry is not None
         assert token.encode() not in entry.value
+
+
+async def test_web_interfaces_ask_for_a_token(bare: JWTMount, provider: Provider) -> None:
+    """They know by one exact text that a mount takes tokens; nobody is sent to a provider yet."""
+    with pytest.raises(UserError, match=r"^could not load configuration$"):
+        await bare.write("oidc/auth_url", role="", redirect_uri="http://x")
+    await bare.configure()
+    with pytest.raises(UserError, match=r"^OIDC login is not configured for this mount$"):
+        await bare.write("oidc/auth_url", role="", redirect_uri="http://x")
+    client = {"oidc_client_id": "id", "oidc_client_secret": "wL3mB6tTqkzR"}
+    await bare.write("config", oidc_discovery_url=provider.url, **client)
+    response = await bare.write("oidc/auth_url", role="web", redirect_uri="http://x")
+    assert response is not None
+    assert response.data == {"auth_url": ""}
+
+
+async def test_alias_lookahead(mount: JWTMount) -> None:
+    """A host may ask which alias a login would have; the token is verified, and nobody logs in."""
+    found = await mount.request(Operation.ALIAS_LOOKAHEAD, "login", {"role": "dev", "jwt": make_token()})
+    assert found is not None
+    assert found.auth is not None
+    assert found.auth.alias is not None
+    assert (found.auth.alias.name, found.auth.policies) == ("ann", ())
+    for body in ({"role": "dev", "jwt": "junk"}, {"role": "dev"}, {"role": "nobody", "jwt": make_token()}):
+        with pytest.raises(BadRequestError):
+            await mount.request(Operation.ALIAS_LOOKAHEAD, "login", body)
+    status = await mount.read("status")
+    assert status is not None
+    assert status["logins"] == {"allowed": 0, "denied": {}}
+
+
+async def test_roles_for_browsers_take_no_token(mount: JWTMount) -> None:
+    """Said before anything about the token."""
+    await mount.write("role/web", user_claim="sub", allowed_redirect_uris="http://localhost/x")
+    for jwt in ("", "junk", make_token()):
+        with pytest.raises(UserError, match=r"^role with oidc role_type is not allowed$"):
+            await mount.login(role="web", jwt=jwt)
+
+
+async def test_metadata_that_no_alias_can_have(mount: JWTMount) -> None:
+    """It is on the token alone, with a word of warning; the login goes on."""
+    await mount.write_role(claim_mappings={"long": "long", "odd": "o.d.d", "mail": "mail"})
+    body = {"role": "dev", "jwt": make_token(long="x" * 513, odd="y", mail="z")}
+    response = await mount.request(Operation.UPDATE, "login", body)
+    assert response is not None
+    assert response.auth is not None
+    assert response.auth.alias is not None
+    assert response.auth.alias.metadata == {"role": "dev", "mail": "z"}
+    assert response.auth.metadata == {"role": "dev", "long": "x" * 513, "o.d.d": "y", "mail": "z"}
+    assert [text.rpartition(": ")[2] for text in response.warnings] == ["long", "o.d.d"]
+
+
+async def test_kinds_of_tokens(mount: JWTMount) -> None:
+    """A role may take one kind only, by its type and the claims that it must have."""
+    access = {"iss": "https://i", "client_id": "c", "jti": "1"}
+    await mount.write_role(bound_token_type="at+jwt")
+    await mount.login(role="dev", jwt=make_token(headers={"typ": "at+jwt"}, **access))
+    for jwt in (make_token(**access), make_token(headers={"typ": "at+jwt"})):
+        with pytest.raises(LoginError, match="at\\+jwt"):
+            await mount.login(role="dev", jwt=jwt)
+    await mount.write_role(bound_token_type="id_token")
+    with pytest.raises(LoginError, match="token is no id_token"):
+        await mount.login(role="dev", jwt=make_token(headers={"typ": "at+jwt"}, **access))
+    await mount.write_role(bound_token_type="jwt-svid")
+    await mount.login(role="dev", jwt=make_token(sub="spiffe://example.org/shop"))
+    with pytest.raises(LoginError, match="not a SPIFFE ID"):
+        await mount.login(role="dev", jwt=make_token())
+
+
+async def test_verbose_logging_has_no_token(mount: JWTMount, caplog: pytest.LogCaptureFixture) -> None:
+    """A role that asks for it has the claims of its logins logged, and never the token."""
+    caplog.set_level("DEBUG")
+    token = make_token(mail="a@b.test")
+    await mount.login(role="dev", jwt=token)
+    assert "a@b.test" not in caplog.text
+    await mount.write_role(verbose_oidc_logging=True)
+    await mount.login(role="dev", jwt=token)
+    assert "a@b.test" in caplog.text
+    assert not any(part in caplog.text for part in token.split("."))

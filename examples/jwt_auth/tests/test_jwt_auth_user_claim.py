@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt_auth.user_claim import compose_user_name, verify_user_claim
 
@@ -52,6 +52,7 @@ def test_refused_at_login(claims: dict[str, Any]) -> None:
         compose_user_name(claims, "{a}:{b}", json_pointer=False)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(":-x", max_size=4), min_size=4, max_size=4), st.text(":-", min_size=1, max_size=3))
 def test_two_users_never_have_one_name(values: list[str], separator: str) -> None:
     """Whatever the values and the separator: equal names mean equal claims."""
