@@ -28,7 +28,9 @@ MAX_KEYS = 500
 MAX_KID_CHARACTERS = 1024
 """The longest key id that is looked up and remembered."""
 
-_OTHER_USES = frozenset({"enc", "x509-svid"})
+_OTHER_USES = frozenset({"enc", "x509-svid", "wit-svid"})
+"""Encryption (RFC 7517 section 4.2), and the other authorities in a SPIFFE bundle."""
+
 _CURVE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
 
 _log = logging.getLogger(__name__)

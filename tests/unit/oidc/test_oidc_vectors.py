@@ -55,11 +55,39 @@ def test_signatures_of_the_cookbook_do_not_cover_anything_else(name, algorithm):
         verify_signature(token, public_set(vector["input"]["key"]).find(token.kid), ALGORITHMS)
 
 
+@pytest.mark.parametrize("name", ["3_2.ec_private_key", "3_4.rsa_private_key"])
+@pytest.mark.parametrize(("vector", "algorithm"), SIGNED)
+def test_keys_of_other_examples_do_not_verify(vector, algorithm, name):
+    """Unless it is the very key."""
+    signed, other = load(vector), load(f"jose-cookbook/jwk/{name}.json")
+    token = split_token(signed["output"]["compact"])
+    if signed["input"]["key"].get("n", signed["input"]["key"].get("x")) in (other.get("n"), other.get("x")):
+        verify_signature(token, public_set(other).keys, [algorithm])
+    else:
+        with pytest.raises(TokenError):
+            verify_signature(token, public_set(other).keys, [algorithm])
+
+
+def test_encrypted_content_is_refused():
+    """A JWE has five parts, or is JSON."""
+    output = load("jose-cookbook/curve25519/ecdh-es.json")["output"]
+    with pytest.raises(TokenError, match="must have three parts"):
+        split_token(output["compact"])
+    for form in ("json", "json_flat"):
+        with pytest.raises(TokenError, match="JSON serialisation is not accepted"):
+            split_token(json.dumps(output[form]))
+
+
 def test_the_public_keys_of_the_cookbook_load():
     """RSA and EC public keys are read, secrets and private keys are not."""
     for name in ("3_1.ec_public_key", "3_3.rsa_public_key"):
         assert len(public_set(load(f"jose-cookbook/jwk/{name}.json")).keys) == 1
-    for name in ("3_2.ec_private_key", "3_4.rsa_private_key", "3_5.symmetric_key_mac_computation"):
+    for name in (
+        "3_2.ec_private_key",
+        "3_4.rsa_private_key",
+        "3_5.symmetric_key_mac_computation",
+        "3_6.symmetric_key_encryption",
+    ):
         document = json.dumps({"keys": [load(f"jose-cookbook/jwk/{name}.json")]}).encode()
         assert parse_jwks(document).keys == ()
 
@@ -112,11 +140,27 @@ def test_mac_detached_and_unencoded_content_is_refused(name):
         ("jwks_valid_2", ["C6vs25welZOx6WksNYfbMfiw9l96pMnD", "gHTCunJbefYtnZnTctd84xeRWyMrEsWD"]),
         ("jwks_missing_kid", ["C6vs25welZOx6WksNYfbMfiw9l96pMnD", None]),
         ("spiffebundle_valid_1", ["C6vs25welZOx6WksNYfbMfiw9l96pMnD"]),
+        (
+            "spiffebundle_valid_2",
+            [
+                "IRsID4VIM3T11TsK43Ny1DgCD5UNWhva",
+                "qjwWkiMpkHzIxsSrAsLxSZ2WZ8AyMESx",
+                "uNhqAaPI7NDn7IHOsa2ac1BF4O5qGxjZ",
+                "y3UHKFp0WqPpG7gVr3FKieiEzwH8fTMm",
+                "mbrcuIaIUUapdCCmhQon4xJSicDmAVfK",
+                "cHPeHMMEtvTeSMBc20DzPPhkF41BN2WJ",
+            ],
+        ),
+        (
+            "spiffebundle_valid_with_wit",
+            ["IRsID4VIM3T11TsK43Ny1DgCD5UNWhva", "qjwWkiMpkHzIxsSrAsLxSZ2WZ8AyMESx"],
+        ),
+        ("spiffebundle_multiple_x509", ["C6vs25welZOx6WksNYfbMfiw9l96pMnD"]),
         ("spiffebundle_missing_kid", [None]),
     ],
 )
 def test_spiffe_key_sets_are_read(name, found):
-    """JWT keys are found; keys of X.509 authorities are left out."""
+    """JWT keys are found; keys of X.509 and WIT authorities are left out."""
     key_set = parse_jwks((VECTORS / "spiffe" / f"{name}.json").read_bytes())
     assert [key.kid for key in key_set.keys] == found
 
