@@ -13,7 +13,7 @@ from authkit.errors import UserError
 from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
 from authkit.oidc import CombinedKeys, JWKSKeys, KeySource, TokenVerifier
 from jwt_auth.providers import secret_keys, verify_provider_config
-from jwt_auth.sources import KeySettings, verify_key_set
+from jwt_auth.sources import KeySettings, ask_for_keys, verify_key_set_url
 
 __all__ = ["JWTConfig"]
 
@@ -62,6 +62,12 @@ class JWTConfig(SDKRecord, KeySettings):
         help="Object identifiers of critical certificate extensions that are passed over in browser logins.",
     )
 
+    skip_jwks_validation: Bool = field(
+        default=False,
+        sensitive=True,
+        help="Store the configuration with a warning if a provider cannot be asked. It is not stored itself.",
+    )
+
     @property
     def sources(self) -> Sequence[object]:
         """The values of the settings of which one is needed."""
@@ -79,6 +85,10 @@ class JWTConfig(SDKRecord, KeySettings):
         hidden = secret_keys(self.provider_config)
         kept = {name: value for name, value in self.provider_config.items() if name not in hidden}
         return super().read_shape() | {"provider_config": kept}
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return what is kept: everything but what was for one write only."""
+        return {name: value for name, value in super().to_stored().items() if name != "skip_jwks_validation"}
 
     def make_keys(self) -> KeySource:
         """Return the keys. Nothing is fetched yet."""
@@ -98,7 +108,7 @@ class JWTConfig(SDKRecord, KeySettings):
         """Return if everything can be had that the configuration names."""
         await super().ask_providers()
         for url, ca_pem in self._pairs():
-            await verify_key_set(url, ca_pem)
+            await ask_for_keys(url, ca_pem)
 
     def _pairs(self) -> list[tuple[str, str]]:
         return [(pair.get("jwks_url", ""), pair.get("jwks_ca_pem", "")) for pair in self.jwks_pairs]
@@ -126,6 +136,8 @@ class JWTConfig(SDKRecord, KeySettings):
                     "invalid jwks_pairs: jwks_pairs must be provided as a list of json objects with the "
                     "fields jwks_url and jwks_ca_pem"
                 )
+        for url, ca_pem in self._pairs():
+            verify_key_set_url(url, ca_pem)
 
     def _check_responses(self) -> None:
         types, mode = self.oidc_response_types, self.oidc_response_mode

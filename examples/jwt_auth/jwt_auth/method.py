@@ -12,8 +12,10 @@ from authkit.framework import (
     Secret,
     Singleton,
     Str,
+    Task,
     Write,
     cached,
+    every,
     field,
     format_duration,
     read,
@@ -71,14 +73,28 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
             default = self.default_issuer(config) if config.has_source else None
         except ValueError as error:
             raise LoginError(f"error configuring token validator: {error}") from error
-        return Issuers(list(others.values()), default)
+        # Two writes at the same moment can store two issuers of one 'iss'; then the first by name counts.
+        distinct = {verifier.issuer: verifier for verifier in reversed(list(others.values()))}
+        return Issuers(list(distinct.values()), default)
+
+    @every("10m")
+    async def let_go(self, task: Task) -> None:
+        """Stop renewing the keys of issuers that are gone, also where nobody logs in."""
+        config = await self.config.find()
+        if config is not None:
+            await self.trusted(config)
 
     @config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
         """Ask a provider before it is relied on."""
         if not write.new.has_source and not await self.issuers.names():
             raise UserError(write.new.source_rule)
-        await write.new.ask_providers()
+        try:
+            await write.new.ask_providers()
+        except UserError as error:
+            if not write.new.skip_jwks_validation:
+                raise
+            write.warn(str(error))
 
     @issuers.on_write
     async def check_issuer(self, write: Write[JWTIssuer]) -> None:

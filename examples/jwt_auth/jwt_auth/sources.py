@@ -12,7 +12,7 @@ from authkit.errors import UserError
 from authkit.framework import CommaList, Model, Str, field
 from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys
 
-__all__ = ["KeySettings", "verify_key_set"]
+__all__ = ["KeySettings", "ask_for_keys", "verify_key_set_url"]
 
 
 class KeySettings(Model):
@@ -68,6 +68,13 @@ class KeySettings(Model):
         for algorithm in self.jwt_supported_algs:
             if algorithm not in ALGORITHMS:
                 raise UserError(f'invalid jwt_supported_algs: unsupported signing algorithm "{algorithm}"')
+        if self.jwks_url:
+            verify_key_set_url(self.jwks_url, self.jwks_ca_pem)
+        if self.oidc_discovery_url:
+            try:
+                DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+            except ValueError as error:
+                raise UserError("error checking oidc discovery URL") from error
 
     def make_keys(self) -> KeySource:
         """Return the keys. Nothing is fetched yet.
@@ -88,40 +95,47 @@ class KeySettings(Model):
             UserError: it cannot; what a provider sent is not repeated.
         """
         if self.oidc_discovery_url:
-            await _verify_discovery(self.oidc_discovery_url, self.oidc_discovery_ca_pem)
+            await _ask_for_metadata(self.oidc_discovery_url, self.oidc_discovery_ca_pem)
         if self.jwks_url:
-            await verify_key_set(self.jwks_url, self.jwks_ca_pem)
+            await ask_for_keys(self.jwks_url, self.jwks_ca_pem)
 
 
-async def _verify_discovery(url: str, ca_pem: str) -> None:
+def verify_key_set_url(url: str, ca_pem: str) -> None:
+    """Return if a key set could be at this URL, on a server that these certificates can vouch for.
+
+    Raises:
+        UserError: URL or certificates are malformed.
+    """
     try:
-        keys = DiscoveredKeys(url, ca_pem=ca_pem)
-        try:
-            await keys.metadata()
-        finally:
-            await keys.close()
-    except (ValueError, ProviderError) as error:
-        raise UserError("error checking oidc discovery URL") from error
+        JWKSKeys(url)
+    except ValueError as error:
+        raise UserError(f"error checking jwks URL {url}") from error
+    try:
+        JWKSKeys(url, ca_pem=ca_pem)
+    except ValueError as error:
+        raise UserError("error checking jwks_ca_pem") from error
 
 
-async def verify_key_set(url: str, ca_pem: str) -> None:
+async def ask_for_keys(url: str, ca_pem: str) -> None:
     """Return if there is a key set at this URL.
 
     Raises:
         UserError: there is none.
     """
-    refusal = UserError(f"error checking jwks URL {url}")
-    try:
-        JWKSKeys(url)
-    except ValueError as error:
-        raise refusal from error
-    try:
-        keys = JWKSKeys(url, ca_pem=ca_pem)
-    except ValueError as error:
-        raise UserError("error checking jwks_ca_pem") from error
+    keys = JWKSKeys(url, ca_pem=ca_pem)
     try:
         await keys.load()
     except ProviderError as error:
-        raise refusal from error
+        raise UserError(f"error checking jwks URL {url}") from error
+    finally:
+        await keys.close()
+
+
+async def _ask_for_metadata(url: str, ca_pem: str) -> None:
+    keys = DiscoveredKeys(url, ca_pem=ca_pem)
+    try:
+        await keys.metadata()
+    except ProviderError as error:
+        raise UserError("error checking oidc discovery URL") from error
     finally:
         await keys.close()

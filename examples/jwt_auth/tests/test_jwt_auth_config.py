@@ -176,6 +176,27 @@ async def test_keys_of_a_provider(mount: JWTMount, provider: Provider, fields: d
     assert len(provider.fetches) == fetches
 
 
+@pytest.mark.parametrize(
+    "fields", [{"jwks_url": "{url}/broken"}, {"oidc_discovery_url": "{url}/other"}], ids=str
+)
+async def test_a_provider_that_is_not_there_yet(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any]
+) -> None:
+    """On request a configuration is stored all the same, with a warning; the request is not stored."""
+    response = await mount.write("config", fill(fields, provider), skip_jwks_validation=True)
+    assert response is not None
+    (warning,) = response.warnings
+    assert warning.startswith("error checking ")
+    found = await mount.read("config")
+    assert found == DEFAULTS | fill(fields, provider)
+    entry = await mount.storage.get("config")
+    assert entry is not None
+    assert b"skip_jwks" not in entry.value
+    for wrong in ({}, {"jwks_url": "ftp://x"}, {"jwks_url": provider.keys_url, "jwks_ca_pem": "x"}):
+        with pytest.raises(UserError):
+            await mount.write("config", wrong, skip_jwks_validation=True)
+
+
 async def test_configuration_cannot_be_deleted(mount: JWTMount) -> None:
     """As with vault-plugin-auth-jwt, there is no delete; the entry is sealed where hosts can."""
     with pytest.raises(UnsupportedOperationError):

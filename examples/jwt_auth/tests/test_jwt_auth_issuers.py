@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from factories import FakeClock
 from identity_provider import Provider
+from jwt_auth import JWTAuth
+from jwt_auth.issuer import JWTIssuer
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import JWTMount
 
@@ -134,3 +137,38 @@ async def test_a_warm_login_asks_nobody(mount: JWTMount, provider: Provider) -> 
     for token in tokens:
         await mount.login(role="dev", jwt=token)
     assert (mount.storage.reads, len(provider.fetches)) == before
+
+
+async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
+    """Its provider is asked no more, though nobody logs in; the others keep theirs."""
+    clock = FakeClock()
+    mount = JWTMount(JWTAuth, clock=clock)
+    await mount.backend.initialize()
+    await mount.configure()
+    await mount.write_role()
+    for name in ("gone", "kept"):
+        await mount.write(f"issuer/{name}", bound_issuer=name, jwks_url=provider.keys_url)
+        await mount.login(role="dev", jwt=make_token(key="first", iss=name))
+    verifiers = mount.backend.other_issuer.each(await mount.backend.issuers.all())
+    await mount.delete("issuer/gone")
+    for _ in range(2):
+        clock.advance(600)
+        await mount.tick()
+    planned = {name: verifier.keys.status()[0].remote for name, verifier in verifiers.items()}
+    assert planned["gone"] is not None
+    assert planned["kept"] is not None
+    assert planned["gone"].next_fetch_at is None
+    assert planned["kept"].next_fetch_at is not None
+    await mount.backend.cleanup()
+    assert verifiers["kept"].keys.status()[0].remote.next_fetch_at is None  # type: ignore[union-attr]
+
+
+async def test_two_issuers_of_one_name(mount: JWTMount) -> None:
+    """Written at the same moment; the first by name counts, and nobody else is locked out."""
+    for name, key in (("b", "second"), ("a", "first")):
+        issuer = JWTIssuer(bound_issuer="https://ci", jwt_validation_pubkeys=[public_pem(key)])
+        await mount.backend.issuers.put(name, issuer)
+    await mount.login(role="dev", jwt=make_token(key="first", iss="https://ci"))
+    await mount.login(role="dev", jwt=make_token())
+    with pytest.raises(LoginError):
+        await mount.login(role="dev", jwt=make_token(key="second", iss="https://ci"))
