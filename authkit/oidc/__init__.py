@@ -10,9 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from authkit.oidc.checks import Check, Checks, Explanation, Record
     from authkit.oidc.claims import (
+        add_claims,
         get_claim,
         groups_from_claim,
         metadata_from_claims,
+        set_claim,
         user_name,
         verify_bound_claims,
     )
@@ -78,10 +80,12 @@ __all__ = [
     "UnverifiedToken",
     "VerificationKey",
     "VerifiedToken",
+    "add_claims",
     "get_claim",
     "groups_from_claim",
     "metadata_from_claims",
     "parse_jwks",
+    "set_claim",
     "split_token",
     "user_name",
     "verify_audience_is_bound",
@@ -92,7 +96,15 @@ __all__ = [
 
 _HOMES = {
     "checks": {"Check", "Checks", "Explanation", "Record"},
-    "claims": {"get_claim", "groups_from_claim", "metadata_from_claims", "user_name", "verify_bound_claims"},
+    "claims": {
+        "add_claims",
+        "set_claim",
+        "get_claim",
+        "groups_from_claim",
+        "metadata_from_claims",
+        "user_name",
+        "verify_bound_claims",
+    },
     "discovery": {"Discovery", "ProviderMetadata"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
     "issuers": {"Issuers", "VerifiedToken"},

@@ -19,9 +19,12 @@ from authkit.oidc.jsontext import quote
 from authkit.oidc.registered import Claims
 
 __all__ = [
+    "PROTECTED_CLAIMS",
+    "add_claims",
     "get_claim",
     "groups_from_claim",
     "metadata_from_claims",
+    "set_claim",
     "user_name",
     "verify_bound_claims",
 ]
@@ -31,6 +34,9 @@ MAX_EXACT_FLOAT = 2**53
 
 MAX_SHOWN_CHARACTERS = 100
 """How much of a wrong value a message repeats."""
+
+PROTECTED_CLAIMS = frozenset({"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "nonce"})
+"""Claims that nothing but the verified token says."""
 
 _LIST_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -53,6 +59,38 @@ def get_claim(claims: Claims, name: str) -> Any:
             _log.warning("no value at the JSON pointer %s in the claims", quote(name))
             return None
     return value
+
+
+def set_claim(claims: Claims, name: str, value: Any) -> Claims:
+    """Return the claims with this one set, found as `get_claim` finds it.
+
+    Nothing is set where a pointer has no parent to lead to.
+    """
+    if not name.startswith("/"):
+        return {**claims, name: value}
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in name[1:].split("/")]
+    changed: dict[str, Any] = dict(claims)
+    place: Any = changed
+    for token in tokens[:-1]:
+        child = _get_member(place, token)
+        if not isinstance(child, dict | list):
+            _log.warning("nowhere to set the claim at the JSON pointer %s", quote(name))
+            return claims
+        # Copied on the way, so that the claims of the token stay what they were.
+        place = _put_member(place, token, child.copy())
+    if isinstance(place, list) and _get_member(place, tokens[-1]) is None:
+        return claims
+    _put_member(place, tokens[-1], value)
+    return changed
+
+
+def add_claims(claims: Claims, others: Mapping[str, Any]) -> Claims:
+    """Return the claims with others added, or put in place of those of the same name.
+
+    Claims that a verification was about stay: `PROTECTED_CLAIMS`. vault-plugin-auth-jwt 0.26 lets
+    a provider replace them.
+    """
+    return {**claims, **{name: value for name, value in others.items() if name not in PROTECTED_CLAIMS}}
 
 
 def user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
@@ -159,6 +197,11 @@ def _get_member(value: Any, token: str) -> Any:
     if isinstance(value, list) and _LIST_INDEX.fullmatch(token) and int(token) < len(value):
         return value[int(token)]
     return None
+
+
+def _put_member(value: Any, token: str, member: Any) -> Any:
+    value[int(token) if isinstance(value, list) else token] = member
+    return member
 
 
 def _as_list(value: Any) -> list[Any]:

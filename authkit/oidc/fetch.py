@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -134,7 +134,7 @@ class Fetcher:
         self._url = url
         self._bearer = bearer
         self._max_bytes = max_bytes
-        self._context = _build_context(ca_pem) if ca_pem else None
+        self._context = build_context(ca_pem) if ca_pem else None
         self._transport = transport
 
     async def fetch(self) -> Document:
@@ -156,36 +156,22 @@ class Fetcher:
             client = await asyncio.to_thread(self._build_client)
         # An unreadable token, no usable roots, or proxy settings that httpx cannot work with.
         except (OSError, ValueError, ImportError) as error:
-            raise FetchError("no usable answer", _describe(error)) from error
+            raise FetchError("no usable answer", describe(error)) from error
         import httpx
 
         try:
             async with client:
                 return await self._follow(client)
         except httpx.TimeoutException as error:
-            raise FetchTimeoutError("context deadline exceeded", _describe(error)) from error
+            raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchError("no usable answer", _describe(error)) from error
+            raise FetchError("no usable answer", describe(error)) from error
 
     def _build_client(self) -> httpx.AsyncClient:
-        import httpx
-
-        context = self._context
-        if context is None and self._transport is None:
-            context = _build_context(None)
-        # Compressed answers would need a second limit, for what they become.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = {"Accept": "application/json"}
         if self._bearer is not None:
-            headers["Authorization"] = f"Bearer {_check_bearer(self._bearer())}"
-        return httpx.AsyncClient(
-            # `True` only where a transport is given, which brings its own trust.
-            verify=context or True,
-            timeout=httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT),
-            follow_redirects=False,
-            trust_env=not _is_loopback(self.host),
-            transport=self._transport,
-            headers=headers,
-        )
+            headers["Authorization"] = f"Bearer {check_token(self._bearer())}"
+        return build_client(self._context, headers, is_loopback(self.host), self._transport)
 
     async def _follow(self, client: httpx.AsyncClient) -> Document:
         import httpx
@@ -203,21 +189,67 @@ class Fetcher:
 
     async def _read(self, response: httpx.Response) -> Document:
         if response.status_code != 200:
-            import httpx
-
-            phrase = httpx.codes.get_reason_phrase(response.status_code)
-            raise FetchError(f"{response.status_code} {phrase}".rstrip())
-        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            raise FetchError("answer is compressed")
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > self._max_bytes:
-                raise FetchError(f"answer is larger than {self._max_bytes} bytes")
-        return Document(bytes(body), response.headers.get("cache-control", ""))
+            raise FetchError(describe_status(response.status_code))
+        body = await read_body(response, self._max_bytes)
+        return Document(body, response.headers.get("cache-control", ""))
 
 
-def _build_context(ca_pem: str | None) -> ssl.SSLContext:
+def build_client(
+    context: ssl.SSLContext | None,
+    headers: Mapping[str, str],
+    is_loopback: bool,
+    transport: httpx.AsyncBaseTransport | None,
+) -> httpx.AsyncClient:
+    """Return a client with the limits of this module; `None` for the system's roots. Takes its time.
+
+    Raises:
+        OSError, ValueError, ImportError: roots or proxy settings of this machine cannot be used.
+    """
+    import httpx
+
+    if context is None and transport is None:
+        context = build_context(None)
+    return httpx.AsyncClient(
+        # `True` only where a transport is given, which brings its own trust.
+        verify=context or True,
+        timeout=httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT),
+        follow_redirects=False,
+        trust_env=not is_loopback,
+        transport=transport,
+        # Compressed answers would need a second limit, for what they become.
+        headers={**headers, "Accept-Encoding": "identity"},
+    )
+
+
+async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
+    """Return the body of a streamed answer.
+
+    Raises:
+        FetchError: it is larger, or compressed though nobody asked for that.
+    """
+    if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise FetchError("answer is compressed")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchError(f"answer is larger than {max_bytes} bytes")
+    return bytes(body)
+
+
+def describe_status(status: int) -> str:
+    """Return the number with its usual words, not those of the provider."""
+    import httpx
+
+    return f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+
+
+def build_context(ca_pem: str | None) -> ssl.SSLContext:
+    """Return what verifies servers with these certificates, `None` for the system's.
+
+    Raises:
+        ValueError: `ca_pem` holds no certificate.
+    """
     try:
         context = ssl.create_default_context(cadata=ca_pem)
     except (ssl.SSLError, ValueError, TypeError) as error:
@@ -229,18 +261,25 @@ def _build_context(ca_pem: str | None) -> ssl.SSLContext:
     return context
 
 
-def _check_bearer(token: str) -> str:
+def check_token(token: str) -> str:
+    """Return a token that can be sent in a header.
+
+    Raises:
+        ValueError: it cannot; the text does not repeat it.
+    """
     # Here, because the text of httpx would repeat it.
     if not token or not token.isascii() or not token.isprintable():
         raise ValueError("the bearer token is not a line of ASCII text")
     return token
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """Return what an operator reads of an error, cut when long."""
     return f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether this names the machine itself, to which no proxy leads."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -197,7 +198,9 @@ class DiscoveredKeys(ProviderKeys):
         discovery = Discovery(
             url, ca_pem=ca_pem, is_issuer_checked=is_issuer_checked, bearer=bearer, transport=transport
         )
-        self._metadata = RemoteValue(discovery.fetch_with_age, name=_without_secrets(url), timer=timer)
+        self._metadata = RemoteValue(
+            discovery.fetch_with_age, name=_without_secrets(url), timer=timer, wall=wall
+        )
         self._new_fetcher = partial(
             Fetcher, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, bearer=bearer, transport=transport
         )
@@ -210,6 +213,10 @@ class DiscoveredKeys(ProviderKeys):
             DiscoveryError: it cannot be had.
         """
         return await self._metadata.get()
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return how things stand, of keys and metadata."""
+        return [replace(status, metadata=self._metadata.status()) for status in super().status()]
 
     async def close(self) -> None:
         """Cancel fetches in flight and fetch no more; what is in the cache still serves."""

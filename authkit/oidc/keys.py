@@ -138,8 +138,10 @@ class KeyStatus:
     """How many keys may verify tokens now."""
     remote: RemoteStatus | None = None
     """Of keys that are fetched: when, when next, and why not."""
+    metadata: RemoteStatus | None = None
+    """The same of the metadata that tell where the keys are, if an issuer has such."""
     unknown_kids: int = 0
-    """How often a provider was asked for a key id in vain."""
+    """How often the provider was asked for a key id in vain."""
 
 
 class KeySource(Protocol):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from authkit.oidc.fetch import ProviderError
+from authkit.oidc.fetch import FetchTimeoutError, ProviderError
 
 __all__ = ["RemoteStatus", "RemoteValue", "Timer"]
 
@@ -43,6 +43,9 @@ ASK_PAUSE = 10.0
 
 MAX_FAILURE_PAUSE = 300.0
 """Seconds between two fetches from a dead provider; the pause doubles from `ASK_PAUSE` up to it."""
+
+FETCH_TIMEOUT = 15.0
+"""Seconds for a fetch with all the requests that it is made of: logins wait for the first one."""
 
 _MAX_AGE_DIRECTIVE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 _NO_CACHE_DIRECTIVE = re.compile(r"(?:^|[,\s])no-(?:cache|store)\b", re.IGNORECASE)
@@ -224,9 +227,13 @@ class RemoteValue(Generic[T]):
     async def _run(self) -> None:
         self._fetches += 1
         try:
-            value, cache_control = await self._fetch()
+            async with asyncio.timeout(FETCH_TIMEOUT):
+                value, cache_control = await self._fetch()
         except ProviderError as error:
             self._note_failure(error)
+        except TimeoutError:
+            detail = f"no answer within {FETCH_TIMEOUT:g} s"
+            self._note_failure(FetchTimeoutError("context deadline exceeded", detail))
         # Whatever it is, the login fails and a later one asks again.
         except Exception as error:
             self._note_failure(ProviderError("internal error", type(error).__name__))

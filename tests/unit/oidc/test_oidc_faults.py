@@ -10,7 +10,7 @@ from oidc_factories import NOW, Clock, jwk, make_token, private_key, until
 from oidc_provider import LoopbackProvider, certificate, http_answer, server_context
 
 from authkit.errors import LoginError
-from authkit.oidc import DiscoveredKeys, JWKSKeys, TokenVerifier, fetch
+from authkit.oidc import DiscoveredKeys, JWKSKeys, TokenVerifier, fetch, remote
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES
 
 HOUR = 3600
@@ -126,6 +126,16 @@ async def test_a_provider_that_stays_silent_is_given_up(bed, monkeypatch):
     """A fetch ends after its total time, and says so."""
     provider, mount = bed
     monkeypatch.setattr(fetch, "TOTAL_TIMEOUT", 0.02)
+    provider.gate.clear()
+    await mount.renew()
+    assert mount.status.last_error == "context deadline exceeded: no answer within 0.02 s"
+    assert await mount.log_in() is True
+
+
+async def test_a_fetch_of_several_requests_has_one_time_limit(bed, monkeypatch):
+    """Metadata and keys together; each request within its own."""
+    provider, mount = bed
+    monkeypatch.setattr(remote, "FETCH_TIMEOUT", 0.02)
     provider.gate.clear()
     await mount.renew()
     assert mount.status.last_error == "context deadline exceeded: no answer within 0.02 s"

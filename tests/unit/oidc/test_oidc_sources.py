@@ -181,6 +181,22 @@ async def test_a_bearer_token_goes_to_both():
     await keys.close()
 
 
+async def test_the_status_tells_of_metadata_and_keys():
+    """Each may fail alone: an operator sees metadata that cannot be renewed while the keys still can."""
+    issuer = Issuer()
+    keys = issuer.keys()
+    await keys.find_keys("one")
+    issuer.issuer = ""
+    issuer.clock.advance(0.8 * HOUR)
+    await until(lambda: keys.status()[0].metadata.failures == 1 and keys.status()[0].remote.fetches == 2)
+    (status,) = keys.status()
+    assert status.metadata.last_error == "503 Service Unavailable"
+    assert status.metadata.fetches == 2
+    assert status.keys == 1
+    await keys.close()
+    assert JWKSKeys(ISSUER).status()[0].metadata is None
+
+
 async def test_closing_ends_both_renewals():
     """No call is planned after it."""
     issuer = Issuer()

@@ -1,0 +1,145 @@
+"""Calls of a provider's JSON API: a few requests of one lookup, within one time and size limit.
+
+What is asked, and what an answer means, is left to `authkit.oidc.providers`. Redirects are not
+followed: these requests carry tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from authkit.oidc.fetch import (
+    MAX_DETAIL_CHARACTERS,
+    FetchError,
+    FetchTimeoutError,
+    build_client,
+    build_context,
+    check_token,
+    check_url,
+    describe,
+    describe_status,
+    is_loopback,
+    read_body,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+__all__ = ["API", "Answer", "Session"]
+
+LOOKUP_TIMEOUT = 30.0
+"""Seconds for all requests of one lookup: a login waits for them."""
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""The largest single answer; a page of groups with long descriptions has some 100 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an API answered with status 200."""
+
+    content: Any
+    """The JSON, parsed."""
+    next_url: str
+    """The `Link` header of the relation `next`, made absolute; empty without one."""
+
+
+class Session:
+    """The requests of one lookup, over the same connections."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def get(
+        self, url: str, *, authorization: str = "", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Return the answer to a GET with this Authorization header, if any.
+
+        Raises:
+            FetchError: it cannot be had; what a provider sent with another status is the detail.
+        """
+        return await self._ask("GET", url, {**(headers or {}), **_authorize(authorization)}, None)
+
+    async def post(self, url: str, body: bytes, content_type: str, *, authorization: str = "") -> Answer:
+        """Return the answer to a POST. Raises what `get` raises."""
+        headers = {"Content-Type": content_type, **_authorize(authorization)}
+        return await self._ask("POST", url, headers, body)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        import httpx
+
+        try:
+            async with self._client.stream(method, url, headers=headers, content=body) as response:
+                raw = await read_body(response, MAX_ANSWER_BYTES)
+        except httpx.TimeoutException as error:
+            raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchError("no usable answer", describe(error)) from error
+        if response.status_code != 200:
+            sent = raw.decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
+            raise FetchError(describe_status(response.status_code), sent)
+        try:
+            content = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise FetchError("answer is not valid JSON") from None
+        return Answer(content, _next_url(response))
+
+
+class API:
+    """An HTTP API of one provider.
+
+    Args:
+        ca_pem: certificates to trust in place of the system's roots.
+        transport: what to send requests with, in place of the network.
+
+    Raises:
+        ValueError: the PEM bundle cannot be used.
+    """
+
+    def __init__(self, *, ca_pem: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._context: ssl.SSLContext | None = build_context(ca_pem) if ca_pem else None
+        self._transport = transport
+
+    @asynccontextmanager
+    async def lookup(self, url: str) -> AsyncIterator[Session]:
+        """Give what asks the host of `url`, for `LOOKUP_TIMEOUT` seconds.
+
+        Raises:
+            FetchError: they are over, or no client can be made.
+        """
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
+                client = await asyncio.to_thread(self._open, url)
+                async with client:
+                    yield Session(client)
+        except TimeoutError as error:
+            raise FetchTimeoutError(
+                "context deadline exceeded", f"not done within {LOOKUP_TIMEOUT:g} s"
+            ) from error
+
+    def _open(self, url: str) -> httpx.AsyncClient:
+        try:
+            host = check_url(url).hostname or ""
+            if self._context is None and self._transport is None:
+                self._context = build_context(None)
+            return build_client(
+                self._context, {"Accept": "application/json"}, is_loopback(host), self._transport
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise FetchError("no usable answer", describe(error)) from error
+
+
+def _authorize(authorization: str) -> dict[str, str]:
+    return {"Authorization": check_token(authorization)} if authorization else {}
+
+
+def _next_url(response: httpx.Response) -> str:
+    link = response.links.get("next", {}).get("url", "")
+    return str(response.url.join(link)) if link else ""

@@ -1,0 +1,153 @@
+"""Azure (Microsoft Entra ID): groups that a token only points at, or all of them from Microsoft Graph.
+
+Facts are those of vault-plugin-auth-jwt 0.26 (provider_azure.go) and of Microsoft Graph v1.0.
+Differences: groups of the access token's owner are used only if that is the user of the JWT, an
+answer without a list of groups is a failure, and what Graph sent is for the log only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from authkit.errors import LoginError
+from authkit.oidc.api import API, Session
+from authkit.oidc.claims import get_claim
+from authkit.oidc.fetch import FetchError
+from authkit.oidc.jsontext import quote
+from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AzureProvider"]
+
+GRAPH_URL = "https://graph.microsoft.com/v1.0"
+
+_MOVED_HOSTS = {
+    "graph.windows.net": "graph.microsoft.com",
+    "graph.microsoftazure.us": "graph.microsoft.us",
+}
+"""Hosts of the retired Azure AD Graph, which tokens still name, and where their API is now."""
+
+_BODY = json.dumps({"securityEnabledOnly": False}).encode()
+
+
+class AzureProvider:
+    """Asks Microsoft Graph for groups. Setting: `fetch_groups`, to ask always.
+
+    `oidc_discovery_ca_pem`, if set, must vouch for Graph too. Arguments and errors: see `Provider`.
+    """
+
+    secret_settings: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        fields: Mapping[str, Any] = NO_FIELDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._is_always_asked = get_setting(settings, "fetch_groups", False)
+        self._api = API(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+
+    async def fetch_groups(self, lookup: Lookup) -> Any:
+        """Return the groups: Graph's if it is always asked, else the token's, else those it points at.
+
+        Raises:
+            LoginError: they cannot be had.
+        """
+        if self._is_always_asked:
+            return await self._fetch_own(lookup)
+        claimed = get_claim(lookup.claims, lookup.groups_claim)
+        if claimed is not None:
+            return claimed
+        try:
+            return await self._fetch_from(_find_source(lookup), lookup)
+        except LoginError as error:
+            text = f"{quote(lookup.groups_claim)} claim not found in token: {error.public}"
+            raise LoginError(text, error.detail) from error
+
+    async def _fetch_own(self, lookup: Lookup) -> list[Any]:
+        prefix = "unable to fetch groups from Microsoft Graph API: "
+        try:
+            token = _get_token(lookup)
+            async with self._api.lookup(GRAPH_URL) as session:
+                if not lookup.is_same_user:
+                    await _verify_owner(session, token, lookup)
+                return await _fetch_members(session, f"{GRAPH_URL}/me/getMemberObjects", token)
+        except FetchError as error:
+            raise LoginError(f"{prefix}failed to get groups: {error.public}", error.detail) from error
+        except LoginError as error:
+            raise LoginError(prefix + error.public, error.detail) from error
+
+    async def _fetch_from(self, url: str, lookup: Lookup) -> list[Any]:
+        token = _get_token(lookup)
+        try:
+            async with self._api.lookup(url) as session:
+                return await _fetch_members(session, url, token)
+        except FetchError as error:
+            raise LoginError(f"failed to get groups: {error.public}", error.detail) from error
+
+
+async def _verify_owner(session: Session, token: str, lookup: Lookup) -> None:
+    """Return if the access token belongs to the user of the JWT: both carry the id of the same object.
+
+    `sub` would not do: it differs from application to application.
+    """
+    answer = await session.get(f"{GRAPH_URL}/me?$select=id", authorization=f"Bearer {token}")
+    owner = answer.content.get("id") if isinstance(answer.content, dict) else None
+    user = lookup.claims.get("oid")
+    if not isinstance(user, str) or not user:
+        raise LoginError("the token has no oid claim to compare the access token's owner with")
+    if owner != user:
+        raise LoginError("the access token belongs to another user")
+
+
+async def _fetch_members(session: Session, url: str, token: str) -> list[Any]:
+    answer = await session.post(url, _BODY, "application/json", authorization=f"Bearer {token}")
+    groups = answer.content.get("value") if isinstance(answer.content, dict) else None
+    if not isinstance(groups, list):
+        raise FetchError("an answer without groups")
+    return groups
+
+
+def _get_token(lookup: Lookup) -> str:
+    if lookup.access_token is None:
+        raise LoginError("token unavailable to call Microsoft Graph API")
+    token = lookup.access_token.reveal()
+    if not token:
+        raise LoginError("access token is empty. Cannot call Microsoft Graph API")
+    if not token.isascii() or not token.isprintable():
+        raise LoginError("access token is malformed. Cannot call Microsoft Graph API")
+    return token
+
+
+def _find_source(lookup: Lookup) -> str:
+    """Return where the token says that its groups are (OpenID Connect Core 1.0 section 5.6.2)."""
+    prefix, claim = "unable to get claim sources: ", lookup.groups_claim
+    names, sources = lookup.claims.get("_claim_names"), lookup.claims.get("_claim_sources")
+    source_id = names.get(claim) if isinstance(names, dict) else None
+    if not isinstance(source_id, str):
+        raise LoginError(f"{prefix}unable to locate groups claim {quote(claim)} in _claim_names")
+    source = sources.get(source_id) if isinstance(sources, dict) else None
+    url = source.get("endpoint") if isinstance(source, dict) else None
+    if not isinstance(url, str):
+        raise LoginError(f"{prefix}unable to locate /_claim_sources/{source_id}/endpoint in claims")
+    return _move(url)
+
+
+def _move(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    # An access token goes there: never in the clear, never to somebody's guess at a user name.
+    if host is None or parts.scheme != "https" or "@" in parts.netloc:
+        raise LoginError("unable to get claim sources: the endpoint is not an https URL")
+    if port in (None, 443) and host in _MOVED_HOSTS:
+        return parts._replace(netloc=_MOVED_HOSTS[host], path="/v1.0" + parts.path).geturl()
+    return url

@@ -1,0 +1,129 @@
+"""Calls of a provider's API, on real connections: limits, trust, and what a failure says."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from oidc_provider import certificate, http_answer, serve, server_context
+
+from authkit.oidc import api
+from authkit.oidc.api import API
+from authkit.oidc.fetch import FetchError, FetchTimeoutError
+
+URL = "https://api.example/groups"
+
+
+async def ask(answer, url=URL, **options):
+    """One GET, answered by `answer`."""
+    async with API(transport=httpx.MockTransport(answer)).lookup(url) as session:
+        return await session.get(url, **options)
+
+
+async def test_json_is_read_over_tls_with_the_given_ca(tmp_path):
+    """Nothing else is trusted, and the connection is used again."""
+    ca_pem = certificate("ca", "ca", "p384", "p384", is_ca=True)
+    tls = server_context(tmp_path, certificate("server", "ca", "p256", "p384", is_ca=False))
+    async with serve(http_answer(b'{"a": 1}'), tls) as (port, requests):
+        url = f"https://127.0.0.1:{port}/x"
+        async with API(ca_pem=ca_pem).lookup(url) as session:
+            assert (await session.get(url, authorization="Bearer t")).content == {"a": 1}
+            assert (await session.post(url, b"body", "text/plain")).content == {"a": 1}
+        with pytest.raises(FetchError, match="certificate verify failed"):
+            async with API().lookup(url) as session:
+                await session.get(url)
+    assert requests[0].startswith(b"GET /x HTTP/1.1\r\n")
+    assert b"Authorization: Bearer t\r\n" in requests[0]
+    assert b"Authorization" not in requests[1]
+    assert len(requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (httpx.Response(500, text="x" * 1000), "500 Internal Server Error: " + "x" * 200),
+        (httpx.Response(302, headers={"location": "https://evil.example"}), "302 Found"),
+        (httpx.Response(200, text="<html>"), "answer is not valid JSON"),
+        (httpx.Response(200, content=b"[" * 100_000), "answer is not valid JSON"),
+        (httpx.Response(200, content=b"\xff"), "answer is not valid JSON"),
+        (httpx.Response(200, content=b" " * (api.MAX_ANSWER_BYTES + 1)), "answer is larger than"),
+        (httpx.Response(200, text="{}", headers={"content-encoding": "br"}), "answer is compressed"),
+    ],
+)
+async def test_other_answers_are_failures(answer, text):
+    """Redirects are not followed; what was sent is the detail, cut."""
+    with pytest.raises(FetchError) as caught:
+        await ask(lambda request: answer)
+    assert str(caught.value).startswith(text)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (httpx.ReadTimeout("slow"), FetchTimeoutError, "context deadline exceeded"),
+        (httpx.ConnectError("refused"), FetchError, "no usable answer"),
+    ],
+)
+async def test_connections_that_fail_are_failures(error, kind, text):
+    """With the cause for the operator."""
+
+    def answer(request):
+        raise error
+
+    with pytest.raises(kind) as caught:
+        await ask(answer)
+    assert caught.value.public == text
+    assert str(error) in caught.value.detail
+
+
+async def test_a_lookup_has_one_time_limit(monkeypatch):
+    """However many requests it makes."""
+    monkeypatch.setattr(api, "LOOKUP_TIMEOUT", 0.02)
+
+    async def hang(request):
+        await asyncio.Event().wait()
+
+    with pytest.raises(FetchTimeoutError, match=r"not done within 0\.02 s"):
+        await ask(hang)
+
+
+async def test_an_impossible_url_is_a_failure():
+    """It may come from a token."""
+    with pytest.raises(FetchError, match="no usable answer"):
+        await ask(lambda request: httpx.Response(200), "https://a b")
+    with pytest.raises(FetchError, match="no usable answer"):
+        async with API(transport=httpx.MockTransport(lambda request: None)).lookup(URL) as session:
+            await session.get("https://[::1/")
+
+
+async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
+    """As they are for key sets."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+    with pytest.raises(FetchError, match="no usable answer: ValueError"):
+        async with API().lookup(URL):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [
+        ('<https://b.example/x>; rel="next"', "https://b.example/x"),
+        ('</x?a=b>; rel="next"', "https://api.example/x?a=b"),
+        ('</y>; rel="self", </x>; rel="next"', "https://api.example/x"),
+        ('</y>; rel="self"', ""),
+        ("nonsense", ""),
+        ('<>; rel="next"', ""),
+    ],
+)
+async def test_the_next_page_is_found(link, url):
+    """By the relation of that name, made absolute."""
+    answer = await ask(lambda request: httpx.Response(200, json=[], headers={"link": link}))
+    assert answer.next_url == url
+
+
+def test_a_bad_ca_bundle_is_refused():
+    """It does not stand for the system's roots."""
+    with pytest.raises(ValueError, match="the CA bundle holds no valid certificate"):
+        API(ca_pem="garbage")
