@@ -67,6 +67,7 @@ def requests(world: World) -> Iterator[Step]:
     yield from role_updates(world)
     yield from names_and_lists(world)
     yield from paths_and_operations(world)
+    yield from help_pages()
     yield from login_order(world)
     yield from login_signatures(world)
     yield from login_registered_claims(world)
@@ -180,9 +181,8 @@ def config_writes(world: World) -> Iterator[Step]:
     yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": 5})
     yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": "nobody"})
     yield put("config", jwt_validation_pubkeys=pem, provider_config="azure")
-    yield put(
-        "config", jwt_validation_pubkeys=pem, provider_config={"provider": "azure", "fetch_groups": "true"}
-    )
+    wrong_type = {"provider": "azure", "fetch_groups": "true"}
+    yield put("config", "wording", jwt_validation_pubkeys=pem, provider_config=wrong_type)
     yield put("config", jwt_validation_pubkeys=pem, namespace_in_state="perhaps")
     yield get("config")
 
@@ -210,9 +210,15 @@ def config_writes(world: World) -> Iterator[Step]:
         "config", "warnings", "200", jwt_validation_pubkeys=pem, namespace_in_state=True, unknown=1, a="x"
     )
     yield get("config")
-    for name in ("azure", "secureauth", "ibmisam", "gsuite"):
+    for name in ("azure", "secureauth", "ibmisam"):
         yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": name, "extra": "kept"})
         yield get("config")
+    yield put("config", "google", "204", jwt_validation_pubkeys=pem, provider_config={"provider": "gsuite"})
+    bad_account = {"provider": "gsuite", "gsuite_service_account": "{}"}
+    yield put("config", "wording", jwt_validation_pubkeys=pem, provider_config=bad_account)
+    yield put("config", "okta", "204", jwt_validation_pubkeys=pem, provider_config={"provider": "okta"})
+    kubernetes = '400 invalid provider_config: error initializing "kubernetes" provider_config: '
+    yield put("config", "kubernetes", kubernetes, provider_config={"provider": "kubernetes"})
     yield put("config", jwt_validation_pubkeys=pem, provider_config=[])
     yield put("config", jwt_validation_pubkeys=pem, provider_config=None, default_role=None, jwks_url=None)
     yield get("config")
@@ -224,6 +230,10 @@ def config_writes(world: World) -> Iterator[Step]:
 def config_sources(world: World) -> Iterator[Step]:
     """Key sets from URLs, checked when the configuration is written."""
     provider, url = world.provider, world.provider.url
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
+    weak_pem = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    too_weak = "400 error parsing public key: RSA keys of less than 2048 bits are not accepted"
+    yield put("config", "weak-keys", too_weak, jwt_validation_pubkeys=[weak_pem])
     yield put("config", jwks_url=provider.keys_url)
     yield get("config")
     yield put("config", jwks_url=provider.keys_url, bound_issuer=ISSUER, jwks_ca_pem=world.ca_pem)
@@ -454,6 +464,12 @@ def paths_and_operations(world: World) -> Iterator[Step]:
     yield get("config/more")
     yield put("role", a=1)
     yield delete("role")
+
+
+def help_pages() -> Iterator[Step]:
+    """What help pages say of fields."""
+    for path in ("", "config", "role", "role/dev", "login", "nothing"):
+        yield Step(method="GET", path=f"{path}?help=1", differs="" if path == "nothing" else "help")
 
 
 def login_order(world: World) -> Iterator[Step]:

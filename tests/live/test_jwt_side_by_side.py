@@ -70,6 +70,9 @@ def compare(step: Step, peer: Answer, ours: Answer) -> str:
         # How a value fails to be a text or a number is told in Go's words and in ours.
         same_field = FIELD.match(peer.text)[0] == (FIELD.match(ours.text) or [""])[0]
         return "" if peer.status == ours.status and same_field else "another field, or none"
+    if step.differs == "help":
+        missing = fields_of(peer) - fields_of(ours)
+        return f"no field {missing}" if missing or ours.status != peer.status else ""
     if step.differs == "wording":
         same_start = peer.text.partition(":")[0] == ours.text.partition(":")[0]
         return "" if peer != ours and peer.status == ours.status and same_start else "more than wording"
@@ -78,6 +81,23 @@ def compare(step: Step, peer: Answer, ours: Answer) -> str:
             return f"there is no difference {step.differs!r}"
         return "" if step.ours and str(ours).startswith(step.ours) else f"ours is not {step.ours!r}"
     return "" if peer == without_more_fields(step, ours) else "they differ"
+
+
+def fields_of(answer: Answer) -> set[str]:
+    """Return paths, and fields with their types, of the document in an answer to a request for help."""
+    document = answer.body["openapi"]
+    found = set()
+    for path, item in document["paths"].items():
+        if path == "/oidc/callback":
+            continue  # browser logins are not there yet, as the page says
+        for operation in (each for each in item.values() if isinstance(each, dict)):
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            schema = body.get("schema", {})
+            name = schema.get("$ref", "").rpartition("/")[2]
+            schema = document["components"]["schemas"].get(name, schema)
+            for field, described in schema.get("properties", {}).items():
+                found.add(f"{path} {field} {described.get('type')}")
+    return found
 
 
 def without_reference(answer: Answer) -> Answer:

@@ -6,14 +6,17 @@ Further issuers are left to `jwt_auth.issuer`, the lookups of `provider_config` 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
 from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
-from authkit.oidc import CombinedKeys, JWKSKeys, KeySource, TokenVerifier
-from jwt_auth.providers import secret_keys, verify_provider_config
-from jwt_auth.sources import KeySettings, ask_for_keys, verify_key_set_url
+from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier
+from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
+from jwt_auth.sources import KeySettings, ask_for_keys, ask_for_metadata, verify_key_set_url
+
+if TYPE_CHECKING:
+    from authkit.oidc.providers import Provider
 
 __all__ = ["JWTConfig"]
 
@@ -71,20 +74,21 @@ class JWTConfig(SDKRecord, KeySettings):
     @property
     def sources(self) -> Sequence[object]:
         """The values of the settings of which one is needed."""
-        return (*super().sources, self.jwks_pairs)
+        return (*super().sources, self.jwks_pairs, self._is_kubernetes)
 
     def check(self) -> None:
         """Refuse what contradicts itself."""
         self._check_client()
         self._check_pairs()
         self._check_responses()
-        verify_provider_config(self.provider_config)
+        try:
+            self.make_provider()
+        except ValueError as error:
+            raise UserError(f"invalid provider_config: {error}") from error
 
     def read_shape(self) -> dict[str, Any]:
         """Return what a read shows: neither the client's secret nor those of the provider."""
-        hidden = secret_keys(self.provider_config)
-        kept = {name: value for name, value in self.provider_config.items() if name not in hidden}
-        return super().read_shape() | {"provider_config": kept}
+        return super().read_shape() | {"provider_config": without_secrets(self.provider_config)}
 
     def to_stored(self) -> dict[str, Any]:
         """Return what is kept: everything but what was for one write only."""
@@ -92,9 +96,11 @@ class JWTConfig(SDKRecord, KeySettings):
 
     def make_keys(self) -> KeySource:
         """Return the keys. Nothing is fetched yet."""
-        if not self.jwks_pairs:
-            return super().make_keys()
-        return CombinedKeys([JWKSKeys(url, ca_pem=ca_pem) for url, ca_pem in self._pairs()])
+        if self._is_kubernetes:
+            return self._make_cluster_keys()
+        if self.jwks_pairs:
+            return CombinedKeys([JWKSKeys(url, ca_pem=ca_pem) for url, ca_pem in self._pairs()])
+        return super().make_keys()
 
     def make_verifier(self) -> TokenVerifier:
         """Return what verifies the tokens of the default issuer.
@@ -107,8 +113,29 @@ class JWTConfig(SDKRecord, KeySettings):
     async def ask_providers(self) -> None:
         """Return if everything can be had that the configuration names."""
         await super().ask_providers()
+        if self._is_kubernetes:
+            await ask_for_metadata(self._make_cluster_keys(), "error checking the keys of the cluster")
         for url, ca_pem in self._pairs():
             await ask_for_keys(url, ca_pem)
+
+    def make_provider(self) -> Provider | None:
+        """Return the lookups that `provider_config` asks for, `None` when it asks for none.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        return make_provider(self.provider_config, {name: getattr(self, name) for name in KeySettings.schema})
+
+    @property
+    def _is_kubernetes(self) -> bool:
+        return self.provider_config.get("provider") == KUBERNETES
+
+    def _make_cluster_keys(self) -> DiscoveredKeys:
+        from authkit.oidc.providers import KubernetesProvider
+
+        provider = self.make_provider()
+        assert isinstance(provider, KubernetesProvider)
+        return provider.keys()
 
     def _pairs(self) -> list[tuple[str, str]]:
         return [(pair.get("jwks_url", ""), pair.get("jwks_ca_pem", "")) for pair in self.jwks_pairs]

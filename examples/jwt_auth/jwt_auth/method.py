@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from authkit.auth import AuthMethod, Identity, LoginCall, login
 from authkit.errors import LoginError, NotFoundError, UserError
@@ -25,9 +25,12 @@ from authkit.oidc import Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import Denial, Denials, show_checks
 from jwt_auth.issuer import JWTIssuer
-from jwt_auth.login import authenticate, verify_request
+from jwt_auth.login import Presented, Trust, authenticate, verify_request
 from jwt_auth.role import JWTRole
 from jwt_auth.status import LoginCounts, show_issuer
+
+if TYPE_CHECKING:
+    from authkit.oidc.providers import Provider
 
 __all__ = ["JWTAuth"]
 
@@ -62,11 +65,16 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         """Keep the keys of each issuer until it changes."""
         return issuer.make_verifier()
 
-    async def trusted(self, config: JWTConfig) -> Issuers:
-        """Return the issuers whose tokens are accepted.
+    @cached
+    def provider(self, config: JWTConfig) -> Provider | None:
+        """Keep what is asked about users until the configuration changes."""
+        return config.make_provider()
+
+    async def trusted(self, config: JWTConfig) -> Trust:
+        """Return whose tokens are accepted.
 
         Raises:
-            LoginError: one of them has keys that this version does not take.
+            LoginError: an issuer has keys that this version does not take, or a provider cannot be used.
         """
         try:
             others = self.other_issuer.each(await self.issuers.all())
@@ -75,7 +83,10 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
             raise LoginError(f"error configuring token validator: {error}") from error
         # Two writes at the same moment can store two issuers of one 'iss'; then the first by name counts.
         distinct = {verifier.issuer: verifier for verifier in reversed(list(others.values()))}
-        return Issuers(list(distinct.values()), default)
+        try:
+            return Trust(Issuers(list(distinct.values()), default), self.provider(config))
+        except ValueError as error:
+            raise LoginError(f"failed to load custom provider config: {error}") from error
 
     @every("10m")
     async def let_go(self, task: Task) -> None:
@@ -132,11 +143,19 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         """Return the role of logins that name none."""
         return (await self.config.get()).default_role
 
-    async def look_ahead(self, call: LoginCall, config: JWTConfig, role: JWTRole, jwt: JWT) -> str:
+    async def look_ahead(
+        self,
+        call: LoginCall,
+        config: JWTConfig,
+        role: JWTRole,
+        jwt: JWT,
+        distributed_claim_access_token: AccessToken,
+    ) -> str:
         """Return the alias that a login would have, without one."""
         verify_request(role, jwt)
-        identity = await authenticate(await self.trusted(config), role, call.role_name, jwt, Record())
-        return identity.name
+        presented = Presented(jwt, distributed_claim_access_token)
+        trust = await self.trusted(config)
+        return (await authenticate(trust, role, call.role_name, presented, Record())).name
 
     @login("login", default_role=default_role, alias=look_ahead)
     async def log_in(
@@ -154,9 +173,9 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         'explain'.
         """
         verify_request(role, jwt)
-        record = Record()
+        record, presented = Record(), Presented(jwt, distributed_claim_access_token)
         try:
-            identity = await authenticate(await self.trusted(config), role, call.role_name, jwt, record)
+            identity = await authenticate(await self.trusted(config), role, call.role_name, presented, record)
         except LoginError as error:
             raise self.deny(call, error, record) from error
         self.counts.allowed += 1
@@ -198,15 +217,15 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
 
         Nobody is logged in. The answer holds claims of the token, and never the token.
         """
-        bounds, issuers, error = await self.roles.get(role), await self.trusted(config), ""
+        bounds, trust, presented = await self.roles.get(role), await self.trusted(config), Presented(jwt)
+        record, error = Record(), ""
         try:
-            await authenticate(issuers, bounds, role, jwt, Record())
+            await authenticate(trust, bounds, role, presented, record)
         except LoginError as refusal:
-            error = refusal.public
-        explanation = Explanation()
-        with suppress(LoginError):
-            await authenticate(issuers, bounds, role, jwt, explanation)
-        return {"allowed": not error, "error": error, "checks": show_checks(explanation.checks)}
+            record, error = Explanation(), refusal.public
+            with suppress(LoginError):
+                await authenticate(trust, bounds, role, presented, record)
+        return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
 
     @read("explain/{reference}", sudo=True)
     async def explain_denial(self, reference: Str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from authkit.errors import UserError
 from authkit.framework import CommaList, Model, Str, field
 from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys
 
-__all__ = ["KeySettings", "ask_for_keys", "verify_key_set_url"]
+__all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
 
 class KeySettings(Model):
@@ -95,7 +95,8 @@ class KeySettings(Model):
             UserError: it cannot; what a provider sent is not repeated.
         """
         if self.oidc_discovery_url:
-            await _ask_for_metadata(self.oidc_discovery_url, self.oidc_discovery_ca_pem)
+            keys = DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+            await ask_for_metadata(keys, "error checking oidc discovery URL")
         if self.jwks_url:
             await ask_for_keys(self.jwks_url, self.jwks_ca_pem)
 
@@ -131,11 +132,15 @@ async def ask_for_keys(url: str, ca_pem: str) -> None:
         await keys.close()
 
 
-async def _ask_for_metadata(url: str, ca_pem: str) -> None:
-    keys = DiscoveredKeys(url, ca_pem=ca_pem)
+async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
+    """Return if the issuer's metadata can be had; the keys are closed.
+
+    Raises:
+        UserError: they cannot; the text is `refusal`.
+    """
     try:
         await keys.metadata()
     except ProviderError as error:
-        raise UserError("error checking oidc discovery URL") from error
+        raise UserError(refusal) from error
     finally:
         await keys.close()
