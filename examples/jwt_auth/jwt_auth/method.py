@@ -93,7 +93,8 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         """Stop renewing the keys of issuers that are gone, also where nobody logs in."""
         config = await self.config.find()
         if config is not None:
-            await self.trusted(config)
+            with suppress(LoginError):
+                await self.trusted(config)
 
     @config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
@@ -206,7 +207,6 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         """
         if not config.oidc_client_id:
             raise UserError("OIDC login is not configured for this mount")
-        self.log.warning("a browser login was asked for; this version has none")
         return {"auth_url": ""}
 
     # --- for operators -------------------------------------------------------------------------
@@ -241,9 +241,13 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
     @read("status")
     async def status(self) -> dict[str, Any]:
         """Show where keys come from and how fresh they are, and count logins since the process started."""
-        config, issuers = await self.config.find(), {}
-        if config is not None and config.has_source:
-            issuers["default"] = show_issuer(self.default_issuer(config))
-        others = self.other_issuer.each(await self.issuers.all())
-        issuers |= {f"issuer/{name}": show_issuer(verifier) for name, verifier in others.items()}
-        return {"issuers": issuers, "logins": self.counts.show()}
+        config, others = await self.config.find(), await self.issuers.all()
+        shown, problem = {}, ""
+        try:
+            if config is not None and config.has_source:
+                shown["default"] = show_issuer(self.default_issuer(config))
+            for name, verifier in self.other_issuer.each(others).items():
+                shown[f"issuer/{name}"] = show_issuer(verifier)
+        except ValueError as error:
+            problem = f"error configuring token validator: {error}"
+        return {"issuers": shown, "problem": problem, "logins": self.counts.show()}

@@ -135,4 +135,5 @@ async def test_status_of_a_provider_that_is_down(mount: JWTMount, provider: Prov
 
 async def test_status_before_anything(bare: JWTMount) -> None:
     """A mount that nobody has configured has no issuers."""
-    assert await bare.read("status") == {"issuers": {}, "logins": {"allowed": 0, "denied": {}}}
+    logins = {"allowed": 0, "denied": {}}
+    assert await bare.read("status") == {"issuers": {}, "problem": "", "logins": logins}

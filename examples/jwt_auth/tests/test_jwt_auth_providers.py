@@ -47,7 +47,9 @@ async def test_groups_that_cannot_be_had(mount: JWTMount) -> None:
         ({}, "unable to get claim sources: unable to locate groups claim"),
         (pointer, "access token is empty. Cannot call Microsoft Graph API"),
     ):
-        with pytest.raises(LoginError, match='^failed to fetch groups: "groups" claim not found in token: ') as caught:
+        with pytest.raises(
+            LoginError, match=r'^failed to fetch groups: "groups" claim not found in token: '
+        ) as caught:
             await mount.login(role="dev", jwt=make_token(**claims))
         assert text in str(caught.value)
 
@@ -58,7 +60,10 @@ async def test_groups_that_cannot_be_had(mount: JWTMount) -> None:
         ({"provider": "azure", "fetch_groups": "true"}, 'error initializing "azure" provider_config: '),
         ({"provider": "okta", "fetch_groups": True}, 'error initializing "okta" provider_config: '),
         ({"provider": "kubernetes"}, 'error initializing "kubernetes" provider_config: '),
-        ({"provider": "gsuite", "gsuite_service_account": "x"}, 'error initializing "gsuite" provider_config: '),
+        (
+            {"provider": "gsuite", "gsuite_service_account": "x"},
+            'error initializing "gsuite" provider_config: ',
+        ),
     ],
     ids=str,
 )

@@ -94,3 +94,6 @@ async def test_a_key_that_is_too_weak(bare: JWTMount) -> None:
     assert config["jwt_validation_pubkeys"] == [pem]
     with pytest.raises(Exception, match="error configuring token validator: RSA keys of less than 2048 bits"):
         await bare.login(role="dev", jwt="x")
+    status = await bare.read("status")
+    assert status is not None
+    assert status["problem"].startswith("error configuring token validator: RSA keys")
