@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from authkit.errors import LoginError, TokenError
+from authkit.oidc.jsontext import to_printable
 
 __all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record"]
 
@@ -166,7 +167,8 @@ def _show(value: Any) -> str:
         return "nothing"
     words, *arguments = value if isinstance(value, tuple) else ("{}", value)
     text: str = words.format(*map(_Shown, arguments)) if arguments else words
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..."
+    # Tokens that nobody has signed are shown too, on terminals.
+    return to_printable(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")
 
 
 class _Shown:

@@ -18,7 +18,7 @@ from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
-from authkit.oidc.jsontext import quote
+from authkit.oidc.jsontext import to_printable
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
@@ -145,6 +145,33 @@ class ProviderKeys:
         self._unknown[kid] = asks, self._remote.time() + pause
 
 
+class _KeySetReader:
+    """Fetches key sets, and parses a document only if it differs from the one before.
+
+    Most do not; what is wrong with a key is then logged once, not with every fetch.
+    """
+
+    def __init__(self) -> None:
+        self._body = b""
+        self._keys: KeySet | None = None
+
+    async def fetch(self, fetcher: Fetcher) -> tuple[KeySet, str]:
+        """Return the key set and its Cache-Control header.
+
+        Raises:
+            ProviderError: there is none.
+        """
+        document = await fetcher.fetch()
+        keys = self._keys if document.body == self._body else None
+        if keys is None:
+            try:
+                keys = await asyncio.to_thread(parse_jwks, document.body)
+            except ValueError as error:
+                raise ProviderError(str(error)) from error
+            self._body, self._keys = document.body, keys
+        return keys, document.cache_control
+
+
 class JWKSKeys(ProviderKeys):
     """The keys that a provider publishes at `url`. For one event loop.
 
@@ -169,7 +196,7 @@ class JWKSKeys(ProviderKeys):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, transport=transport)
-        super().__init__(lambda: _fetch_keys(fetcher), url, timer, wall)
+        super().__init__(partial(_KeySetReader().fetch, fetcher), url, timer, wall)
 
 
 class DiscoveredKeys(ProviderKeys):
@@ -204,6 +231,7 @@ class DiscoveredKeys(ProviderKeys):
         self._new_fetcher = partial(
             Fetcher, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, bearer=bearer, transport=transport
         )
+        self._reader = _KeySetReader()
         super().__init__(self._fetch_anywhere, url, timer, wall)
 
     async def metadata(self) -> ProviderMetadata:
@@ -226,13 +254,13 @@ class DiscoveredKeys(ProviderKeys):
     async def _fetch_anywhere(self) -> tuple[KeySet, str]:
         metadata = await self._metadata.get()
         try:
-            return await _fetch_keys(self._new_fetcher(metadata.jwks_uri))
+            return await self._reader.fetch(self._new_fetcher(metadata.jwks_uri))
         except ProviderError:
             await self._metadata.ask()
             newer = await self._metadata.get()
             if newer.jwks_uri == metadata.jwks_uri:
                 raise
-            return await _fetch_keys(self._new_fetcher(newer.jwks_uri))
+            return await self._reader.fetch(self._new_fetcher(newer.jwks_uri))
 
 
 class CombinedKeys:
@@ -269,8 +297,7 @@ class CombinedKeys:
             raise errors[0]
         if kid is None:
             return ()
-        shown = kid[:_MAX_SHOWN_CHARACTERS]
-        shown = shown if shown.isprintable() else quote(shown)
+        shown = to_printable(kid[:_MAX_SHOWN_CHARACTERS])
         reason = f"no key found with kid {shown} in any JWKS endpoint"
         raise TokenError(f"error searching for key set with kid {shown}: {reason}")
 
@@ -313,15 +340,6 @@ class CombinedKeys:
             else:
                 found += result
         return found, errors
-
-
-async def _fetch_keys(fetcher: Fetcher) -> tuple[KeySet, str]:
-    document = await fetcher.fetch()
-    try:
-        keys = await asyncio.to_thread(parse_jwks, document.body)
-    except ValueError as error:
-        raise ProviderError(str(error)) from error
-    return keys, document.cache_control
 
 
 def _login_error(failure: ProviderError, source: str) -> LoginError:

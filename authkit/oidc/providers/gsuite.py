@@ -8,6 +8,7 @@ the token's own groups stay as they are.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,6 +40,9 @@ SCOPES = (
 
 MAX_REQUESTS = 500
 """Pages of groups read for one login; nested groups need at least one each."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class GSuiteProvider:
@@ -103,6 +107,8 @@ class GSuiteProvider:
             LoginError: they cannot be had.
         """
         if not self._knows_users or not self._schemas:
+            if self._schemas:
+                _log.warning("user_custom_schemas is set but fetch_user_info is not: no custom field is read")
             return {}
         query = {"projection": "custom", "customFieldMask": self._schemas, "fields": "customSchemas"}
         url = f"{DIRECTORY_URL}/users/{quote(lookup.user_key(), safe='')}?{urlencode(query)}"

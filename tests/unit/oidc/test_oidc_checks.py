@@ -224,6 +224,18 @@ def test_other_errors_are_not_recorded_as_checks():
     assert checks.checks == []
 
 
+def test_what_a_terminal_would_obey_is_escaped():
+    """A token that nobody has signed draws nothing on an operator's screen."""
+    checks = Record()
+    checks.require("iss", True, "", expected=("{}", "\x9b2J\u202e"), had="\x1b[2J\x7f\u2028ä")
+    with pytest.raises(TokenError), checks.step("form", "a token"):
+        raise TokenError("no", "sent: \x1b]0;x\n")
+    (first, second) = checks.checks
+    assert first.expected == '"\\u009b2J\\u202e"'
+    assert first.had == '"\\u001b[2J\\u007f\\u2028ä"'
+    assert second.had == "sent: \\u001b]0;x\\n"
+
+
 def test_words_may_hold_braces():
     """Values of a token are never taken as formats."""
     checks = Record()

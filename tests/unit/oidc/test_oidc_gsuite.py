@@ -237,11 +237,12 @@ async def test_a_user_without_custom_fields_adds_nothing(user):
 
 
 @pytest.mark.parametrize("settings", [{}, {"user_custom_schemas": "a"}, {"fetch_user_info": True}])
-async def test_custom_fields_are_fetched_only_when_asked_for(settings):
-    """Both the switch and the schemas are needed."""
+async def test_custom_fields_are_fetched_only_when_asked_for(settings, caplog):
+    """Both the switch and the schemas are needed; schemas alone look like a mistake."""
     google = Google()
     assert await google.provider(**settings).fetch_user_info(lookup()) == {}
     assert google.asked == []
+    assert ("fetch_user_info is not" in caplog.text) == ("user_custom_schemas" in settings)
 
 
 # --- credentials -------------------------------------------------------------------------------

@@ -101,3 +101,20 @@ def test_quote_prints_as_go_does():
     """Quotes and backslashes are escaped, other scripts are not."""
     assert quote('a"b\\c\n') == '"a\\"b\\\\c\\n"'
     assert quote("gruppe-ü") == '"gruppe-ü"'
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("a b", '"a b"'),
+        ('a"b\\', '"a\\"b\\\\"'),
+        ("ä", '"ä"'),
+        ("\n\0", '"\\n\\u0000"'),
+        ("\x9b\x7f\u202e\u2028", '"\\u009b\\u007f\\u202e\\u2028"'),
+        ("\U000e0001", '"\\udb40\\udc01"'),
+    ],
+)
+def test_quoted_text_is_printable(text, quoted):
+    """What a terminal would obey, or show as something else, is escaped."""
+    assert quote(text) == quoted
+    assert quote(text).isprintable()

@@ -283,7 +283,7 @@ async def test_a_forged_token_makes_those_answer_that_were_not_asked():
 
 
 @pytest.mark.parametrize(
-    ("kid", "shown"), [("two", "two"), ("k" * 100, "k" * 64), ('a"\n', '"a\\"\\n"'), ("../x", "../x")]
+    ("kid", "shown"), [("two", "two"), ("k" * 100, "k" * 64), ('a"\n\x9b', 'a"\\n\\u009b'), ("../x", "../x")]
 )
 async def test_an_id_that_no_pair_has_is_named(kid, shown):
     """In the words that users know, cut and on one line."""
