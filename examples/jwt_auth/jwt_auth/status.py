@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from authkit.oidc import Check, KeyStatus, TokenVerifier
+from authkit.oidc import Check, KeyStatus, RemoteStatus, TokenVerifier
 
 __all__ = ["LoginCounts", "show_issuer"]
 
@@ -39,10 +39,15 @@ def show_issuer(verifier: TokenVerifier) -> dict[str, Any]:
 
 def _show_source(status: KeyStatus) -> dict[str, Any]:
     shown: dict[str, Any] = {"source": status.source, "keys": status.keys}
-    remote = status.remote
-    if remote is None:
-        return shown
-    return shown | {
+    if status.remote is not None:
+        shown |= {**_show_remote(status.remote), "unknown_kids": status.unknown_kids}
+    if status.metadata is not None:
+        shown["metadata"] = _show_remote(status.metadata)
+    return shown
+
+
+def _show_remote(remote: RemoteStatus) -> dict[str, Any]:
+    return {
         "fetched_at": _show_time(remote.fetched_at),
         "next_fetch_at": _show_time(remote.next_fetch_at),
         "usable_until": _show_time(remote.usable_until),
@@ -50,7 +55,6 @@ def _show_source(status: KeyStatus) -> dict[str, Any]:
         "failed_at": _show_time(remote.failed_at),
         "fetches": remote.fetches,
         "failures": remote.failures,
-        "unknown_kids": status.unknown_kids,
     }
 
 

@@ -116,6 +116,7 @@ async def test_status(mount: JWTMount, provider: Provider) -> None:
     assert after["issuers"]["default"] == {"iss": "", "keys": [{"source": "static keys", "keys": 1}]}
     (source,) = after["issuers"]["issuer/cloud"]["keys"]
     assert (source["keys"], source["fetches"], source["last_error"]) == (1, 1, "")
+    assert (source["metadata"]["fetches"], source["metadata"]["last_error"]) == (1, "")
     assert source["fetched_at"] < source["next_fetch_at"] < source["usable_until"]
     assert after["logins"] == {"allowed": 2, "denied": {"exp": 1, "form": 1, "signature": 1}}
 
