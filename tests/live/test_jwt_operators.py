@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
 from identity_provider import serve_provider
+from livebed.authority import Authority
 from livebed.client import Client, ServerError
 from livebed.factories import our_plugin
 from livebed.mounts import DEV_ROLE, Mount, mount_plugin
@@ -137,3 +139,29 @@ def test_a_templated_policy_and_metadata_that_is_too_long(mount: Mount) -> None:
         token = client.with_token(auth["client_token"])
         assert token.raw("GET", f"secret/data/{team[:100]}").status_code == status
         assert auth["metadata"]["team"] == team
+
+
+def test_groups_from_the_api_of_a_provider(mount: Mount) -> None:
+    """A login is in the groups that Okta's API names; without it, it is denied. Nobody sees the key."""
+    authority, key = Authority(), "wL3mB6tTqkzR9xYp"
+    mount.client.secrets.append(key)
+    with serve_provider(context=authority.context(days=1)) as okta:
+        path = "/api/v1/users/alice/groups"
+        okta.answers[path] = (200, json.dumps([{"profile": {"name": "dev"}}, {"profile": {"name": "ops"}}]))
+        lookups = {"provider": "okta", "org_url": okta.url, "api_token": key, "fetch_groups": True}
+        mount.configure(provider_config=lookups, oidc_discovery_ca_pem=authority.pem)
+        assert key not in str(mount.client.read(f"auth/{mount.path}/config"))
+        mount.write_role(groups_claim="groups", bound_claims={"groups": "ops"})
+        group = mount.client.write("identity/group", name=f"dev-{mount.path}", type="external")["data"]["id"]
+        mount.client.write(
+            "identity/group-alias", name="dev", mount_accessor=mount.accessor, canonical_id=group
+        )
+
+        auth = mount.login()
+
+        assert mount.client.read(f"identity/entity/id/{auth['entity_id']}")["group_ids"] == [group]
+        okta.answers[path] = (500, f"a stack trace with {key}")
+        text, reference = denied(mount, mount.issuer.token())
+        assert text.startswith("failed to fetch groups: unable to fetch groups from Okta API: ")
+        shown = mount.client.read(f"auth/{mount.path}/explain/{reference}")
+        assert key not in text + str(shown)

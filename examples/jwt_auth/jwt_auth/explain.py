@@ -6,13 +6,14 @@ Nothing is stored, and nothing holds a token. What is checked is left to `jwt_au
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from cachetools import TTLCache
 
+from authkit.masking import mask_text
 from authkit.oidc import Check
 
 __all__ = ["Denial", "Denials", "show_checks"]
@@ -25,6 +26,9 @@ KEPT_SECONDS = 600.0
 
 MAX_CHECKS = 50
 """Checks shown of one login. The last ones say why it was denied."""
+
+REFERENCE_LENGTH = 8
+"""Characters: enough that nobody guesses one of those that are kept."""
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Nothing that is mistaken for something else when it is read out."""
@@ -50,29 +54,32 @@ class Denials:
     """The latest denied logins of one mount."""
 
     def __init__(self) -> None:
-        self._kept: TTLCache[str, tuple[datetime, Denial]] = TTLCache(MAX_DENIALS, KEPT_SECONDS)
+        self._kept: TTLCache[str, Mapping[str, Any]] = TTLCache(MAX_DENIALS, KEPT_SECONDS)
 
     def add(self, denial: Denial) -> str:
         """Keep a denial; return the reference under which it is found."""
-        reference = "".join(secrets.choice(ALPHABET) for _ in range(8))
-        self._kept[reference] = datetime.now(UTC), denial
-        return reference
-
-    def show(self, reference: str) -> dict[str, Any] | None:
-        """Return the denial as a read shows it, `None` when it is too old or there is none."""
-        time, denial = self._kept.get(reference, (None, None))
-        if time is None or denial is None:
-            return None
-        return {
-            "time": f"{time:%Y-%m-%dT%H:%M:%SZ}",
+        reference = "".join(secrets.choice(ALPHABET) for _ in range(REFERENCE_LENGTH))
+        self._kept[reference] = {
+            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "role": denial.role,
             "error": denial.error,
-            "detail": denial.detail,
+            "detail": mask_text(denial.detail),
             "remote_addr": denial.remote_addr,
             "checks": show_checks(denial.checks),
         }
+        return reference
+
+    def find(self, reference: str) -> Mapping[str, Any] | None:
+        """Return the denial as a read shows it, `None` when it is too old or there is none."""
+        return self._kept.get(reference)
 
 
 def show_checks(checks: Sequence[Check]) -> list[dict[str, Any]]:
-    """Return checks as JSON: name, passed, what was expected, what the token had, the error."""
-    return [asdict(check) for check in checks[-MAX_CHECKS:]]
+    """Return checks as JSON: name, passed, what was expected, what the token had, the error.
+
+    Secrets are masked: a provider may have sent back what it was asked with.
+    """
+    return [
+        {name: mask_text(value) if isinstance(value, str) else value for name, value in asdict(check).items()}
+        for check in checks[-MAX_CHECKS:]
+    ]

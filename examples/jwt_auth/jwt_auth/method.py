@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -228,15 +229,15 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
 
     @read("explain/{reference}", sudo=True)
-    async def explain_denial(self, reference: Str) -> dict[str, Any]:
+    async def explain_denial(self, reference: Str) -> Mapping[str, Any]:
         """Show why a login was denied, by the reference at the end of what it was told.
 
         Denials are kept in memory, the latest thousand for ten minutes.
         """
-        shown = self.denials.show(reference)
-        if shown is None:
+        denial = self.denials.find(reference)
+        if denial is None:
             raise NotFoundError("no denial is known under this reference; they are kept for ten minutes")
-        return shown
+        return denial
 
     @read("status")
     async def status(self) -> dict[str, Any]:
