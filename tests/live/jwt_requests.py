@@ -720,6 +720,8 @@ def login_bound_claims(world: World) -> Iterator[Step]:
     yield login(raw_claims(world, n=5.9), "bound", "numbers", no_match)
     yield login(raw_claims(world, n=[5]), "bound", "numbers", "200")
     yield login(raw_claims(world, n=[5.0]), "bound", "numbers", "200")
+    yield bound({"n": 5.0})
+    yield login(raw_claims(world, n=5), "bound", "numbers", no_match)
     yield bound({"n": 9007199254740993})
     yield login(raw_claims(world, n=9007199254740993), role="bound")
     yield login(raw_claims(world, n=9007199254740992), "bound", "numbers", no_match)

@@ -78,7 +78,9 @@ def test_a_mount_moves_to_ours_and_back(swapped: Mount) -> None:
     move(swapped, CURRENT)
 
     assert everything(swapped) == before
-    assert swapped.login("")["metadata"] == {"role": "plain"}
+    again = swapped.login("")
+    assert again["metadata"] == {"role": "plain"}
+    assert again["entity_id"] == tokens[0]["entity_id"]
     for auth in tokens:
         assert swapped.renew(auth)["auth"]["client_token"] == auth["client_token"]
     for name in ROLES:
