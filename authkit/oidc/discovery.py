@@ -9,12 +9,13 @@ credentials or a fragment in it (RFC 6749 section 3.1).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError, check_url
-from authkit.oidc.jsontext import parse_object, quote
+from authkit.oidc.jsontext import quote
 
 if TYPE_CHECKING:
     import httpx
@@ -130,7 +131,7 @@ def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> Pr
         DiscoveryError: they cannot be used.
     """
     try:
-        content = parse_object(document)
+        content = _parse_object(document)
         found = _get_text(content, "issuer")
         if issuer is not None and found != issuer:
             raise IssuerMismatchError(
@@ -151,6 +152,19 @@ def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> Pr
         )
     except ValueError as error:
         raise DiscoveryError("the discovery document cannot be used", str(error)) from error
+
+
+def _parse_object(document: bytes) -> Mapping[str, Any]:
+    # Not as strict as with tokens: nobody but us reads it, and of members that occur twice the last
+    # one counts, as for Go.
+    try:
+        content = json.loads(document.decode())
+    except (ValueError, RecursionError):
+        # Without the cause: it keeps the whole document.
+        raise ValueError("not valid JSON") from None
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
 
 
 def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:

@@ -65,6 +65,12 @@ async def test_metadata_are_read():
     )
 
 
+async def test_of_members_that_occur_twice_the_last_counts():
+    """As for the official plugin: what works there is no reason to lock a company out here."""
+    body = b'{"issuer":"x","claims":1,"claims":2,"jwks_uri":"https://a/","issuer":"%s"}' % ISSUER.encode()
+    assert (await discovery(serving(body)).fetch()).issuer == ISSUER
+
+
 async def test_an_issuer_with_keys_alone_is_enough():
     """For a login with a JWT nothing else is needed; null counts as absent."""
     body = json.dumps({"issuer": ISSUER, "jwks_uri": "https://a/keys", "token_endpoint": None}).encode()
@@ -162,9 +168,9 @@ async def test_a_plain_http_issuer_may_have_plain_http_endpoints(host):
         (b"", "not valid JSON"),
         (b"[]", "not a JSON object"),
         (b'"issuer"', "not a JSON object"),
-        (b"\xff", "not UTF-8"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"issuer":"a","issuer":"b"}', "a member name occurs twice"),
+        (b"\xff", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"issuer":' + b"9" * 10_000 + b"}", "not valid JSON"),
         (b'{"issuer":5}', "its issuer is not a string"),
         (metadata(jwks_uri=...), "it names no jwks_uri"),
         (metadata(jwks_uri=""), "it names no jwks_uri"),
