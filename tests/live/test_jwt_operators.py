@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from identity_provider import serve_provider
@@ -165,3 +166,25 @@ def test_groups_from_the_api_of_a_provider(mount: Mount) -> None:
         assert text.startswith("failed to fetch groups: unable to fetch groups from Okta API: ")
         shown = mount.client.read(f"auth/{mount.path}/explain/{reference}")
         assert key not in text + str(shown)
+
+
+def test_logins_while_the_configuration_changes(mount: Mount) -> None:
+    """A login meets the keys of before or of after, and never a fault of the server."""
+    other = Issuer.rsa("other")
+    tokens = [mount.issuer.token(), other.token()]
+    mount.client.secrets.extend(tokens)
+    stranger = mount.client.with_token("")
+
+    def log_in(number: int) -> int:
+        request = {"role": "dev", "jwt": tokens[number % 2]}
+        return stranger.raw("POST", f"auth/{mount.path}/login", request).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        logins = [pool.submit(log_in, number) for number in range(400)]
+        for number in range(20):
+            mount.configure(jwt_validation_pubkeys=(other, mount.issuer)[number % 2].public_pem)
+            keys = {"bound_issuer": "x", "jwt_validation_pubkeys": other.public_pem}
+            mount.client.write(f"auth/{mount.path}/issuer/x", **keys, clock_skew_leeway=number)
+        statuses = {each.result() for each in logins}
+    assert statuses == {200, 400}
+    assert log_in(0) == 200
