@@ -120,14 +120,17 @@ async def _identify(
     """Return the identity in the claims, and the claims with what the provider knows besides."""
     with checks.step("user claim", role.user_claim):
         name = compose_user_name(claims, role.user_claim, role.user_claim_json_pointer)
-    with checks.step("user info", "what the provider adds"):
-        claims = await lookups.add_user_info(claims)
-    with checks.step("claim mappings", "texts, or nothing"):
-        mapped = metadata_from_claims(claims, role.claim_mappings or {})
-    with checks.step("groups claim", role.groups_claim or "none"):
-        claims = await lookups.set_groups(claims)
-        groups = groups_from_claim(claims, role.groups_claim)
-    metadata = {"role": role_name} | mapped
+    if lookups.provider is not None:
+        with checks.step("user info", "what the provider adds"):
+            claims = await lookups.add_user_info(claims)
+    metadata, groups = {"role": role_name}, []
+    if role.claim_mappings:
+        with checks.step("claim mappings", "texts, or nothing"):
+            metadata |= metadata_from_claims(claims, role.claim_mappings)
+    if role.groups_claim:
+        with checks.step("groups claim", role.groups_claim):
+            claims = await lookups.set_groups(claims)
+            groups = groups_from_claim(claims, role.groups_claim)
     kept, left_out = split_alias_metadata(metadata)
     identity = Identity(
         name=name,
