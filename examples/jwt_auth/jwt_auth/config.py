@@ -5,6 +5,7 @@ Further issuers are left to `jwt_auth.issuer`, the lookups of `provider_config` 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +116,11 @@ class JWTConfig(SDKRecord, KeySettings):
         await super().ask_providers()
         if self._is_kubernetes:
             await ask_for_metadata(self._make_cluster_keys(), "error checking the keys of the cluster")
-        for url, ca_pem in self._pairs():
-            await ask_for_keys(url, ca_pem)
+        # All at the same time: each may take ten seconds.
+        asked = (ask_for_keys(url, ca_pem) for url, ca_pem in self._pairs())
+        for failure in await asyncio.gather(*asked, return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     def make_provider(self) -> Provider | None:
         """Return the lookups that `provider_config` asks for, `None` when it asks for none.
