@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
@@ -90,6 +90,11 @@ class JWTConfig(SDKRecord, KeySettings):
     def read_shape(self) -> dict[str, Any]:
         """Return what a read shows: neither the client's secret nor those of the provider."""
         return super().read_shape() | {"provider_config": without_secrets(self.provider_config)}
+
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any]) -> Self:
+        """Return a stored configuration. One of a time before 'namespace_in_state' does not do that."""
+        return super().from_stored({"namespace_in_state": False, **data})
 
     def to_stored(self) -> dict[str, Any]:
         """Return what is kept: everything but what was for one write only."""

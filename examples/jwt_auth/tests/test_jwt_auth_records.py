@@ -80,6 +80,19 @@ async def test_old_records(bare: JWTMount) -> None:
     assert (found["token_bound_cidrs"], found["ttl"]) == (["10.0.0.0/8"], 60)
 
 
+async def test_an_old_configuration(bare: JWTMount) -> None:
+    """Of a time before pairs, providers and namespaces in states; the last is off then."""
+    old = {"jwt_validation_pubkeys": RECORDED["config"]["jwt_validation_pubkeys"], "bound_issuer": "x"}
+    await put(bare, "config", old | {"provider_config": None, "jwt_supported_algs": None})
+    found = await bare.read("config")
+    assert found is not None
+    assert (found["namespace_in_state"], found["provider_config"], found["jwks_pairs"]) == (False, {}, [])
+    await bare.write("config", old)
+    kept = await bare.read("config")
+    assert kept is not None
+    assert kept["namespace_in_state"] is False
+
+
 async def test_a_key_that_is_too_weak(bare: JWTMount) -> None:
     """A configuration whose key only the official plugin takes is shown, and verifies nobody."""
     from cryptography.hazmat.primitives.asymmetric import rsa

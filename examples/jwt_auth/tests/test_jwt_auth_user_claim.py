@@ -20,6 +20,7 @@ from authkit.errors import TokenError, UserError
         ("gh-{repository}:{ref}!", {"repository": "a", "ref": "b"}, "gh-a:b!"),
         ("{/a/b}@{sub}", {"a": {"b": "x"}, "sub": "y"}, "x@y"),
         ("{sub}", {"sub": "ann"}, "ann"),
+        ("{iss}|{sub}", {"iss": "https://ci", "sub": "a|b"}, "https://ci|a|b"),
     ],
 )
 def test_names(user_claim: str, claims: dict[str, Any], name: str) -> None:
