@@ -5,7 +5,7 @@ These are the public names; what is no auth matter (models, stored objects, task
 """
 
 from authkit.auth.cidrs import is_address_in, verify_remote_address
-from authkit.auth.identity import Identity
+from authkit.auth.identity import Identity, split_alias_metadata
 from authkit.auth.legacy import LegacyTokenNames
 from authkit.auth.login import LoginCall, login
 from authkit.auth.method import AuthMethod
@@ -20,6 +20,7 @@ from authkit.auth.providers import (
     identify,
     refresh,
 )
+from authkit.auth.records import SDKRecord
 from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
 from authkit.auth.tokens import Role, TokenParameters, TokenSettings
 
@@ -36,6 +37,7 @@ __all__ = [
     "RenewCall",
     "Renewal",
     "Role",
+    "SDKRecord",
     "TokenParameters",
     "TokenSettings",
     "UserInfoProvider",
@@ -48,6 +50,7 @@ __all__ = [
     "refresh",
     "renewal",
     "sanitize_policies",
+    "split_alias_metadata",
     "update",
     "verify_remote_address",
 ]

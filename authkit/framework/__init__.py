@@ -28,7 +28,7 @@ from authkit.framework.backend import Backend
 from authkit.framework.calls import Call
 from authkit.framework.derived import cached
 from authkit.framework.durations import format_duration, parse_duration
-from authkit.framework.fields import UNSET, FieldType
+from authkit.framework.fields import UNSET, FieldType, TextType
 from authkit.framework.handlers import delete, list_, patch, read, route, write
 from authkit.framework.merge import merge_patch
 from authkit.framework.models import Model
@@ -84,6 +84,7 @@ __all__ = [
     "Str",
     "StrList",
     "Task",
+    "TextType",
     "Timestamp",
     "WALEntry",
     "Write",

@@ -5,6 +5,7 @@ How they are declared and served is `authkit.framework.objects`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from authkit.errors import NotConfiguredError, UserError
@@ -97,6 +98,14 @@ class BoundCollection(Generic[M]):
     def stored_name(self, name: str) -> str:
         """Return the name as it is stored."""
         return name.lower() if self._declared.lower_names else name
+
+    async def all(self) -> Mapping[str, M]:
+        """Return every object by name: for collections of a few objects that requests have to look through.
+
+        The same mapping as long as none of them changes; above `MAX_TOGETHER` a new one each time.
+        """
+        declared = self._declared
+        return await self._backend.objects.find_all(declared.template.prefix, declared.model)
 
     async def names(self) -> list[str]:
         """Return all names, sorted."""

@@ -7,7 +7,7 @@ only when no request can be using it any more.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from authkit.framework.calls import invoke
@@ -17,7 +17,7 @@ from authkit.framework.routes import Declaration
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
 
-__all__ = ["Cached", "DerivedValues", "cached"]
+__all__ = ["BoundCached", "Cached", "DerivedValues", "cached"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -36,12 +36,29 @@ class Cached(Declaration, Generic[M, T]):
     def __get__(self, backend: None, owner: type[Any]) -> Cached[M, T]: ...
 
     @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[[M], T]: ...
+    def __get__(self, backend: Backend, owner: type[Any]) -> BoundCached[M, T]: ...
 
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Cached[M, T] | Callable[[M], T]:
-        if backend is None:
-            return self
-        return lambda source: backend.derived.get(self, backend, source)
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> Cached[M, T] | BoundCached[M, T]:
+        return self if backend is None else BoundCached(self, backend)
+
+
+class BoundCached(Generic[M, T]):
+    """The values of one mount: `self.keys(config)`, `self.keys.each(await self.issuers.all())`."""
+
+    def __init__(self, declared: Cached[M, T], backend: Backend) -> None:
+        self._declared = declared
+        self._backend = backend
+
+    def __call__(self, source: M) -> T:
+        """Return the value for this object."""
+        return self._backend.derived.get(self._declared, self._backend, source)
+
+    def each(self, sources: Mapping[str, M]) -> Mapping[str, T]:
+        """Return a value for each of these objects, which are all that there are.
+
+        One whose object is as it was is kept; those of objects that are gone are closed.
+        """
+        return self._backend.derived.get_each(self._declared, self._backend, sources)
 
 
 def cached(make: Callable[[Any, M], T]) -> Cached[M, T]:
@@ -65,6 +82,7 @@ class DerivedValues:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._current: dict[str, tuple[Model, Any]] = {}
+        self._each: dict[str, tuple[Mapping[str, Model], dict[str, Any]]] = {}
         self._replaced: list[tuple[float, Any]] = []
 
     def get(self, declared: Cached[M, T], backend: Backend, source: M) -> T:
@@ -79,6 +97,20 @@ class DerivedValues:
         self._current[declared.attribute] = (source, made)
         return made
 
+    def get_each(self, declared: Cached[M, T], backend: Backend, sources: Mapping[str, M]) -> Mapping[str, T]:
+        """Return a value for each object, those before where the object is an equal one."""
+        known, values = self._each.get(declared.attribute, ({}, {}))
+        if known is sources:
+            return values
+        made: dict[str, T] = {}
+        for name, source in sources.items():
+            is_known = name in values and (known[name] is source or known[name] == source)
+            made[name] = values[name] if is_known else declared.make(backend, source)
+        now = self._clock()
+        self._replaced += [(now, value) for name, value in values.items() if made.get(name) is not value]
+        self._each[declared.attribute] = (sources, made)
+        return made
+
     async def close_replaced(self) -> None:
         """Close the values that were replaced long enough ago."""
         now = self._clock()
@@ -90,7 +122,8 @@ class DerivedValues:
     async def close(self) -> None:
         """Close every value."""
         values = [value for _, value in self._replaced] + [value for _, value in self._current.values()]
-        self._replaced, self._current = [], {}
+        values += [value for _, each in self._each.values() for value in each.values()]
+        self._replaced, self._current, self._each = [], {}, {}
         for value in values:
             await _close(value)
 

@@ -56,7 +56,10 @@ class Model:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.schema = MappingProxyType(dict(cls.schema) | _declared_fields(cls))
+        inherited: dict[str, FieldSchema] = {}
+        for base in reversed(cls.__mro__[1:]):
+            inherited |= vars(base).get("schema", {})
+        cls.schema = MappingProxyType(inherited | _declared_fields(cls, inherited))
         for name, declared in cls.schema.items():
             if declared.alias_of and declared.alias_of not in cls.schema:
                 raise TypeError(f"{cls.__name__}.{name} stands for an unknown field {declared.alias_of!r}")
@@ -81,13 +84,18 @@ class Model:
         self.__dict__[_OLDER_NAMES] = frozenset(older)
 
     @classmethod
-    def overlaid(cls, stored: Self | None, provided: Mapping[str, Any]) -> Self:
+    def overlaid(cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False) -> Self:
         """Return what a write makes of `stored`: only provided fields change.
 
-        Without `stored`, the others have their defaults. Nothing is checked beyond the fields.
+        Without `stored`, the others have their defaults; with `replace` too, but for those that say
+        `reset=False`. Nothing is checked beyond the fields.
         """
         values = {} if stored is None else _values(stored)
-        reset = [name for name, declared in cls.schema.items() if declared.reset]
+        reset = [
+            name
+            for name, declared in cls.schema.items()
+            if (replace if declared.reset is None else declared.reset)
+        ]
         changes = {name: value for name, value in provided.items() if name in cls.schema}
         return cls(**_without(cls, values, (*reset, *changes)) | changes)
 
@@ -226,10 +234,10 @@ def _is_empty(declared: FieldSchema, raw: object) -> bool:
     return value is UNSET or value == declared.type.zero
 
 
-def _declared_fields(cls: type[Model]) -> dict[str, FieldSchema]:
+def _declared_fields(cls: type[Model], inherited: Mapping[str, FieldSchema]) -> dict[str, FieldSchema]:
     """Return the fields of the class itself, and turn older names into properties."""
     own = get_annotations(cls)
-    for name in vars(cls).keys() & cls.schema.keys() - own.keys():
+    for name in vars(cls).keys() & inherited.keys() - own.keys():
         raise TypeError(f"{cls.__name__}.{name} replaces a field; repeat its annotation")
     hints = get_type_hints(cls, include_extras=True) if own else {}
     found: dict[str, FieldSchema] = {}

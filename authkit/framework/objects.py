@@ -90,7 +90,7 @@ class _Served(Declaration, Generic[M]):
 
     def _changed(self, stored: M | None, call: Call) -> M:
         if call.request.operation is not Operation.PATCH:
-            return self.model.overlaid(None if self.replace else stored, call.data.values)
+            return self.model.overlaid(stored, call.data.values, replace=self.replace)
         if stored is None:
             # An empty answer would be HTTP 204: the client would take it for done.
             raise CodedError(404, "resource does not exist")

@@ -32,7 +32,7 @@ class FieldOptions(Value, frozen=True, kw_only=True):
     missing: str = ""
     deprecated: bool = False
     alias_of: str = ""
-    reset: bool = False
+    reset: bool | None = None
     max_length: int | None = None
     allowed: Sequence[Any] = ()
     enforced: bool = True
@@ -48,7 +48,7 @@ def field(
     missing: str = "",
     deprecated: bool = False,
     alias_of: str = "",
-    reset: bool = False,
+    reset: bool | None = None,
     max_length: int | None = None,
     allowed: Sequence[Any] = (),
     enforced: bool = True,
@@ -75,7 +75,8 @@ def field(
             ends the use of the older one. It is shown, and stored, as long as it is in use and not
             empty (Vault SDK 0.21, helper/tokenutil/tokenutil.go, UpgradeValue). Its own default and
             `required` mean nothing.
-        reset: a write without this field sets it back to its default, instead of keeping it.
+        reset: whether a write without this field sets it back to its default. By default it does so only
+            where writes replace the whole object; `False` keeps the field there as well.
         max_length: refuse more characters than this; an item of a list counts as one more. Without
             it, `MAX_FIELD_SIZE`.
         allowed: the only values, or items of a list, that are taken; written as a read shows them.
@@ -113,7 +114,8 @@ class FieldSchema(Value, frozen=True, kw_only=True):
     """What is said when a required field is absent or empty."""
     deprecated: bool = False
     alias_of: str = ""
-    reset: bool = False
+    reset: bool | None = None
+    """`None`: as the object that it is part of."""
     max_length: int | None = None
     allowed: tuple[Any, ...] = ()
     """As a read shows them; empty when every value is."""

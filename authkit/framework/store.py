@@ -8,7 +8,9 @@ strangers may ask for any name. Paths and operations are left to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
@@ -21,12 +23,16 @@ from authkit.logical import Storage, StorageEntry, SystemView
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["MAX_CACHED_OBJECTS", "ObjectStore"]
+__all__ = ["MAX_CACHED_OBJECTS", "MAX_TOGETHER", "ObjectStore"]
 
 M = TypeVar("M", bound=Model)
 
 MAX_CACHED_OBJECTS: Final = 10_000
 """Objects kept in memory for each mount; beyond it the one unused for longest is read again."""
+
+
+MAX_TOGETHER: Final = 1_000
+"""Objects that are kept in memory as a whole collection; a larger one is read each time."""
 
 
 class ObjectStore:
@@ -35,6 +41,7 @@ class ObjectStore:
     def __init__(self, storage: Storage, *, max_cached: int = MAX_CACHED_OBJECTS) -> None:
         self._storage = storage
         self._cache: LRUCache[str, Model] = LRUCache(max_cached)
+        self._together: dict[str, Mapping[str, Any]] = {}
         self._forgotten = 0
         self._caching = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -81,6 +88,25 @@ class ObjectStore:
             self._cache[key] = found
         return found
 
+    async def find_all(self, prefix: str, model: type[M]) -> Mapping[str, M]:
+        """Return all objects below a prefix that ends with `/`, by name.
+
+        As long as nothing below it changes, and there are not too many, the same mapping from memory.
+
+        Raises:
+            InternalError: one of them cannot be read.
+            StorageError: the host refused to list or to read.
+        """
+        known = self._together.get(prefix)
+        if known is not None:
+            return known
+        forgotten = self._forgotten
+        found = {name: await self.find(prefix + name, model) for name in await self.names(prefix)}
+        together = MappingProxyType({name: each for name, each in found.items() if each is not None})
+        if self._caching and forgotten == self._forgotten and len(together) <= MAX_TOGETHER:
+            self._together[prefix] = together
+        return together
+
     async def put(self, key: str, value: Model, *, seal_wrap: bool = False) -> None:
         """Store the object.
 
@@ -116,11 +142,18 @@ class ObjectStore:
     def forget(self, key: str) -> None:
         """Drop a key from memory, or all keys below one that is empty or ends with `/`."""
         self._forgotten += 1
+        for prefix in [prefix for prefix in self._together if _touches(key, prefix)]:
+            del self._together[prefix]
         if key and not key.endswith("/"):
             self._cache.pop(key, None)
             return
         for known in [known for known in self._cache if known.startswith(key)]:
             self._cache.pop(known, None)
+
+
+def _touches(key: str, prefix: str) -> bool:
+    """Whether a key, or all keys below one, are among those below a prefix."""
+    return key.startswith(prefix) or (prefix.startswith(key) and (not key or key.endswith("/")))
 
 
 def _decode(key: str, data: bytes, model: type[M]) -> M:

@@ -138,6 +138,10 @@ class TokenVerifier:
         kind.verify_claims(claims, checks=checks)
         return claims
 
+    async def close(self) -> None:
+        """Let go of the connections and tasks of the keys. Safe to call more than once."""
+        await self.keys.close()
+
     async def _verify_signature(self, token: UnverifiedToken, checks: Checks) -> None:
         with checks.step("keys", "keys of the issuer at hand"):
             keys = await self.keys.find_keys(token.kid)

@@ -1,13 +1,15 @@
-"""Pages with commands, run as they are written, by a shell: the operator's against a real server."""
+"""Pages with commands, run as they are written, by a shell: the operators' against a real server."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from identity_provider import serve_provider
 from livebed.binaries import ServerProgram
 from livebed.factories import MakeServer
 from livebed.plugins import JWT_LAUNCHER, NEXT_LAUNCHER, python_plugin
@@ -15,7 +17,10 @@ from livebed.server import Server
 from livebed.tokens import Issuer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "operate.md"
+OPERATE = ROOT / "docs" / "operate.md"
+JWT_README = ROOT / "examples" / "jwt_auth" / "README.md"
+JWT_EXPLAIN = ROOT / "docs" / "jwt-explain.md"
+JWT_ISSUERS = ROOT / "docs" / "jwt-issuers.md"
 AT_HOME = ["quickstart.md", "howto-dev.md", "howto-doctor.md"]
 """Pages about authkit's own server and command."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -34,18 +39,23 @@ set -eux
 """
 
 
-def test_the_operators_page_runs_as_written(make_server: MakeServer, issuer: Issuer) -> None:
-    """Every shell block of docs/operate.md, in its order, in one shell; any failing command fails."""
+@pytest.fixture
+def server(make_server: MakeServer, issuer: Issuer) -> Iterator[Server]:
+    """A server with the files that the pages speak of."""
     server = make_server()
     python_plugin(server.plugin_directory, "jwt_auth", JWT_LAUNCHER)
     python_plugin(server.plugin_directory, "jwt_auth_next", NEXT_LAUNCHER)
     (server.home / "pub.pem").write_text(issuer.public_pem)
-    (server.home / "token.jwt").write_text(issuer.token())
-    script = "set -eux\n" + "".join(BLOCK.findall(PAGE.read_text()))
+    (server.home / "token.jwt").write_text(issuer.token(repository="acme/shop"))
+    (server.home / "expired.jwt").write_text(issuer.token(iat=1, nbf=1, exp=2))
+    yield server
+    for name in ("token.jwt", "expired.jwt"):
+        assert (server.home / name).read_text() not in server.log()
 
-    done = run(server, script)
 
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_operators_page_runs_as_written(server: Server) -> None:
+    """Every shell block of docs/operate.md, in its order, in one shell; any failing command fails."""
+    done = run(server, OPERATE)
     assert "v0.1.0" in done.stdout
     assert "v0.2.0" in done.stdout
     assert "x/" not in server.client.call("GET", "sys/auth")["data"]
@@ -85,28 +95,46 @@ def test_pages_about_the_development_server_run_as_written(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_pages_have_commands() -> None:
+def test_the_pages_of_the_jwt_example_run_as_written(server: Server, issuer: Issuer) -> None:
+    """The tutorial, then explanations, then several issuers, on one mount."""
+    tutorial = run(server, JWT_README)
+    assert tutorial.stdout.count("token is expired") >= 2
+    assert '"allowed": false' in tutorial.stdout
+    assert "token is expired" in run(server, JWT_EXPLAIN).stdout
+    with serve_provider(issuer.jwk) as provider:
+        run(server, JWT_ISSUERS, ISSUER=provider.url)
+    client = server.client
+    assert client.list("auth/jwt/issuer") == ["ci"]
+    assert client.read("auth/jwt/config")["default_role"] == "ci"
+
+
+@pytest.mark.parametrize(
+    ("page", "blocks"),
+    [(OPERATE, 5), (JWT_README, 5), (JWT_EXPLAIN, 3), (JWT_ISSUERS, 3)]
+    + [(ROOT / "docs" / name, 2) for name in AT_HOME],
+)
+def test_the_pages_have_commands(page: Path, blocks: int) -> None:
     """The blocks are found: a page whose format has changed would run as nothing."""
-    assert len(BLOCK.findall(PAGE.read_text())) >= 5
-    for name in AT_HOME:
-        assert len(BLOCK.findall((ROOT / "docs" / name).read_text())) >= 2
+    assert len(BLOCK.findall(page.read_text())) >= blocks
 
 
-def run(server: Server, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script with the server's command line as `vault` on PATH."""
+def run(server: Server, page: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a page with the server's command line as `vault` on PATH; no command may fail."""
     programs = server.folder / "bin"
-    programs.mkdir()
-    (programs / "vault").symlink_to(server.program.path)
+    programs.mkdir(exist_ok=True)
+    if not (programs / "vault").exists():
+        (programs / "vault").symlink_to(server.program.path)
     environment = {
         "PATH": f"{programs}:/usr/bin:/bin",
         "HOME": str(server.home),
         "PLUGIN_DIRECTORY": str(server.plugin_directory),
+        **variables,
     }
     for prefix in ("VAULT", "BAO"):
         environment[f"{prefix}_ADDR"] = server.address
         environment[f"{prefix}_TOKEN"] = server.client.token
-    return subprocess.run(
-        ["sh", "-c", script],
+    done = subprocess.run(
+        ["sh", "-c", "set -eux\n" + "".join(BLOCK.findall(page.read_text()))],
         env=environment,
         cwd=server.home,
         stdin=subprocess.DEVNULL,
@@ -115,3 +143,5 @@ def run(server: Server, script: str) -> subprocess.CompletedProcess[str]:
         timeout=RUN_SECONDS,
         check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

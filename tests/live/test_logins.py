@@ -11,8 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
+from identity_provider import serve_provider
 from livebed.client import ServerError
-from livebed.jwks import serve_keys
 from livebed.mounts import Mount
 from livebed.processes import wait_until
 from livebed.tokens import Issuer
@@ -127,13 +127,13 @@ def test_login_path_only(mount: Mount) -> None:
 def test_keys_are_fetched_from_a_url_and_kept(mount: Mount) -> None:
     """Keys come from `jwks_url`, once for many logins, and again when a token names an unknown one."""
     old, new = Issuer.rsa("old"), Issuer.ec("new")
-    with serve_keys(old) as keys:
-        mount.configure(jwks_url=keys.url, jwt_validation_pubkeys="")
+    with serve_provider(old.jwk) as provider:
+        mount.configure(jwks_url=provider.keys_url, jwt_validation_pubkeys="")
         for _ in range(5):
             assert mount.login(jwt=old.token())["metadata"] == {"role": "dev"}
-        assert len(keys.fetches) <= 2  # one when the configuration is checked, one for the logins
+        assert len(provider.fetches) <= 2  # one when the configuration is checked, one for the logins
 
-        keys.issuers.append(new)
+        provider.keys.append(new.jwk)
         # A plugin may wait between two fetches that strangers can cause.
         auth = wait_until(lambda: accepted(mount, new.token()), "the new key", timeout=15, pause=0.5)
         assert auth is not None
@@ -153,10 +153,10 @@ def accepted(mount: Mount, token: str) -> dict[str, Any] | None:
 def test_failing_key_server_refuses_new_keys_only(mount: Mount) -> None:
     """While the key server fails, known keys go on working and unknown ones are refused with 400."""
     known = Issuer.rsa("known")
-    with serve_keys(known) as keys:
-        mount.configure(jwks_url=keys.url, jwt_validation_pubkeys="")
+    with serve_provider(known.jwk) as provider:
+        mount.configure(jwks_url=provider.keys_url, jwt_validation_pubkeys="")
         mount.login(jwt=known.token())
-        keys.status = 500
+        provider.answers["/keys"] = (500, "out of order")
 
         assert mount.login(jwt=known.token())["metadata"] == {"role": "dev"}
         with pytest.raises(ServerError, match="error validating token") as refused:

@@ -82,6 +82,11 @@ class Async(AuthMethod, name="async", version="1.0.0", compare_policies=True):
         """Make a value from a model."""
         return Directory()
 
+    @cached
+    def limit(self, team: Team) -> int:
+        """Make a value from each object of a collection."""
+        return len(team.members)
+
     @login("login", "login/{role}", default_role=default_team, alias=alias)
     async def log_in(
         self,
@@ -94,7 +99,9 @@ class Async(AuthMethod, name="async", version="1.0.0", compare_policies=True):
         """Log in."""
         assert_type(await self.config.get(), Config)
         assert_type(await self.teams.find("dev"), Team | None)
+        assert_type(await self.teams.all(), Mapping[str, Team])
         assert_type(self.connection(config), Directory)
+        assert_type(self.limit.each(await self.teams.all()), Mapping[str, int])
         assert_type(team.pin, Secret)
         assert_type(team.members, tuple[str, ...])
         assert_type(team.pause, timedelta)

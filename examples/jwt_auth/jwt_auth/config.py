@@ -1,75 +1,187 @@
-"""The configuration of a mount: whose tokens are accepted, and which keys verify them."""
+"""The configuration of a mount: its default issuer, and what browser logins need.
+
+Further issuers are left to `jwt_auth.issuer`, the lookups of `provider_config` to `jwt_auth.providers`.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from authkit.auth import SDKRecord
 from authkit.errors import UserError
-from authkit.framework import CommaList, LowerStr, Model, Str, field
-from authkit.oidc import JWKSKeys, KeySource, StaticKeys, TokenVerifier
+from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
+from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier
+from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
+from jwt_auth.sources import KeySettings, ask_for_keys, ask_for_metadata, verify_key_set_url
+
+if TYPE_CHECKING:
+    from authkit.oidc.providers import Provider
 
 __all__ = ["JWTConfig"]
 
 
-class JWTConfig(Model):
+class JWTConfig(SDKRecord, KeySettings):
     """Configure whose tokens are accepted, and where the keys that verify them come from.
 
-    Exactly one of 'jwt_validation_pubkeys' and 'jwks_url' must be set. A write replaces the whole
-    configuration.
+    Exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' and 'oidc_discovery_url' must be set,
+    unless there are issuers of their own. A write replaces the whole configuration, except
+    'namespace_in_state'.
     """
 
-    jwt_validation_pubkeys: CommaList = field(
-        default=(),
-        help="A list of PEM-encoded public keys or certificates that verify signatures locally.",
+    source_rule = (
+        "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' or 'oidc_discovery_url' "
+        "must be set"
     )
-    jwks_url: Str = field(default="", help="URL of the JSON Web Key Set that verifies signatures.")
-    jwks_ca_pem: Str = field(
-        default="",
-        help="CA certificates, PEM-encoded, to verify the server of 'jwks_url' with. If not set, the "
-        "system's certificates are used.",
+
+    jwks_pairs: List = field(
+        default=(), help="A list of objects with 'jwks_url' and optionally 'jwks_ca_pem': several key sets."
     )
     bound_issuer: Str = field(default="", help="The value against which to match the 'iss' claim.")
-    jwt_supported_algs: CommaList = field(
-        default=(), help="A list of accepted signing algorithms. If empty, all of them are accepted."
-    )
     default_role: LowerStr = field(
         default="", help="The role to use for logins that name none. If not set, they must name one."
     )
+    provider_config: Map = field(
+        default={}, help="Settings for lookups at a particular provider, named by its key 'provider'."
+    )
+    oidc_client_id: Str = field(default="", help="The OAuth client ID configured with the OIDC provider.")
+    oidc_client_secret: Secret = field(
+        default="", help="The OAuth client secret configured with the OIDC provider. It is never shown."
+    )
+    oidc_response_mode: Str = field(
+        default="", help="The response mode of browser logins: 'query' (the default) or 'form_post'."
+    )
+    oidc_response_types: CommaList = field(
+        default=(), help="The response types of browser logins: 'code' (the default) and 'id_token'."
+    )
+    namespace_in_state: Bool = field(
+        default=True,
+        reset=False,
+        help="Whether browser logins pass the namespace in the state in place of the redirect URI. "
+        "A write without this field keeps it.",
+    )
+    unsupported_critical_cert_extensions: CommaList = field(
+        default=(),
+        help="Object identifiers of critical certificate extensions that are passed over in browser logins.",
+    )
+
+    skip_jwks_validation: Bool = field(
+        default=False,
+        sensitive=True,
+        help="Store the configuration with a warning if a provider cannot be asked. It is not stored itself.",
+    )
+
+    @property
+    def sources(self) -> Sequence[object]:
+        """The values of the settings of which one is needed."""
+        return (*super().sources, self.jwks_pairs, self._is_kubernetes)
 
     def check(self) -> None:
-        """Refuse a configuration with which no token could ever be verified."""
-        if bool(self.jwt_validation_pubkeys) == bool(self.jwks_url):
-            raise UserError("exactly one of 'jwt_validation_pubkeys' or 'jwks_url' must be set")
+        """Refuse what contradicts itself."""
+        self._check_client()
+        self._check_pairs()
+        self._check_responses()
         try:
-            keys = self.key_source()
+            self.make_provider()
         except ValueError as error:
-            raise UserError(self._refusal(error)) from error
-        try:
-            self.verifier(keys)
-        except ValueError as error:
-            raise UserError(f"invalid jwt_supported_algs: {error}") from error
+            raise UserError(f"invalid provider_config: {error}") from error
 
-    def key_source(self) -> KeySource:
-        """Return where the keys come from. Nothing is fetched yet.
+    def read_shape(self) -> dict[str, Any]:
+        """Return what a read shows: neither the client's secret nor those of the provider."""
+        return super().read_shape() | {"provider_config": without_secrets(self.provider_config)}
+
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any]) -> Self:
+        """Return a stored configuration. One of a time before 'namespace_in_state' does not do that."""
+        return super().from_stored({"namespace_in_state": False, **data})
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return what is kept: everything but what was for one write only."""
+        return {name: value for name, value in super().to_stored().items() if name != "skip_jwks_validation"}
+
+    def make_keys(self) -> KeySource:
+        """Return the keys. Nothing is fetched yet."""
+        if self._is_kubernetes:
+            return self._make_cluster_keys()
+        if self.jwks_pairs:
+            return CombinedKeys([JWKSKeys(url, ca_pem=ca_pem) for url, ca_pem in self._pairs()])
+        return super().make_keys()
+
+    def make_verifier(self) -> TokenVerifier:
+        """Return what verifies the tokens of the default issuer.
 
         Raises:
-            ValueError: there can be no keys.
+            ValueError: its keys are none that this version takes.
         """
-        if self.jwks_url:
-            return JWKSKeys(self.jwks_url, ca_pem=self.jwks_ca_pem)
-        return StaticKeys.from_pem(self.jwt_validation_pubkeys)
+        return TokenVerifier(self.make_keys(), algorithms=self.jwt_supported_algs, issuer=self.bound_issuer)
 
-    def verifier(self, keys: KeySource) -> TokenVerifier:
-        """Return what verifies tokens with these keys.
+    async def ask_providers(self) -> None:
+        """Return if everything can be had that the configuration names."""
+        await super().ask_providers()
+        if self._is_kubernetes:
+            await ask_for_metadata(self._make_cluster_keys(), "error checking the keys of the cluster")
+        # All at the same time: each may take ten seconds.
+        asked = (ask_for_keys(url, ca_pem) for url, ca_pem in self._pairs())
+        for failure in await asyncio.gather(*asked, return_exceptions=True):
+            if failure is not None:
+                raise failure
+
+    def make_provider(self) -> Provider | None:
+        """Return the lookups that `provider_config` asks for, `None` when it asks for none.
 
         Raises:
-            ValueError: an algorithm is unknown.
+            ValueError: it does not fit.
         """
-        return TokenVerifier(keys, algorithms=self.jwt_supported_algs, issuer=self.bound_issuer)
+        return make_provider(self.provider_config, {name: getattr(self, name) for name in KeySettings.schema})
 
-    def _refusal(self, error: ValueError) -> str:
-        if not self.jwks_url:
-            return f"error parsing public key: {error}"
-        try:
-            JWKSKeys(self.jwks_url)
-        except ValueError:
-            return f"error checking jwks URL {self.jwks_url}"
-        return "error checking jwks_ca_pem"
+    @property
+    def _is_kubernetes(self) -> bool:
+        return self.provider_config.get("provider") == KUBERNETES
+
+    def _make_cluster_keys(self) -> DiscoveredKeys:
+        from authkit.oidc.providers import KubernetesProvider
+
+        provider = self.make_provider()
+        assert isinstance(provider, KubernetesProvider)
+        return provider.keys()
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [(pair.get("jwks_url", ""), pair.get("jwks_ca_pem", "")) for pair in self.jwks_pairs]
+
+    def _check_client(self) -> None:
+        if bool(self.oidc_client_id) != bool(self.oidc_client_secret):
+            raise UserError("both 'oidc_client_id' and 'oidc_client_secret' must be set for OIDC")
+        if self.oidc_client_id and not self.oidc_discovery_url:
+            raise UserError("'oidc_discovery_url' must be set for OIDC")
+
+    def _check_pairs(self) -> None:
+        if not self.jwks_pairs:
+            return
+        if self.jwks_ca_pem:
+            raise UserError(
+                "CA PEMs must be provided as part of the 'jwks_pairs' when using multiple JWKS URLs"
+            )
+        if self.bound_issuer:
+            raise UserError("Bound issuer is not supported for use with 'jwks_pairs'")
+        for pair in self.jwks_pairs:
+            if not isinstance(pair, Mapping) or not all(
+                isinstance(pair.get(name, ""), str) for name in ("jwks_url", "jwks_ca_pem")
+            ):
+                raise UserError(
+                    "invalid jwks_pairs: jwks_pairs must be provided as a list of json objects with the "
+                    "fields jwks_url and jwks_ca_pem"
+                )
+        for url, ca_pem in self._pairs():
+            verify_key_set_url(url, ca_pem)
+
+    def _check_responses(self) -> None:
+        types, mode = self.oidc_response_types, self.oidc_response_mode
+        if not set(types) <= {"code", "id_token"}:
+            shown = " ".join(types)
+            raise UserError(f"invalid response_types [{shown}]. 'code' and 'id_token' are allowed")
+        if mode in ("", "query"):
+            if "id_token" in types:
+                raise UserError("query response_mode may not be used with an id_token response_type")
+        elif mode != "form_post":
+            raise UserError(f'invalid response_mode: "{mode}"')

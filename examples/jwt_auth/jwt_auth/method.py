@@ -1,24 +1,45 @@
-"""The auth method: its paths, and what a login checks."""
+"""The auth method: which path does what. The work is done by the modules beside this one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 from authkit.auth import AuthMethod, Identity, LoginCall, login
-from authkit.errors import LoginError, TokenError, UserError
-from authkit.framework import Collection, Secret, Singleton, Write, cached, field, format_duration
-from authkit.oidc import (
-    Claims,
-    KeySource,
-    groups_from_claim,
-    metadata_from_claims,
-    user_name,
-    verify_bound_claims,
+from authkit.errors import LoginError, NotFoundError, UserError
+from authkit.framework import (
+    Collection,
+    Secret,
+    Singleton,
+    Str,
+    Task,
+    Write,
+    cached,
+    every,
+    field,
+    format_duration,
+    read,
 )
+from authkit.framework import write as writes
+from authkit.oidc import Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.config import JWTConfig
+from jwt_auth.explain import Denial, Denials, show_checks
+from jwt_auth.issuer import JWTIssuer
+from jwt_auth.login import Presented, Trust, authenticate, verify_request
 from jwt_auth.role import JWTRole
+from jwt_auth.status import LoginCounts, show_issuer
+
+if TYPE_CHECKING:
+    from authkit.oidc.providers import Provider
 
 __all__ = ["JWTAuth"]
+
+JWT = Annotated[Secret, field(default="", help="The signed JSON Web Token.")]
+AccessToken = Annotated[
+    Secret,
+    field(default="", help="An access token with which to look up groups that the token only points at."),
+]
 
 
 class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
@@ -26,11 +47,77 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
 
     config = Singleton(JWTConfig, "config", seal_wrap=True, replace=True, deletable=False)
     roles = Collection(JWTRole, "role/{name}")
+    issuers = Collection(JWTIssuer, "issuer/{name}")
+
+    async def start(self) -> None:
+        """Begin to count."""
+        self.denials = Denials()
+        self.counts = LoginCounts()
+
+    # --- who is trusted ------------------------------------------------------------------------
 
     @cached
-    def keys(self, config: JWTConfig) -> KeySource:
-        """Keep keys, fetched ones included, until the configuration changes."""
-        return config.key_source()
+    def default_issuer(self, config: JWTConfig) -> TokenVerifier:
+        """Keep its keys, fetched ones included, until the configuration changes."""
+        return config.make_verifier()
+
+    @cached
+    def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
+        """Keep the keys of each issuer until it changes."""
+        return issuer.make_verifier()
+
+    @cached
+    def provider(self, config: JWTConfig) -> Provider | None:
+        """Keep what is asked about users until the configuration changes."""
+        return config.make_provider()
+
+    async def trusted(self, config: JWTConfig) -> Trust:
+        """Return whose tokens are accepted.
+
+        Raises:
+            LoginError: an issuer has keys that this version does not take, or a provider cannot be used.
+        """
+        try:
+            others = self.other_issuer.each(await self.issuers.all())
+            default = self.default_issuer(config) if config.has_source else None
+        except ValueError as error:
+            raise LoginError(f"error configuring token validator: {error}") from error
+        # Two writes at the same moment can store two issuers of one 'iss'; then the first by name counts.
+        distinct = {verifier.issuer: verifier for verifier in reversed(list(others.values()))}
+        try:
+            return Trust(Issuers(list(distinct.values()), default), self.provider(config))
+        except ValueError as error:
+            raise LoginError(f"failed to load custom provider config: {error}") from error
+
+    @every("10m")
+    async def let_go(self, task: Task) -> None:
+        """Stop renewing the keys of issuers that are gone, also where nobody logs in."""
+        config = await self.config.find()
+        if config is not None:
+            with suppress(LoginError):
+                await self.trusted(config)
+
+    @config.on_write
+    async def check_sources(self, write: Write[JWTConfig]) -> None:
+        """Ask a provider before it is relied on."""
+        if not write.new.has_source and not await self.issuers.names():
+            raise UserError(write.new.source_rule)
+        try:
+            await write.new.ask_providers()
+        except UserError as error:
+            if not write.new.skip_jwks_validation:
+                raise
+            write.warn(str(error))
+
+    @issuers.on_write
+    async def check_issuer(self, write: Write[JWTIssuer]) -> None:
+        """Refuse a second issuer of the same tokens, and ask its provider."""
+        for name, issuer in (await self.issuers.all()).items():
+            if issuer.iss == write.new.iss and name != write.name:
+                raise UserError(f"issuer {name!r} is for tokens with the same 'iss'")
+        await write.new.ask_providers()
+
+    # --- roles ---------------------------------------------------------------------------------
 
     @roles.on_write
     async def check_lifetimes(self, write: Write[JWTRole]) -> None:
@@ -46,47 +133,122 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
                 "token max ttl is greater than the system or backend mount's maximum TTL value; "
                 "issued tokens' max TTL value will be truncated"
             )
+        if role.verbose_oidc_logging:
+            write.warn(
+                "verbose_oidc_logging has been enabled for this role. This is not recommended in production "
+                "since sensitive information may be present in OIDC responses."
+            )
+
+    # --- logins --------------------------------------------------------------------------------
 
     async def default_role(self) -> str:
         """Return the role of logins that name none."""
         return (await self.config.get()).default_role
 
-    @login("login", default_role=default_role)
+    async def look_ahead(
+        self,
+        call: LoginCall,
+        config: JWTConfig,
+        role: JWTRole,
+        jwt: JWT,
+        distributed_claim_access_token: AccessToken,
+    ) -> str:
+        """Return the alias that a login would have, without one."""
+        verify_request(role, jwt)
+        presented = Presented(jwt, distributed_claim_access_token)
+        trust = await self.trusted(config)
+        return (await authenticate(trust, role, call.role_name, presented, Record())).name
+
+    @login("login", default_role=default_role, alias=look_ahead)
     async def log_in(
         self,
         call: LoginCall,
         config: JWTConfig,
         role: JWTRole,
-        jwt: Annotated[Secret, field(missing="missing token", help="The signed JSON Web Token.")],
+        jwt: JWT,
+        distributed_claim_access_token: AccessToken,
     ) -> Identity:
         """Log in with a JSON Web Token.
 
         The token's signature, issuer and times are verified, then it is compared with everything
-        that the role binds.
+        that the role binds. A denial ends in a reference; an operator finds the reason under it with
+        'explain'.
         """
-        claims = await self.verify(config, role, jwt)
-        metadata = metadata_from_claims(claims, role.claim_mappings) | {"role": call.role_name}
-        identity = Identity(
-            name=user_name(claims, role.user_claim, role.user_claim_json_pointer),
-            groups=groups_from_claim(claims, role.groups_claim),
-            alias_metadata=metadata,
-            metadata=metadata,
-        )
+        verify_request(role, jwt)
+        record, presented = Record(), Presented(jwt, distributed_claim_access_token)
         try:
-            verify_bound_claims(claims, role.bound_claims, role.bound_claims_type)
-        except TokenError as error:
-            raise LoginError(f"error validating claims: {error.public}", error.detail) from error
+            identity = await authenticate(await self.trusted(config), role, call.role_name, presented, record)
+        except LoginError as error:
+            raise self.deny(call, error, record) from error
+        self.counts.allowed += 1
         return identity
 
-    async def verify(self, config: JWTConfig, role: JWTRole, jwt: Secret) -> Claims:
-        """Return the claims of an authentic token that is meant for this role."""
-        verifier = config.verifier(self.keys(config))
-        try:
-            claims = await verifier.verify(
-                jwt, audiences=role.bound_audiences, subject=role.bound_subject, leeways=role.leeways
+    def deny(self, call: LoginCall, error: LoginError, record: Record) -> LoginError:
+        """Count and keep a denial; return it with its reference."""
+        checks = record.checks
+        self.counts.deny(checks)
+        reference = self.denials.add(
+            Denial(
+                role=call.role_name,
+                error=error.public,
+                detail=error.detail,
+                remote_addr=call.remote_addr,
+                checks=checks,
             )
-        except TokenError as error:
-            raise LoginError(f"error validating token: {error.public}", error.detail) from error
-        if claims.get("aud") and not role.bound_audiences:
-            raise LoginError("audience claim found in JWT but no audiences bound to the role")
-        return claims
+        )
+        return LoginError(f"{error.public} (reference {reference})", error.detail)
+
+    @writes("oidc/auth_url", unauthenticated=True)
+    async def auth_url(
+        self, config: JWTConfig, role: Str = "", redirect_uri: Str = "", client_nonce: Str = ""
+    ) -> dict[str, str]:
+        """Tell a web interface whether to send a browser to the provider, or to ask for a token.
+
+        Browser logins are not there yet: nobody is sent anywhere.
+        """
+        if not config.oidc_client_id:
+            raise UserError("OIDC login is not configured for this mount")
+        return {"auth_url": ""}
+
+    # --- for operators -------------------------------------------------------------------------
+
+    @writes("explain", sudo=True)
+    async def explain(self, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
+        """Show every check that a login with this role and token would pass or fail.
+
+        Nobody is logged in. The answer holds claims of the token, and never the token.
+        """
+        bounds, trust, presented = await self.roles.get(role), await self.trusted(config), Presented(jwt)
+        record, error = Record(), ""
+        try:
+            await authenticate(trust, bounds, role, presented, record)
+        except LoginError as refusal:
+            record, error = Explanation(), refusal.public
+            with suppress(LoginError):
+                await authenticate(trust, bounds, role, presented, record)
+        return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
+
+    @read("explain/{reference}", sudo=True)
+    async def explain_denial(self, reference: Str) -> Mapping[str, Any]:
+        """Show why a login was denied, by the reference at the end of what it was told.
+
+        Denials are kept in memory, the latest thousand for ten minutes.
+        """
+        denial = self.denials.find(reference)
+        if denial is None:
+            raise NotFoundError("no denial is known under this reference; they are kept for ten minutes")
+        return denial
+
+    @read("status")
+    async def status(self) -> dict[str, Any]:
+        """Show where keys come from and how fresh they are, and count logins since the process started."""
+        config, others = await self.config.find(), await self.issuers.all()
+        shown, problem = {}, ""
+        try:
+            if config is not None and config.has_source:
+                shown["default"] = show_issuer(self.default_issuer(config))
+            for name, verifier in self.other_issuer.each(others).items():
+                shown[f"issuer/{name}"] = show_issuer(verifier)
+        except ValueError as error:
+            problem = f"error configuring token validator: {error}"
+        return {"issuers": shown, "problem": problem, "logins": self.counts.show()}

@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from authkit.auth import LegacyTokenNames
+from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
-from authkit.framework import KV, Bool, CommaList, Map, SignedSeconds, Str, field
+from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
 from authkit.oidc import Leeways
+from jwt_auth.user_claim import verify_user_claim
 
 __all__ = ["JWTRole"]
 
 
-class JWTRole(LegacyTokenNames):
+class _RoleType(TextType):
+    """`jwt` or `oidc`; nothing is `oidc`, which came first."""
+
+    @property
+    def zero(self) -> str:
+        """A role for the browser."""
+        return "oidc"
+
+    def parse(self, name: str, raw: Any) -> str:
+        """Return the type."""
+        return super().parse(name, raw) or self.zero
+
+
+class JWTRole(SDKRecord, LegacyTokenNames):
     """Register a role: bounds on the tokens that may log in, and the claims that say who it is.
 
-    A role needs at least one bound: audiences, addresses, a subject or claims.
+    A role of the type 'jwt' needs at least one bound: audiences, addresses, a subject or claims. A role of
+    the type 'oidc' is for browsers and needs 'allowed_redirect_uris'.
     """
 
-    role_type: Str = field(default="oidc", reset=True, help="Type of the role. Only 'jwt' is supported.")
-    user_claim: Str = field(default="", help="The claim that names the user; it must never change.")
+    role_type: Annotated[str, _RoleType()] = field(
+        default="oidc", reset=True, help="Type of the role, either 'jwt' or 'oidc'."
+    )
+    user_claim: Str = field(
+        default="",
+        help="The claim that names the user, by a string that never changes; or several of them as a "
+        "template, such as '{repository}:{ref}'.",
+    )
     user_claim_json_pointer: Bool = field(
         default=False, help="If true, 'user_claim' may be a JSON pointer into the claims."
     )
-    bound_audiences: CommaList = field(
-        default=(), help="Values of the 'aud' claim of which a token must have one."
+    bound_audiences: CommaList | None = field(
+        default=None, help="Values of the 'aud' claim of which a token must have one."
     )
     bound_subject: Str = field(default="", help="The 'sub' claim that is required for login.")
-    bound_claims: Map = field(
-        default={}, help="Claims and the values, or lists of values, of which they must have one."
+    bound_token_type: Literal["any", "id_token", "at+jwt", "jwt-svid"] = field(
+        default="any",
+        help="The kind of token that may log in, by its 'typ' header and the claims it must have: an ID "
+        "token of OpenID Connect, an access token (RFC 9068), a SPIFFE identity, or any.",
+    )
+    bound_claims: Map | None = field(
+        default=None, help="Claims and the values, or lists of values, of which they must have one."
     )
     bound_claims_type: Str = field(
         default="string",
         reset=True,
         help="How the values in 'bound_claims' are read: 'string', or 'glob' with '*' as a wildcard.",
     )
-    claim_mappings: KV = field(default={}, help="Claims and the metadata keys under which they are kept.")
+    claim_mappings: KV | None = field(
+        default=None, help="Claims and the metadata keys under which they are kept."
+    )
     groups_claim: Str = field(default="", help="The claim that lists the user's groups.")
+    oidc_scopes: CommaList | None = field(default=None, help="Scopes of browser logins besides 'openid'.")
+    allowed_redirect_uris: CommaList | None = field(
+        default=None, help="Where browser logins may lead back to. Required for the type 'oidc'."
+    )
     expiration_leeway: SignedSeconds = field(
         default=0,
         help="Lifetime of tokens without 'exp', from their 'iat' or 'nbf'. Zero means 150 seconds, a "
@@ -51,6 +84,12 @@ class JWTRole(LegacyTokenNames):
         default=0,
         help="How far clocks may differ. Zero means 60 seconds, a negative value none.",
     )
+    max_age: Seconds = field(
+        default=0, help="How long ago somebody may have logged in at the provider, for browser logins."
+    )
+    verbose_oidc_logging: Bool = field(
+        default=False, help="Log the claims of logins at debug level. Not for production: they are personal."
+    )
 
     @property
     def leeways(self) -> Leeways:
@@ -61,30 +100,45 @@ class JWTRole(LegacyTokenNames):
             clock_skew=self.clock_skew_leeway,
         )
 
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any]) -> Self:
+        """Return a stored role. One that the official plugin stored before it knew of types is for JWTs."""
+        kinds = {
+            "role_type": data.get("role_type") or "jwt",
+            "bound_claims_type": data.get("bound_claims_type") or "string",
+        }
+        return super().from_stored({**data, **kinds})
+
+    def verify(self) -> None:
+        """Run every check, that of the type before those of the token parameters."""
+        if self.role_type not in ("jwt", "oidc"):
+            raise UserError(f"invalid 'role_type': {self.role_type}")
+        super().verify()
+
     def check(self) -> None:
         """Refuse a role that contradicts itself or would let everybody in."""
-        if self.role_type in ("oidc", ""):
-            raise UserError("'role_type' is 'oidc' or unspecified; only 'jwt' is supported")
-        if self.role_type != "jwt":
-            raise UserError(f"invalid 'role_type': {self.role_type}")
         if self.bound_claims_type not in ("string", "glob"):
             raise UserError(f"invalid 'bound_claims_type': {self.bound_claims_type}")
         if self.bound_claims_type == "glob":
-            for value in self.bound_claims.values():
+            for value in (self.bound_claims or {}).values():
                 _verify_glob(value)
-        _verify_mapping_targets(list(self.claim_mappings.values()))
-        if not self.user_claim:
-            raise UserError("a user claim must be defined on the role")
+        _verify_mapping_targets(list((self.claim_mappings or {}).values()))
+        verify_user_claim(self.user_claim)
+        if self.role_type == "oidc" and not self.allowed_redirect_uris:
+            raise UserError("'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.")
         bounds = (self.bound_audiences, self.token_bound_cidrs, self.bound_subject, self.bound_claims)
-        if not any(bounds):
+        if self.role_type == "jwt" and not any(bounds):
             raise UserError("must have at least one bound constraint when creating/updating a role")
 
 
 def _verify_glob(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, str | list):
-        raise UserError("claim is not a string or list")
-    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-        raise UserError("claim is not a string")
+    if isinstance(value, bool):
+        raise UserError(f"claim is not a string: {_show(value)}")
+    if not isinstance(value, str | list):
+        raise UserError(f"claim is not a string or list: {_show(value)}")
+    for item in value if isinstance(value, list) else ():
+        if not isinstance(item, str):
+            raise UserError(f"claim is not a string: {_show(item)}")
 
 
 def _verify_mapping_targets(keys: Sequence[str]) -> None:
@@ -93,3 +147,11 @@ def _verify_mapping_targets(keys: Sequence[str]) -> None:
     for key in keys:
         if keys.count(key) > 1:
             raise UserError(f'multiple keys are mapped to metadata key "{key}"')
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    return "null" if value is None else "an object"

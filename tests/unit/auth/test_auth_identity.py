@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authkit.auth import Identity, is_address_in, verify_remote_address
+from authkit.auth import Identity, is_address_in, split_alias_metadata, verify_remote_address
 from authkit.errors import LoginError, PermissionDeniedError
 from authkit.framework import parse_block
 from authkit.logical import Connection
@@ -26,6 +26,7 @@ from authkit.logical import Connection
         ({"name": "a", "alias_metadata": {"vault-a": "c"}}, "invalid alias metadata"),
         ({"name": "a", "alias_metadata": {"a" * 129: "c"}}, "invalid alias metadata"),
         ({"name": "a", "alias_metadata": {"a": "c" * 513}}, "invalid alias metadata"),
+        ({"name": "a", "alias_metadata": {"a": "é" * 257}}, "invalid alias metadata"),
         ({"name": "a", "alias_metadata": {str(i): "" for i in range(65)}}, "invalid alias metadata"),
     ],
 )
@@ -41,6 +42,18 @@ def test_at_the_limits() -> None:
     assert Identity(name="a", alias_metadata=metadata).alias_metadata == metadata
     assert Identity(anonymous=True).name == ""
     assert "state" not in repr(Identity(name="a", state={"token": "x"}))
+
+
+def test_alias_metadata_is_split() -> None:
+    """What a host keeps, in its order, and the keys of the rest."""
+    assert split_alias_metadata({"a": "b", "c": "d" * 513, "e.f": "g", "vault-h": "i", "j": ""}) == (
+        {"a": "b", "j": ""},
+        ("c", "e.f", "vault-h"),
+    )
+    many = {str(number): "" for number in range(66)}
+    kept, left_out = split_alias_metadata(many)
+    assert (len(kept), left_out) == (64, ("64", "65"))
+    assert Identity(name="a", alias_metadata=kept).alias_metadata == kept
 
 
 @pytest.mark.parametrize(

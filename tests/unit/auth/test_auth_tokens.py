@@ -174,7 +174,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "refused late: metadata value too long": (
         {"alias_metadata": {"a": "c" * 513}},
-        METADATA + "a value is longer than 512 characters",
+        METADATA + "a value is longer than 512 bytes",
     ),
     "refused late: too many metadata pairs": (
         {"alias_metadata": {f"k{number}": "v" for number in range(65)}},

@@ -83,6 +83,11 @@ class Shop(Backend, name="shop", version="1.2.0"):
         """Make a client."""
         return Client(settings.url)
 
+    @cached
+    def shelf(self, item: Item) -> Client:
+        """Make a shelf of one item."""
+        return Client(",".join(item.tags))
+
     @every("1h")
     async def prune(self, task: Task) -> None:
         """Prune."""
@@ -342,6 +347,29 @@ async def test_derived_values_follow_their_object() -> None:
     await mount.tick()
     await mount.backend.cleanup()
     assert (first.closed, second.closed) == (1, 1)
+
+
+async def test_derived_values_of_each_object() -> None:
+    """A value for each; those whose object changed or is gone are replaced, the others stay."""
+    clock = FakeClock()
+    mount = Mount(Shop, clock=clock)
+    items, shelf = mount.backend.items, mount.backend.shelf
+    for name in "abc":
+        await mount.write(f"item/{name}", tags=name)
+    before = shelf.each(await items.all())
+    assert [value.url for value in before.values()] == ["a", "b", "c"]
+    assert shelf.each(await items.all()) is before
+    await mount.write("item/b", tags="x")
+    await mount.delete("item/c")
+    after = shelf.each(await items.all())
+    assert list(after) == ["a", "b"]
+    assert after["a"] is before["a"]
+    assert after["b"].url == "x"
+    clock.advance(120)
+    await mount.tick()
+    assert [value.closed for value in before.values()] == [0, 1, 1]
+    await mount.backend.cleanup()
+    assert [after["a"].closed, after["b"].closed] == [1, 1]
 
 
 def test_definitions_that_cannot_work() -> None:

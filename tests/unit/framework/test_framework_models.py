@@ -331,6 +331,23 @@ def test_what_json_cannot_express_is_not_stored() -> None:
             encode_object({"a": value})
 
 
+def test_fields_of_every_base() -> None:
+    """A model of two models has the fields of both, whichever comes first."""
+
+    class Plain(Model):
+        """No fields."""
+
+    class Left(Model):
+        """One field."""
+
+        left: Str = "l"
+
+    class Both(Plain, Left):
+        """Fields by inheritance."""
+
+    assert Both().read_shape() == {"left": "l"}
+
+
 def test_stored_codec_can_be_replaced() -> None:
     """A model may keep another shape, such as durations in nanoseconds."""
 

@@ -48,11 +48,20 @@ class Item(Model):
             raise UserError("too small")
 
 
+class Sticky(Model):
+    """What a write replaces, but for one field."""
+
+    kept: Str = field(default="", reset=False)
+    lost: Str = ""
+    other: Str = ""
+
+
 class Shop(Backend, name="shop"):
     """A shop."""
 
     settings = Singleton(Settings, "config", missing="not set up")
     fixed = Singleton(Settings, "fixed", replace=True, deletable=False)
+    sticky = Singleton(Sticky, "sticky", replace=True)
     items = Collection(Item, "item/{name}")
     exact = Collection(Item, "Exact/{id}", lower_names=False, noun="thing")
 
@@ -84,6 +93,14 @@ async def test_singleton() -> None:
     assert await mount.read("config") is None
     with pytest.raises(UserError, match="not set up"):
         await mount.backend.settings.get()
+
+
+async def test_a_field_that_a_replacing_write_keeps() -> None:
+    """`reset=False` keeps a field that a write of the whole object does not name."""
+    mount = Mount(Shop)
+    await mount.write("sticky", kept="a", lost="b")
+    await mount.write("sticky", other="c")
+    assert await mount.read("sticky") == {"kept": "a", "lost": "", "other": "c"}
 
 
 async def test_singleton_that_is_replaced() -> None:
@@ -391,6 +408,28 @@ async def test_reads_come_from_the_cache() -> None:
         assert mount.storage.reads == before + 1
     await mount.delete("item/a")
     assert await mount.read("item/a") is None
+
+
+async def test_all_objects_together() -> None:
+    """The same mapping until one of them changes; then the others are not read again."""
+    mount = Mount(Shop)
+    await mount.write("item/a")
+    await mount.write("item/b", size=2)
+    items = mount.backend.items
+    everything = await items.all()
+    assert dict(everything) == {"a": Item(), "b": Item(size=2)}
+    await mount.write("config", url="x")
+    assert await items.all() is everything
+    await mount.write("item/c")
+    reads = mount.storage.reads
+    assert list(await items.all()) == ["a", "b", "c"]
+    assert mount.storage.reads == reads + 1
+    for key in ("item/a", "item/", ""):
+        everything = await items.all()
+        await mount.backend.invalidate_key(key)
+        assert await items.all() is not everything
+    await mount.delete("item/b")
+    assert list(await items.all()) == ["a", "c"]
 
 
 async def test_a_failed_write_empties_the_cache() -> None:

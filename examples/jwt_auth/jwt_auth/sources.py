@@ -1,0 +1,146 @@
+"""Where the keys of an issuer come from: what the configuration and further issuers have in common.
+
+How keys are fetched, kept and renewed is left to `authkit.oidc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from authkit.errors import UserError
+from authkit.framework import CommaList, Model, Str, field
+from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys
+
+__all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
+
+
+class KeySettings(Model):
+    """The keys of an issuer, and the algorithms that it may sign with."""
+
+    source_rule: ClassVar[str] = (
+        "exactly one of 'jwt_validation_pubkeys', 'jwks_url' or 'oidc_discovery_url' must be set"
+    )
+
+    oidc_discovery_url: Str = field(
+        default="",
+        help="OIDC Discovery URL, without any .well-known component (base path). Its document names the "
+        "keys.",
+    )
+    oidc_discovery_ca_pem: Str = field(
+        default="",
+        help="CA certificates, PEM-encoded, to verify the server of 'oidc_discovery_url' with. If not set, "
+        "the system's certificates are used.",
+    )
+    jwks_url: Str = field(default="", help="URL of the JSON Web Key Set that verifies signatures.")
+    jwks_ca_pem: Str = field(
+        default="",
+        help="CA certificates, PEM-encoded, to verify the server of 'jwks_url' with. If not set, the "
+        "system's certificates are used.",
+    )
+    jwt_validation_pubkeys: CommaList = field(
+        default=(),
+        help="A list of PEM-encoded public keys or certificates that verify signatures locally.",
+    )
+    jwt_supported_algs: CommaList = field(
+        default=(), help="A list of accepted signing algorithms. If empty, all of them are accepted."
+    )
+
+    @property
+    def sources(self) -> Sequence[object]:
+        """The values of the settings of which one is needed."""
+        return (self.jwt_validation_pubkeys, self.jwks_url, self.oidc_discovery_url)
+
+    @property
+    def has_source(self) -> bool:
+        """Whether there are keys at all."""
+        return any(self.sources)
+
+    def check(self) -> None:
+        """Refuse what could never verify a token. Nothing is asked of any provider."""
+        if sum(map(bool, self.sources)) > 1:
+            raise UserError(self.source_rule)
+        if self.jwt_validation_pubkeys:
+            try:
+                StaticKeys.from_pem(self.jwt_validation_pubkeys)
+            except ValueError as error:
+                raise UserError(f"error parsing public key: {error}") from error
+        for algorithm in self.jwt_supported_algs:
+            if algorithm not in ALGORITHMS:
+                raise UserError(f'invalid jwt_supported_algs: unsupported signing algorithm "{algorithm}"')
+        if self.jwks_url:
+            verify_key_set_url(self.jwks_url, self.jwks_ca_pem)
+        if self.oidc_discovery_url:
+            try:
+                DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+            except ValueError as error:
+                raise UserError("error checking oidc discovery URL") from error
+
+    def make_keys(self) -> KeySource:
+        """Return the keys. Nothing is fetched yet.
+
+        Raises:
+            ValueError: they are none that this version takes.
+        """
+        if self.jwt_validation_pubkeys:
+            return StaticKeys.from_pem(self.jwt_validation_pubkeys)
+        if self.oidc_discovery_url:
+            return DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+        return JWKSKeys(self.jwks_url, ca_pem=self.jwks_ca_pem)
+
+    async def ask_providers(self) -> None:
+        """Return if everything can be had that these settings name. Each provider is asked once.
+
+        Raises:
+            UserError: it cannot; what a provider sent is not repeated.
+        """
+        if self.oidc_discovery_url:
+            keys = DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+            await ask_for_metadata(keys, "error checking oidc discovery URL")
+        if self.jwks_url:
+            await ask_for_keys(self.jwks_url, self.jwks_ca_pem)
+
+
+def verify_key_set_url(url: str, ca_pem: str) -> None:
+    """Return if a key set could be at this URL, on a server that these certificates can vouch for.
+
+    Raises:
+        UserError: URL or certificates are malformed.
+    """
+    try:
+        JWKSKeys(url)
+    except ValueError as error:
+        raise UserError(f"error checking jwks URL {url}") from error
+    try:
+        JWKSKeys(url, ca_pem=ca_pem)
+    except ValueError as error:
+        raise UserError("error checking jwks_ca_pem") from error
+
+
+async def ask_for_keys(url: str, ca_pem: str) -> None:
+    """Return if there is a key set at this URL.
+
+    Raises:
+        UserError: there is none.
+    """
+    keys = JWKSKeys(url, ca_pem=ca_pem)
+    try:
+        await keys.load()
+    except ProviderError as error:
+        raise UserError(f"error checking jwks URL {url}") from error
+    finally:
+        await keys.close()
+
+
+async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
+    """Return if the issuer's metadata can be had; the keys are closed.
+
+    Raises:
+        UserError: they cannot; the text is `refusal`.
+    """
+    try:
+        await keys.metadata()
+    except ProviderError as error:
+        raise UserError(refusal) from error
+    finally:
+        await keys.close()

@@ -1,0 +1,57 @@
+"""The name of whoever logs in: one claim, or several put together by a template.
+
+`sub` is one claim, `{repository}:{ref}` two. Two different users never get the same name: a value that
+holds the text which separates it from the next one is refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+from authkit.errors import TokenError, UserError
+from authkit.oidc import Claims, user_name
+
+__all__ = ["compose_user_name", "verify_user_claim"]
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+
+def verify_user_claim(user_claim: str) -> None:
+    """Return if it is a claim, or a template that composes unmistakable names.
+
+    Raises:
+        UserError: it is empty, its braces do not match, or two claims follow each other directly.
+    """
+    if not user_claim:
+        raise UserError("a user claim must be defined on the role")
+    texts, names = _take_apart(user_claim)
+    if any("{" in text or "}" in text for text in texts):
+        raise UserError(
+            "invalid 'user_claim': write a template as {claim}:{claim}, with braces around claims only"
+        )
+    if names and not all(texts[1:-1]):
+        raise UserError("invalid 'user_claim': in a template some text has to stand between two claims")
+
+
+def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
+    """Return who the token names. Claims of the template are named as `user_claim` itself would be.
+
+    Raises:
+        TokenError: a claim is missing, is no text, or holds the text that separates it from the next one.
+    """
+    texts, names = _take_apart(user_claim)
+    if not names:
+        return user_name(claims, user_claim, json_pointer)
+    composed = texts[0]
+    for name, separator in zip(names, texts[1:], strict=True):
+        value = user_name(claims, name, json_pointer)
+        if not value or (separator and (value + separator).find(separator) != len(value)):
+            raise TokenError(f'claim "{name}" is empty, or holds the text that follows it in the user claim')
+        composed += value + separator
+    return composed
+
+
+def _take_apart(user_claim: str) -> tuple[list[str], list[str]]:
+    """Return the texts around the claims of a template, and the claims."""
+    parts = _PLACEHOLDER.split(user_claim)
+    return parts[::2], parts[1::2]

@@ -1,0 +1,174 @@
+"""Several issuers on one mount."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from factories import FakeClock
+from identity_provider import Provider
+from jwt_auth import JWTAuth
+from jwt_auth.issuer import JWTIssuer
+from jwt_auth_keys import make_token, public_pem
+from jwt_auth_mounts import JWTMount
+
+from authkit.errors import LoginError, UserError
+
+
+async def test_an_issuer_signs_for_itself_only(mount: JWTMount) -> None:
+    """A token's `iss` picks the issuer, and no other key can sign for it; the rest is the default's."""
+    await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci"))
+    await mount.login(role="dev", jwt=make_token(iss="https://other"))
+    await mount.login(role="dev", jwt=make_token())
+    for forged in (
+        make_token(iss="https://ci"),
+        make_token(key="ci"),
+        make_token(key="ci", iss="https://ci/"),
+    ):
+        with pytest.raises(LoginError, match="no known key successfully validated"):
+            await mount.login(role="dev", jwt=forged)
+
+
+async def test_a_mount_of_issuers_only(bare: JWTMount) -> None:
+    """With issuers the configuration needs no keys; tokens of nobody are refused."""
+    await bare.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    await bare.write("config", default_role="dev")
+    await bare.write_role()
+    await bare.login(jwt=make_token(key="ci", iss="https://ci"))
+    for token in (make_token(iss="https://other"), make_token()):
+        with pytest.raises(LoginError, match=r"error validating token: invalid issuer \(iss\) claim"):
+            await bare.login(jwt=token)
+    await bare.delete("issuer/ci")
+    with pytest.raises(LoginError, match=r"invalid issuer \(iss\) claim"):
+        await bare.login(jwt=make_token(key="ci", iss="https://ci"))
+
+
+async def test_what_an_issuer_asks_for(mount: JWTMount) -> None:
+    """Its audiences, algorithms and leeways apply beside those of the role."""
+    keys = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
+    await mount.write("issuer/ci", keys, bound_audiences="internal")
+    token = {"key": "ci", "iss": "https://ci"}
+    await mount.login(role="dev", jwt=make_token(**token, aud=["vault", "internal"]))
+    with pytest.raises(LoginError, match="invalid audience"):
+        await mount.login(role="dev", jwt=make_token(**token))
+    await mount.write("role/open", role_type="jwt", user_claim="sub", bound_subject="ann")
+    await mount.login(role="open", jwt=make_token(**token, aud="internal"))
+    await mount.write("issuer/ci", keys, bound_audiences="", jwt_supported_algs="RS256")
+    with pytest.raises(LoginError, match="token signed with unexpected algorithm"):
+        await mount.login(role="dev", jwt=make_token(**token))
+    await mount.write("issuer/ci", jwt_supported_algs="", clock_skew_leeway="1h")
+    await mount.login(role="dev", jwt=make_token(**token, iat=1, exp=make_expiry(-1800)))
+    with pytest.raises(LoginError, match="token is expired"):
+        await mount.login(role="dev", jwt=make_token(iat=1, exp=make_expiry(-1800)))
+
+
+def make_expiry(seconds: int) -> int:
+    """Return a date that is so many seconds from now."""
+    import time
+
+    return int(time.time()) + seconds
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "exactly one of 'jwt_validation_pubkeys', 'jwks_url' or 'oidc_discovery_url' must be set"),
+        ({"jwt_validation_pubkeys": "{pem}"}, "'bound_issuer' must be set"),
+        ({"jwt_validation_pubkeys": "x", "bound_issuer": "y"}, "error parsing public key"),
+        ({"jwks_url": "{url}/broken", "bound_issuer": "y"}, "error checking jwks URL {url}/broken"),
+        ({"oidc_discovery_url": "{url}/other"}, "error checking oidc discovery URL"),
+        (
+            {"jwt_validation_pubkeys": "{pem}", "bound_issuer": "y", "jwt_supported_algs": "none"},
+            "invalid jwt_supported_algs",
+        ),
+        (
+            {"jwt_validation_pubkeys": "{pem}", "bound_issuer": "https://ci"},
+            "issuer 'ci' is for tokens with the same 'iss'",
+        ),
+    ],
+    ids=str,
+)
+async def test_refused_issuers(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any], text: str
+) -> None:
+    """An issuer without keys or name, or a second one of the same tokens, is not stored."""
+    await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    filled = {
+        name: each.replace("{url}", provider.url).replace("{pem}", public_pem())
+        for name, each in fields.items()
+    }
+    with pytest.raises(UserError) as caught:
+        await mount.write("issuer/new", filled)
+    assert str(caught.value).startswith(text.replace("{url}", provider.url))
+    assert await mount.list("issuer/") == ["ci"]
+
+
+async def test_discovery_names_the_issuer(mount: JWTMount, provider: Provider) -> None:
+    """Without `bound_issuer` the discovery URL is the `iss`, and the keys are those of its document."""
+    await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
+    found = await mount.read("issuer/cloud")
+    assert found is not None
+    assert (found["oidc_discovery_url"], found["bound_issuer"]) == (provider.url, "")
+    await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
+
+
+async def test_a_dead_provider_concerns_its_own_issuer_only(mount: JWTMount, provider: Provider) -> None:
+    """Its logins are refused; those of others go on, without a call to it."""
+    await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
+    provider.answers |= dict.fromkeys(("/keys", "/.well-known/openid-configuration"), (500, "out of order"))
+    with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
+        await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
+    fetches = len(provider.fetches)
+    await mount.login(role="dev", jwt=make_token())
+    await mount.read("config")
+    await mount.write_role()
+    assert len(provider.fetches) == fetches
+
+
+async def test_a_warm_login_asks_nobody(mount: JWTMount, provider: Provider) -> None:
+    """Neither the provider nor the host's storage, however many issuers there are."""
+    await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
+    await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    tokens = [make_token(key="first", iss=provider.url), make_token(key="ci", iss="https://ci"), make_token()]
+    for token in tokens:
+        await mount.login(role="dev", jwt=token)
+    before = mount.storage.reads, len(provider.fetches)
+    for token in tokens:
+        await mount.login(role="dev", jwt=token)
+    assert (mount.storage.reads, len(provider.fetches)) == before
+
+
+async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
+    """Its provider is asked no more, though nobody logs in; the others keep theirs."""
+    clock = FakeClock()
+    mount = JWTMount(JWTAuth, clock=clock)
+    await mount.backend.initialize()
+    await mount.configure()
+    await mount.write_role()
+    for name in ("gone", "kept"):
+        await mount.write(f"issuer/{name}", bound_issuer=name, jwks_url=provider.keys_url)
+        await mount.login(role="dev", jwt=make_token(key="first", iss=name))
+    verifiers = mount.backend.other_issuer.each(await mount.backend.issuers.all())
+    await mount.delete("issuer/gone")
+    for _ in range(2):
+        clock.advance(600)
+        await mount.tick()
+    planned = {name: verifier.keys.status()[0].remote for name, verifier in verifiers.items()}
+    assert planned["gone"] is not None
+    assert planned["kept"] is not None
+    assert planned["gone"].next_fetch_at is None
+    assert planned["kept"].next_fetch_at is not None
+    await mount.backend.cleanup()
+    assert verifiers["kept"].keys.status()[0].remote.next_fetch_at is None  # type: ignore[union-attr]
+
+
+async def test_two_issuers_of_one_name(mount: JWTMount) -> None:
+    """Written at the same moment; the first by name counts, and nobody else is locked out."""
+    for name, key in (("b", "second"), ("a", "first")):
+        issuer = JWTIssuer(bound_issuer="https://ci", jwt_validation_pubkeys=[public_pem(key)])
+        await mount.backend.issuers.put(name, issuer)
+    await mount.login(role="dev", jwt=make_token(key="first", iss="https://ci"))
+    await mount.login(role="dev", jwt=make_token())
+    with pytest.raises(LoginError):
+        await mount.login(role="dev", jwt=make_token(key="second", iss="https://ci"))
