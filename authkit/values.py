@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-__all__ = ["Value", "field", "replace"]
+__all__ = ["Value", "asdict", "field", "replace"]
 
 
 class Value(Struct, frozen=True):

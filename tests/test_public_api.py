@@ -18,6 +18,7 @@ PUBLIC_PACKAGES = [
     "authkit.oidc",
     "authkit.rpc",
     "authkit.testing",
+    "authkit.values",
 ]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         IssuerMismatchError,
         ProviderError,
     )
-    from authkit.oidc.issuers import Issuers, VerifiedToken
+    from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
     from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALGORITHMS",
+    "DEFAULT_ISSUER",
     "PROFILES",
     "Check",
     "Checks",
@@ -107,7 +108,7 @@ _HOMES = {
     },
     "discovery": {"Discovery", "ProviderMetadata"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
-    "issuers": {"Issuers", "VerifiedToken"},
+    "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},
     "jws": {"UnverifiedToken", "split_token", "verify_signature"},

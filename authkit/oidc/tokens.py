@@ -46,7 +46,6 @@ class TokenVerifier:
         issuer: exactly the `iss` of its tokens; empty for any.
         audiences: one of which a token must name, beside what a login binds; empty for any.
         leeways: for logins that leave them at their defaults.
-        name: what operators call the issuer; empty for the only one, or the default.
         now: seconds since 1970.
 
     Raises:
@@ -61,7 +60,6 @@ class TokenVerifier:
         issuer: str = "",
         audiences: Collection[str] = (),
         leeways: Leeways = DEFAULT_LEEWAYS,
-        name: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(algorithms, str) or isinstance(audiences, str):
@@ -72,7 +70,6 @@ class TokenVerifier:
         self.keys = keys
         self.issuer = issuer
         self.audiences = frozenset(audiences)
-        self.name = name
         self._algorithms = frozenset(algorithms) or frozenset(ALGORITHMS)
         self._leeways = leeways
         self._now = now

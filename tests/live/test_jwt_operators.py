@@ -101,6 +101,8 @@ def test_several_issuers(mount: Mount) -> None:
     with serve_provider(other.jwk) as provider:
         client.write(f"{path}/issuer/cloud", oidc_discovery_url=provider.url)
         assert client.list(f"{path}/issuer") == ["cloud"]
+        assert "invalid issuer (iss) claim" in denied(mount, other.token(iss=provider.url))[0]
+        mount.write_role(bound_issuers=["default", "cloud"])
         mount.login(jwt=other.token(iss=provider.url))
         mount.login()
         denied(mount, mount.issuer.token(iss=provider.url))
@@ -110,7 +112,7 @@ def test_several_issuers(mount: Mount) -> None:
 
         (source,) = status["issuers"]["issuer/cloud"]["keys"]
         assert (source["source"], source["keys"], source["last_error"]) == (provider.url, 1, "")
-        assert status["logins"] == {"allowed": 2, "denied": {"signature": 2}}
+        assert status["logins"] == {"allowed": 2, "denied": {"issuer": 1, "signature": 2}}
         client.delete(f"{path}/issuer/cloud")
         denied(mount, other.token(iss=provider.url))
 

@@ -27,7 +27,7 @@ from livebed.tokens import Issuer, usual_issuer
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "jwt-differences.md"
 AT_LEAST = 200
 MORE_FIELDS: dict[str, dict[str, Any]] = {
-    "role": {"bound_token_type": "any", "token_strictly_bind_ip": False}
+    "role": {"bound_issuers": [], "bound_token_type": "any", "token_strictly_bind_ip": False}
 }
 """The row `more-fields` of the page: what reads of ours show beside what the official plugin shows."""
 FIELD = re.compile(r'(?:Field validation failed: )?error converting input for field "\w+": ')

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from cachetools import TTLCache
 
 from authkit.masking import mask_text
 from authkit.oidc import Check
+from authkit.values import Value, asdict
 
 __all__ = ["Denial", "Denials", "show_checks"]
 
@@ -34,8 +34,7 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Nothing that is mistaken for something else when it is read out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Denial:
+class Denial(Value, frozen=True, kw_only=True):
     """One denied login."""
 
     role: str

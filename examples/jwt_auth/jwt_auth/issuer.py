@@ -60,5 +60,4 @@ class JWTIssuer(KeySettings):
             issuer=self.iss,
             audiences=self.bound_audiences,
             leeways=Leeways(self.expiration_leeway, self.not_before_leeway, self.clock_skew_leeway),
-            name=self.iss,
         )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authkit.auth import Identity, split_alias_metadata
 from authkit.errors import LoginError, TokenError, UserError
 from authkit.masking import Secret
 from authkit.oidc import (
+    DEFAULT_ISSUER,
     Checks,
     Claims,
     Issuers,
@@ -24,6 +24,7 @@ from authkit.oidc import (
     verify_audience_is_bound,
     verify_bound_claims,
 )
+from authkit.values import Value
 from jwt_auth.providers import Lookups
 from jwt_auth.role import JWTRole
 from jwt_auth.user_claim import compose_user_name
@@ -42,8 +43,7 @@ NO_TOKEN = Secret("")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Value, frozen=True):
     """Whose tokens are accepted. Made from the configuration and the further issuers of a mount."""
 
     issuers: Issuers
@@ -52,8 +52,7 @@ class Trust:
     """What is asked about the users of the default issuer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(Value, frozen=True):
     """What somebody presents. Set by the caller of a login."""
 
     jwt: Secret
@@ -83,8 +82,8 @@ async def authenticate(
         LoginError: nobody who may log in with this role; the text is the one for the caller.
     """
     verified = await _verify_token(trust.issuers, role, presented.jwt, checks)
-    # Lookups are those of the default issuer, which is the one without a name.
-    provider = None if verified.issuer.name else trust.provider
+    # Lookups are those of the default issuer.
+    provider = trust.provider if verified.issuer == DEFAULT_ISSUER else None
     lookups = Lookups(provider, role, presented.access_token)
     identity, claims = await _identify(verified.claims, role, role_name, lookups, checks)
     try:
@@ -99,6 +98,7 @@ async def _verify_token(issuers: Issuers, role: JWTRole, jwt: Secret, checks: Ch
     try:
         verified = await issuers.verify(
             jwt,
+            among=role.issuers,
             audiences=role.bound_audiences or (),
             subject=role.bound_subject,
             leeways=role.leeways,
@@ -109,7 +109,7 @@ async def _verify_token(issuers: Issuers, role: JWTRole, jwt: Secret, checks: Ch
         raise LoginError(f"error validating token: {error.public}", error.detail) from error
     if role.verbose_oidc_logging:
         _log.debug("claims of a login: %s", json.dumps(verified.claims)[:MAX_LOGGED_CHARACTERS])
-    is_bound = bool(role.bound_audiences or verified.issuer.audiences)
+    is_bound = bool(role.bound_audiences or verified.verifier.audiences)
     verify_audience_is_bound(verified.claims, is_bound, checks=checks)
     return verified
 

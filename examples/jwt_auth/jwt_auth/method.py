@@ -22,7 +22,7 @@ from authkit.framework import (
     read,
 )
 from authkit.framework import write as writes
-from authkit.oidc import Explanation, Issuers, Record, TokenVerifier
+from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import Denial, Denials, show_checks
 from jwt_auth.issuer import JWTIssuer
@@ -82,10 +82,8 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
             default = self.default_issuer(config) if config.has_source else None
         except ValueError as error:
             raise LoginError(f"error configuring token validator: {error}") from error
-        # Two writes at the same moment can store two issuers of one 'iss'; then the first by name counts.
-        distinct = {verifier.issuer: verifier for verifier in reversed(list(others.values()))}
         try:
-            return Trust(Issuers(list(distinct.values()), default), self.provider(config))
+            return Trust(Issuers(_distinct(others), default), self.provider(config))
         except ValueError as error:
             raise LoginError(f"failed to load custom provider config: {error}") from error
 
@@ -112,6 +110,8 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
     @issuers.on_write
     async def check_issuer(self, write: Write[JWTIssuer]) -> None:
         """Refuse a second issuer of the same tokens, and ask its provider."""
+        if write.name == DEFAULT_ISSUER:
+            raise UserError(f"'{DEFAULT_ISSUER}' is the name of the issuer in 'config'")
         for name, issuer in (await self.issuers.all()).items():
             if issuer.iss == write.new.iss and name != write.name:
                 raise UserError(f"issuer {name!r} is for tokens with the same 'iss'")
@@ -138,6 +138,12 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
                 "verbose_oidc_logging has been enabled for this role. This is not recommended in production "
                 "since sensitive information may be present in OIDC responses."
             )
+
+    @roles.on_write
+    async def check_issuers(self, write: Write[JWTRole]) -> None:
+        """Tell of issuers that are not there yet."""
+        for name in sorted({*write.new.issuers} - {DEFAULT_ISSUER, *await self.issuers.names()}):
+            write.warn(f"there is no issuer '{name}' yet; until then its tokens are refused")
 
     # --- logins --------------------------------------------------------------------------------
 
@@ -252,3 +258,9 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         except ValueError as error:
             problem = f"error configuring token validator: {error}"
         return {"issuers": shown, "problem": problem, "logins": self.counts.show()}
+
+
+def _distinct(verifiers: Mapping[str, TokenVerifier]) -> dict[str, TokenVerifier]:
+    """Return them with one per `iss`, the first by name: two writes at the same moment can store two."""
+    names = {verifiers[name].issuer: name for name in sorted(verifiers, reverse=True)}
+    return {name: verifiers[name] for name in names.values()}

@@ -6,12 +6,12 @@ The providers themselves are left to `authkit.oidc.providers`, which is loaded w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
 from authkit.oidc import Claims, add_claims, set_claim
+from authkit.values import Value
 from jwt_auth.role import JWTRole
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ KUBERNETES = "kubernetes"
 """The provider that is a source of keys: those of the cluster that the server runs in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookups:
+class Lookups(Value, frozen=True):
     """What a provider knows of one user. Without a provider it is what the token says."""
 
     provider: Provider | None

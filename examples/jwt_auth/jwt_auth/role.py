@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
-from authkit.oidc import Leeways
+from authkit.oidc import DEFAULT_ISSUER, Leeways
 from jwt_auth.user_claim import verify_user_claim
 
 __all__ = ["JWTRole"]
@@ -44,6 +44,11 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     )
     user_claim_json_pointer: Bool = field(
         default=False, help="If true, 'user_claim' may be a JSON pointer into the claims."
+    )
+    bound_issuers: CommaList = field(
+        default=(),
+        help="Names of the issuers whose tokens may log in; 'default' is the one in 'config', and the only "
+        "one if this is not set.",
     )
     bound_audiences: CommaList | None = field(
         default=None, help="Values of the 'aud' claim of which a token must have one."
@@ -90,6 +95,11 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     verbose_oidc_logging: Bool = field(
         default=False, help="Log the claims of logins at debug level. Not for production: they are personal."
     )
+
+    @property
+    def issuers(self) -> Sequence[str]:
+        """The names of the issuers whose tokens may log in, never empty."""
+        return tuple(map(str.lower, self.bound_issuers)) or (DEFAULT_ISSUER,)
 
     @property
     def leeways(self) -> Leeways:

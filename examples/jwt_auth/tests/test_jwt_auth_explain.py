@@ -107,6 +107,7 @@ async def test_status(mount: JWTMount, provider: Provider) -> None:
     assert before is not None
     (source,) = before["issuers"]["issuer/cloud"]["keys"]
     assert (source["source"], source["keys"], source["fetched_at"]) == (f"{provider.url}", 0, None)
+    await mount.write_role(bound_issuers="default,cloud")
     await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
     await mount.login(role="dev", jwt=make_token())
     for jwt in ("junk", make_token(exp=5, iat=1), make_token(key="wrong")):

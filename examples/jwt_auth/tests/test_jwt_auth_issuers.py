@@ -10,7 +10,7 @@ from identity_provider import Provider
 from jwt_auth import JWTAuth
 from jwt_auth.issuer import JWTIssuer
 from jwt_auth_keys import make_token, public_pem
-from jwt_auth_mounts import JWTMount
+from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
 from authkit.errors import LoginError, UserError
 
@@ -18,6 +18,7 @@ from authkit.errors import LoginError, UserError
 async def test_an_issuer_signs_for_itself_only(mount: JWTMount) -> None:
     """A token's `iss` picks the issuer, and no other key can sign for it; the rest is the default's."""
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    await mount.write_role(bound_issuers="default,ci")
     await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci"))
     await mount.login(role="dev", jwt=make_token(iss="https://other"))
     await mount.login(role="dev", jwt=make_token())
@@ -34,7 +35,7 @@ async def test_a_mount_of_issuers_only(bare: JWTMount) -> None:
     """With issuers the configuration needs no keys; tokens of nobody are refused."""
     await bare.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
     await bare.write("config", default_role="dev")
-    await bare.write_role()
+    await bare.write_role(bound_issuers="ci")
     await bare.login(jwt=make_token(key="ci", iss="https://ci"))
     for token in (make_token(iss="https://other"), make_token()):
         with pytest.raises(LoginError, match=r"error validating token: invalid issuer \(iss\) claim"):
@@ -48,11 +49,12 @@ async def test_what_an_issuer_asks_for(mount: JWTMount) -> None:
     """Its audiences, algorithms and leeways apply beside those of the role."""
     keys = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
     await mount.write("issuer/ci", keys, bound_audiences="internal")
+    await mount.write_role(bound_issuers="default,ci")
     token = {"key": "ci", "iss": "https://ci"}
     await mount.login(role="dev", jwt=make_token(**token, aud=["vault", "internal"]))
     with pytest.raises(LoginError, match="invalid audience"):
         await mount.login(role="dev", jwt=make_token(**token))
-    await mount.write("role/open", role_type="jwt", user_claim="sub", bound_subject="ann")
+    await mount.write("role/open", role_type="jwt", user_claim="sub", bound_subject="ann", bound_issuers="ci")
     await mount.login(role="open", jwt=make_token(**token, aud="internal"))
     await mount.write("issuer/ci", keys, bound_audiences="", jwt_supported_algs="RS256")
     with pytest.raises(LoginError, match="token signed with unexpected algorithm"):
@@ -110,19 +112,21 @@ async def test_discovery_names_the_issuer(mount: JWTMount, provider: Provider) -
     found = await mount.read("issuer/cloud")
     assert found is not None
     assert (found["oidc_discovery_url"], found["bound_issuer"]) == (provider.url, "")
+    await mount.write_role(bound_issuers="cloud")
     await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
 
 
 async def test_a_dead_provider_concerns_its_own_issuer_only(mount: JWTMount, provider: Provider) -> None:
     """Its logins are refused; those of others go on, without a call to it."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
+    await mount.write_role(bound_issuers="default,cloud")
     provider.answers |= dict.fromkeys(("/keys", "/.well-known/openid-configuration"), (500, "out of order"))
     with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
         await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
     fetches = len(provider.fetches)
     await mount.login(role="dev", jwt=make_token())
     await mount.read("config")
-    await mount.write_role()
+    await mount.write_role(bound_issuers="default,cloud")
     assert len(provider.fetches) == fetches
 
 
@@ -130,6 +134,7 @@ async def test_a_warm_login_asks_nobody(mount: JWTMount, provider: Provider) -> 
     """Neither the provider nor the host's storage, however many issuers there are."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    await mount.write_role(bound_issuers="default,cloud,ci")
     tokens = [make_token(key="first", iss=provider.url), make_token(key="ci", iss="https://ci"), make_token()]
     for token in tokens:
         await mount.login(role="dev", jwt=token)
@@ -145,7 +150,7 @@ async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
     mount = JWTMount(JWTAuth, clock=clock)
     await mount.backend.initialize()
     await mount.configure()
-    await mount.write_role()
+    await mount.write_role(bound_issuers="gone,kept")
     for name in ("gone", "kept"):
         await mount.write(f"issuer/{name}", bound_issuer=name, jwks_url=provider.keys_url)
         await mount.login(role="dev", jwt=make_token(key="first", iss=name))
@@ -168,7 +173,68 @@ async def test_two_issuers_of_one_name(mount: JWTMount) -> None:
     for name, key in (("b", "second"), ("a", "first")):
         issuer = JWTIssuer(bound_issuer="https://ci", jwt_validation_pubkeys=[public_pem(key)])
         await mount.backend.issuers.put(name, issuer)
+    await mount.write_role(bound_issuers="default,a,b")
     await mount.login(role="dev", jwt=make_token(key="first", iss="https://ci"))
     await mount.login(role="dev", jwt=make_token())
     with pytest.raises(LoginError):
         await mount.login(role="dev", jwt=make_token(key="second", iss="https://ci"))
+
+
+@pytest.mark.parametrize(
+    ("bound", "accepted"),
+    [
+        ("", {"default"}),
+        ("default", {"default"}),
+        ("ci", {"ci"}),
+        ("CI", {"ci"}),
+        ("ci,default", {"default", "ci"}),
+        ("gone", set()),
+    ],
+)
+async def test_a_role_names_its_issuers(mount: JWTMount, bound: str, accepted: set[str]) -> None:
+    """A further issuer logs nobody in before a role names it; then nobody else's tokens do for it."""
+    for name in ("ci", "other"):
+        await mount.write(
+            f"issuer/{name}", bound_issuer=f"https://{name}", jwt_validation_pubkeys=public_pem(name)
+        )
+    await mount.write_role(bound_issuers=bound)
+    tokens = {name: make_token(key=name, iss=f"https://{name}") for name in ("ci", "other")}
+    for name, token in (tokens | {"default": make_token()}).items():
+        if name in accepted:
+            await mount.login(role="dev", jwt=token)
+        else:
+            with pytest.raises(LoginError, match=r"^error validating token: invalid issuer \(iss\) claim"):
+                await mount.login(role="dev", jwt=token)
+
+
+async def test_a_role_of_an_issuer_that_is_gone(mount: JWTMount) -> None:
+    """Its logins end with its issuer; the default does not step in, and a new issuer of its name does."""
+    keys = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
+    await mount.write("issuer/ci", keys)
+    await mount.write_role(bound_issuers="ci")
+    await mount.delete("issuer/ci")
+    for token in (make_token(), make_token(iss="https://ci"), make_token(key="ci", iss="https://ci")):
+        with pytest.raises(LoginError, match=r"invalid issuer \(iss\) claim"):
+            await mount.login(role="dev", jwt=token)
+    await mount.write("issuer/ci", keys)
+    await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci"))
+
+
+async def test_issuers_that_are_not_there_yet(mount: JWTMount) -> None:
+    """Whoever writes the role is told; it is stored all the same."""
+    response = await mount.write("role/dev", GOOD_ROLE, bound_issuers="default,ci,CI,cloud")
+    assert response is not None
+    assert response.warnings == (
+        "there is no issuer 'ci' yet; until then its tokens are refused",
+        "there is no issuer 'cloud' yet; until then its tokens are refused",
+    )
+    found = await mount.read("role/dev")
+    assert found is not None
+    assert found["bound_issuers"] == ["default", "ci", "CI", "cloud"]
+
+
+async def test_the_name_of_the_default_issuer_is_taken(mount: JWTMount) -> None:
+    """Roles that name it mean the configuration."""
+    for name in ("default", "Default"):
+        with pytest.raises(UserError, match=r"^'default' is the name of the issuer in 'config'$"):
+            await mount.write(f"issuer/{name}", bound_issuer="x", jwt_validation_pubkeys=public_pem())

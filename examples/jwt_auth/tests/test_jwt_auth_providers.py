@@ -33,7 +33,7 @@ async def test_lookups_are_the_default_issuer_s(mount: JWTMount) -> None:
     """Nobody is asked about the users of another issuer."""
     await mount.configure(provider_config={"provider": "secureauth"})
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    await mount.write_role(groups_claim="groups")
+    await mount.write_role(groups_claim="groups", bound_issuers="ci")
     auth = await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci", groups="a,b"))
     assert [alias.name for alias in auth.group_aliases] == ["a,b"]
 

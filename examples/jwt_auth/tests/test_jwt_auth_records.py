@@ -12,7 +12,7 @@ from jwt_auth_mounts import JWTMount
 from authkit.logical import StorageEntry
 
 RECORDED = json.loads(Path(__file__).with_name("official_records.json").read_text())["records"]
-MORE_KEYS = {"_version", "bound_token_type", "token_strictly_bind_ip"}
+MORE_KEYS = {"_version", "bound_issuers", "bound_token_type", "token_strictly_bind_ip"}
 """What is stored beside the official plugin's keys; it passes over them."""
 
 

@@ -19,6 +19,7 @@ DEFAULTS = {
     "user_claim_json_pointer": False,
     "bound_audiences": ["vault"],
     "bound_subject": "",
+    "bound_issuers": [],
     "bound_token_type": "any",
     "bound_claims": None,
     "bound_claims_type": "string",

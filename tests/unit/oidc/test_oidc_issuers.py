@@ -26,10 +26,10 @@ class CountedKeys(StaticKeys):
         return await super().find_keys(kid)
 
 
-def issuer(name, key, iss="", **options):
+def issuer(key, iss="", **options):
     """An issuer with one key."""
     keys = CountedKeys([verification_key(key)])
-    return TokenVerifier(keys, name=name, issuer=iss, now=lambda: NOW, **options)
+    return TokenVerifier(keys, issuer=iss, now=lambda: NOW, **options)
 
 
 def token(key, **claims):
@@ -41,33 +41,38 @@ def token(key, **claims):
 @pytest.fixture
 def red():
     """A named issuer."""
-    return issuer("red", "rsa-other", "https://red")
+    return issuer("rsa-other", "https://red")
 
 
 @pytest.fixture
 def blue():
     """Another one."""
-    return issuer("blue", "p256", "https://blue")
+    return issuer("p256", "https://blue")
 
 
 @pytest.fixture
 def default():
     """The plain configuration, with no bound issuer."""
-    return issuer("", "rsa")
+    return issuer("rsa")
+
+
+async def verify(issuers, text, among=("red", "blue", "default"), **options):
+    """What is verified where every issuer may vouch."""
+    return await issuers.verify(text, among=among, **options)
 
 
 async def refusal(issuers, text, **options):
     """The text of the refusal."""
     with pytest.raises(TokenError) as caught:
-        await issuers.verify(text, **options)
+        await verify(issuers, text, **options)
     return caught.value.public
 
 
 async def test_the_iss_picks_the_issuer(red, blue, default):
     """And with it the keys; nobody else's are asked for."""
-    issuers = Issuers([red, blue], default)
-    verified = await issuers.verify(token("p256", iss="https://blue"))
-    assert verified.issuer is blue
+    issuers = Issuers({"red": red, "blue": blue}, default)
+    verified = await verify(issuers, token("p256", iss="https://blue"))
+    assert (verified.issuer, verified.verifier) == ("blue", blue)
     assert verified.claims["iss"] == "https://blue"
     assert (red.keys.asked, blue.keys.asked, default.keys.asked) == (0, 1, 0)
 
@@ -76,10 +81,10 @@ async def test_the_iss_picks_the_issuer(red, blue, default):
 @pytest.mark.parametrize("iss", ["https://red", "https://blue"])
 async def test_only_an_issuers_own_keys_sign_for_it(red, blue, default, key, iss):
     """Not those of another issuer, and not the default's either."""
-    issuers = Issuers([red, blue], default)
+    issuers = Issuers({"red": red, "blue": blue}, default)
     own = {"https://red": "rsa-other", "https://blue": "p256"}[iss]
     if key == own:
-        assert (await issuers.verify(token(key, iss=iss))).issuer.issuer == iss
+        assert (await verify(issuers, token(key, iss=iss))).verifier.issuer == iss
     else:
         assert await refusal(issuers, token(key, iss=iss)) == SIGNATURE
         assert default.keys.asked == 0
@@ -99,30 +104,65 @@ async def test_only_an_issuers_own_keys_sign_for_it(red, blue, default, key, iss
 )
 async def test_every_other_token_is_the_defaults(red, blue, default, claims):
     """Exactly as if there were no named issuers; named keys cannot sign for it."""
-    issuers = Issuers([red, blue], default)
-    assert (await issuers.verify(token("rsa", **claims))).issuer is default
+    issuers = Issuers({"red": red, "blue": blue}, default)
+    assert (await verify(issuers, token("rsa", **claims))).verifier is default
     assert await refusal(issuers, token("rsa-other", **claims)) == SIGNATURE
     assert (red.keys.asked, blue.keys.asked) == (0, 0)
 
 
 async def test_the_default_keeps_its_bound_issuer(red):
     """A named issuer beside it opens nothing."""
-    issuers = Issuers([red], issuer("", "rsa", "https://default"))
-    assert (await issuers.verify(token("rsa", iss="https://default"))).claims["sub"] == "ann"
+    issuers = Issuers({"red": red}, issuer("rsa", "https://default"))
+    assert (await verify(issuers, token("rsa", iss="https://default"))).claims["sub"] == "ann"
     assert await refusal(issuers, token("rsa", iss="https://other")) == ISSUER
 
 
 async def test_a_named_issuer_stands_before_a_default_with_the_same_iss(red):
     """Its keys alone count: naming an issuer can only narrow who signs for it."""
-    issuers = Issuers([red], issuer("", "rsa", "https://red"))
-    assert (await issuers.verify(token("rsa-other", iss="https://red"))).issuer is red
+    issuers = Issuers({"red": red}, issuer("rsa", "https://red"))
+    assert (await verify(issuers, token("rsa-other", iss="https://red"))).verifier is red
     assert await refusal(issuers, token("rsa", iss="https://red")) == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("among", "accepted"),
+    [
+        (["red"], {"red"}),
+        (["blue", "red"], {"red", "blue"}),
+        (["default"], {"default"}),
+        (["default", "blue"], {"default", "blue"}),
+        (["unknown"], set()),
+        ([], set()),
+    ],
+)
+async def test_a_login_names_the_issuers_that_count(red, blue, default, among, accepted):
+    """The others are not asked for keys, and nobody takes their place."""
+    issuers = Issuers({"red": red, "blue": blue}, default)
+    tokens = {
+        "red": token("rsa-other", iss="https://red"),
+        "blue": token("p256", iss="https://blue"),
+        "default": token("rsa"),
+    }
+    for name, text in tokens.items():
+        if name in accepted:
+            assert (await verify(issuers, text, among)).issuer == name
+        else:
+            assert await refusal(issuers, text, among=among) == ISSUER
+    asked = {"red": red.keys.asked, "blue": blue.keys.asked, "default": default.keys.asked}
+    assert {name for name, count in asked.items() if count} == accepted
+
+
+@pytest.mark.parametrize("among", [["red"], []])
+async def test_a_lone_default_has_to_be_named_as_well(default, among):
+    """A role of another issuer, which is gone, lets nobody else in."""
+    assert await refusal(Issuers({}, default), token("rsa"), among=among) == ISSUER
+    assert default.keys.asked == 0
 
 
 @pytest.mark.parametrize("claims", [{}, {"iss": "https://other"}, {"iss": 5}, {"iss": ["https://red"]}])
 async def test_without_a_default_unknown_issuers_are_refused(red, claims):
     """Before any key is asked for."""
-    assert await refusal(Issuers([red]), token("rsa-other", **claims)) == ISSUER
+    assert await refusal(Issuers({"red": red}), token("rsa-other", **claims)) == ISSUER
     assert red.keys.asked == 0
 
 
@@ -136,7 +176,7 @@ async def test_without_any_issuer_everything_is_refused():
 )
 async def test_claims_that_cannot_be_read_pick_nobody(red, blue, default, payload):
     """The default refuses them as it does today: after the signature."""
-    issuers = Issuers([red, blue], default)
+    issuers = Issuers({"red": red, "blue": blue}, default)
     assert (await refusal(issuers, make_token(payload))).startswith(
         "error verifying token signature: malformed claims: "
     )
@@ -146,9 +186,11 @@ async def test_claims_that_cannot_be_read_pick_nobody(red, blue, default, payloa
 async def test_issuers_without_a_name_of_their_own_are_a_mistake(red):
     """Without `iss` nobody could pick them; with the same one nobody could tell them apart."""
     with pytest.raises(ValueError, match="issuer 'red' has no iss"):
-        Issuers([issuer("red", "rsa")])
+        Issuers({"red": issuer("rsa")})
+    with pytest.raises(ValueError, match="'default' is the name of the default issuer"):
+        Issuers({"default": red})
     with pytest.raises(ValueError, match="issuers 'red' and 'pink' have the same iss"):
-        Issuers([red, issuer("pink", "rsa", "https://red")])
+        Issuers({"red": red, "pink": issuer("rsa", "https://red")})
 
 
 # --- what belongs to an issuer -----------------------------------------------------------------
@@ -167,20 +209,20 @@ async def test_issuers_without_a_name_of_their_own_are_a_mistake(red):
 )
 async def test_a_token_is_for_the_issuers_audience_and_the_roles(audiences, aud, text):
     """Both have a say: one of each must be there."""
-    verifier = issuer("red", "rsa", "https://red", audiences=["x", "z"])
+    verifier = issuer("rsa", "https://red", audiences=["x", "z"])
     claims = {"iss": "https://red"} | ({} if aud is ... else {"aud": aud})
     if text:
-        assert await refusal(Issuers([verifier]), token("rsa", **claims), audiences=audiences) == text
+        assert await refusal(Issuers({"red": verifier}), token("rsa", **claims), audiences=audiences) == text
     else:
-        assert await Issuers([verifier]).verify(token("rsa", **claims), audiences=audiences)
+        assert await verify(Issuers({"red": verifier}), token("rsa", **claims), audiences=audiences)
 
 
 async def test_algorithms_are_the_issuers():
     """Another issuer's list does not matter."""
-    strict = issuer("red", "rsa", "https://red", algorithms=["PS256"])
-    issuers = Issuers([strict], issuer("", "rsa"))
+    strict = issuer("rsa", "https://red", algorithms=["PS256"])
+    issuers = Issuers({"red": strict}, issuer("rsa"))
     assert "unexpected algorithm" in await refusal(issuers, token("rsa", iss="https://red"))
-    assert await issuers.verify(token("rsa"))
+    assert await verify(issuers, token("rsa"))
 
 
 @pytest.mark.parametrize(
@@ -201,18 +243,18 @@ async def test_leeways_are_the_roles_then_the_issuers(of_issuer, of_role, late, 
     """Then those of the documentation; negative means none."""
     own = Leeways(clock_skew=timedelta(seconds=of_issuer))
     asked = Leeways(clock_skew=timedelta(seconds=of_role))
-    verifier = issuer("red", "rsa", "https://red", leeways=own)
+    verifier = issuer("rsa", "https://red", leeways=own)
     text = token("rsa", iss="https://red", exp=NOW - late)
     if accepted:
-        assert await Issuers([verifier]).verify(text, leeways=asked)
+        assert await verify(Issuers({"red": verifier}), text, leeways=asked)
     else:
-        assert "expired" in await refusal(Issuers([verifier]), text, leeways=asked)
+        assert "expired" in await refusal(Issuers({"red": verifier}), text, leeways=asked)
 
 
 def test_names_are_collections():
     """A text is not a list of its letters."""
     with pytest.raises(TypeError):
-        issuer("red", "rsa", audiences="abc")
+        issuer("rsa", audiences="abc")
 
 
 # --- explained ---------------------------------------------------------------------------------
@@ -221,13 +263,23 @@ def test_names_are_collections():
 async def test_the_choice_of_the_issuer_is_a_check(red, blue, default):
     """It says who was picked, or who could have been."""
     checks = Record()
-    await Issuers([red, blue], default).verify(token("p256", iss="https://blue"), checks=checks)
+    await verify(
+        Issuers({"red": red, "blue": blue}, default), token("p256", iss="https://blue"), checks=checks
+    )
     assert [check.name for check in checks.checks][:3] == ["form", "issuer", "algorithm"]
     assert checks.checks[1].had == '"https://blue", which is issuer "blue"'
     checks = Record()
-    await Issuers([red], default).verify(token("rsa", iss="https://x"), checks=checks)
-    assert checks.checks[1].had == '"https://x", which is issuer "by default"'
+    await verify(Issuers({"red": red}, default), token("rsa", iss="https://x"), checks=checks)
+    assert checks.checks[1].had == '"https://x", which is issuer "default"'
     checks = Explanation()
-    assert await refusal(Issuers([red, blue]), token("p256", iss="https://x"), checks=checks) == ISSUER
-    assert checks.checks[-1].expected == 'one of ["https://red", "https://blue"]'
-    assert checks.checks[-1].had == '"https://x"'
+    assert (
+        await refusal(Issuers({"red": red, "blue": blue}), token("p256", iss="https://x"), checks=checks)
+        == ISSUER
+    )
+    assert checks.checks[-1].expected == 'that of an issuer among ["red", "blue", "default"]'
+    assert checks.checks[-1].had == '"https://x", which no issuer has'
+    checks = Explanation()
+    elsewhere = token("p256", iss="https://blue")
+    assert await refusal(Issuers({"blue": blue}, default), elsewhere, among=["red"], checks=checks) == ISSUER
+    assert checks.checks[-1].expected == 'that of an issuer among ["red"]'
+    assert checks.checks[-1].had == '"https://blue", which is issuer "blue"'
