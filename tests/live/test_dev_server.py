@@ -9,9 +9,9 @@ import hashlib
 
 import hvac
 import pytest
+from identity_provider import serve_provider
 from livebed.client import Client
 from livebed.devserver import DevServer
-from livebed.jwks import serve_keys
 from livebed.mounts import DEV_ROLE
 from livebed.plugins import JWT_LAUNCHER, python_plugin
 from livebed.server import Server
@@ -158,10 +158,10 @@ def test_hvac_logs_in(any_server: DevServer | Server, issuer: Issuer) -> None:
         mount = "hvac"
     else:
         mount = "jwt"
-    with serve_keys(issuer) as keys:
+    with serve_provider(issuer.jwk) as provider:
         operator = hvac.Client(url=client.address, token=client.token)
         assert operator.is_authenticated()
-        operator.auth.jwt.configure(jwks_url=keys.url, bound_issuer=ISSUER, path=mount)
+        operator.auth.jwt.configure(jwks_url=provider.keys_url, bound_issuer=ISSUER, path=mount)
         operator.auth.jwt.create_role(
             name="dev",
             role_type="jwt",
@@ -178,6 +178,8 @@ def test_hvac_logs_in(any_server: DevServer | Server, issuer: Issuer) -> None:
         with pytest.raises(hvac.exceptions.InvalidRequest, match="error validating token"):
             hvac.Client(url=client.address).auth.jwt.jwt_login(role="dev", jwt="x.y.z", path=mount)
         someone.auth.token.revoke_self()
+    if isinstance(any_server, Server):
+        client.delete("sys/auth/hvac")
         with pytest.raises(hvac.exceptions.Forbidden):
             someone.auth.token.lookup_self()
 

@@ -41,9 +41,12 @@ def test_both_plugins_answer_alike(server: Server) -> None:
     binary = find_built("jwt-peer")
     if binary is None:
         pytest.skip("the Go plugin is not built: run scripts/live/build jwt-peer")
-    ours, peer = mount(server, our_plugin(server)), mount(server, go_peer(server.plugin_directory, binary))
     failures, sent = [], 0
-    with make_world() as world:
+    with (
+        mounted(server, our_plugin(server)) as ours,
+        mounted(server, go_peer(server.plugin_directory, binary)) as peer,
+        make_world() as world,
+    ):
         for number, step in enumerate(requests(world)):
             body = make(step.body)
             answers = send(step, body, peer), send(step, body, ours)
@@ -124,9 +127,11 @@ def make_world() -> Iterator[World]:
         yield World(issuer, second, stranger, provider, certificate, certificate)
 
 
-def mount(server: Server, plugin: Plugin) -> Side:
-    """Enable a plugin at a path of its own."""
+@contextmanager
+def mounted(server: Server, plugin: Plugin) -> Iterator[Side]:
+    """Enable a plugin at a path of its own; disable it in the end."""
     plugin.register(server.client)
     path = f"side-{plugin.name.replace('_', '-')}"
     server.client.write(f"sys/auth/{path}", type=plugin.name)
-    return Side(server.client, path)
+    yield Side(server.client, path)
+    server.client.delete(f"sys/auth/{path}")

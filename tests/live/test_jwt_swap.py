@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ ROLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def swapped(server: Server, issuer: Issuer) -> Mount:
+def swapped(server: Server, issuer: Issuer) -> Iterator[Mount]:
     """A mount of the type `jwt`, served by the official plugin; ours is registered beside it."""
     binary = find_built("jwt-peer")
     if binary is None:
@@ -63,7 +64,9 @@ def swapped(server: Server, issuer: Issuer) -> Mount:
     official.register(server.client, version=OFFICIAL)
     ours.register(server.client)
     server.client.write("sys/auth/swapped", type="jwt", config={"plugin_version": OFFICIAL})
-    return Mount(server, official, issuer, "swapped")
+    mount = Mount(server, official, issuer, "swapped")
+    yield mount
+    mount.disable()
 
 
 def test_a_mount_moves_to_ours_and_back(swapped: Mount) -> None:
