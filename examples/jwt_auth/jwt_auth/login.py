@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from authkit.auth import Identity, split_alias_metadata
@@ -25,6 +26,8 @@ from authkit.oidc import (
     verify_bound_claims,
 )
 from authkit.values import Value
+from jwt_auth.config import JWTConfig
+from jwt_auth.issuer import JWTIssuer
 from jwt_auth.providers import Lookups
 from jwt_auth.role import JWTRole
 from jwt_auth.user_claim import compose_user_name
@@ -44,8 +47,12 @@ _log = logging.getLogger(__name__)
 
 
 class Trust(Value, frozen=True):
-    """Whose tokens are accepted. Made from the configuration and the further issuers of a mount."""
+    """Whose tokens are accepted. Stands as long as the objects that it was made from do."""
 
+    config: JWTConfig
+    """The configuration that it was made from,"""
+    others: Mapping[str, JWTIssuer]
+    """and the further issuers."""
     issuers: Issuers
     """Who may sign."""
     provider: Provider | None

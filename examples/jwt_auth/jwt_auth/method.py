@@ -50,9 +50,10 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
     issuers = Collection(JWTIssuer, "issuer/{name}")
 
     async def start(self) -> None:
-        """Begin to count."""
+        """Know nothing yet."""
         self.denials = Denials()
         self.counts = LoginCounts()
+        self.known_trust: Trust | None = None
 
     # --- who is trusted ------------------------------------------------------------------------
 
@@ -77,15 +78,21 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
         Raises:
             LoginError: an issuer has keys that this version does not take, or a provider cannot be used.
         """
+        issuers = await self.issuers.all()
+        known = self.known_trust
+        if known is not None and known.config is config and known.others is issuers:
+            return known
         try:
-            others = self.other_issuer.each(await self.issuers.all())
+            others = self.other_issuer.each(issuers)
             default = self.default_issuer(config) if config.has_source else None
         except ValueError as error:
             raise LoginError(f"error configuring token validator: {error}") from error
         try:
-            return Trust(Issuers(_distinct(others), default), self.provider(config))
+            provider = self.provider(config)
         except ValueError as error:
             raise LoginError(f"failed to load custom provider config: {error}") from error
+        self.known_trust = Trust(config, issuers, Issuers(_distinct(others), default), provider)
+        return self.known_trust
 
     @every("10m")
     async def let_go(self, task: Task) -> None:
