@@ -25,7 +25,7 @@ from authkit.rpc.driver import Driver
 from authkit.rpc.frames import ErrorCode
 from authkit.rpc.incoming import Incoming
 from authkit.rpc.seam import Address, verify_metadata
-from authkit.rpc.transport import dial
+from authkit.rpc.transport import abort, dial
 
 __all__ = ["GRPCChannel"]
 
@@ -142,7 +142,7 @@ class GRPCChannel:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await asyncio.shield(connection.ended)
-            connection.transport.abort()
+            abort(connection.transport)
 
     async def _start(
         self, path: str, metadata: Sequence[tuple[str, str]], deadline: float | None

@@ -14,7 +14,7 @@ from socket import socket
 
 from authkit.errors import RPCError
 from authkit.rpc.seam import Address, Refusal
-from authkit.rpc.transport import Acceptor, Gate, cancel_all, dial
+from authkit.rpc.transport import Acceptor, Gate, abort, cancel_all, dial
 
 __all__ = ["ClientRelay", "ServerRelay"]
 
@@ -102,8 +102,8 @@ async def _join(one: _Half, other: _Half, early: bytes) -> None:
         await one.ended
         await other.ended
     finally:
-        one.transport.abort()
-        other.transport.abort()
+        abort(one.transport)
+        abort(other.transport)
 
 
 class _Half(asyncio.Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from socket import socket
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.seam import Address, Refusal
 
-__all__ = ["ALPN", "Acceptor", "cancel_all", "dial", "refusal_text"]
+__all__ = ["ALPN", "Acceptor", "abort", "cancel_all", "dial", "refusal_text"]
 
 _P = TypeVar("_P", bound=asyncio.Protocol)
 
@@ -83,7 +84,7 @@ class Acceptor:
         except (OSError, EOFError) as error:  # ssl.SSLError and time-outs are OSErrors
             self._on_refused(refusal_text(error))
         finally:
-            transport.abort()
+            abort(transport)
             raw.abort()
 
     async def _secure(self, raw: asyncio.Transport, early: _Early) -> asyncio.Transport:
@@ -156,6 +157,12 @@ def require_alpn(transport: asyncio.BaseTransport) -> None:
         raise ConnectionAbortedError("the peer did not agree on HTTP/2 (ALPN h2)")
 
 
+def abort(transport: asyncio.Transport) -> None:
+    """Abort a connection that may be gone already, for which CPython 3.11.2 raises (sslproto.py)."""
+    with contextlib.suppress(AttributeError):
+        transport.abort()
+
+
 async def cancel_all(tasks: set[asyncio.Task[None]]) -> None:
     """Cancel tasks and wait for their end."""
     pending = list(tasks)
@@ -173,7 +180,8 @@ class Gate(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pause, and hand over."""
         assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
+        # In the next turn of the loop: it begins to read after this call (CPython 3.11.2, also when paused).
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
         self._accept(transport)
 
 
