@@ -9,6 +9,7 @@ import click
 from authkit.cli.console import fail
 from authkit.cli.dev import dev
 from authkit.cli.doctor import doctor
+from authkit.cli.explain import explain
 from authkit.cli.new import new
 
 __all__ = ["cli", "main"]
@@ -20,7 +21,7 @@ def cli() -> None:
     """Write auth methods for HashiCorp Vault and OpenBao in Python."""
 
 
-for command in (new, dev, doctor):
+for command in (new, dev, doctor, explain):
     cli.add_command(command)
 
 

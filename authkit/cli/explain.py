@@ -1,0 +1,161 @@
+"""`authkit explain`: why a login was denied, or what one would meet, as a table.
+
+It asks a server for what the method's own path `explain` answers; the JWT example has one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from authkit.cli.console import CommandError, console
+
+__all__ = ["explain"]
+
+DEFAULT_ADDRESS = "https://127.0.0.1:8200"
+"""That of the `vault` command."""
+
+TIMEOUT_SECONDS = 60.0
+"""The method may have to fetch keys first."""
+
+MAX_TOKEN_BYTES = 1024 * 1024
+"""A file that is longer is none with a token in it."""
+
+
+@click.command()
+@click.argument("reference", required=False)
+@click.option("--mount", default="jwt", show_default=True, help="The path of the mount, without auth/.")
+@click.option("--role", default="", help="The role of a login that is not made.")
+@click.option(
+    "--jwt",
+    "file",
+    type=click.Path(allow_dash=True),
+    help="The file with its token, or - for standard input.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
+@click.pass_context
+def explain(
+    context: click.Context, reference: str | None, mount: str, role: str, file: str | None, as_json: bool
+) -> None:
+    """Tell why the login with this REFERENCE was denied, or what one with --role and --jwt would meet.
+
+    The server is that of VAULT_ADDR, asked with VAULT_TOKEN or what `vault login` has kept; the token needs
+    `sudo` on the mount's path `explain`. The exit status is 1 for a login that is or would be denied.
+    """
+    if bool(reference) == bool(role and file):
+        raise CommandError("give a reference, or --role and --jwt")
+    path = f"auth/{mount.strip('/')}/explain"
+    if reference:
+        answer = _ask("GET", f"{path}/{reference}")
+    else:
+        answer = _ask("POST", path, {"role": role, "jwt": _read_token(str(file))})
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, sort_keys=True))
+    else:
+        _print(answer, console())
+    if not answer.get("allowed"):
+        context.exit(1)
+
+
+def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """Return the data of an answer."""
+    address = os.environ.get("VAULT_ADDR") or DEFAULT_ADDRESS
+    headers = {"X-Vault-Token": _vault_token(), "X-Vault-Request": "true"}
+    if os.environ.get("VAULT_NAMESPACE"):
+        headers["X-Vault-Namespace"] = os.environ["VAULT_NAMESPACE"]
+    try:
+        # None of httpx's own variables: a proxy has no business with tokens on their way to a server.
+        with httpx.Client(verify=_trust(), trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            answer = client.request(method, f"{address.rstrip('/')}/v1/{path}", json=body, headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise CommandError(f"cannot ask {address}: {error}") from None
+    try:
+        found = answer.json()
+        data = found.get("data")
+        errors = "; ".join(found.get("errors") or ())
+    except (ValueError, AttributeError, TypeError):
+        data, errors = None, "the answer is none of a Vault server"
+    if answer.is_success and isinstance(data, dict):
+        return data
+    if answer.status_code == httpx.codes.FORBIDDEN:
+        errors += f" (the token needs the capability sudo on {path})"
+    raise CommandError(f"HTTP {answer.status_code} for {path}: {errors or 'nothing is explained there'}")
+
+
+def _trust() -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(
+            cafile=os.environ.get("VAULT_CACERT") or None, capath=os.environ.get("VAULT_CAPATH") or None
+        )
+    except OSError as error:
+        raise CommandError(
+            f"the certificates of VAULT_CACERT or VAULT_CAPATH cannot be read: {error}"
+        ) from None
+
+
+def _vault_token() -> str:
+    """Return the token of whoever asks."""
+    token = os.environ.get("VAULT_TOKEN", "")
+    if not token:
+        try:
+            token = (Path.home() / ".vault-token").read_text()
+        except (OSError, UnicodeError):
+            raise CommandError("no token to ask with: set VAULT_TOKEN, or log in with vault login") from None
+    return token.strip()
+
+
+def _read_token(file: str) -> str:
+    """Return the token to explain. It comes from a file: everybody on a machine can read arguments."""
+    try:
+        if file == "-":
+            text = sys.stdin.read(MAX_TOKEN_BYTES + 1)
+        else:
+            with Path(file).open() as opened:
+                text = opened.read(MAX_TOKEN_BYTES + 1)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise CommandError(f"the token in {file} cannot be read: {reason}") from None
+    if len(text) > MAX_TOKEN_BYTES:
+        raise CommandError(f"{file} is too long for a token")
+    return text.strip()
+
+
+def _print(answer: Mapping[str, Any], out: Console) -> None:
+    """Print a table on a terminal, else lines that grep finds."""
+    for name in ("time", "role", "remote_addr", "error", "detail"):
+        if answer.get(name):
+            out.print(f"{name.replace('_', ' ')}: {_shown(answer[name])}")
+    checks = [
+        (_shown(check["name"]), bool(check["passed"]), _shown(check["expected"]), _shown(check["had"]))
+        for check in answer.get("checks") or ()
+    ]
+    if out.is_terminal:
+        table = Table("check", "", box=None, pad_edge=False)
+        table.add_column("expected", overflow="fold")
+        table.add_column("the token had", overflow="fold")
+        for name, passed, expected, had in checks:
+            verdict = Text("passed", "green") if passed else Text("failed", "bold red")
+            table.add_row(Text(name), verdict, Text(expected), Text(had))
+        out.print(table, soft_wrap=False)
+    else:
+        for name, passed, expected, had in checks:
+            out.print(f"{'passed' if passed else 'failed'} {name}: expected {expected}, had {had}")
+    out.print("The login is allowed." if answer.get("allowed") else "The login is denied.")
+
+
+def _shown(value: object) -> str:
+    """Return a text for a terminal: whoever made the token chose some of its characters."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value)
+    )
