@@ -22,7 +22,7 @@ from authkit.auth.providers import (
 )
 from authkit.auth.records import SDKRecord
 from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
-from authkit.auth.tokens import Role, TokenParameters, TokenSettings
+from authkit.auth.tokens import Role, TokenParameters, TokenSettings, grant, verify_login_address
 
 __all__ = [
     "AuthMethod",
@@ -43,6 +43,7 @@ __all__ = [
     "UserInfoProvider",
     "Verified",
     "equivalent_policies",
+    "grant",
     "identify",
     "is_address_in",
     "keep",
@@ -52,5 +53,6 @@ __all__ = [
     "sanitize_policies",
     "split_alias_metadata",
     "update",
+    "verify_login_address",
     "verify_remote_address",
 ]

@@ -239,6 +239,23 @@ def make_auth(
     )
 
 
+def grant(
+    identity: Identity, role: TokenParameters | None, role_name: str, connection: Connection | None
+) -> Response:
+    """Return the answer with which a handler of an open path logs somebody in; `@login` needs none.
+
+    For logins that end otherwise than they began: after a browser came back, or once another device is done.
+    Take the role as it is now, and the connection of whoever gets the token.
+
+    Raises:
+        LoginError: role and identity together ask for a policy that no login may have.
+        UserError, FieldError: the identity's token settings contradict the role.
+        PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
+    """
+    verify_login_address(role or TokenParameters(), connection)
+    return Response(auth=make_auth(identity, role, role_name, connection), warnings=tuple(identity.warnings))
+
+
 def settings_at_renewal(
     role: TokenParameters | None, internal_data: Mapping[str, Any]
 ) -> TokenParameters | None:

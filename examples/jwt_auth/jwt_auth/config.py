@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
@@ -17,6 +17,7 @@ from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
 from jwt_auth.sources import KeySettings, ask_for_keys, ask_for_metadata, verify_key_set_url
 
 if TYPE_CHECKING:
+    from authkit.oidc import OIDCClient
     from authkit.oidc.providers import Provider
 
 __all__ = ["JWTConfig"]
@@ -48,6 +49,14 @@ class JWTConfig(SDKRecord, KeySettings):
     oidc_client_id: Str = field(default="", help="The OAuth client ID configured with the OIDC provider.")
     oidc_client_secret: Secret = field(
         default="", help="The OAuth client secret configured with the OIDC provider. It is never shown."
+    )
+    oidc_client_authentication: Literal[
+        "", "client_secret_basic", "client_secret_post", "private_key_jwt", "none"
+    ] = field(
+        default="",
+        help="How the client shows the provider who it is: with its secret, as the provider's metadata ask (the "
+        "default) or as said here; with a key of this mount, whose public half is at 'oidc/jwks'; or not at "
+        "all, for public clients. Logins are bound to their client by PKCE in any case.",
     )
     oidc_response_mode: Str = field(
         default="", help="The response mode of browser logins: 'query' (the default) or 'form_post'."
@@ -116,6 +125,28 @@ class JWTConfig(SDKRecord, KeySettings):
         """
         return TokenVerifier(self.make_keys(), algorithms=self.jwt_supported_algs, issuer=self.bound_issuer)
 
+    def make_client(self, signing_key: Secret) -> OIDCClient:
+        """Return the client of browser logins. `signing_key` is used where the client has no secret.
+
+        Raises:
+            ValueError: it can be none.
+        """
+        from authkit.oidc import ClientAuthentication, OIDCClient
+
+        how = self.oidc_client_authentication
+        if how == "none":
+            authentication = ClientAuthentication.none()
+        elif how == "private_key_jwt":
+            authentication = ClientAuthentication.by_key(signing_key)
+        else:
+            authentication = ClientAuthentication.by_secret(self.oidc_client_secret, how)
+        return OIDCClient(
+            DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem),
+            client_id=self.oidc_client_id,
+            authentication=authentication,
+            algorithms=self.jwt_supported_algs or ("RS256",),
+        )
+
     async def ask_providers(self) -> None:
         """Return if everything can be had that the configuration names."""
         await super().ask_providers()
@@ -150,7 +181,13 @@ class JWTConfig(SDKRecord, KeySettings):
         return [(pair.get("jwks_url", ""), pair.get("jwks_ca_pem", "")) for pair in self.jwks_pairs]
 
     def _check_client(self) -> None:
-        if bool(self.oidc_client_id) != bool(self.oidc_client_secret):
+        if self.oidc_client_authentication in ("private_key_jwt", "none"):
+            if self.oidc_client_secret:
+                how = self.oidc_client_authentication
+                raise UserError(f"'oidc_client_secret' is not used with 'oidc_client_authentication' {how!r}")
+            if not self.oidc_client_id:
+                raise UserError("'oidc_client_id' must be set for OIDC")
+        elif bool(self.oidc_client_id) != bool(self.oidc_client_secret):
             raise UserError("both 'oidc_client_id' and 'oidc_client_secret' must be set for OIDC")
         if self.oidc_client_id and not self.oidc_discovery_url:
             raise UserError("'oidc_discovery_url' must be set for OIDC")

@@ -35,7 +35,7 @@ from jwt_auth.user_claim import compose_user_name
 if TYPE_CHECKING:
     from authkit.oidc.providers import Provider
 
-__all__ = ["Presented", "Trust", "authenticate", "verify_request"]
+__all__ = ["Presented", "Trust", "authenticate", "identify", "verify_request"]
 
 MAX_LOGGED_CHARACTERS = 4000
 """How much of a token's claims a role with `verbose_oidc_logging` logs."""
@@ -92,7 +92,18 @@ async def authenticate(
     # Lookups are those of the default issuer.
     provider = trust.provider if verified.issuer == DEFAULT_ISSUER else None
     lookups = Lookups(provider, role, presented.access_token)
-    identity, claims = await _identify(verified.claims, role, role_name, lookups, checks)
+    return await identify(verified.claims, role, role_name, lookups, checks)
+
+
+async def identify(
+    claims: Claims, role: JWTRole, role_name: str, lookups: Lookups, checks: Checks
+) -> Identity:
+    """Return who authentic claims name, with what a provider knows besides.
+
+    Raises:
+        LoginError: nobody who may log in with this role.
+    """
+    identity, claims = await _identify(claims, role, role_name, lookups, checks)
     try:
         verify_bound_claims(claims, role.bound_claims or {}, role.bound_claims_type, checks=checks)
     except TokenError as error:

@@ -92,6 +92,24 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     max_age: Seconds = field(
         default=0, help="How long ago somebody may have logged in at the provider, for browser logins."
     )
+    callback_mode: Literal["client", "direct", "device"] = field(
+        default="client",
+        help="Who a browser login comes back to: the client; the server ('direct'), which the client asks; or "
+        "nobody ('device'): the provider is asked.",
+    )
+    poll_interval: Seconds = field(
+        default=0, help="How often a client asks about its login, in the modes 'direct' and 'device'."
+    )
+    oidc_disable_confirmation: Bool = field(
+        default=False,
+        help="Let direct logins go on without asking in the browser. Somebody can then be made to log in "
+        "somebody else.",
+    )
+    renew_at_provider: Bool = field(
+        default=False,
+        help="Renew tokens of browser logins only as long as the provider renews theirs, with groups and claims "
+        "as they are then. Most providers want the scope 'offline_access' for it.",
+    )
     verbose_oidc_logging: Bool = field(
         default=False, help="Log the claims of logins at debug level. Not for production: they are personal."
     )
