@@ -27,7 +27,7 @@ from authkit.framework import (
     field,
     format_block,
 )
-from authkit.logical import Alias, Auth, Connection, Lease, TokenType
+from authkit.logical import Alias, Auth, Connection, Lease, Response, TokenType
 from authkit.values import Value
 
 __all__ = [

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 
 FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
-"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26 and OpenBao's,
-cli.go). OpenBao's servers alone set that variable."""
+"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26, cli.go, and
+OpenBao's). OpenBao's servers alone set that variable."""
 
 NO_CODE: Final = "no_code"
 """A code that says: what an earlier POST has brought is to be used."""
@@ -318,6 +318,7 @@ class BrowserLogins:
         except ValueError as error:
             raise LoginError("what is kept for it is not of this mount") from error
         tokens = await client.refresh(kept)
+        tokens = replace(tokens, refresh_token=tokens.refresh_token or kept)
         claims: Claims = {"sub": call.state.get("sub", "")}
         if tokens.id_token:
             claims = await client.verify_id_token(tokens.id_token, None, access_token=tokens.access_token)
@@ -326,10 +327,10 @@ class BrowserLogins:
         identity = await self._identity(client, provider, role, call.role_name, claims, tokens, NO_RECORD)
         if identity.name != call.name:
             raise LoginError("the name has changed")
-        return identity.groups, identity.state or {"refresh": seal.hide(kept), "sub": claims["sub"]}
+        return identity.groups, await self.keep_refresh_token(tokens.refresh_token or kept, claims)
 
     async def keep_refresh_token(self, token: Secret, claims: Claims) -> dict[str, str]:
-        """Return what is kept with a token of ours, to renew it with: sealed, so that nobody else can use it."""
+        """Return what is kept with a token of ours to renew it with: sealed, of use to this mount only."""
         return {"refresh": (await self.seal()).hide(token), "sub": str(claims.get("sub", ""))}
 
 

@@ -54,9 +54,9 @@ class JWTConfig(SDKRecord, KeySettings):
         "", "client_secret_basic", "client_secret_post", "private_key_jwt", "none"
     ] = field(
         default="",
-        help="How the client shows the provider who it is: with its secret, as the provider's metadata ask (the "
-        "default) or as said here; with a key of this mount, whose public half is at 'oidc/jwks'; or not at "
-        "all, for public clients. Logins are bound to their client by PKCE in any case.",
+        help="How the client shows the provider who it is: with its secret, as the provider's metadata ask "
+        "(the default) or as said here; with a key of this mount, whose public half is at 'oidc/jwks'; or "
+        "not at all, for public clients. Logins are bound to their client by PKCE in any case.",
     )
     oidc_response_mode: Str = field(
         default="", help="The response mode of browser logins: 'query' (the default) or 'form_post'."

@@ -440,7 +440,7 @@ class JWTAuth(AuthMethod, name="jwt_auth", version="0.1.0"):
 
     @renewal
     async def renew(self, call: RenewCall, role: JWTRole) -> Renewal:
-        """Renew as long as the role exists; a login that is tied to its provider, as long as that renews it."""
+        """Renew as long as the role exists; a login that is tied to its provider, as long as that renews."""
         if not call.state:
             return keep()
         config = await self.config.get()

@@ -1,6 +1,7 @@
 """The keys of a mount that nobody ever sees: one seals what browsers carry, one signs for the client.
 
-They are made where they are first needed, and kept seal-wrapped. What is sealed is left to `jwt_auth.pending`.
+They are made where they are first needed, and kept seal-wrapped. What is sealed is left to
+`jwt_auth.pending`.
 """
 
 from __future__ import annotations

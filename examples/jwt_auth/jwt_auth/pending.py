@@ -38,8 +38,8 @@ MAX_SPENT: Final = 10_000
 
 PREFIX: Final = "st_"
 ID_BYTES: Final = 12
-"""A random number of each login, and the nonce of AES-GCM: 2**32 logins with one key are well within its bounds
-(NIST SP 800-38D, section 8.3)."""
+"""A random number of each login, and the nonce of AES-GCM: good for 2**32 logins with one key (NIST SP
+800-38D, section 8.3)."""
 
 
 class Pending(Value, frozen=True, kw_only=True):

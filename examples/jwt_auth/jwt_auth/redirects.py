@@ -14,7 +14,7 @@ __all__ = ["is_allowed", "mount_of", "take_namespace"]
 
 
 def is_allowed(uri: str, allowed: Sequence[str]) -> bool:
-    """Whether a role allows this URI. At a loopback address the port does not matter (RFC 8252, section 7.3)."""
+    """Whether a role allows this URI. At a loopback address any port will do (RFC 8252, section 7.3)."""
     asked = _parse(uri)
     if asked is None:
         return False

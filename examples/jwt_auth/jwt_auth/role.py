@@ -94,8 +94,8 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     )
     callback_mode: Literal["client", "direct", "device"] = field(
         default="client",
-        help="Who a browser login comes back to: the client; the server ('direct'), which the client asks; or "
-        "nobody ('device'): the provider is asked.",
+        help="Who a browser login comes back to: the client; the server ('direct'), which the client asks; "
+        "or nobody ('device'): the provider is asked.",
     )
     poll_interval: Seconds = field(
         default=0, help="How often a client asks about its login, in the modes 'direct' and 'device'."
@@ -107,8 +107,8 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     )
     renew_at_provider: Bool = field(
         default=False,
-        help="Renew tokens of browser logins only as long as the provider renews theirs, with groups and claims "
-        "as they are then. Most providers want the scope 'offline_access' for it.",
+        help="Renew tokens of browser logins only as long as the provider renews theirs, with groups and "
+        "claims as they are then. Most providers want the scope 'offline_access' for it.",
     )
     verbose_oidc_logging: Bool = field(
         default=False, help="Log the claims of logins at debug level. Not for production: they are personal."
