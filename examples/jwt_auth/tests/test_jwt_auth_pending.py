@@ -123,9 +123,9 @@ def test_what_is_hidden_comes_back_here_only(seal: Seal) -> None:
         "",
         "AAAA",
     ):
-        with pytest.raises(ValueError, match="hidden|base64url|state"):
+        with pytest.raises(ValueError, match=r"hidden|base64url|state"):
             seal.unhide(text)
-    with pytest.raises(ValueError, match="hidden|base64url|state"):
+    with pytest.raises(ValueError, match=r"hidden|base64url|state"):
         Seal(os.urandom(32)).unhide(hidden)
 
 
