@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from authkit.auth import Identity, RenewCall
-from authkit.errors import LoginError
+from authkit.errors import LoginError, TooManyRequestsError
 from authkit.logical import Storage
 from authkit.masking import Secret
 from authkit.oidc import NO_RECORD, Checks, Claims, OAuthError
@@ -57,6 +57,9 @@ OAUTH_ERRORS: Final = frozenset(
 )
 """What a provider may say instead of a code (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6)."""
 
+MAX_DEVICES_AT_ONCE: Final = 8
+"""Logins on devices that begin at the same moment: each is a call to the provider, and anybody can begin one."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +96,8 @@ class BrowserLogins:
         self.spent = Spent(storage)
         self.outcomes = Outcomes(storage)
         self.posted = PostedTokens(storage)
+        self._beginning = 0
+        self._asked: set[bytes] = set()
 
     async def seal(self) -> Seal:
         """Return what makes and opens states."""
@@ -246,12 +251,17 @@ class BrowserLogins:
             NotYet: nobody yet.
             LoginError: nobody who may log in with this role.
         """
+        if pending.id in self._asked:
+            raise NotYet("slow_down")
+        self._asked.add(pending.id)
         try:
             tokens = await client.poll_device(pending.secret)
         except OAuthError as error:
             if error.code in ("authorization_pending", "slow_down"):
                 raise NotYet(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
+        finally:
+            self._asked.discard(pending.id)
         await self.spent.spend(pending)
         claims = await client.verify_id_token(
             tokens.id_token, None, access_token=tokens.access_token, checks=checks
@@ -263,7 +273,13 @@ class BrowserLogins:
     async def _begin_device(
         self, client: OIDCClient, role: JWTRole, role_name: str, asked: Begun
     ) -> dict[str, str]:
-        device = await client.authorize_device(_scopes(role))
+        if self._beginning >= MAX_DEVICES_AT_ONCE:
+            raise TooManyRequestsError("too many logins begin at this moment, try again")
+        self._beginning += 1
+        try:
+            device = await client.authorize_device(_scopes(role))
+        finally:
+            self._beginning -= 1
         seal = await self.seal()
         pending = seal.begin(
             role_name,
