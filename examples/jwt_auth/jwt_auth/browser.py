@@ -58,7 +58,8 @@ OAUTH_ERRORS: Final = frozenset(
 """What a provider may say instead of a code (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6)."""
 
 MAX_DEVICES_AT_ONCE: Final = 8
-"""Logins on devices that begin at the same moment: each is a call to the provider, and anybody can begin one."""
+"""Logins on devices that begin at the same moment: each is a call to the provider, and anybody can
+begin one."""
 
 _log = logging.getLogger(__name__)
 

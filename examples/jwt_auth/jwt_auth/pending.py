@@ -160,6 +160,8 @@ class Seal:
         from cryptography.exceptions import InvalidTag
 
         raw = _bytes(text)
+        if len(raw) <= ID_BYTES:
+            raise ValueError("it was not hidden with the key of this mount")
         try:
             return Secret(self._keeper.decrypt(raw[:ID_BYTES], raw[ID_BYTES:], None).decode())
         except InvalidTag:

@@ -134,6 +134,7 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         kinds = {
             "role_type": data.get("role_type") or "jwt",
             "bound_claims_type": data.get("bound_claims_type") or "string",
+            "callback_mode": data.get("callback_mode") or "client",
         }
         return super().from_stored({**data, **kinds})
 

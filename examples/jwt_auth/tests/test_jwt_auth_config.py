@@ -18,6 +18,7 @@ DEFAULTS = {
     "oidc_discovery_url": "",
     "oidc_discovery_ca_pem": "",
     "oidc_client_id": "",
+    "oidc_client_authentication": "",
     "oidc_response_mode": "",
     "oidc_response_types": [],
     "default_role": "",
@@ -201,4 +202,4 @@ async def test_configuration_cannot_be_deleted(mount: JWTMount) -> None:
     """As with vault-plugin-auth-jwt, there is no delete; the entry is sealed where hosts can."""
     with pytest.raises(UnsupportedOperationError):
         await mount.delete("config")
-    assert mount.backend.special_paths().seal_wrap_storage == ("config",)
+    assert mount.backend.special_paths().seal_wrap_storage == ("config", "oidc/")

@@ -97,7 +97,13 @@ def test_who_may_ask() -> None:
     """Explanations need the capability `sudo`; of all paths only those of logins are open."""
     special = JWTAuth.route_table.special
     assert set(special.root) == {"explain", "explain/*"}
-    assert set(special.unauthenticated) == {"login", "oidc/auth_url"}
+    assert set(special.unauthenticated) == {
+        "login",
+        "oidc/auth_url",
+        "oidc/callback",
+        "oidc/jwks",
+        "oidc/poll",
+    }
 
 
 async def test_status(mount: JWTMount, provider: Provider) -> None:

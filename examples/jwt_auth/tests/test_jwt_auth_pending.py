@@ -123,9 +123,9 @@ def test_what_is_hidden_comes_back_here_only(seal: Seal) -> None:
         "",
         "AAAA",
     ):
-        with pytest.raises(ValueError, match=r"hidden|base64url|state"):
+        with pytest.raises(ValueError, match=r"not hidden|base64url"):
             seal.unhide(text)
-    with pytest.raises(ValueError, match=r"hidden|base64url|state"):
+    with pytest.raises(ValueError, match="not hidden"):
         Seal(os.urandom(32)).unhide(hidden)
 
 

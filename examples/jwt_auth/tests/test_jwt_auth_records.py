@@ -12,7 +12,16 @@ from jwt_auth_mounts import JWTMount
 from authkit.logical import StorageEntry
 
 RECORDED = json.loads(Path(__file__).with_name("official_records.json").read_text())["records"]
-MORE_KEYS = {"_version", "bound_issuers", "bound_token_type", "token_strictly_bind_ip"}
+MORE_KEYS = {
+    "_version",
+    "bound_issuers",
+    "bound_token_type",
+    "callback_mode",
+    "oidc_disable_confirmation",
+    "poll_interval",
+    "renew_at_provider",
+    "token_strictly_bind_ip",
+}
 """What is stored beside the official plugin's keys; it passes over them."""
 
 
@@ -71,7 +80,9 @@ async def test_old_records(bare: JWTMount) -> None:
     """Of a time before types and token parameters: for JWTs, with the older names for the newer ones."""
     old = {"user_claim": "sub", "bound_subject": "ann", "ttl": 60_000_000_000, "policies": ["a"]}
     await put(
-        bare, "role/old", old | {"token_type": "batch", "bound_cidrs": ["10.0.0.0/8"], "callback_mode": "x"}
+        bare,
+        "role/old",
+        old | {"token_type": "batch", "bound_cidrs": ["10.0.0.0/8"], "no_field_of_ours": "x"},
     )
     found = await bare.read("role/old")
     assert found is not None
