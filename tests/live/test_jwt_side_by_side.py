@@ -27,7 +27,16 @@ from livebed.tokens import Issuer, usual_issuer
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "jwt-differences.md"
 AT_LEAST = 200
 MORE_FIELDS: dict[str, dict[str, Any]] = {
-    "role": {"bound_issuers": [], "bound_token_type": "any", "token_strictly_bind_ip": False}
+    "role": {
+        "bound_issuers": [],
+        "bound_token_type": "any",
+        "callback_mode": "client",
+        "oidc_disable_confirmation": False,
+        "poll_interval": 0,
+        "renew_at_provider": False,
+        "token_strictly_bind_ip": False,
+    },
+    "config": {"oidc_client_authentication": ""},
 }
 """The row `more-fields` of the page: what reads of ours show beside what the official plugin shows."""
 FIELD = re.compile(r'(?:Field validation failed: )?error converting input for field "\w+": ')
@@ -92,7 +101,7 @@ def fields_of(answer: Answer) -> set[str]:
     found = set()
     for path, item in document["paths"].items():
         if path == "/oidc/callback":
-            continue  # browser logins are not there yet, as the page says
+            continue  # its fields are the provider's
         for operation in (each for each in item.values() if isinstance(each, dict)):
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             schema = body.get("schema", {})

@@ -14,7 +14,16 @@ from livebed.server import Server
 from livebed.tokens import AUDIENCE, ISSUER, Issuer
 
 OFFICIAL = "v0.26.1"
-MORE_FIELDS = {"bound_issuers", "bound_token_type", "token_strictly_bind_ip"}
+MORE_FIELDS = {
+    "bound_issuers",
+    "bound_token_type",
+    "callback_mode",
+    "oidc_client_authentication",
+    "oidc_disable_confirmation",
+    "poll_interval",
+    "renew_at_provider",
+    "token_strictly_bind_ip",
+}
 """What reads of ours show beside what the official plugin shows."""
 
 ROLES: dict[str, dict[str, Any]] = {
