@@ -28,6 +28,7 @@ __all__ = [
     "SIGNATURE_ERROR",
     "UnverifiedToken",
     "decode_base64url",
+    "encode_base64url",
     "is_signed",
     "require_signature",
     "split_token",
@@ -189,10 +190,15 @@ def decode_base64url(text: bytes) -> bytes:
     padded = text.translate(_TO_STANDARD_ALPHABET) + b"=" * (-len(text) % 4)
     decoded = binascii.a2b_base64(padded)
     # The decoder skips what it does not know, so only the way back shows that nothing was skipped.
-    encoded = binascii.b2a_base64(decoded, newline=False).rstrip(b"=")
-    if encoded.translate(_TO_URL_ALPHABET) != text:
+    if encode_base64url(decoded).encode() != text:
         raise ValueError("not base64url")
     return decoded
+
+
+def encode_base64url(raw: bytes) -> str:
+    """Return the bytes in unpadded base64url (RFC 7515 section 2)."""
+    encoded = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
+    return encoded.translate(_TO_URL_ALPHABET).decode()
 
 
 _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
