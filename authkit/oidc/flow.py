@@ -114,8 +114,7 @@ class OIDCClient:
             "redirect_uri": request.redirect_uri,
             "code_verifier": request.verifier,
         }
-        with _prefixed("unable to exchange auth code with provider: "):
-            tokens = await self._ask_for_tokens(form)
+        tokens = await self._ask_for_tokens(form, "unable to exchange auth code with provider: ")
         return require_id_token(tokens, "auth code exchange")
 
     async def verify_id_token(
@@ -185,8 +184,7 @@ class OIDCClient:
             EndpointError: the provider cannot be asked, or answers with something else.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-        with _prefixed("unable to refresh with provider: "):
-            return await self._ask_for_tokens(form)
+        return await self._ask_for_tokens(form, "unable to refresh with provider: ")
 
     async def authorize_device(self, scopes: Sequence[str] = ()) -> DeviceAuthorization:
         """Begin a login on another device (RFC 8628 section 3.1).
@@ -240,11 +238,12 @@ class OIDCClient:
             requested_at=request.created,
         )
 
-    async def _ask_for_tokens(self, form: Mapping[str, str]) -> TokenSet:
+    async def _ask_for_tokens(self, form: Mapping[str, str], prefix: str = "") -> TokenSet:
         metadata = await self._metadata()
-        if not metadata.token_endpoint:
-            raise EndpointError("no token endpoint url discovered")
-        return read_tokens(await self._post(metadata, metadata.token_endpoint, form))
+        with _prefixed(prefix):
+            if not metadata.token_endpoint:
+                raise EndpointError("no token endpoint url discovered")
+            return read_tokens(await self._post(metadata, metadata.token_endpoint, form))
 
     async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> dict[str, Any]:
         shown = self._authentication.credentials(self.client_id, metadata, self._now())

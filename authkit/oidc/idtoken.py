@@ -4,8 +4,8 @@ Fetching tokens is left to `authkit.oidc.flow`, claims that a role binds to `aut
 that callers bring themselves to `authkit.oidc.tokens`, whose strict reading of tokens and keys is used here.
 
 Order, rules and texts are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
-which vault-plugin-auth-jwt 0.26 uses. Stricter are: a token without `kid` of an issuer with several keys that
-fit, and dates beyond the year 9999.
+which vault-plugin-auth-jwt 0.26 uses. Refused beyond that are tokens without `kid` of an issuer with several
+keys that fit, those whose `typ` says that they are of another kind, and dates beyond the year 9999.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from authkit.oidc.checks import NO_RECORD, Checks, show_date
 from authkit.oidc.jsontext import quote, to_printable
 from authkit.oidc.jws import UnverifiedToken, encode_base64url
 from authkit.oidc.keys import KeySource
+from authkit.oidc.profiles import PROFILES
 from authkit.oidc.registered import Claims, get_audiences, get_date, get_text
 from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
 from authkit.values import Value
@@ -97,6 +98,7 @@ async def verify_id_token(
     _verify_sources(claims, checks)
     _verify_issuer(issuer, rules.issuer, checks)
     _verify_validity(expires, begins, now, checks)
+    PROFILES["id_token"].verify_header(unverified, checks=checks)
     _verify_algorithm(unverified, rules.algorithms, checks)
     await verify_signer(unverified, keys, "failed to verify id token signature", checks, is_kid_needed=True)
     _verify_nonce(claims.get("nonce"), rules.nonce, checks)
