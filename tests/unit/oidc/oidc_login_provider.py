@@ -20,7 +20,7 @@ REQUEST = AuthorizationRequest(
     redirect_uri="http://localhost:8250/oidc/callback",
     state="st_12345678901234567890",
     nonce="n_12345678901234567890",
-    verifier="v" * 43,
+    verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
     created=NOW,
 )
 
