@@ -15,10 +15,11 @@ import hmac
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
+from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.oidc.checks import NO_RECORD, Checks, show_date
 from authkit.oidc.jsontext import quote, to_printable
-from authkit.oidc.jws import UnverifiedToken, encode_base64url
+from authkit.oidc.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
 from authkit.oidc.keys import KeySource
 from authkit.oidc.profiles import PROFILES
 from authkit.oidc.registered import Claims, get_audiences, get_date, get_text
@@ -88,11 +89,12 @@ async def verify_id_token(
         TokenError: it is not acceptable.
         KeySourceError: the keys cannot be set up.
     """
-    unverified = take_apart(token, checks)
+    unverified = _take_apart(token, checks)
     with checks.step("claims", "one JSON object, each member once"):
         claims = parse_claims(unverified)
     with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
-        issuer, subject, party = (get_text(claims, name) for name in ("iss", "sub", "azp"))
+        issuer, subject = get_text(claims, "iss"), get_text(claims, "sub")
+        party = get_text(claims, "azp") if "azp" in claims else None
         expires, begins, issued = (get_date(claims, name) for name in ("exp", "nbf", "iat"))
         audiences = get_audiences(claims)
     _verify_sources(claims, checks)
@@ -133,6 +135,14 @@ def verify_token_hash(
         expected=("the hash of what came with the token",),
         had=found,
     )
+
+
+def _take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:
+    with checks.step("form", "a signed JWT in compact form"):
+        try:
+            return take_apart(token, NO_RECORD)
+        except UnknownAlgorithmError as error:
+            raise TokenError(f"{error.public}: unsupported signing algorithm", error.detail) from error
 
 
 def _verify_sources(claims: Claims, checks: Checks) -> None:
@@ -267,23 +277,22 @@ def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Che
     )
 
 
-def _verify_party(party: str, audiences: Sequence[str], client_id: str, checks: Checks) -> None:
-    shown, invalid = _cut(party), "invalid authorized party (azp)"
-    if party:
-        text = f"authorized party ({shown}) is not equal client_id ({client_id})"
+def _verify_party(party: str | None, audiences: Sequence[str], client_id: str, checks: Checks) -> None:
+    is_only = list(audiences) == [client_id]
+    if party is not None:
+        subject = "authorized party"
     elif len(audiences) > 1:
-        text = f"multiple audiences and authorized party ({shown}) is not equal client_id ({client_id})"
+        subject = "multiple audiences and authorized party"
     else:
-        text = (
-            f"one audience ({_cut(' '.join(audiences))}) which is not the client_id ({client_id}) and "
-            f"authorized party ({shown}) is not equal client_id"
-        )
+        audience = _cut(" ".join(audiences))
+        subject = f"one audience ({audience}) which is not the client_id ({client_id}) and authorized party"
     checks.require(
         "azp",
-        party == client_id or (not party and list(audiences) == [client_id]),
-        f"invalid id_token: {text}: {invalid}",
+        party == client_id or (party is None and is_only),
+        f"invalid id_token: {subject} ({_cut(party or '')}) is not equal client_id ({client_id}): "
+        "invalid authorized party (azp)",
         expected=("{}, or none where that is the only aud", client_id),
-        had=party or None,
+        had=party,
     )
 
 

@@ -200,18 +200,21 @@ CASES = {
         MALFORMED + "go-jose/go-jose: compact JWS format must have three parts",
     ),
     "JSON serialisation": (raw_token('{"payload":"e30"}'), MALFORMED + "JSON serialisation is not accepted"),
-    "alg none": (unsigned, f'{MALFORMED}unexpected signature algorithm "none"; {BAD_ALGORITHMS}'),
+    "alg none": (
+        unsigned,
+        f'{MALFORMED}unexpected signature algorithm "none"; {BAD_ALGORITHMS}: unsupported signing algorithm',
+    ),
     "alg none, with a signature": (
         signed(header={"alg": "none", "kid": "one"}),
-        f'{MALFORMED}unexpected signature algorithm "none"; {BAD_ALGORITHMS}',
+        f'{MALFORMED}unexpected signature algorithm "none"; {BAD_ALGORITHMS}: unsupported signing algorithm',
     ),
     "the public key as a shared secret": (
         signed_with_public_key,
-        f'{MALFORMED}unexpected signature algorithm "HS256"; {BAD_ALGORITHMS}',
+        f'{MALFORMED}unexpected signature algorithm "HS256"; {BAD_ALGORITHMS}: unsupported signing algorithm',
     ),
     "the client's secret as a key": (
         signed(algorithm="HS256", key=b"the secret of the client"),
-        f'{MALFORMED}unexpected signature algorithm "HS256"; {BAD_ALGORITHMS}',
+        f'{MALFORMED}unexpected signature algorithm "HS256"; {BAD_ALGORITHMS}: unsupported signing algorithm',
     ),
     "critical header parameters": (
         signed(header={"alg": "RS256", "kid": "one", "crit": ["b64"], "b64": False}),
@@ -332,7 +335,7 @@ CASES = {
     "another client's": (
         claims(aud="client-2"),
         ID_TOKEN + "invalid id_token: one audience (client-2) which is not the client_id (client-1) and "
-        f"authorized party () is not equal client_id: {AZP}",
+        f"authorized party () is not equal client_id (client-1): {AZP}",
     ),
     "other clients'": (
         claims(aud=["a", "b"], azp=CLIENT),
@@ -342,6 +345,14 @@ CASES = {
     "for another party": (
         claims(azp="client-2"),
         ID_TOKEN + "invalid id_token: authorized party (client-2) is not equal client_id (client-1): " + AZP,
+    ),
+    "for an empty party": (
+        claims(azp=""),
+        ID_TOKEN + f"invalid id_token: authorized party () is not equal client_id (client-1): {AZP}",
+    ),
+    "for a party of null": (
+        claims(azp=None),
+        ID_TOKEN + f"invalid id_token: authorized party () is not equal client_id (client-1): {AZP}",
     ),
     "for several audiences and no party": (
         several(),
