@@ -125,6 +125,7 @@ class OIDCClient:
         access_token: Secret | None = None,
         code: Secret | str | None = None,
         subject: str = "",
+        audiences: Collection[str] = (),
         implicit: bool = False,
         checks: Checks = NO_RECORD,
     ) -> Claims:
@@ -136,6 +137,8 @@ class OIDCClient:
             access_token: what came with it, to compare with `at_hash`.
             code: what it was exchanged for, to compare with `c_hash`.
             subject: exactly the `sub` it must have; empty for any.
+            audiences: one of which it must be for, where there is no request that names them; empty for
+                the client's own.
             implicit: whether it came from the browser: its hashes are not looked at.
 
         Raises:
@@ -143,7 +146,7 @@ class OIDCClient:
             KeySourceError: the keys of the provider cannot be set up.
             EndpointError: its metadata cannot be had.
         """
-        rules = self._rules((await self._metadata()).issuer, request, subject)
+        rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
         wrap = "" if implicit else "id_token failed verification: "
         with _prefixed(f"{wrap}Provider.VerifyIDToken: "):
             token, claims = await verify_id_token(id_token, self.keys, rules, now=self._now(), checks=checks)
@@ -224,16 +227,24 @@ class OIDCClient:
             text = f"error getting provider for login operation: {error.public}"
             raise EndpointError(text, error.detail) from error
 
-    def _rules(self, issuer: str, request: AuthorizationRequest | None, subject: str) -> IDTokenRules:
+    def _rules(
+        self, issuer: str, request: AuthorizationRequest | None, subject: str, audiences: Collection[str]
+    ) -> IDTokenRules:
+        if isinstance(audiences, str):
+            raise TypeError("audiences is a collection of names")
         rules = IDTokenRules(
-            issuer=issuer, client_id=self.client_id, algorithms=self._algorithms, subject=subject
+            issuer=issuer,
+            client_id=self.client_id,
+            algorithms=self._algorithms,
+            subject=subject,
+            audiences=tuple(audiences),
         )
         if request is None:
             return rules
         return replace(
             rules,
             nonce=request.nonce,
-            audiences=request.audiences,
+            audiences=request.audiences or rules.audiences,
             max_age=request.max_age,
             requested_at=request.created,
         )

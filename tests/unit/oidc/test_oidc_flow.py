@@ -346,8 +346,14 @@ async def test_an_id_token_that_no_request_led_to():
         "id_token failed verification: Provider.VerifyIDToken: "
         "invalid id_token: sub is not the one of the login: invalid subject"
     )
-    provider.claims["aud"] = "client-2"
-    with pytest.raises(TokenError):
+    provider.claims |= {"aud": [CLIENT, "api"], "azp": CLIENT}
+    assert await client.verify_id_token(provider.id_token, None, audiences=["api"])
+    with pytest.raises(TokenError, match="invalid id_token audiences"):
+        await client.verify_id_token(provider.id_token, None, audiences=["other"])
+    with pytest.raises(TypeError):
+        await client.verify_id_token(provider.id_token, None, audiences="api")
+    provider.claims |= {"aud": "client-2", "azp": "client-2"}
+    with pytest.raises(TokenError, match="is not equal client_id"):
         await client.verify_id_token(provider.id_token, None)
 
 
