@@ -3,12 +3,14 @@
 The request that this goes into is left to `authkit.oidc.flow`.
 
 vault-plugin-auth-jwt 0.26 tries HTTP Basic and, when that fails, sends the same code again in another
-way. Here the provider's metadata decide, or the operator, and nothing is sent twice.
+way. Here the provider's metadata decide, or the operator, and nothing is sent twice. Where the metadata
+leave it open, and the provider then refuses a client, the next request goes the other way.
 """
 
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -30,7 +32,9 @@ ASSERTION_SECONDS = 60
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523 section 2.2."""
 
-_SECRET_METHODS = ("", "client_secret_basic", "client_secret_post")
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+
+_log = logging.getLogger(__name__)
 
 
 class Credentials(Value, frozen=True):
@@ -52,15 +56,15 @@ class ClientAuthentication(ABC):
         """Return the way of a client that shares a secret with its provider (RFC 6749 section 2.3.1).
 
         Args:
-            method: `client_secret_basic` or `client_secret_post`; as the provider's metadata say if empty:
-                HTTP Basic, unless they name `client_secret_post` and not that.
+            method: `client_secret_basic` or `client_secret_post`; as the provider's metadata say if empty.
+                Where they name both or neither it is HTTP Basic, and the other once that was refused.
 
         Raises:
             ValueError: the secret is empty, or there is no such method.
         """
         if not secret:
             raise ValueError("the client's secret is empty")
-        if method not in _SECRET_METHODS:
+        if method not in ("", *_SECRET_METHODS):
             raise ValueError("use 'client_secret_basic' or 'client_secret_post' with a secret")
         return _BySecret(secret, method)
 
@@ -83,24 +87,37 @@ class ClientAuthentication(ABC):
     def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
         """Return what to send, made anew for each request."""
 
+    # Most have no other way to try.
+    def note_refusal(self, shown: Credentials, metadata: ProviderMetadata) -> None:  # noqa: B027
+        """Take note that the provider did not take these for the client's (`invalid_client`)."""
+
 
 class _BySecret(ClientAuthentication):
     def __init__(self, secret: Secret, method: str) -> None:
         self._secret = secret
         self._method = method
+        self._found = ""
 
     def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
         secret = self._secret.reveal()
-        if self._is_posted(metadata.token_endpoint_auth_methods):
+        # Who says nothing takes Basic (OpenID Connect Discovery 1.0 section 3).
+        method = self._method or _only_method(metadata) or self._found or "client_secret_basic"
+        if method == "client_secret_post":
             return Credentials({}, {"client_id": client_id, "client_secret": secret})
         pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
         return Credentials({"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, {})
 
-    def _is_posted(self, methods: tuple[str, ...]) -> bool:
-        if self._method:
-            return self._method == "client_secret_post"
-        # Who says nothing takes Basic (OpenID Connect Discovery 1.0 section 3).
-        return "client_secret_post" in methods and "client_secret_basic" not in methods
+    def note_refusal(self, shown: Credentials, metadata: ProviderMetadata) -> None:
+        # Some providers name both ways, and take one from each client: the one it is registered with.
+        if not self._method and not _only_method(metadata):
+            self._found = "client_secret_basic" if shown.form else "client_secret_post"
+            _log.warning("the provider refused the client's secret: the next request uses %s", self._found)
+
+
+def _only_method(metadata: ProviderMetadata) -> str:
+    """Return the one way to send a secret that the provider names; empty if it names both or neither."""
+    named = [method for method in _SECRET_METHODS if method in metadata.token_endpoint_auth_methods]
+    return named[0] if len(named) == 1 else ""
 
 
 class _ByKey(ClientAuthentication):

@@ -258,7 +258,12 @@ class OIDCClient:
 
     async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> dict[str, Any]:
         shown = self._authentication.credentials(self.client_id, metadata, self._now())
-        return await self._endpoints.post(url, shown.headers, {**form, **shown.form})
+        try:
+            return await self._endpoints.post(url, shown.headers, {**form, **shown.form})
+        except OAuthError as error:
+            if error.code == "invalid_client":
+                self._authentication.note_refusal(shown, metadata)
+            raise
 
 
 @contextmanager

@@ -12,7 +12,14 @@ from oidc_factories import NOW, jwk, jwks, private_key, private_pem
 from oidc_login_provider import CLIENT, CODE, ISSUER, REQUEST, FakeProvider
 
 from authkit.masking import Secret
-from authkit.oidc import ClientAuthentication, SigningKey, parse_jwks, split_token, verify_signature
+from authkit.oidc import (
+    ClientAuthentication,
+    OAuthError,
+    SigningKey,
+    parse_jwks,
+    split_token,
+    verify_signature,
+)
 
 SECRET = Secret("s:ecret ü%")
 
@@ -47,6 +54,37 @@ async def test_a_secret_goes_where_the_provider_takes_it(methods, method, is_pos
     else:
         assert base64.b64decode(header.removeprefix("Basic ")).decode() == "client-1:s%3Aecret+%C3%BC%25"
         assert "client_secret" not in form
+
+
+@pytest.mark.parametrize(
+    ("methods", "method", "learns"),
+    [
+        (None, "", True),
+        (["client_secret_post", "client_secret_basic"], "", True),
+        (["private_key_jwt"], "", True),
+        (["client_secret_basic"], "", False),
+        (None, "client_secret_basic", False),
+    ],
+)
+async def test_the_other_way_is_for_the_next_request(methods, method, learns, caplog):
+    """Where the metadata leave it open: the code that was refused is not sent again."""
+    provider = FakeProvider()
+    provider.metadata["token_endpoint_auth_methods_supported"] = methods
+    client = provider.client(ClientAuthentication.by_secret(SECRET, method))
+    for error, is_posted in [
+        ("invalid_grant", False),
+        ("invalid_client", False),
+        ("invalid_grant", learns),
+        ("invalid_client", learns),
+        ("invalid_grant", False),
+    ]:
+        provider.answers["/token"] = (401, json.dumps({"error": error}))
+        with pytest.raises(OAuthError):
+            await client.exchange(CODE, REQUEST)
+        assert ("client_secret" in provider.forms()[-1]) is is_posted
+    assert provider.count("/token") == 5
+    assert ("the next request uses client_secret_post" in caplog.text) is learns
+    assert SECRET.reveal() not in caplog.text
 
 
 async def test_a_public_client_says_its_name():
