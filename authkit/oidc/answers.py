@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from authkit.masking import Secret
+from authkit.oidc.discovery import MAX_URL_CHARACTERS
 from authkit.oidc.endpoints import EndpointError
 from authkit.oidc.fetch import check_url
 from authkit.values import Value
@@ -104,6 +105,8 @@ def read_device(content: Mapping[str, Any]) -> DeviceAuthorization:
         raise ValueError("its user_code cannot be typed")
     for url in (verification_uri, complete_uri) if complete_uri else (verification_uri,):
         # People open it, or their command line does.
+        if len(url) > MAX_URL_CHARACTERS:
+            raise ValueError("its verification_uri is too long")
         check_url(url)
     return DeviceAuthorization(
         device_code=Secret(device_code),

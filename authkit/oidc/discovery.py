@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_METADATA_BYTES",
+    "MAX_URL_CHARACTERS",
     "WELL_KNOWN_PATH",
     "Discovery",
     "ProviderMetadata",

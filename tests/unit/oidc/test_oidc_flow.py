@@ -513,6 +513,7 @@ async def test_a_login_on_a_device_of_an_early_provider():
         {"user_code": "\x1b[2J"},
         {"verification_uri": "javascript:alert(1)"},
         {"verification_uri": ""},
+        {"verification_uri": "https://issuer.example/" + "x" * 2048},
         {"verification_uri_complete": "file:///etc/passwd"},
         {"verification_uri": "https://issuer.example/\x1b[2J"},
     ],
