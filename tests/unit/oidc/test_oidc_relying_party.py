@@ -6,9 +6,12 @@ about what a provider answers, and those of the official plugin's library.
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from oidc_factories import NOW, b64, jwk, make_token, private_key, public_pem, sign
 from oidc_login_provider import ACCESS_TOKEN, CLIENT, CODE, ISSUER, REQUEST, FakeProvider, half_hash
 
@@ -154,6 +157,14 @@ CASES = {
     "an error status with tokens": (
         answering("/token", 500, {"access_token": "x", "id_token": "x"}),
         EXCHANGE + "500 Internal Server Error",
+    ),
+    "a refusal with tokens": (
+        answering("/token", 401, {"access_token": "x", "id_token": "x"}),
+        EXCHANGE + "401 Unauthorized",
+    ),
+    "a redirect with tokens": (
+        answering("/token", 302, {"access_token": "x", "id_token": "x"}),
+        EXCHANGE + "302 Found, but no usable answer",
     ),
     "a redirect": (answering("/token", 307, ""), EXCHANGE + "307 Temporary Redirect, but no usable answer"),
     "a huge answer": (
@@ -574,6 +585,7 @@ async def test_google_may_leave_out_the_scheme():
         (google, google, True),
         (google, "accounts.google.com/", False),
         (ISSUER, "issuer.example", False),
+        (ISSUER, "accounts.google.com", False),
     ]:
         token = make_token({"iss": found, "sub": "ann", "aud": CLIENT, "exp": NOW + 60})
         rules = IDTokenRules(issuer=issuer, client_id=CLIENT)
@@ -672,3 +684,39 @@ async def test_userinfo_replaces_nothing_that_was_verified(name):
     found = await log_in(provider)
     assert found[name] == before
     assert (found["email"], found["address"], found["phone"]) == ("a@new.example", {"b": 2}, None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+MEMBERS = ["iss", "sub", "aud", "azp", "exp", "nbf", "iat", "nonce", "auth_time", "at_hash", "c_hash"]
+MEMBERS += ["_claim_names", "_claim_sources", "access_token", "id_token", "refresh_token", "expires_in"]
+MEMBERS += ["error", "error_description", "device_code", "user_code", "verification_uri", "interval"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(changes=st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=4), path=st.sampled_from("tdui"))
+def test_nothing_but_a_refusal_comes_of_nonsense(changes, path):
+    """Whatever stands where a text or a number should: never another error, and never somebody else."""
+    provider = FakeProvider()
+    if path == "t":
+        provider.tokens |= changes
+    elif path == "i":
+        provider.claims |= {"auth_time": NOW, **changes}
+    else:
+        provider.userinfo |= changes
+    provider.answers["/device"] = (200, json.dumps(changes), "application/json")
+
+    async def run():
+        if path == "d":
+            return await provider.client().authorize_device()
+        return await log_in(provider, replace(REQUEST, max_age=60))
+
+    try:
+        found = asyncio.run(run())
+    except LoginError:
+        return
+    if path != "d":
+        assert found["sub"] == "ann"
