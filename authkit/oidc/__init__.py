@@ -1,13 +1,15 @@
-"""What identity providers need: keys, key sets, JWT verification, rules on claims.
+"""What identity providers need: keys, key sets, JWT verification, rules on claims, logins at a provider.
 
 The public names are imported one by one, when they are first used: what a login needs is not loaded
-before a process has announced itself. Interactive logins are not here.
+before a process has announced itself.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from authkit.oidc.answers import DeviceAuthorization, TokenSet
+    from authkit.oidc.authorization import AuthorizationRequest, new_nonce, new_state, new_verifier
     from authkit.oidc.checks import Check, Checks, Explanation, Record
     from authkit.oidc.claims import (
         add_claims,
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
         user_name,
         verify_bound_claims,
     )
+    from authkit.oidc.clientauth import ClientAuthentication
     from authkit.oidc.discovery import Discovery, ProviderMetadata
+    from authkit.oidc.endpoints import EndpointError, OAuthError, known_code
     from authkit.oidc.fetch import (
         DiscoveryError,
         FetchError,
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
         IssuerMismatchError,
         ProviderError,
     )
+    from authkit.oidc.flow import OIDCClient
     from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
@@ -47,19 +52,24 @@ if TYPE_CHECKING:
         verify_registered_claims,
     )
     from authkit.oidc.remote import RemoteStatus
+    from authkit.oidc.signing import SigningKey
     from authkit.oidc.tokens import TokenVerifier
 
 __all__ = [
     "ALGORITHMS",
     "DEFAULT_ISSUER",
     "PROFILES",
+    "AuthorizationRequest",
     "Check",
     "Checks",
     "Claims",
+    "ClientAuthentication",
     "CombinedKeys",
+    "DeviceAuthorization",
     "DiscoveredKeys",
     "Discovery",
     "DiscoveryError",
+    "EndpointError",
     "Explanation",
     "FetchError",
     "FetchTimeoutError",
@@ -71,12 +81,16 @@ __all__ = [
     "KeySourceError",
     "KeyStatus",
     "Leeways",
+    "OAuthError",
+    "OIDCClient",
     "ProviderError",
     "ProviderMetadata",
     "Record",
     "RemoteStatus",
     "RenewableKeySource",
+    "SigningKey",
     "StaticKeys",
+    "TokenSet",
     "TokenVerifier",
     "UnverifiedToken",
     "VerificationKey",
@@ -84,7 +98,11 @@ __all__ = [
     "add_claims",
     "get_claim",
     "groups_from_claim",
+    "known_code",
     "metadata_from_claims",
+    "new_nonce",
+    "new_state",
+    "new_verifier",
     "parse_jwks",
     "set_claim",
     "split_token",
@@ -96,6 +114,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "answers": {"DeviceAuthorization", "TokenSet"},
+    "authorization": {"AuthorizationRequest", "new_nonce", "new_state", "new_verifier"},
     "checks": {"Check", "Checks", "Explanation", "Record"},
     "claims": {
         "add_claims",
@@ -106,8 +126,11 @@ _HOMES = {
         "user_name",
         "verify_bound_claims",
     },
+    "clientauth": {"ClientAuthentication"},
     "discovery": {"Discovery", "ProviderMetadata"},
+    "endpoints": {"EndpointError", "OAuthError", "known_code"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
+    "flow": {"OIDCClient"},
     "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},
@@ -129,6 +152,7 @@ _HOMES = {
         "verify_registered_claims",
     },
     "remote": {"RemoteStatus"},
+    "signing": {"SigningKey"},
     "tokens": {"TokenVerifier"},
 }
 """The modules of this package where the names live."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["API", "Answer", "Session"]
+__all__ = ["API", "Answer", "Reply", "Session"]
 
 LOOKUP_TIMEOUT = 30.0
 """Seconds for all requests of one lookup: a login waits for them."""
@@ -50,11 +50,48 @@ class Answer(Value, frozen=True):
     """The `Link` header of the relation `next`, made absolute; empty without one."""
 
 
+class Reply(Value, frozen=True):
+    """What an API answered, with whatever status."""
+
+    status: int
+    content_type: str
+    """The media type in lower case, without parameters."""
+    body: bytes
+    next_url: str
+    """The `Link` header of the relation `next`, made absolute; empty without one."""
+
+
 class Session:
     """The requests of one lookup, over the same connections."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Reply:
+        """Return what comes back, a redirect or an error included.
+
+        Raises:
+            FetchError: nothing does, or more than `max_bytes`.
+        """
+        import httpx
+
+        try:
+            async with self._client.stream(method, url, headers=headers, content=body) as response:
+                raw = await read_body(response, max_bytes)
+        except httpx.TimeoutException as error:
+            raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchError("no usable answer", describe(error)) from error
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Reply(response.status_code, kind, raw, _next_url(response))
 
     async def get(
         self, url: str, *, authorization: str = "", headers: Mapping[str, str] | None = None
@@ -72,23 +109,15 @@ class Session:
         return await self._ask("POST", url, headers, body)
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        import httpx
-
+        reply = await self.send(method, url, headers, body)
+        if reply.status != 200:
+            sent = reply.body.decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
+            raise FetchError(describe_status(reply.status), sent)
         try:
-            async with self._client.stream(method, url, headers=headers, content=body) as response:
-                raw = await read_body(response, MAX_ANSWER_BYTES)
-        except httpx.TimeoutException as error:
-            raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchError("no usable answer", describe(error)) from error
-        if response.status_code != 200:
-            sent = raw.decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
-            raise FetchError(describe_status(response.status_code), sent)
-        try:
-            content = json.loads(raw)
+            content = json.loads(reply.body)
         except (ValueError, RecursionError):
             raise FetchError("answer is not valid JSON") from None
-        return Answer(content, _next_url(response))
+        return Answer(content, reply.next_url)
 
 
 class API:
@@ -96,41 +125,47 @@ class API:
 
     Args:
         ca_pem: certificates to trust in place of the system's roots.
+        is_direct: whether proxy settings of the environment are left aside for every host.
         transport: what to send requests with, in place of the network.
 
     Raises:
         ValueError: the PEM bundle cannot be used.
     """
 
-    def __init__(self, *, ca_pem: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ca_pem: str = "",
+        is_direct: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._context: ssl.SSLContext | None = build_context(ca_pem) if ca_pem else None
+        self._is_direct = is_direct
         self._transport = transport
 
     @asynccontextmanager
-    async def lookup(self, url: str) -> AsyncIterator[Session]:
-        """Give what asks the host of `url`, for `LOOKUP_TIMEOUT` seconds.
+    async def lookup(self, url: str, timeout: float | None = None) -> AsyncIterator[Session]:
+        """Give what asks the host of `url`, for `timeout` seconds or else `LOOKUP_TIMEOUT`.
 
         Raises:
             FetchError: they are over, or no client can be made.
         """
+        seconds = LOOKUP_TIMEOUT if timeout is None else timeout
         try:
-            async with asyncio.timeout(LOOKUP_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 client = await asyncio.to_thread(self._open, url)
                 async with client:
                     yield Session(client)
         except TimeoutError as error:
-            raise FetchTimeoutError(
-                "context deadline exceeded", f"not done within {LOOKUP_TIMEOUT:g} s"
-            ) from error
+            raise FetchTimeoutError("context deadline exceeded", f"not done within {seconds:g} s") from error
 
     def _open(self, url: str) -> httpx.AsyncClient:
         try:
             host = check_url(url).hostname or ""
             if self._context is None and self._transport is None:
                 self._context = build_context(None)
-            return build_client(
-                self._context, {"Accept": "application/json"}, is_loopback(host), self._transport
-            )
+            is_direct = self._is_direct or is_loopback(host)
+            return build_client(self._context, {"Accept": "application/json"}, is_direct, self._transport)
         except (OSError, ValueError, ImportError) as error:
             raise FetchError("no usable answer", describe(error)) from error
 

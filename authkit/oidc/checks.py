@@ -17,7 +17,7 @@ from authkit.errors import LoginError, TokenError
 from authkit.oidc.jsontext import to_printable
 from authkit.values import Value
 
-__all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record"]
+__all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record", "show_date"]
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of a value a check shows."""
@@ -177,9 +177,14 @@ class _Shown:
         self.value = value
 
     def __format__(self, spec: str) -> str:
-        if spec != "date":
-            return json.dumps(self.value, ensure_ascii=False, default=sorted)
-        try:
-            return f"{datetime.fromtimestamp(self.value, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        except (ValueError, OverflowError, OSError):
-            return f"{self.value} s after 1970"
+        if spec == "date":
+            return show_date(self.value)
+        return json.dumps(self.value, ensure_ascii=False, default=sorted)
+
+
+def show_date(seconds: float) -> str:
+    """Return seconds since 1970 as a date for people."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s after 1970"

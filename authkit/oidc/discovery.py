@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_METADATA_BYTES",
+    "MAX_URL_CHARACTERS",
     "WELL_KNOWN_PATH",
     "Discovery",
     "ProviderMetadata",
@@ -33,6 +34,9 @@ WELL_KNOWN_PATH = "/.well-known/openid-configuration"
 
 MAX_METADATA_BYTES = 1024 * 1024
 """The largest document read. Real ones stay below 10 KiB."""
+
+MAX_URL_CHARACTERS = 2048
+"""The longest endpoint: what browsers are sent to has more in it."""
 
 _MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an operator reads."""
@@ -170,6 +174,8 @@ def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
     url = _get_text(content, name)
     if not url:
         return ""
+    if len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"its {name} is longer than {MAX_URL_CHARACTERS} characters")
     try:
         parts = check_url(url)
     except ValueError:

@@ -9,6 +9,8 @@ The errors of everything that asks a provider::
     ProviderError                  a provider cannot be used now
     ├── FetchError                 a document could not be fetched
     │   └── FetchTimeoutError      not in time
+    ├── EndpointError              a login failed at an endpoint (`authkit.oidc.endpoints`)
+    │   └── OAuthError             the provider says why, by one of OAuth's codes
     └── DiscoveryError             its metadata could not be had, or cannot be used
         └── IssuerMismatchError    they are another issuer's
 """
@@ -196,10 +198,12 @@ class Fetcher:
 def build_client(
     context: ssl.SSLContext | None,
     headers: Mapping[str, str],
-    is_loopback: bool,
+    is_direct: bool,
     transport: httpx.AsyncBaseTransport | None,
 ) -> httpx.AsyncClient:
     """Return a client with the limits of this module; `None` for the system's roots. Takes its time.
+
+    Proxy settings of the environment apply unless it `is_direct`.
 
     Raises:
         OSError, ValueError, ImportError: roots or proxy settings of this machine cannot be used.
@@ -213,7 +217,7 @@ def build_client(
         verify=context or True,
         timeout=httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT),
         follow_redirects=False,
-        trust_env=not is_loopback,
+        trust_env=not is_direct,
         transport=transport,
         # Compressed answers would need a second limit, for what they become.
         headers={**headers, "Accept-Encoding": "identity"},

@@ -203,7 +203,8 @@ class DiscoveredKeys(ProviderKeys):
     """The keys of an issuer, at the address that its metadata tell. For one event loop.
 
     The metadata are kept and renewed like the keys, and looked at again when the keys cannot be
-    had: the address may have changed. Arguments are those of `Discovery` and `JWKSKeys`.
+    had: the address may have changed. Arguments are those of `Discovery` and `JWKSKeys`; `ca_pem` and
+    `transport` can be read again, for other requests to the same issuer.
 
     Raises:
         ValueError: the URL or the PEM bundle cannot be used.
@@ -222,6 +223,8 @@ class DiscoveredKeys(ProviderKeys):
     ) -> None:
         from authkit.oidc.discovery import Discovery
 
+        self.ca_pem = ca_pem
+        self.transport = transport
         discovery = Discovery(
             url, ca_pem=ca_pem, is_issuer_checked=is_issuer_checked, bearer=bearer, transport=transport
         )

@@ -26,8 +26,10 @@ __all__ = [
     "MAX_TOKEN_CHARACTERS",
     "MAX_TRIED_KEYS",
     "SIGNATURE_ERROR",
+    "UnknownAlgorithmError",
     "UnverifiedToken",
     "decode_base64url",
+    "encode_base64url",
     "is_signed",
     "require_signature",
     "split_token",
@@ -52,6 +54,10 @@ MAX_KEPT_HEADER_CHARACTERS = 512
 
 _MAX_SHOWN_CHARACTERS = 64
 """How much of a header parameter a message repeats."""
+
+
+class UnknownAlgorithmError(TokenError):
+    """A token says that it is signed with something that is not one of `ALGORITHMS`, or not at all."""
 
 
 class UnverifiedToken(Value, frozen=True):
@@ -189,10 +195,15 @@ def decode_base64url(text: bytes) -> bytes:
     padded = text.translate(_TO_STANDARD_ALPHABET) + b"=" * (-len(text) % 4)
     decoded = binascii.a2b_base64(padded)
     # The decoder skips what it does not know, so only the way back shows that nothing was skipped.
-    encoded = binascii.b2a_base64(decoded, newline=False).rstrip(b"=")
-    if encoded.translate(_TO_URL_ALPHABET) != text:
+    if encode_base64url(decoded).encode() != text:
         raise ValueError("not base64url")
     return decoded
+
+
+def encode_base64url(raw: bytes) -> str:
+    """Return the bytes in unpadded base64url (RFC 7515 section 2)."""
+    encoded = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
+    return encoded.translate(_TO_URL_ALPHABET).decode()
 
 
 _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -220,7 +231,8 @@ def _read_header(part: bytes) -> Mapping[str, Any]:
     if algorithm not in ALGORITHMS:
         shown = quote(algorithm[:_MAX_SHOWN_CHARACTERS])
         expected = " ".join(map(quote, ALGORITHMS))
-        raise _malformed(f"unexpected signature algorithm {shown}; expected [{expected}]")
+        reason = f"unexpected signature algorithm {shown}; expected [{expected}]"
+        raise _malformed(reason, UnknownAlgorithmError)
     if not isinstance(kid, str | None):
         raise _malformed("header parameter kid is not a string")
     # No extension is understood here (RFC 7515 section 4.1.11), the unencoded payload of RFC 7797
@@ -240,5 +252,5 @@ def _describe(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> str:
     return f"token with alg {token.algorithm} and {kid}: {len(keys)} keys found, {fitting} usable"
 
 
-def _malformed(reason: str) -> TokenError:
-    return TokenError(f"{SIGNATURE_ERROR}oidc: malformed jwt: {reason}")
+def _malformed(reason: str, kind: type[TokenError] = TokenError) -> TokenError:
+    return kind(f"{SIGNATURE_ERROR}oidc: malformed jwt: {reason}")

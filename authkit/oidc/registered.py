@@ -20,6 +20,8 @@ __all__ = [
     "Claims",
     "Leeways",
     "get_audiences",
+    "get_date",
+    "get_text",
     "verify_audience",
     "verify_audience_is_bound",
     "verify_registered_claims",
@@ -84,10 +86,10 @@ def verify_registered_claims(
     if isinstance(audiences, str):
         raise TypeError("audiences is a collection of names")
     with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
-        found_issuer, found_subject = _get_text(claims, "iss"), _get_text(claims, "sub")
-        _get_text(claims, "jti")
+        found_issuer, found_subject = get_text(claims, "iss"), get_text(claims, "sub")
+        get_text(claims, "jti")
         found_audiences = get_audiences(claims)
-        issued, expires, begins = _get_date(claims, "iat"), _get_date(claims, "exp"), _get_date(claims, "nbf")
+        issued, expires, begins = get_date(claims, "iat"), get_date(claims, "exp"), get_date(claims, "nbf")
 
     if issuer:
         checks.require(
@@ -196,7 +198,12 @@ def _seconds(leeway: timedelta, default: timedelta) -> float:
     return max((leeway or default).total_seconds(), 0.0)
 
 
-def _get_text(claims: Claims, name: str) -> str:
+def get_text(claims: Claims, name: str) -> str:
+    """Return the text of a claim, empty without one.
+
+    Raises:
+        TokenError: it is no string.
+    """
     value = claims.get(name)
     if value is None:
         return ""
@@ -220,7 +227,12 @@ def get_audiences(claims: Claims) -> Sequence[str]:
     raise TokenError("go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience")
 
 
-def _get_date(claims: Claims, name: str) -> int | None:
+def get_date(claims: Claims, name: str) -> int | None:
+    """Return the seconds since 1970 that a claim holds, `None` without one; fractions are cut off.
+
+    Raises:
+        TokenError: it is no number, or one beyond the year 9999.
+    """
     value = claims.get(name)
     if value is None:
         return None

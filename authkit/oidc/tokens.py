@@ -8,7 +8,7 @@ identity in them, to `authkit.oidc.claims`. The order of the steps is that of ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from authkit.errors import TokenError
@@ -23,7 +23,13 @@ from authkit.oidc.jws import (
     split_token,
     verify_algorithm,
 )
-from authkit.oidc.keys import ALGORITHMS, KeySource, RenewableKeySource, StaticKeys
+from authkit.oidc.keys import (
+    ALGORITHMS,
+    KeySource,
+    RenewableKeySource,
+    StaticKeys,
+    VerificationKey,
+)
 from authkit.oidc.profiles import find_profile
 from authkit.oidc.registered import (
     DEFAULT_LEEWAYS,
@@ -34,7 +40,7 @@ from authkit.oidc.registered import (
     verify_registered_claims,
 )
 
-__all__ = ["TokenVerifier"]
+__all__ = ["TokenVerifier", "parse_claims", "take_apart", "verify_signer"]
 
 
 class TokenVerifier:
@@ -118,7 +124,7 @@ class TokenVerifier:
         kind = find_profile(profile)
         kind.verify_header(token, checks=checks)
         verify_algorithm(token, self._algorithms, checks=checks)
-        await self._verify_signature(token, checks)
+        await verify_signer(token, self.keys, self._failure, checks)
         with checks.step("claims", "one JSON object, each member once"):
             claims = parse_claims(token)
         verify_registered_claims(
@@ -139,15 +145,50 @@ class TokenVerifier:
         """Let go of the connections and tasks of the keys. Safe to call more than once."""
         await self.keys.close()
 
-    async def _verify_signature(self, token: UnverifiedToken, checks: Checks) -> None:
-        with checks.step("keys", "keys of the issuer at hand"):
-            keys = await self.keys.find_keys(token.kid)
+
+async def verify_signer(
+    token: UnverifiedToken,
+    source: KeySource,
+    failure: str,
+    checks: Checks,
+    *,
+    is_kid_needed: bool = False,
+) -> None:
+    """Return if a key of `source` made the token's signature. Ask `verify_algorithm` first.
+
+    With `is_kid_needed` a token without key id is taken only from an issuer with one key that fits
+    (OpenID Connect Core 1.0 section 10.1).
+
+    Raises:
+        TokenError: none did, with the text `failure`, or the keys cannot be had.
+        KeySourceError: nor can what tells where they are.
+    """
+    with checks.step("keys", "keys of the issuer at hand"):
+        keys = await source.find_keys(token.kid)
+    if is_kid_needed:
+        _require_kid(token, keys, failure, checks)
+    signed = is_signed(token, keys)
+    # A provider may have replaced a key and kept its id, or gives no ids at all.
+    if not signed and keys and isinstance(source, RenewableKeySource):
+        keys = await source.find_newer_keys(token.kid) or keys
+        if is_kid_needed:
+            _require_kid(token, keys, failure, checks)
         signed = is_signed(token, keys)
-        # A provider may have replaced a key and kept its id, or gives no ids at all.
-        if not signed and keys and isinstance(self.keys, RenewableKeySource):
-            keys = await self.keys.find_newer_keys(token.kid) or keys
-            signed = is_signed(token, keys)
-        require_signature(token, keys, signed, self._failure, checks)
+    require_signature(token, keys, signed, failure, checks)
+
+
+def _require_kid(
+    token: UnverifiedToken, keys: Sequence[VerificationKey], failure: str, checks: Checks
+) -> None:
+    fitting = sum(key.is_for(token.algorithm) for key in keys)
+    checks.require(
+        "kid",
+        token.kid is not None or fitting <= 1,
+        f"{SIGNATURE_ERROR}{failure}: no key id (kid) though the issuer has several keys",
+        expected=("a kid, or one key alone that fits",),
+        had=("{}, and {} keys that fit", token.kid or "no kid", fitting),
+        is_last=True,
+    )
 
 
 def take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:

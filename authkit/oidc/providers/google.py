@@ -7,7 +7,6 @@ Account Credentials API v1, as golang.org/x/oauth2/google follows them.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from authkit.oidc.api import Session
 from authkit.oidc.fetch import FetchError, check_url
+from authkit.oidc.signing import SigningKey
 from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
@@ -55,23 +55,16 @@ class ServiceAccount(Value, frozen=True):
             FetchError: Google gives none.
         """
         claims = _assertion_claims(self.email, self.token_url, scopes, subject, now)
-        header = {"alg": "RS256", "typ": "JWT", "kid": self.key_id}
-        message = f"{_encode(header)}.{_encode(claims)}"
-        return await _exchange(session, self.token_url, f"{message}.{_base64(self._sign(message.encode()))}")
+        return await _exchange(session, self.token_url, self._load_key().sign(claims))
 
-    def _sign(self, message: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+    def _load_key(self) -> SigningKey:
         try:
-            key = load_pem_private_key(self.private_key.encode(), None)
-        except (ValueError, TypeError) as error:
+            key = SigningKey(self.private_key, kid=self.key_id)
+        except ValueError as error:
             raise FetchError("the service account's key cannot be used") from error
-        if not isinstance(key, RSAPrivateKey):
+        if key.algorithm != "RS256":
             raise FetchError("the service account's key is no RSA key")
-        return key.sign(message, PKCS1v15(), SHA256())
+        return key
 
 
 class AuthorizedUser(Value, frozen=True):
@@ -220,11 +213,3 @@ def _get_texts(content: Mapping[str, Any], *names: str) -> list[str]:
     if len(texts) != len(names):
         raise ValueError(f"it needs {', '.join(names)}")
     return texts
-
-
-def _encode(value: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(value).encode())
-
-
-def _base64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

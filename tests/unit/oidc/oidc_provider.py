@@ -73,6 +73,8 @@ class LoopbackProvider:
         self.entries = list(entries or [jwk("rsa", kid="one")])
         self.paths = []
         self.raw = None
+        self.documents = {}
+        """Paths, and what makes the JSON of their answers."""
         self.is_rotating = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -124,6 +126,8 @@ class LoopbackProvider:
             writer.close()
 
     def _document(self, path):
+        if path in self.documents:
+            return json.dumps(self.documents[path]()).encode()
         if path.endswith("/openid-configuration"):
             return json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/keys"}).encode()
         if self.is_rotating:

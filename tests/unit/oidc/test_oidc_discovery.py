@@ -142,6 +142,7 @@ async def test_where_the_address_is_known_to_be_right_any_issuer_will_do():
         ("https://issuer.example:port/x", "is no http or https URL"),
         ("https://issuer.example/x\ny", "is no http or https URL"),
         (" https://issuer.example/x", "is no http or https URL"),
+        ("https://issuer.example/" + "x" * 2048, "is longer than 2048 characters"),
         (5, "is not a string"),
         (["https://issuer.example/x"], "is not a string"),
     ],

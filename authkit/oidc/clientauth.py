@@ -1,0 +1,144 @@
+"""How a client shows its provider who it is: by a secret, by a signature, or not at all.
+
+The request that this goes into is left to `authkit.oidc.flow`.
+
+vault-plugin-auth-jwt 0.26 tries HTTP Basic and, when that fails, sends the same code again in another
+way. Here the provider's metadata decide, or the operator, and nothing is sent twice. Where the metadata
+leave it open, and the provider then refuses a client, the next request goes the other way.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote_plus
+
+from authkit.masking import Secret
+from authkit.values import Value
+
+if TYPE_CHECKING:
+    from authkit.oidc.discovery import ProviderMetadata
+    from authkit.oidc.signing import SigningKey
+
+__all__ = ["ClientAuthentication", "Credentials"]
+
+ASSERTION_SECONDS = 60
+"""For how long an assertion is good: it is used at once."""
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""RFC 7523 section 2.2."""
+
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+
+_log = logging.getLogger(__name__)
+
+
+class Credentials(Value, frozen=True):
+    """What goes into one request to show who the client is."""
+
+    headers: Mapping[str, str]
+    """Set by `ClientAuthentication`: headers to send."""
+    form: Mapping[str, str]
+    """Set by `ClientAuthentication`: parameters to send in the body."""
+
+    unshown: ClassVar = ("headers", "form")
+
+
+class ClientAuthentication(ABC):
+    """One way of a client to show who it is. Made by `by_secret`, `by_key` or `none`."""
+
+    @staticmethod
+    def by_secret(secret: Secret, method: str = "") -> ClientAuthentication:
+        """Return the way of a client that shares a secret with its provider (RFC 6749 section 2.3.1).
+
+        Args:
+            method: `client_secret_basic` or `client_secret_post`; as the provider's metadata say if empty.
+                Where they name both or neither it is HTTP Basic, and the other once that was refused.
+
+        Raises:
+            ValueError: the secret is empty, or there is no such method.
+        """
+        if not secret:
+            raise ValueError("the client's secret is empty")
+        if method not in ("", *_SECRET_METHODS):
+            raise ValueError("use 'client_secret_basic' or 'client_secret_post' with a secret")
+        return _BySecret(secret, method)
+
+    @staticmethod
+    def by_key(pem: Secret, *, kid: str = "") -> ClientAuthentication:
+        """Return the way of a client whose public key the provider knows: `private_key_jwt` (RFC 7523).
+
+        Raises what `SigningKey` raises, with the same arguments.
+        """
+        from authkit.oidc.signing import SigningKey
+
+        return _ByKey(SigningKey(pem, kid=kid))
+
+    @staticmethod
+    def none() -> ClientAuthentication:
+        """Return the way of a public client, which has only PKCE to prove that a login is its own."""
+        return _ByNothing()
+
+    @abstractmethod
+    def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
+        """Return what to send, made anew for each request."""
+
+    # Most have no other way to try.
+    def note_refusal(self, shown: Credentials, metadata: ProviderMetadata) -> None:  # noqa: B027
+        """Take note that the provider did not take these for the client's (`invalid_client`)."""
+
+
+class _BySecret(ClientAuthentication):
+    def __init__(self, secret: Secret, method: str) -> None:
+        self._secret = secret
+        self._method = method
+        self._found = ""
+
+    def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
+        secret = self._secret.reveal()
+        # Who says nothing takes Basic (OpenID Connect Discovery 1.0 section 3).
+        method = self._method or _only_method(metadata) or self._found or "client_secret_basic"
+        if method == "client_secret_post":
+            return Credentials({}, {"client_id": client_id, "client_secret": secret})
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+        return Credentials({"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, {})
+
+    def note_refusal(self, shown: Credentials, metadata: ProviderMetadata) -> None:
+        # Some providers name both ways, and take one from each client: the one it is registered with.
+        if not self._method and not _only_method(metadata):
+            self._found = "client_secret_basic" if shown.form else "client_secret_post"
+            _log.warning("the provider refused the client's secret: the next request uses %s", self._found)
+
+
+def _only_method(metadata: ProviderMetadata) -> str:
+    """Return the one way to send a secret that the provider names; empty if it names both or neither."""
+    named = [method for method in _SECRET_METHODS if method in metadata.token_endpoint_auth_methods]
+    return named[0] if len(named) == 1 else ""
+
+
+class _ByKey(ClientAuthentication):
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+
+    def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
+        assertion = self._key.sign(
+            {
+                "iss": client_id,
+                "sub": client_id,
+                "aud": metadata.token_endpoint,
+                "jti": secrets.token_urlsafe(24),
+                "iat": int(now),
+                "exp": int(now) + ASSERTION_SECONDS,
+            }
+        )
+        form = {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE}
+        return Credentials({}, {**form, "client_assertion": assertion})
+
+
+class _ByNothing(ClientAuthentication):
+    def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
+        return Credentials({}, {"client_id": client_id})

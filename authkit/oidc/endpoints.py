@@ -1,0 +1,167 @@
+"""One request to an OAuth endpoint and what comes back: an answer, or an error with OAuth's code.
+
+Which requests a login makes is left to `authkit.oidc.flow`. Nothing is sent twice and no redirect is
+followed: these requests carry codes, secrets and tokens. What a provider says in words goes to the
+log, quoted and cut; a caller reads codes that are known here, and status numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from authkit.errors import LoginError
+from authkit.masking import Secret
+from authkit.oidc.api import API, Reply
+from authkit.oidc.fetch import FetchError, ProviderError, check_token, describe_status
+from authkit.oidc.jsontext import parse_object, quote
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["OAUTH_CODES", "EndpointError", "Endpoints", "OAuthError", "known_code", "quote_briefly"]
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds for a request with its answer: somebody waits in front of a browser."""
+
+MAX_ANSWER_BYTES = 256 * 1024
+"""The largest answer: token answers with big ID tokens stay below 64 KiB."""
+
+MAX_SHOWN_CHARACTERS = 200
+"""How much of what a provider says an operator reads."""
+
+OAUTH_CODES = frozenset(
+    {
+        # RFC 6749 sections 4.1.2.1 and 5.2.
+        "invalid_request",
+        "unauthorized_client",
+        "access_denied",
+        "unsupported_response_type",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "invalid_client",
+        "invalid_grant",
+        "unsupported_grant_type",
+        # RFC 8628 section 3.5.
+        "authorization_pending",
+        "slow_down",
+        "expired_token",
+        # OpenID Connect Core 1.0 section 3.1.2.6.
+        "interaction_required",
+        "login_required",
+        "account_selection_required",
+        "consent_required",
+        "invalid_request_uri",
+        "invalid_request_object",
+        "request_not_supported",
+        "request_uri_not_supported",
+        "registration_not_supported",
+    }
+)
+"""The error codes that anybody may be shown."""
+
+
+class EndpointError(LoginError, ProviderError):
+    """A login failed because an endpoint of its provider could not be used, or did not do as asked.
+
+    `public` holds nothing of the provider but a status or a code; `detail` is for the log.
+    """
+
+
+class OAuthError(EndpointError):
+    """The provider refused, and said why by a code."""
+
+    def __init__(self, code: str, public: str = "", detail: str = "") -> None:
+        super().__init__(public or f"oauth2: {quote(code)}", detail)
+        self.code = code
+        """One of `OAUTH_CODES`, or `unknown_error`."""
+
+
+def known_code(code: str) -> str:
+    """Return the code in lower case if it is one of `OAUTH_CODES`, `unknown_error` for any other text."""
+    found = code.lower()
+    return found if found in OAUTH_CODES else "unknown_error"
+
+
+class Endpoints:
+    """Requests to the endpoints of one provider, each made once, over a connection of its own.
+
+    Proxy settings of the environment do not apply.
+
+    Args:
+        ca_pem: certificates to trust in place of the system's roots.
+        transport: what to send requests with, in place of the network.
+
+    Raises:
+        ValueError: the PEM bundle cannot be used.
+    """
+
+    def __init__(self, *, ca_pem: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._api = API(ca_pem=ca_pem, is_direct=True, transport=transport)
+
+    async def post(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> dict[str, Any]:
+        """Return the object that the endpoint answers to a form with.
+
+        Raises:
+            OAuthError: it refuses, and says why.
+            EndpointError: it does not answer in time, or with something else.
+        """
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        reply = await self._send("POST", url, headers, urlencode(form).encode())
+        try:
+            content = parse_object(reply.body)
+        except ValueError as error:
+            raise EndpointError(*_describe(reply, str(error))) from None
+        if "error" in content:
+            raise _refusal(content)
+        if reply.status not in (200, 201):
+            raise EndpointError(*_describe(reply, "it holds no error code"))
+        return content
+
+    async def get(self, url: str, token: Secret) -> Reply:
+        """Return what the endpoint answers to this bearer token with status 200.
+
+        Raises:
+            EndpointError: it does not.
+        """
+        try:
+            headers = {"Accept": "application/json, application/jwt"}
+            headers["Authorization"] = f"Bearer {check_token(token.reveal())}"
+        except ValueError as error:
+            raise EndpointError("the access token cannot be sent", str(error)) from None
+        reply = await self._send("GET", url, headers, None)
+        if reply.status != 200:
+            raise EndpointError(*_describe(reply))
+        return reply
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        try:
+            async with self._api.lookup(url, REQUEST_TIMEOUT) as session:
+                return await session.send(method, url, headers, body, max_bytes=MAX_ANSWER_BYTES)
+        except FetchError as error:
+            raise EndpointError(error.public, error.detail) from error
+
+
+def quote_briefly(value: object) -> str:
+    """Return what a stranger said, quoted, and cut when long."""
+    text = value if isinstance(value, str) else repr(type(value).__name__)
+    return quote(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")
+
+
+def _refusal(content: Mapping[str, Any]) -> OAuthError:
+    code = content["error"]
+    detail = f"the provider says {quote_briefly(code)}"
+    if "error_description" in content:
+        detail += f": {quote_briefly(content['error_description'])}"
+    return OAuthError(known_code(code) if isinstance(code, str) else "unknown_error", detail=detail)
+
+
+def _describe(reply: Reply, reason: str = "") -> tuple[str, str]:
+    """Return the texts for an answer that is no use. The body of a success may hold tokens."""
+    public = describe_status(reply.status)
+    if reply.status < 400:
+        return f"{public}, but no usable answer", reason
+    said = quote_briefly(reply.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"))
+    return public, f"{reason}: {said}" if reason else said

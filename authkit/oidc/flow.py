@@ -1,0 +1,277 @@
+"""A client at one OpenID provider: logins in a browser or on a device, renewal, and userinfo.
+
+What is between the beginning and the end of a login, and who is let in, is left to the caller; requests
+to `authkit.oidc.endpoints`, the checks of an ID token to `authkit.oidc.idtoken`, those of userinfo to
+`authkit.oidc.userinfo`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from authkit.errors import LoginError, TokenError
+from authkit.masking import Secret
+from authkit.oidc.answers import DeviceAuthorization, TokenSet, read_device, read_tokens, require_id_token
+from authkit.oidc.authorization import (
+    REQUEST_SECONDS,
+    AuthorizationRequest,
+    build_authorization_url,
+    join_scopes,
+)
+from authkit.oidc.checks import NO_RECORD, Checks
+from authkit.oidc.clientauth import ClientAuthentication
+from authkit.oidc.endpoints import EndpointError, Endpoints, OAuthError
+from authkit.oidc.fetch import ProviderError
+from authkit.oidc.idtoken import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
+from authkit.oidc.jsontext import quote
+from authkit.oidc.keys import ALGORITHMS
+from authkit.oidc.registered import Claims
+from authkit.oidc.userinfo import merge_userinfo, read_userinfo
+from authkit.values import replace
+
+if TYPE_CHECKING:
+    from authkit.oidc.discovery import ProviderMetadata
+    from authkit.oidc.jwks import DiscoveredKeys
+
+__all__ = ["OIDCClient"]
+
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+"""RFC 8628 section 3.4."""
+
+_HASH_FAILED = "failed verification: VerifyAccessToken: verifyHashClaim:"
+
+
+class OIDCClient:
+    """One client at one provider. For one event loop.
+
+    Every failure is a `LoginError` with a text for the caller and a detail for the log.
+
+    Args:
+        keys: of the provider, with its metadata; closed with the client. Every request trusts what
+            they trust.
+        client_id: the name of the client at the provider.
+        authentication: how it shows who it is.
+        algorithms: what ID tokens and userinfo may be signed with; `RS256` if empty.
+        now: seconds since 1970.
+
+    Raises:
+        ValueError: there is no client id, or no such algorithm.
+    """
+
+    def __init__(
+        self,
+        keys: DiscoveredKeys,
+        *,
+        client_id: str,
+        authentication: ClientAuthentication,
+        algorithms: Collection[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(algorithms, str):
+            raise TypeError("algorithms is a collection of names")
+        for algorithm in algorithms:
+            if algorithm not in ALGORITHMS:
+                raise ValueError(f"unsupported signing algorithm {quote(algorithm)}")
+        if not client_id:
+            raise ValueError("the client's id is empty")
+        self.keys = keys
+        self.client_id = client_id
+        self._authentication = authentication
+        self._algorithms = tuple(algorithms) or DEFAULT_ALGORITHMS
+        self._endpoints = Endpoints(ca_pem=keys.ca_pem, transport=keys.transport)
+        self._now = now
+
+    async def authorization_url(self, request: AuthorizationRequest) -> str:
+        """Return where to send a browser to.
+
+        Raises:
+            EndpointError: the provider's metadata cannot be had, or name no such endpoint.
+        """
+        endpoint = (await self._metadata()).authorization_endpoint
+        if not endpoint:
+            raise EndpointError("no authorization endpoint url discovered")
+        return build_authorization_url(endpoint, self.client_id, request)
+
+    async def exchange(self, code: Secret | str, request: AuthorizationRequest) -> TokenSet:
+        """Return the tokens for a code. It is sent once, whatever comes back.
+
+        Raises:
+            OAuthError: the provider refuses it.
+            EndpointError: the provider cannot be asked, or answers with something else.
+            LoginError: the request is of the implicit flow, or too old.
+        """
+        if request.is_implicit:
+            raise LoginError("request should not be using the implicit flow: invalid OIDC flow")
+        if not self._now() < request.created + REQUEST_SECONDS - 1:
+            raise LoginError("authentication request is expired: invalid parameter")
+        code = code if isinstance(code, Secret) else Secret(code)
+        form = {
+            "grant_type": "authorization_code",
+            "code": code.reveal(),
+            "redirect_uri": request.redirect_uri,
+            "code_verifier": request.verifier,
+        }
+        tokens = await self._ask_for_tokens(form, "unable to exchange auth code with provider: ")
+        return require_id_token(tokens, "auth code exchange")
+
+    async def verify_id_token(
+        self,
+        id_token: Secret | str,
+        request: AuthorizationRequest | None,
+        *,
+        access_token: Secret | None = None,
+        code: Secret | str | None = None,
+        subject: str = "",
+        audiences: Collection[str] = (),
+        implicit: bool = False,
+        checks: Checks = NO_RECORD,
+    ) -> Claims:
+        """Return the claims of an ID token if it is for this client, and for this login.
+
+        Args:
+            request: of the login; `None` for a token that none led to, as of a device or a refresh:
+                there is no nonce to compare then.
+            access_token: what came with it, to compare with `at_hash`.
+            code: what it was exchanged for, to compare with `c_hash`.
+            subject: exactly the `sub` it must have; empty for any.
+            audiences: one of which it must be for, where there is no request that names them; empty for
+                the client's own.
+            implicit: whether it came from the browser: its hashes are not looked at.
+
+        Raises:
+            TokenError: it is not.
+            KeySourceError: the keys of the provider cannot be set up.
+            EndpointError: its metadata cannot be had.
+        """
+        rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
+        wrap = "" if implicit else "id_token failed verification: "
+        with _prefixed(f"{wrap}Provider.VerifyIDToken: "):
+            token, claims = await verify_id_token(id_token, self.keys, rules, now=self._now(), checks=checks)
+        if implicit:
+            return claims
+        if access_token is not None:
+            text = f"access_token {_HASH_FAILED} access_token hash does not match value in id_token"
+            verify_token_hash(token, claims, "at_hash", access_token, text, checks)
+        if code is not None:
+            code = code if isinstance(code, Secret) else Secret(code)
+            text = f"code hash {_HASH_FAILED} authorization code hash does not match value in id_token"
+            verify_token_hash(token, claims, "c_hash", code, text, checks)
+        return claims
+
+    async def add_userinfo(self, access_token: Secret, claims: Claims) -> Claims:
+        """Return verified claims with what the provider's userinfo adds; the same without such an endpoint.
+
+        Raises:
+            EndpointError: it cannot be had.
+            TokenError: it is about somebody else, or not of this provider.
+            KeySourceError: the keys of the provider cannot be set up.
+        """
+        metadata = await self._metadata()
+        if not metadata.userinfo_endpoint:
+            return claims
+        with _prefixed("userinfo: "):
+            reply = await self._endpoints.get(metadata.userinfo_endpoint, access_token)
+            userinfo = await read_userinfo(
+                reply, self.keys, client_id=self.client_id, algorithms=self._algorithms, now=self._now()
+            )
+            return merge_userinfo(claims, userinfo, metadata.issuer)
+
+    async def refresh(self, refresh_token: Secret) -> TokenSet:
+        """Return new tokens for a refresh token (RFC 6749 section 6). The old one may be void afterwards.
+
+        Raises:
+            OAuthError: the provider refuses it; `invalid_grant` if for good.
+            EndpointError: the provider cannot be asked, or answers with something else.
+        """
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        return await self._ask_for_tokens(form, "unable to refresh with provider: ")
+
+    async def authorize_device(self, scopes: Sequence[str] = ()) -> DeviceAuthorization:
+        """Begin a login on another device (RFC 8628 section 3.1).
+
+        Raises:
+            OAuthError: the provider refuses.
+            EndpointError: it has no such endpoint, cannot be asked, or answers with something else.
+        """
+        metadata = await self._metadata()
+        if not metadata.device_authorization_endpoint:
+            raise EndpointError("no device auth endpoint url discovered")
+        form = {"scope": join_scopes(scopes)}
+        content = await self._post(metadata, metadata.device_authorization_endpoint, form)
+        try:
+            return read_device(content)
+        except ValueError as error:
+            raise EndpointError("the provider's answer cannot be used", str(error)) from None
+
+    async def poll_device(self, device_code: Secret) -> TokenSet:
+        """Return the tokens of a login on another device once it has ended.
+
+        Raises:
+            OAuthError: not yet (`authorization_pending`, `slow_down`), or not at all.
+            EndpointError: the provider cannot be asked, or answers with something else.
+        """
+        form = {"grant_type": DEVICE_GRANT, "device_code": device_code.reveal()}
+        return require_id_token(await self._ask_for_tokens(form), "device authorization")
+
+    async def close(self) -> None:
+        """Let go of the connections and tasks of the keys. Safe to call more than once."""
+        await self.keys.close()
+
+    async def _metadata(self) -> ProviderMetadata:
+        try:
+            return await self.keys.metadata()
+        except ProviderError as error:
+            text = f"error getting provider for login operation: {error.public}"
+            raise EndpointError(text, error.detail) from error
+
+    def _rules(
+        self, issuer: str, request: AuthorizationRequest | None, subject: str, audiences: Collection[str]
+    ) -> IDTokenRules:
+        if isinstance(audiences, str):
+            raise TypeError("audiences is a collection of names")
+        rules = IDTokenRules(
+            issuer=issuer,
+            client_id=self.client_id,
+            algorithms=self._algorithms,
+            subject=subject,
+            audiences=tuple(audiences),
+        )
+        if request is None:
+            return rules
+        return replace(
+            rules,
+            nonce=request.nonce,
+            audiences=request.audiences or rules.audiences,
+            max_age=request.max_age,
+            requested_at=request.created,
+        )
+
+    async def _ask_for_tokens(self, form: Mapping[str, str], prefix: str = "") -> TokenSet:
+        metadata = await self._metadata()
+        with _prefixed(prefix):
+            if not metadata.token_endpoint:
+                raise EndpointError("no token endpoint url discovered")
+            return read_tokens(await self._post(metadata, metadata.token_endpoint, form))
+
+    async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> dict[str, Any]:
+        shown = self._authentication.credentials(self.client_id, metadata, self._now())
+        try:
+            return await self._endpoints.post(url, shown.headers, {**form, **shown.form})
+        except OAuthError as error:
+            if error.code == "invalid_client":
+                self._authentication.note_refusal(shown, metadata)
+            raise
+
+
+@contextmanager
+def _prefixed(prefix: str) -> Iterator[None]:
+    """Put `prefix` before the texts of what is raised about a token or by an endpoint."""
+    try:
+        yield
+    except OAuthError as error:
+        raise OAuthError(error.code, prefix + error.public, error.detail) from error
+    except (TokenError, EndpointError) as error:
+        raise type(error)(prefix + error.public, error.detail) from error

@@ -1,0 +1,325 @@
+"""The checks of an ID token that a login at its provider has brought (OpenID Connect Core 1.0, 3.1.3.7).
+
+Fetching tokens is left to `authkit.oidc.flow`, claims that a role binds to `authkit.oidc.claims`, and tokens
+that callers bring themselves to `authkit.oidc.tokens`, whose strict reading of tokens and keys is used here.
+
+Order, rules and texts are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
+which vault-plugin-auth-jwt 0.26 uses. Refused beyond that are tokens without `kid` of an issuer with several
+keys that fit, those whose `typ` says that they are of another kind, and dates beyond the year 9999.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+from authkit.errors import TokenError
+from authkit.masking import Secret
+from authkit.oidc.checks import NO_RECORD, Checks, show_date
+from authkit.oidc.jsontext import quote, to_printable
+from authkit.oidc.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
+from authkit.oidc.keys import KeySource
+from authkit.oidc.profiles import PROFILES
+from authkit.oidc.registered import Claims, get_audiences, get_date, get_text
+from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
+from authkit.values import Value
+
+__all__ = [
+    "DEFAULT_ALGORITHMS",
+    "IDTokenRules",
+    "verify_id_token",
+    "verify_token_hash",
+]
+
+DEFAULT_ALGORITHMS = ("RS256",)
+"""What an ID token is signed with unless a client says otherwise (OpenID Connect Core 1.0, 3.1.3.7)."""
+
+NOT_BEFORE_LEEWAY = 300
+"""Seconds, as in go-oidc 3.11."""
+
+CLOCK_LEEWAY = 60
+"""Seconds for `iat` and `auth_time`, as in cap 0.13."""
+
+_MAX_SHOWN_CHARACTERS = 200
+"""How much of a claim a message repeats."""
+
+_GOOGLE = "https://accounts.google.com"
+"""The issuer whose tokens may leave out the scheme, as Google documents."""
+
+
+class IDTokenRules(Value, frozen=True, kw_only=True):
+    """What an ID token has to be. Made by `OIDCClient` from itself and the request of the login."""
+
+    issuer: str
+    """Exactly the `iss`, from the provider's metadata."""
+    client_id: str
+    """For whom it has to be."""
+    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    """What it may be signed with."""
+    nonce: str | None = None
+    """What the login's request held; `None` for a token without such a request."""
+    subject: str = ""
+    """Who it must be about; empty for anybody. For tokens of a refresh."""
+    audiences: tuple[str, ...] = ()
+    """One of which it must be for, as the role binds them; empty for none beside the client's."""
+    max_age: int = 0
+    """Seconds since the user has last proven who they are, at most; 0 if the request did not ask."""
+    requested_at: float = 0.0
+    """When the login began, in seconds since 1970, for `max_age`."""
+
+    unshown: ClassVar = ("nonce",)
+
+
+async def verify_id_token(
+    token: Secret | str,
+    keys: KeySource,
+    rules: IDTokenRules,
+    *,
+    now: float,
+    checks: Checks = NO_RECORD,
+) -> tuple[UnverifiedToken, Claims]:
+    """Return the token taken apart, which is verified then, and its claims.
+
+    A token of another issuer, an expired one and one with a disallowed algorithm are refused before keys are
+    asked for.
+
+    Raises:
+        TokenError: it is not acceptable.
+        KeySourceError: the keys cannot be set up.
+    """
+    unverified = _take_apart(token, checks)
+    with checks.step("claims", "one JSON object, each member once"):
+        claims = parse_claims(unverified)
+    with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
+        issuer, subject = get_text(claims, "iss"), get_text(claims, "sub")
+        party = get_text(claims, "azp") if "azp" in claims else None
+        expires, begins, issued = (get_date(claims, name) for name in ("exp", "nbf", "iat"))
+        audiences = get_audiences(claims)
+    _verify_sources(claims, checks)
+    _verify_issuer(issuer, rules.issuer, checks)
+    _verify_validity(expires, begins, now, checks)
+    PROFILES["id_token"].verify_header(unverified, checks=checks)
+    _verify_algorithm(unverified, rules.algorithms, checks)
+    await verify_signer(unverified, keys, "failed to verify id token signature", checks, is_kid_needed=True)
+    _verify_nonce(claims.get("nonce"), rules.nonce, checks)
+    _verify_issued(issued, now, checks)
+    _verify_subject(subject, rules.subject, checks)
+    _verify_audiences(audiences, rules, checks)
+    _verify_party(party, audiences, rules.client_id, checks)
+    if rules.max_age > 0:
+        _verify_age(claims.get("auth_time"), rules, checks)
+    return unverified, claims
+
+
+def verify_token_hash(
+    token: UnverifiedToken, claims: Claims, name: str, value: Secret, text: str, checks: Checks
+) -> None:
+    """Return if the claim `name`, if there is one, is the hash of `value` by the token's algorithm.
+
+    Which hash belongs to EdDSA is not settled: such tokens are not looked at, as in cap 0.13.
+
+    Raises:
+        TokenError: it is another's, with this text.
+    """
+    found = claims.get(name)
+    if found is None or token.algorithm == "EdDSA":
+        return
+    digest = hashlib.new(f"sha{token.algorithm[2:]}", value.reveal().encode()).digest()
+    expected = encode_base64url(digest[: len(digest) // 2])
+    checks.require(
+        name,
+        isinstance(found, str) and hmac.compare_digest(found.encode(), expected.encode()),
+        text,
+        expected=("the hash of what came with the token",),
+        had=found,
+    )
+
+
+def _take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:
+    with checks.step("form", "a signed JWT in compact form"):
+        try:
+            return take_apart(token, NO_RECORD)
+        except UnknownAlgorithmError as error:
+            raise TokenError(f"{error.public}: unsupported signing algorithm", error.detail) from error
+
+
+def _verify_sources(claims: Claims, checks: Checks) -> None:
+    names, sources = claims.get("_claim_names"), claims.get("_claim_sources")
+    if names is None:
+        return
+    known: Collection[Any] = sources if isinstance(sources, dict) else ()
+    checks.require(
+        "claim sources",
+        isinstance(names, dict)
+        and all(isinstance(source, str) and source in known for source in names.values()),
+        "invalid id_token: oidc: source does not exist",
+        expected=("a source for each claim of _claim_names",),
+        had=("names without one",),
+    )
+
+
+def _verify_issuer(found: str, issuer: str, checks: Checks) -> None:
+    is_google = issuer == _GOOGLE and found == _GOOGLE.removeprefix("https://")
+    checks.require(
+        "iss",
+        found == issuer or is_google,
+        "invalid id_token: oidc: id token issued by a different provider, "
+        f"expected {quote(issuer)} got {quote(_cut(found))}: invalid issuer",
+        expected=issuer,
+        had=found,
+        # Keys of this issuer say nothing of tokens of another.
+        is_last=True,
+    )
+
+
+def _verify_validity(expires: int | None, begins: int | None, now: float, checks: Checks) -> None:
+    # Each comparison with the clock is written so that one that gives NaN lets nobody in.
+    checks.require(
+        "exp",
+        expires is not None and now < expires,
+        f"invalid id_token: oidc: token is expired (Token Expiry: {_show_date(expires)}): token is expired",
+        expected=("later than {:date}", now),
+        had=None if expires is None else ("{:date}", expires),
+    )
+    if begins is not None:
+        checks.require(
+            "nbf",
+            now + NOT_BEFORE_LEEWAY >= begins,
+            f"invalid id_token: oidc: current time {_show_date(now)} before the nbf (not before) time: "
+            f"{_show_date(begins)}: invalid not before",
+            expected=("{:date} or before", now + NOT_BEFORE_LEEWAY),
+            had=("{:date}", begins),
+        )
+
+
+def _verify_algorithm(token: UnverifiedToken, algorithms: Sequence[str], checks: Checks) -> None:
+    expected = " ".join(map(quote, algorithms))
+    checks.require(
+        "algorithm",
+        token.algorithm in algorithms,
+        "invalid id_token: oidc: id token signed with unsupported algorithm, "
+        f"expected [{expected}] got {quote(token.algorithm)}: unsupported signing algorithm",
+        expected=("one of {}", algorithms),
+        had=token.algorithm,
+        is_last=True,
+    )
+
+
+def _verify_nonce(found: Any, nonce: str | None, checks: Checks) -> None:
+    if nonce is None:
+        return
+    checks.require(
+        "nonce",
+        # A request without a nonce proves nothing: then no token will do.
+        bool(nonce) and isinstance(found, str) and hmac.compare_digest(found.encode(), nonce.encode()),
+        "invalid id_token nonce: invalid nonce",
+        expected=("the nonce of this login",),
+        had=None if found is None else ("a nonce",),
+    )
+
+
+def _verify_issued(issued: int | None, now: float, checks: Checks) -> None:
+    if issued is None:
+        return
+    checks.require(
+        "iat",
+        now + CLOCK_LEEWAY >= issued,
+        f"invalid id_token current time {_show_date(now)} before the iat (issued at) time "
+        f"{_show_date(issued)}: invalid issued at (iat)",
+        expected=("{:date} or before", now + CLOCK_LEEWAY),
+        had=("{:date}", issued),
+    )
+
+
+def _verify_subject(found: str, subject: str, checks: Checks) -> None:
+    checks.require(
+        "sub",
+        bool(found),
+        "invalid id_token: sub: missing required claim",
+        expected=("a subject",),
+        had=found,
+    )
+    if subject:
+        checks.require(
+            "same sub",
+            found == subject,
+            "invalid id_token: sub is not the one of the login: invalid subject",
+            expected=subject,
+            had=found,
+        )
+
+
+def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Checks) -> None:
+    checks.require(
+        "aud",
+        bool(audiences),
+        "invalid id_token: aud: missing required claim",
+        expected=("an audience",),
+        had=audiences,
+    )
+    if rules.audiences:
+        checks.require(
+            "bound aud",
+            any(audience in rules.audiences for audience in audiences),
+            "invalid id_token audiences: verifyAudiences: invalid id_token audiences: invalid audience",
+            expected=("one of {}", rules.audiences),
+            had=audiences,
+        )
+    checks.require(
+        "aud has the client",
+        len(audiences) < 2 or rules.client_id in audiences,
+        f"invalid id_token: multiple audiences ([{_cut(' '.join(audiences))}]) and one of them is not equal "
+        f"client_id ({rules.client_id}): invalid audience",
+        expected=("{} among several", rules.client_id),
+        had=audiences,
+    )
+
+
+def _verify_party(party: str | None, audiences: Sequence[str], client_id: str, checks: Checks) -> None:
+    is_only = list(audiences) == [client_id]
+    if party is not None:
+        subject = "authorized party"
+    elif len(audiences) > 1:
+        subject = "multiple audiences and authorized party"
+    else:
+        audience = _cut(" ".join(audiences))
+        subject = f"one audience ({audience}) which is not the client_id ({client_id}) and authorized party"
+    checks.require(
+        "azp",
+        party == client_id or (party is None and is_only),
+        f"invalid id_token: {subject} ({_cut(party or '')}) is not equal client_id ({client_id}): "
+        "invalid authorized party (azp)",
+        expected=("{}, or none where that is the only aud", client_id),
+        had=party,
+    )
+
+
+def _verify_age(found: Any, rules: IDTokenRules, checks: Checks) -> None:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    checks.require(
+        "auth_time",
+        is_number,
+        "missing auth_time claim when max age was requested: missing required claim",
+        expected=("a date",),
+        had=found,
+        is_last=True,
+    )
+    earliest = rules.requested_at - rules.max_age
+    checks.require(
+        "max_age",
+        found + CLOCK_LEEWAY > earliest,
+        f"auth_time ({_show_date(found)}) is beyond max age ({rules.max_age} / {_show_date(earliest)}): "
+        "expired auth_time",
+        expected=("later than {:date}", earliest - CLOCK_LEEWAY),
+        had=("{:date}", found),
+    )
+
+
+def _show_date(seconds: float | None) -> str:
+    return "none" if seconds is None else show_date(int(seconds))
+
+
+def _cut(text: str) -> str:
+    return to_printable(text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "...")
