@@ -57,7 +57,6 @@ class OIDCProvider:
         """Of the two clients that have one."""
         self.url = ""
         """The issuer."""
-        self.printed: list[str] = []
         self.log_file = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the provider)
 
     def __enter__(self) -> Self:
@@ -89,7 +88,6 @@ class OIDCProvider:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.printed.append(line.rstrip())
             if line.startswith("Ready "):
                 self.url = line.split()[1]
 
@@ -116,7 +114,8 @@ class OIDCProvider:
 
     def count(self, method: str, path: str) -> int:
         """Return how often this was asked for, such as `POST /token`."""
-        return self.printed.count(f"{method} {path}")
+        asked = httpx.get(f"{self.url}/control", timeout=REQUEST_SECONDS, trust_env=False).json()
+        return sum(entry == f"{method} {path}" for entry in asked)
 
     # --- what can be changed while it runs -------------------------------------------------------
 

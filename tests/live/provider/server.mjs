@@ -1,7 +1,7 @@
 // A certified OpenID provider on a free loopback port: `node server.mjs FOLDER`, where FOLDER has node_modules.
 //
-// It says `Ready <issuer>` once it listens, then one line for every request, and ends when its standard
-// input does. `POST /control` changes what it knows while it runs: see `control`. The clients are below.
+// It says `Ready <issuer>` once it listens, and ends when its standard input does. `POST /control` changes what
+// it knows while it runs: see `control`; `GET /control` tells what it was asked for. The clients are below.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -21,6 +21,9 @@ const CODE_GRANTS = [
   'refresh_token',
   'urn:ietf:params:oauth:grant-type:device_code',
 ];
+
+// Method and path of every request but those to /control.
+const requests = [];
 
 const state = {
   redirectURIs: ['http://127.0.0.1/unused'],
@@ -185,13 +188,16 @@ function answer(response, status, text = '') {
 
 async function handle(request, response) {
   const [path] = request.url.split('?');
-  console.log(`${request.method} ${path}`);
+  if (path === '/control' && request.method === 'GET') {
+    return answer(response, 200, JSON.stringify(requests));
+  }
   if (path === '/control' && request.method === 'POST') {
     control(JSON.parse(await readBody(request)));
     current = makeProvider(issuer);
     callback = current.callback();
     return answer(response, 204);
   }
+  requests.push(`${request.method} ${path}`);
   if (path.startsWith('/interaction/')) return interact(request, response);
   return callback(request, response);
 }
