@@ -39,6 +39,7 @@ check: setup ## format, lint, types, layers, generated code
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live, on both engines
 	@scripts/live/build
 	@scripts/live/browser
+	@scripts/live/provider
 	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host tests/live
 	@$(PYTHON) -m pytest tests/live
 

@@ -8,15 +8,53 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Provider", "serve_provider"]
+__all__ = ["DISCOVERY", "Answer", "Asked", "Provider", "serve", "serve_provider"]
 
 DISCOVERY = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the URL."""
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters of the body."""
+        return dict(parse_qsl(self.body.decode()))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes back."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside the content type, which is that of JSON unless one is here."""
 
 
 @dataclass
@@ -36,6 +74,14 @@ class Provider:
     def keys_url(self) -> str:
         """Where the key set is."""
         return f"{self.url}/keys"
+
+    def delay(self, asked: Asked) -> float:
+        """Return how many seconds the answer takes."""
+        return self.delays.get(asked.target, 0.0)
+
+    def respond(self, asked: Asked) -> Answer:
+        """Return the answer to a request. A provider that does more than to be read has its own."""
+        return Answer(*self.answer(asked.target))
 
     def answer(self, path: str) -> tuple[int, str]:
         """Return status and body."""
@@ -68,6 +114,9 @@ class Provider:
         }
 
 
+P = TypeVar("P", bound=Provider)
+
+
 class ProviderServer(ThreadingHTTPServer):
     """A server that says nothing of callers who hang up, or who do not like its certificate."""
 
@@ -80,16 +129,32 @@ def serve_provider(
     *keys: dict[str, Any], port: int = 0, context: ssl.SSLContext | None = None
 ) -> Iterator[Provider]:
     """Serve these keys until the context ends, over TLS if there is a context."""
-    provider, stopping = Provider(list(keys)), threading.Event()
+    with serve(Provider(list(keys)), port=port, context=context) as provider:
+        yield provider
+
+
+@contextmanager
+def serve(provider: P, *, port: int = 0, context: ssl.SSLContext | None = None) -> Iterator[P]:
+    """Serve this provider until the context ends, over TLS if there is a context."""
+    stopping = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(self.command, self.path, headers, body)
             provider.fetches.append(self.path)
-            stopping.wait(provider.delays.get(self.path, 0.0))
-            status, text = provider.answer(self.path)
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            stopping.wait(provider.delay(asked))
+            self.send(provider.respond(asked))
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def send(self, answer: Answer) -> None:
+            body = answer.body.encode()
+            self.send_response(answer.status)
+            for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

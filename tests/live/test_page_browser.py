@@ -7,25 +7,15 @@ in which to keep what was seen.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from livebed.browser import CHROMIUM, open_browser
 from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
 from livebed.server import ROOT_TOKEN
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PIN = "4711-only-the-team-knows"
 EVIL = "<img src=x onerror=alert(1)> & 'more'"
 LONG = "a-role-whose-name-somebody-has-made-rather-long-indeed"
@@ -75,10 +65,8 @@ def shown() -> Iterator[DevServer]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless browser with nothing in it."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+    with open_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -128,17 +128,21 @@ class Client:
         with httpx.Client(timeout=REQUEST_SECONDS, trust_env=False, transport=transport) as http:
             yield replace(self, http=http)
 
-    def run_cli(self, *arguments: str, output_format: str = "table") -> subprocess.CompletedProcess[str]:
-        """Run the server's own command line with this client's address and token."""
+    def cli_environment(self, output_format: str = "table") -> dict[str, str]:
+        """Return the environment of the server's own command line, with this client's address and token."""
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home)}
         for prefix in ("VAULT", "BAO"):
             environment[f"{prefix}_ADDR"] = self.address
             environment[f"{prefix}_TOKEN"] = self.token
             environment[f"{prefix}_FORMAT"] = output_format
+        return environment
+
+    def run_cli(self, *arguments: str, output_format: str = "table") -> subprocess.CompletedProcess[str]:
+        """Run the server's own command line with this client's address and token."""
         return subprocess.run(
             [str(self.program), *arguments],
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env=self.cli_environment(output_format),
             cwd=self.home,
             capture_output=True,
             text=True,

@@ -1,0 +1,151 @@
+"""`vault login -method=oidc` from its first line to its token: real server, real provider, real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from livebed.browser import CHROMIUM, open_browser
+from livebed.mounts import Mount
+from livebed.oidc_cli import OIDCCommand, free_callback
+from livebed.oidc_provider import OIDCProvider, Person, log_in_on, why_no_provider
+from playwright.sync_api import Browser, Page, expect
+
+PLUGINS = ["peer"]
+"""Whose logins these are; `authkit` belongs here as well once the example has the endpoints."""
+
+pytestmark = [
+    pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True),
+    pytest.mark.skipif(bool(why_no_provider()), reason=why_no_provider() or "-"),
+]
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OIDCProvider]:
+    """A provider that the tests share."""
+    with OIDCProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser with nothing in it."""
+    with open_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of somebody who is logged in nowhere."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def configure(mount: Mount, provider: OIDCProvider, client_id: str, callback: str, **config: object) -> None:
+    """Let people of this provider log in, with the role `people`."""
+    provider.allow_redirects(callback)
+    mount.client.secrets.append(provider.secret)
+    mount.client.write(
+        f"auth/{mount.path}/config",
+        oidc_discovery_url=provider.url,
+        oidc_client_id=client_id,
+        oidc_client_secret=provider.secret,
+        **config,
+    )
+    mount.client.write(
+        f"auth/{mount.path}/role/people",
+        role_type="oidc",
+        user_claim="email",
+        groups_claim="groups",
+        oidc_scopes=["email", "groups"],
+        claim_mappings={"sub": "login"},
+        allowed_redirect_uris=[callback],
+        token_policies=["default"],
+    )
+
+
+def check_owner(mount: Mount, auth: dict[str, object], name: str) -> None:
+    """The token of the command is alive, and that person's."""
+    known = mount.lookup(auth)
+    assert known["display_name"] == f"{mount.path}-{name}@example.com"
+    assert known["meta"] == {"login": name, "role": "people"}
+
+
+MODES = {
+    "code by query": ("client_secret_basic", {}),
+    "code, secret in the form": ("client_secret_post", {}),
+    "code, form_post": ("client_secret_basic", {"oidc_response_mode": "form_post"}),
+    "id_token, form_post": (
+        "implicit",
+        {"oidc_response_mode": "form_post", "oidc_response_types": ["id_token"]},
+    ),
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("mode", MODES)
+def test_login_in_a_browser(mount: Mount, provider: OIDCProvider, page: Page, mode: str) -> None:
+    """Somebody opens the printed URL, signs in, consents, sees that it worked; the command has a token."""
+    client_id, config = MODES[mode]
+    port, callback = free_callback()
+    configure(mount, provider, client_id, callback, **config)
+    with OIDCCommand(mount.client, mount.path, port, role="people") as command:
+        page.goto(command.url())
+        log_in_on(page, "ann")
+        expect(page.get_by_text("You can now close this window", exact=False).first).to_be_visible()
+        assert page.url.split("?")[0] == callback
+        check_owner(mount, command.auth(), "ann")
+
+
+@needs_browser
+def test_the_person_says_no(mount: Mount, provider: OIDCProvider, page: Page) -> None:
+    """Without consent there is no token; the command ends with an error, and the browser shows one."""
+    port, callback = free_callback()
+    configure(mount, provider, "client_secret_basic", callback)
+    with OIDCCommand(mount.client, mount.path, port, role="people") as command:
+        page.goto(command.url())
+        log_in_on(page, "ann", allow=False)
+        expect(page.get_by_text("Vault login failed", exact=False).first).to_be_visible()
+        assert command.wait() != 0
+        assert "Vault login failed." in command.printed()
+
+
+def test_login_without_a_browser(mount: Mount, provider: OIDCProvider) -> None:
+    """The same through plain HTTP, for the tests that need no chromium."""
+    port, callback = free_callback()
+    configure(mount, provider, "client_secret_basic", callback)
+    with (
+        OIDCCommand(mount.client, mount.path, port, role="people") as command,
+        Person(provider, "bob") as bob,
+    ):
+        answer = bob.http.send(bob.log_in(command.url()))
+        assert answer.is_success, answer.text
+        check_owner(mount, command.auth(), "bob")
+
+
+def test_keys_change_in_mid_login(mount: Mount, provider: OIDCProvider) -> None:
+    """The provider signs with a key that it did not have when the login began, and the old one is gone."""
+    port, callback = free_callback()
+    configure(mount, provider, "client_secret_basic", callback)
+    with OIDCCommand(mount.client, mount.path, port, role="people") as command, Person(provider) as ann:
+        back = ann.log_in(command.url())
+        provider.rotate_keys(keep=False)
+        assert ann.http.send(back).is_success
+        check_owner(mount, command.auth(), "ann")
+
+
+def test_role_without_this_redirect(mount: Mount, provider: OIDCProvider) -> None:
+    """A redirect URI that the role does not allow ends the login before anybody opens anything."""
+    port, callback = free_callback()
+    configure(mount, provider, "client_secret_basic", callback)
+    mount.client.write(
+        f"auth/{mount.path}/role/people",
+        role_type="oidc",
+        user_claim="email",
+        allowed_redirect_uris=["https://elsewhere.example/callback"],
+    )
+    with OIDCCommand(mount.client, mount.path, port, role="people") as command:
+        assert command.wait() != 0
+        assert f'Unable to authorize role "people" with redirect_uri "{callback}"' in command.printed()
