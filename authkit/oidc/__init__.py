@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from authkit.oidc.answers import DeviceAuthorization, TokenSet
     from authkit.oidc.authorization import AuthorizationRequest, new_nonce, new_state, new_verifier
-    from authkit.oidc.checks import Check, Checks, Explanation, Record
+    from authkit.oidc.checks import NO_RECORD, Check, Checks, Explanation, Record
     from authkit.oidc.claims import (
         add_claims,
         get_claim,
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALGORITHMS",
     "DEFAULT_ISSUER",
+    "NO_RECORD",
     "PROFILES",
     "AuthorizationRequest",
     "Check",
@@ -116,7 +117,7 @@ __all__ = [
 _HOMES = {
     "answers": {"DeviceAuthorization", "TokenSet"},
     "authorization": {"AuthorizationRequest", "new_nonce", "new_state", "new_verifier"},
-    "checks": {"Check", "Checks", "Explanation", "Record"},
+    "checks": {"NO_RECORD", "Check", "Checks", "Explanation", "Record"},
     "claims": {
         "add_claims",
         "set_claim",

@@ -88,7 +88,7 @@ def known_code(code: str) -> str:
 class Endpoints:
     """Requests to the endpoints of one provider, each made once, over a connection of its own.
 
-    Proxy settings of the environment do not apply.
+    Proxy settings of the environment apply, as they do where keys are fetched, except for a loopback host.
 
     Args:
         ca_pem: certificates to trust in place of the system's roots.
@@ -99,7 +99,7 @@ class Endpoints:
     """
 
     def __init__(self, *, ca_pem: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._api = API(ca_pem=ca_pem, is_direct=True, transport=transport)
+        self._api = API(ca_pem=ca_pem, transport=transport)
 
     async def post(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> dict[str, Any]:
         """Return the object that the endpoint answers to a form with.

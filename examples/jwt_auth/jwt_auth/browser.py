@@ -16,7 +16,7 @@ from authkit.auth import Identity, RenewCall
 from authkit.errors import LoginError, TooManyRequestsError
 from authkit.logical import Storage
 from authkit.masking import Secret
-from authkit.oidc import NO_RECORD, Checks, Claims, OAuthError
+from authkit.oidc import NO_RECORD, Checks, Claims, OAuthError, known_code
 from authkit.values import Value, replace
 from jwt_auth.config import JWTConfig
 from jwt_auth.login import identify
@@ -39,23 +39,6 @@ OpenBao's). OpenBao's servers alone set that variable."""
 
 NO_CODE: Final = "no_code"
 """A code that says: what an earlier POST has brought is to be used."""
-
-OAUTH_ERRORS: Final = frozenset(
-    {
-        "invalid_request",
-        "unauthorized_client",
-        "access_denied",
-        "unsupported_response_type",
-        "invalid_scope",
-        "server_error",
-        "temporarily_unavailable",
-        "interaction_required",
-        "login_required",
-        "account_selection_required",
-        "consent_required",
-    }
-)
-"""What a provider may say instead of a code (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6)."""
 
 MAX_DEVICES_AT_ONCE: Final = 8
 """Logins on devices that begin at the same moment: each is a call to the provider, and anybody can
@@ -265,7 +248,11 @@ class BrowserLogins:
             self._asked.discard(pending.id)
         await self.spent.spend(pending)
         claims = await client.verify_id_token(
-            tokens.id_token, None, access_token=tokens.access_token, checks=checks
+            tokens.id_token,
+            None,
+            access_token=tokens.access_token,
+            audiences=role.bound_audiences or (),
+            checks=checks,
         )
         identity = await self._identity(client, provider, role, pending.role, claims, tokens, checks)
         await self.spent.remember(pending)
@@ -338,7 +325,13 @@ class BrowserLogins:
         tokens = replace(tokens, refresh_token=tokens.refresh_token or kept)
         claims: Claims = {"sub": call.state.get("sub", "")}
         if tokens.id_token:
-            claims = await client.verify_id_token(tokens.id_token, None, access_token=tokens.access_token)
+            claims = await client.verify_id_token(
+                tokens.id_token,
+                None,
+                access_token=tokens.access_token,
+                subject=str(call.state.get("sub", "")),
+                audiences=role.bound_audiences or (),
+            )
         if not claims["sub"] or claims["sub"] != call.state.get("sub"):
             raise LoginError("the provider renewed somebody else")
         identity = await self._identity(client, provider, role, call.role_name, claims, tokens, NO_RECORD)
@@ -414,9 +407,9 @@ def _interval(role: JWTRole, of_provider: int) -> str:
 
 def _refusal_of_provider(arrived: Arrived) -> LoginError:
     """Return what a client is told when the provider sent an error. Its words are for the log alone."""
-    code = arrived.error.lower()
+    code = known_code(arrived.error)
     detail = f"the provider said {arrived.error[:100]!r}: {arrived.error_description[:500]!r}"
-    if code in OAUTH_ERRORS:
+    if code != "unknown_error":
         return LoginError(f"{FAILED} {code}", detail)
     text = "An unknown error occurred during OIDC authentication. Check server logs for details"
     return LoginError(f"{FAILED} {text}", detail)

@@ -6,7 +6,7 @@ What is done there is left to `jwt_auth.browser`; the texts for people, to `jwt_
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from authkit.auth import (
     AuthMethod,
@@ -31,11 +31,12 @@ from authkit.framework import (
     Task,
     cached,
     every,
+    field,
     read,
 )
 from authkit.framework import write as writes
 from authkit.logical import Response, SpecialPaths
-from authkit.oidc import ProviderError, Record
+from authkit.oidc import ProviderError, Record, SigningKey
 from authkit.values import replace
 from jwt_auth.browser import FAILED, Arrived, Begun, BrowserLogins, NotYet
 from jwt_auth.config import JWTConfig
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["BrowserAuth"]
+
+Code = Annotated[Secret, field(default="", help="The code that the provider has sent.")]
+IDToken = Annotated[Secret, field(default="", help="The ID token that the provider has sent.")]
 
 
 class BrowserAuth(AuthMethod):
@@ -131,9 +135,9 @@ class BrowserAuth(AuthMethod):
     async def callback(
         self,
         call: Call,
+        code: Code,
+        id_token: IDToken,
         state: Str = "",
-        code: Secret = "",
-        id_token: Secret = "",
         client_nonce: Str = "",
         error: Str = "",
         error_description: Str = "",
@@ -168,7 +172,7 @@ class BrowserAuth(AuthMethod):
         return granted
 
     @writes("oidc/callback", unauthenticated=True, forward=True)
-    async def posted(self, state: Str = "", code: Secret = "", id_token: Secret = "", error: Str = "") -> Raw:
+    async def posted(self, code: Code, id_token: IDToken, state: Str = "", error: Str = "") -> Raw:
         """Take what a provider has a browser bring in a form, and have the login go on where it began."""
         config = await self.config.find()
         if config is None:
@@ -227,7 +231,8 @@ class BrowserAuth(AuthMethod):
         """Answer a browser that came back to the server in place of its client."""
         role = await self.roles.find(pending.role)
         if role is not None and not (is_confirmed or role.oidc_disable_confirmation or arrived.error):
-            return raw_page(confirmation_page(pending.address, pending.role))
+            fields = {"state": arrived.state, "code": arrived.code.reveal()}
+            return raw_page(confirmation_page(pending.address, pending.role, fields))
         record = Record()
         try:
             await self.browser.spend(pending, None)
@@ -272,7 +277,7 @@ class BrowserAuth(AuthMethod):
         if config is None or config.oidc_client_authentication != "private_key_jwt":
             raise NotFoundError("the client of this mount has no key")
         keys = await self.browser.keys.get()
-        return Raw(json.dumps(keys.public_set()), content_type="application/json")
+        return Raw(json.dumps({"keys": [SigningKey(keys.signing).jwk()]}), content_type="application/json")
 
     @renewal
     async def renew(self, call: RenewCall, role: JWTRole) -> Renewal:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from base64 import b64decode, b64encode, urlsafe_b64encode
-from hashlib import sha256
-from typing import Any, ClassVar, Final
+from base64 import b64decode, b64encode
+from typing import ClassVar, Final
 
 from authkit.errors import InternalError
 from authkit.logical import Storage, StorageEntry
@@ -34,28 +33,6 @@ class Keys(Value, frozen=True):
     """The private key of the client at its provider (ECDSA, P-256), as PEM."""
 
     unshown: ClassVar = ("sealing", "signing")
-
-    def public_set(self) -> dict[str, Any]:
-        """Return the public half of the signing key as a JSON Web Key Set (RFC 7517)."""
-        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-        key = load_pem_private_key(self.signing.reveal().encode(), None)
-        assert isinstance(key, EllipticCurvePrivateKey)
-        numbers = key.public_key().public_numbers()
-        point = {name: _integer(value) for name, value in (("x", numbers.x), ("y", numbers.y))}
-        return {
-            "keys": [
-                {
-                    "kty": "EC",
-                    "crv": "P-256",
-                    **point,
-                    "use": "sig",
-                    "alg": "ES256",
-                    "kid": _thumbprint(point),
-                }
-            ]
-        }
 
 
 class MountKeys:
@@ -114,17 +91,3 @@ def _make_signing_key() -> str:
 
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _integer(value: int) -> str:
-    return _text(value.to_bytes(32, "big"))
-
-
-def _thumbprint(point: dict[str, str]) -> str:
-    """Return the key's thumbprint (RFC 7638)."""
-    members = {"crv": "P-256", "kty": "EC", **point}
-    return _text(sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest())
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -571,11 +571,14 @@ async def test_every_request_trusts_what_the_keys_trust(tmp_path):
         assert provider.paths == ["/.well-known/openid-configuration", "/token"]
 
 
-async def test_no_proxy_of_the_environment_gets_a_code(monkeypatch):
-    """A proxy that cannot be used does not matter."""
+async def test_a_proxy_is_used_as_for_keys(monkeypatch):
+    """Where the environment names one: a site that has to use it can log in. Never for a loopback host."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with LoopbackProvider() as provider:
         provider.documents["/token"] = lambda: {"ok": True}
         # An address of this machine that does not count as loopback, to which no proxy would lead anyway.
         url = provider.url.replace("127.0.0.1", "0.0.0.0") + "/token"
-        assert await endpoints.Endpoints().post(url, {}, {"code": CODE}) == {"ok": True}
+        with pytest.raises(endpoints.EndpointError):
+            await endpoints.Endpoints().post(url, {}, {"code": CODE})
+        assert provider.paths == []
+        assert await endpoints.Endpoints().post(f"{provider.url}/token", {}, {"code": CODE}) == {"ok": True}

@@ -1,0 +1,153 @@
+"""The pages that people see in a browser: short texts, no script but for one message, nothing from elsewhere.
+
+They stand for themselves: whoever reads one is in the middle of a login. Everything in them is escaped; the
+official plugin put texts in as they are (CVE-2026-33758).
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from html import escape
+from typing import Final
+
+from authkit.framework import Raw
+from authkit.values import Value
+
+__all__ = ["Page", "confirmation_page", "error_page", "post_message_page", "raw_page", "success_page"]
+
+MAX_SHOWN: Final = 300
+"""Characters of a text that a stranger may have made up."""
+
+STYLE: Final = """
+:root{color-scheme:light dark;--paper:#f5f6f8;--card:#fff;--ink:#1b2130;--dim:#586074;--line:#d9dde6;
+--accent:#2f4fc4;--on-accent:#fff;--bad:#a8232f}
+@media (prefers-color-scheme:dark){:root{--paper:#12151c;--card:#1b202b;--ink:#e8ebf2;--dim:#a2abbf;
+--line:#313949;--accent:#9db4ff;--on-accent:#10162b;--bad:#ff9ba1}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:flex;flex-direction:column;background:var(--paper);color:var(--ink);
+font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
+main{flex:1;width:100%;max-width:34rem;margin:0 auto;padding:3rem 1.25rem}
+.card{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.25rem}
+h1{margin:0 0 .9rem;font-size:1.6rem;line-height:1.25;overflow-wrap:anywhere}
+.bad h1{color:var(--bad)}
+p{margin:0 0 .9rem;overflow-wrap:anywhere}
+p:last-child{margin-bottom:0}
+dl{margin:0 0 1rem}
+dt{color:var(--dim)}
+dd{margin:0 0 .5rem;overflow-wrap:anywhere;
+font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+button{font:inherit;font-weight:600;padding:.6rem 1.1rem;border:0;border-radius:.5rem;
+background:var(--accent);color:var(--on-accent);cursor:pointer}
+button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
+""".strip()
+
+
+class Page(Value, frozen=True):
+    """A page, and what it is allowed to do."""
+
+    html: str
+    policy: str
+    """Its Content-Security-Policy. It stands in the page too: few mounts let a plugin send headers."""
+
+
+def success_page() -> Page:
+    """Return the page of a login that a client waits for."""
+    return _page(
+        "Logged in", "<h1>Logged in</h1><p>You can close this window, and go on where you came from.</p>"
+    )
+
+
+def error_page(heading: str, detail: str) -> Page:
+    """Return the page of a login that has failed. Both texts may hold what strangers have made up."""
+    content = f"<h1>{_shown(heading)}</h1><p>{_shown(detail)}</p><p>Close this window, and begin anew.</p>"
+    return _page("Login failed", content, kind="card bad")
+
+
+def confirmation_page(address: str, role: str, fields: Mapping[str, str]) -> Page:
+    """Return the page that asks whether somebody has begun this login.
+
+    Without it a link could make somebody log in whoever sent it (CVE-2026-33757).
+
+    Args:
+        address: where it was begun, empty when the host did not say.
+        role: the name of its role.
+        fields: those of the request; the button sends them again, and `confirmation`.
+    """
+    inputs = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in {**fields, "confirmation": "1"}.items()
+        if value
+    )
+    content = f"""<h1>Did you begin this login?</h1>
+<dl><dt>Begun at</dt><dd>{_shown(address or "an unknown address")}</dd>
+<dt>Role</dt><dd>{_shown(role)}</dd></dl>
+<p>Whoever began it will be logged in as you. If that was not you, or you are not sure, close this window.</p>
+<form method="get">{inputs}<button type="submit">I began it: log in</button></form>"""
+    return _page("Confirm the login", content, policy="form-action 'self'")
+
+
+def post_message_page(mount: str, state: str, code: str) -> Page:
+    """Return the page that tells the window of a web interface how to go on (vault-plugin-auth-jwt 0.26,
+    path_oidc.go, pathCallbackPost).
+    """
+    message = {"source": "oidc-callback", "path": mount, "code": code, "state": state}
+    script = f"window.opener.postMessage({_json(message)}, window.origin);"
+    content = f"<h1>Logging in</h1><p>This window closes by itself.</p><script>{script}</script>"
+    return _page("Logging in", content, policy=f"script-src {_hash(script)}")
+
+
+def raw_page(page: Page, status: int = 200) -> Raw:
+    """Return the answer with a page. The headers reach a browser where the mount is tuned to let them out."""
+    return Raw(
+        page.html,
+        content_type="text/html; charset=utf-8",
+        status=status,
+        cache_control="no-store",
+        headers={
+            "Content-Security-Policy": f"{page.policy}; frame-ancestors 'none'",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        },
+    )
+
+
+def _page(title: str, content: str, *, kind: str = "card", policy: str = "form-action 'none'") -> Page:
+    policy = f"default-src 'none'; base-uri 'none'; style-src {_hash(STYLE)}; {policy}"
+    html = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="robots" content="noindex">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body><main><div class="{kind}">
+{content}
+</div></main></body>
+</html>
+"""
+    return Page(html, policy)
+
+
+def _shown(text: str) -> str:
+    """Return a stranger's text for HTML: bounded, and without characters that move others about."""
+    printable = "".join(each if each.isprintable() else " " for each in text[:MAX_SHOWN])
+    return escape(printable + ("…" if len(text) > MAX_SHOWN else ""))
+
+
+def _json(value: object) -> str:
+    """Return JSON that can stand in a script element: nothing in it ends the element, or begins a comment."""
+    text = json.dumps(value)  # ASCII only, so no U+2028 either
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(text: str) -> str:
+    """Return how a policy names one inline element (Content Security Policy Level 3, 2.3.1)."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
