@@ -11,8 +11,8 @@ from livebed.oidc_cli import OIDCCommand, free_callback
 from livebed.oidc_provider import OIDCProvider, Person, log_in_on, why_no_provider
 from playwright.sync_api import Browser, Page, expect
 
-PLUGINS = ["peer"]
-"""Whose logins these are; `authkit` belongs here as well once the example has the endpoints."""
+PLUGINS = ["peer", "authkit"]
+"""Whose logins these are."""
 
 pytestmark = [
     pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True),
