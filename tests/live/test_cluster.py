@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-import pytest
-from livebed.binaries import ServerProgram
 from livebed.cluster import Cluster
 from livebed.factories import MakePlugin
 from livebed.mounts import mount_plugin
-from livebed.plugins import Plugin
 from livebed.tokens import Issuer
 
 
-@pytest.fixture(scope="module")
-def cluster(program: ServerProgram) -> Iterator[Cluster]:
-    """Three servers that the tests share."""
-    with Cluster(program) as running:
-        yield running
-
-
-@pytest.fixture
-def everywhere(cluster: Cluster, make_plugin: MakePlugin) -> Plugin:
-    """The JWT plugin, in the plugin directory of each node, registered."""
-    plugins = [make_plugin(node) for node in cluster.nodes]
-    assert len({plugin.sha256 for plugin in plugins}) == 1
-    plugins[0].register(cluster.client)
-    return plugins[0]
-
-
-def test_login_before_and_after_a_fail_over(cluster: Cluster, everywhere: Plugin, issuer: Issuer) -> None:
+def test_login_before_and_after_a_fail_over(
+    cluster: Cluster, make_plugin: MakePlugin, issuer: Issuer
+) -> None:
     """The next node starts the plugin itself, from what the last one has stored; tokens stay alive."""
+    plugin = cluster.install(make_plugin)
     first = cluster.active
-    with mount_plugin(first, everywhere, issuer) as mount:
+    with mount_plugin(first, plugin, issuer) as mount:
         before = mount.login()
         second = cluster.step_down()
         assert second is not first
@@ -43,7 +26,7 @@ def test_login_before_and_after_a_fail_over(cluster: Cluster, everywhere: Plugin
         assert moved.renew(before)["auth"]["client_token"] == before["client_token"]
         moved.write_role("late")
         assert moved.login("late")["metadata"] == {"role": "late"}
-        assert second.pids_of(everywhere.command)
+        assert second.pids_of(plugin.command)
         # Whoever asks a node that stands by is none the wiser.
         assert len(cluster.standbys) == cluster.size - 1
         for node in cluster.standbys:
@@ -51,11 +34,12 @@ def test_login_before_and_after_a_fail_over(cluster: Cluster, everywhere: Plugin
 
 
 def test_login_after_the_death_of_the_active_node(
-    cluster: Cluster, everywhere: Plugin, issuer: Issuer
+    cluster: Cluster, make_plugin: MakePlugin, issuer: Issuer
 ) -> None:
     """Two of three nodes are enough, and the third comes back."""
+    plugin = cluster.install(make_plugin)
     dying = cluster.active
-    with mount_plugin(cluster.standbys[0], everywhere, issuer) as mount:
+    with mount_plugin(cluster.standbys[0], plugin, issuer) as mount:
         before = mount.login()
         successor = cluster.kill_active()
         try:

@@ -1,7 +1,6 @@
 """Real servers that share one raft storage: one of them is active, the others stand by.
 
-Each is a `Server` with everything that one has. Plugins must be in the plugin directory of each; they are
-registered once. What happens to logins meanwhile is for the tests.
+Each is a `Server` with everything that one has. What happens to logins meanwhile is for the tests.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import httpx
 
 from livebed.binaries import ServerProgram
 from livebed.client import Client
+from livebed.factories import MakePlugin
+from livebed.plugins import Plugin
 from livebed.processes import wait_until
 from livebed.server import START_SECONDS, Server
 
@@ -117,6 +118,13 @@ class Cluster:
     def client(self) -> Client:
         """The operator's client, at the active node."""
         return self.active.client
+
+    def install(self, make: MakePlugin) -> Plugin:
+        """Put the plugin into the plugin directory of each node, and register it."""
+        plugins = [make(node) for node in self.nodes]
+        assert len({plugin.sha256 for plugin in plugins}) == 1, "one checksum is registered for all nodes"
+        plugins[0].register(self.client)
+        return plugins[0]
 
     def step_down(self) -> Node:
         """Have the active node give up; return the next one."""
