@@ -7,13 +7,17 @@ from contextlib import ExitStack
 
 import pytest
 from livebed.binaries import ServerProgram, find_built, find_servers
+from livebed.browser import CHROMIUM, open_browser
+from livebed.cluster import Cluster
 from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
 from livebed.factories import MakePlugin, MakeServer, our_plugin
 from livebed.misbehaviour import NaughtyMount
 from livebed.mounts import Mount, mount_plugin
+from livebed.oidc_provider import OIDCProvider, why_no_provider
 from livebed.plugins import Plugin, go_peer
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
+from playwright.sync_api import Browser
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -105,3 +109,29 @@ def naughty(server: Server) -> Iterator[NaughtyMount]:
     mount = NaughtyMount(server)
     yield mount
     server.client.delete(f"sys/auth/{mount.path}")
+
+
+@pytest.fixture(scope="module")
+def cluster(program: ServerProgram) -> Iterator[Cluster]:
+    """Three servers that the tests of one module share, one of them active."""
+    with Cluster(program) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def oidc_provider() -> Iterator[OIDCProvider]:
+    """A certified OpenID provider that the tests of one module share."""
+    reason = why_no_provider()
+    if reason:
+        pytest.skip(reason)
+    with OIDCProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser with nothing in it; its contexts are the tests' own."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium: run scripts/live/browser")
+    with open_browser() as started:
+        yield started

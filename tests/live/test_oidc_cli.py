@@ -5,34 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from livebed.browser import CHROMIUM, open_browser
 from livebed.mounts import Mount
 from livebed.oidc_cli import OIDCCommand, free_callback
-from livebed.oidc_provider import OIDCProvider, Person, log_in_on, why_no_provider
+from livebed.oidc_mount import check_owner, let_people_in
+from livebed.oidc_provider import OIDCProvider, Person, log_in_on
 from playwright.sync_api import Browser, Page, expect
 
 PLUGINS = ["peer", "authkit"]
 """Whose logins these are."""
 
-pytestmark = [
-    pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True),
-    pytest.mark.skipif(bool(why_no_provider()), reason=why_no_provider() or "-"),
-]
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[OIDCProvider]:
-    """A provider that the tests share."""
-    with OIDCProvider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless browser with nothing in it."""
-    with open_browser() as started:
-        yield started
+pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
 
 
 @pytest.fixture
@@ -41,36 +23,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
     yield context.new_page()
     context.close()
-
-
-def configure(mount: Mount, provider: OIDCProvider, client_id: str, callback: str, **config: object) -> None:
-    """Let people of this provider log in, with the role `people`."""
-    provider.allow_redirects(callback)
-    mount.client.secrets.append(provider.secret)
-    mount.client.write(
-        f"auth/{mount.path}/config",
-        oidc_discovery_url=provider.url,
-        oidc_client_id=client_id,
-        oidc_client_secret=provider.secret,
-        **config,
-    )
-    mount.client.write(
-        f"auth/{mount.path}/role/people",
-        role_type="oidc",
-        user_claim="email",
-        groups_claim="groups",
-        oidc_scopes=["email", "groups"],
-        claim_mappings={"sub": "login"},
-        allowed_redirect_uris=[callback],
-        token_policies=["default"],
-    )
-
-
-def check_owner(mount: Mount, auth: dict[str, object], name: str) -> None:
-    """The token of the command is alive, and that person's."""
-    known = mount.lookup(auth)
-    assert known["display_name"] == f"{mount.path}-{name}@example.com"
-    assert known["meta"] == {"login": name, "role": "people"}
 
 
 MODES = {
@@ -84,13 +36,12 @@ MODES = {
 }
 
 
-@needs_browser
 @pytest.mark.parametrize("mode", MODES)
-def test_login_in_a_browser(mount: Mount, provider: OIDCProvider, page: Page, mode: str) -> None:
+def test_login_in_a_browser(mount: Mount, oidc_provider: OIDCProvider, page: Page, mode: str) -> None:
     """Somebody opens the printed URL, signs in, consents, sees that it worked; the command has a token."""
     client_id, config = MODES[mode]
     port, callback = free_callback()
-    configure(mount, provider, client_id, callback, **config)
+    let_people_in(mount, oidc_provider, callback, client_id, **config)
     with OIDCCommand(mount.client, mount.path, port, role="people") as command:
         page.goto(command.url())
         log_in_on(page, "ann")
@@ -99,11 +50,10 @@ def test_login_in_a_browser(mount: Mount, provider: OIDCProvider, page: Page, mo
         check_owner(mount, command.auth(), "ann")
 
 
-@needs_browser
-def test_the_person_says_no(mount: Mount, provider: OIDCProvider, page: Page) -> None:
+def test_the_person_says_no(mount: Mount, oidc_provider: OIDCProvider, page: Page) -> None:
     """Without consent there is no token; the command ends with an error, and the browser shows one."""
     port, callback = free_callback()
-    configure(mount, provider, "client_secret_basic", callback)
+    let_people_in(mount, oidc_provider, callback)
     with OIDCCommand(mount.client, mount.path, port, role="people") as command:
         page.goto(command.url())
         log_in_on(page, "ann", allow=False)
@@ -112,34 +62,34 @@ def test_the_person_says_no(mount: Mount, provider: OIDCProvider, page: Page) ->
         assert "Vault login failed." in command.printed()
 
 
-def test_login_without_a_browser(mount: Mount, provider: OIDCProvider) -> None:
+def test_login_without_a_browser(mount: Mount, oidc_provider: OIDCProvider) -> None:
     """The same through plain HTTP, for the tests that need no chromium."""
     port, callback = free_callback()
-    configure(mount, provider, "client_secret_basic", callback)
+    let_people_in(mount, oidc_provider, callback)
     with (
         OIDCCommand(mount.client, mount.path, port, role="people") as command,
-        Person(provider, "bob") as bob,
+        Person(oidc_provider, "bob") as bob,
     ):
         answer = bob.http.send(bob.log_in(command.url()))
         assert answer.is_success, answer.text
         check_owner(mount, command.auth(), "bob")
 
 
-def test_keys_change_in_mid_login(mount: Mount, provider: OIDCProvider) -> None:
+def test_keys_change_in_mid_login(mount: Mount, oidc_provider: OIDCProvider) -> None:
     """The provider signs with a key that it did not have when the login began, and the old one is gone."""
     port, callback = free_callback()
-    configure(mount, provider, "client_secret_basic", callback)
-    with OIDCCommand(mount.client, mount.path, port, role="people") as command, Person(provider) as ann:
+    let_people_in(mount, oidc_provider, callback)
+    with OIDCCommand(mount.client, mount.path, port, role="people") as command, Person(oidc_provider) as ann:
         back = ann.log_in(command.url())
-        provider.rotate_keys(keep=False)
+        oidc_provider.rotate_keys(keep=False)
         assert ann.http.send(back).is_success
         check_owner(mount, command.auth(), "ann")
 
 
-def test_role_without_this_redirect(mount: Mount, provider: OIDCProvider) -> None:
+def test_role_without_this_redirect(mount: Mount, oidc_provider: OIDCProvider) -> None:
     """A redirect URI that the role does not allow ends the login before anybody opens anything."""
     port, callback = free_callback()
-    configure(mount, provider, "client_secret_basic", callback)
+    let_people_in(mount, oidc_provider, callback)
     mount.client.write(
         f"auth/{mount.path}/role/people",
         role_type="oidc",

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from livebed.browser import CHROMIUM, open_browser
-from livebed.oidc_provider import OIDCProvider, Person, log_in_on, query_of, why_no_provider
-from playwright.sync_api import expect
-
-pytestmark = pytest.mark.skipif(bool(why_no_provider()), reason=why_no_provider() or "-")
+from livebed.oidc_provider import OIDCProvider, Person, log_in_on, query_of
+from playwright.sync_api import Browser, expect
 
 CALLBACK = "http://127.0.0.1:9/callback"
 """Nobody listens there, and nobody is sent there."""
@@ -28,11 +23,10 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[OIDCProvider]:
-    """A provider that the tests share."""
-    with OIDCProvider() as running:
-        running.allow_redirects(CALLBACK)
-        yield running
+def provider(oidc_provider: OIDCProvider) -> OIDCProvider:
+    """A provider that sends people back to nowhere."""
+    oidc_provider.allow_redirects(CALLBACK)
+    return oidc_provider
 
 
 @pytest.fixture(scope="module")
@@ -237,24 +231,23 @@ def test_requests_are_counted(provider: OIDCProvider, key: rsa.RSAPrivateKey) ->
     assert provider.count("POST", "/token") == before + 1
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
-def test_device_pages_in_a_browser(provider: OIDCProvider, key: rsa.RSAPrivateKey) -> None:
+def test_device_pages_in_a_browser(provider: OIDCProvider, key: rsa.RSAPrivateKey, browser: Browser) -> None:
     """Somebody types the code of a device; no page asks for anything from elsewhere."""
     device = ask(provider, "none", key, {"scope": "openid"}, "device/auth").raise_for_status().json()
-    with open_browser() as browser:
-        page = browser.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(device["verification_uri"])
-        page.get_by_placeholder("Enter code").fill("AAAA-AAAA")
-        page.get_by_role("button", name="Continue").click()
-        expect(page.get_by_role("alert")).to_have_text("This code is not known.")
-        page.get_by_placeholder("Enter code").fill(device["user_code"])
-        page.get_by_role("button", name="Continue").click()
-        expect(page.locator("code")).to_have_text(device["user_code"])
-        page.get_by_role("button", name="Confirm").click()
-        log_in_on(page, "bob")
-        expect(page.get_by_role("heading")).to_have_text("Device signed in")
-        assert [url for url in asked if not url.startswith(provider.url)] == []
+    page = browser.new_context().new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(device["verification_uri"])
+    page.get_by_placeholder("Enter code").fill("AAAA-AAAA")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("alert")).to_have_text("This code is not known.")
+    page.get_by_placeholder("Enter code").fill(device["user_code"])
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("code")).to_have_text(device["user_code"])
+    page.get_by_role("button", name="Confirm").click()
+    log_in_on(page, "bob")
+    expect(page.get_by_role("heading")).to_have_text("Device signed in")
+    assert [url for url in asked if not url.startswith(provider.url)] == []
     poll = {"grant_type": DEVICE_GRANT, "device_code": device["device_code"]}
-    assert json.loads(ask(provider, "none", key, poll).text)["token_type"] == "Bearer"
+    page.context.close()
+    assert ask(provider, "none", key, poll).json()["token_type"] == "Bearer"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from livebed.browser import CHROMIUM, open_browser
 from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
 from livebed.server import ROOT_TOKEN
 from playwright.sync_api import Browser, Error, Page, expect
@@ -22,8 +21,6 @@ LONG = "a-role-whose-name-somebody-has-made-rather-long-indeed"
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}
 MIN_CONTRAST = 4.5
 """Of text and what is behind it (WCAG 2.2, 1.4.3)."""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
 
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 LOW_CONTRAST = """least => {
@@ -60,13 +57,6 @@ def shown() -> Iterator[DevServer]:
         for role in ("dev", LONG):
             client.write(f"auth/eu/people/role/{role}", pin=PIN, token_policies="dev,ops", token_ttl="90m")
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless browser with nothing in it."""
-    with open_browser() as started:
-        yield started
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -47,6 +48,11 @@ class LogRecord:
 
 class Server:
     """One server, from its first start to the removal of its folder. Use it as a context manager."""
+
+    node_id = "one"
+    """Of a raft server, in its cluster (of one, here: see cluster.py)."""
+    ready_statuses = frozenset({200})
+    """What sys/health answers once it can be used."""
 
     def __init__(self, program: ServerProgram, *, raft: bool = False, log_level: str = "trace") -> None:
         self.program = program
@@ -103,15 +109,13 @@ class Server:
             )
         if self.raft:
             self.unseal()
-        self.wait_for_health({200})
+        self.wait_for_health(self.ready_statuses)
 
     def unseal(self) -> None:
         """Initialise the storage unless that is done, and unseal with the one key."""
         self.wait_for_health({200, 429, 501, 503})
         if not self.unseal_key:
-            answer = self.client.call("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
-            self.unseal_key = answer["keys"][0]
-            self.client = self.client.with_token(answer["root_token"])
+            self.initialise()
         # Raft elects itself before it can be unsealed; until then the key is refused.
         key = {"key": self.unseal_key}
         wait_until(
@@ -119,6 +123,12 @@ class Server:
             "the unseal key",
             timeout=START_SECONDS,
         )
+
+    def initialise(self) -> None:
+        """Make new storage: its one unseal key and its root token are known from now on."""
+        answer = self.client.call("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        self.unseal_key = answer["keys"][0]
+        self.client = self.client.with_token(answer["root_token"])
 
     def stop(self) -> int:
         """End it as an operator does; return its exit status."""
@@ -152,7 +162,7 @@ class Server:
             self.client.http.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def wait_for_health(self, statuses: set[int]) -> None:
+    def wait_for_health(self, statuses: Set[int]) -> None:
         """Return once sys/health answers with one of these statuses (200 active, 501 new, 503 sealed)."""
 
         def is_healthy() -> bool:
@@ -237,14 +247,14 @@ class Server:
         """
 
     def raft_config(self) -> str:
-        """Return the configuration of a single raft node on loopback, without TLS."""
+        """Return the configuration of a raft node on loopback, without TLS."""
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         # Vault 1.20 and later want a word about mlock with raft; OpenBao, which has none, ignores it.
         return f"""
             storage "raft" {{
               path                   = "{data}"
-              node_id                = "one"
+              node_id                = "{self.node_id}"
               performance_multiplier = 1
             }}
             listener "tcp" {{
