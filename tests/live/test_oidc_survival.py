@@ -13,8 +13,8 @@ from livebed.oidc_mount import check_owner, let_people_in
 from livebed.oidc_provider import OIDCProvider, Person
 from livebed.tokens import Issuer
 
-PLUGINS = ["peer"]
-"""Whose logins these are; `authkit` belongs here as well once the example has the endpoints."""
+PLUGINS = ["peer", "authkit"]
+"""Whose logins these are."""
 
 pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from authkit.auth import Identity, RenewCall
-from authkit.errors import LoginError, TooManyRequestsError
+from authkit.errors import LoginError, TooManyRequestsError, UserError
 from authkit.logical import Storage
 from authkit.masking import Secret
 from authkit.oidc import NO_RECORD, Checks, Claims, OAuthError, known_code
@@ -150,13 +150,13 @@ class BrowserLogins:
 
         Raises:
             NotYet: nobody yet.
-            LoginError: nobody, and nobody will.
+            UserError: nobody, and nobody will; the text ends in its reference.
         """
         found = await self.outcomes.take(pending)
         if found is None:
             raise NotYet("authorization_pending")
         if isinstance(found, str):
-            raise LoginError(found)
+            raise UserError(found)
         return found
 
     async def spend(self, pending: Pending, client_nonce: str | None) -> None:

@@ -187,7 +187,7 @@ class BrowserAuth(AuthMethod):
             client, role = await self.made_client(config), await self.role_of(pending)
             going_on = await self.browser.keep_post(client, config, role, pending, arrived)
         except LoginError as refusal:
-            return raw_page(error_page(FAILED, refusal.public.removeprefix(FAILED).strip()), 400)
+            return _refusal_page(refusal)
         mount = mount_of(pending.redirect_uri)
         if not mount:
             return raw_page(error_page(FAILED, "Invalid redirect path."), 400)
@@ -236,6 +236,10 @@ class BrowserAuth(AuthMethod):
         record = Record()
         try:
             await self.browser.spend(pending, None)
+        except LoginError as refusal:
+            # Somebody loaded the page again: how the login has ended is for its client still.
+            return _refusal_page(refusal)
+        try:
             role = await self.role_of(pending)
             verify_login_address(role, call.connection)
             identity = await self.end(config, role, pending, arrived, record)
@@ -243,7 +247,7 @@ class BrowserAuth(AuthMethod):
         except (LoginError, PermissionDeniedError) as refusal:
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
             self.browser.outcomes.fail(pending, denial.public)
-            return raw_page(error_page(FAILED, denial.public.removeprefix(FAILED).strip()), 400)
+            return _refusal_page(denial)
         return raw_page(success_page())
 
     async def end(
@@ -307,6 +311,10 @@ class BrowserAuth(AuthMethod):
         """Have everything of browser logins kept seal-wrapped."""
         special = super().special_paths()
         return replace(special, seal_wrap_storage=(*special.seal_wrap_storage, "oidc/"))
+
+
+def _refusal_page(refusal: LoginError) -> Raw:
+    return raw_page(error_page(FAILED, refusal.public.removeprefix(FAILED).strip()), 400)
 
 
 def _as_denial(refusal: LoginError | PermissionDeniedError) -> LoginError:

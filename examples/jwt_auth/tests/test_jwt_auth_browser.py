@@ -428,6 +428,8 @@ async def test_a_direct_login(browser: Browser) -> None:
     assert browser.idp.forms == []
     assert await pending(browser, begun["state"]) == "authorization_pending"
     assert "Logged in" in html(await browser.come_back(back, confirmation="1"))
+    reloaded = await browser.come_back(back, confirmation="1")
+    assert "Expired or missing OAuth state." in html(reloaded)
     assert (await poll(browser, begun["state"])).policies == ("p",)
     assert await pending(browser, begun["state"]) == "authorization_pending"
     again = await browser.come_back(back, confirmation="1")

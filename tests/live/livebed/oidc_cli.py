@@ -33,7 +33,8 @@ class OIDCCommand:
         self.client = client
         settings = {"port": str(port), "role": role, "skip_browser": "true"} | arguments
         self.arguments = [
-            *("login", "-method=oidc", f"-path={mount}", "-no-store", "-format=json"),
+            *("login", "-method=oidc", "-no-store", "-format=json"),
+            *([f"-path={mount}"] if mount else []),
             *(f"{name}={value}" for name, value in settings.items()),
         ]
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the command)

@@ -19,13 +19,12 @@ def let_people_in(
     """
     provider.allow_redirects(callback)
     mount.client.secrets.append(provider.secret)
-    mount.client.write(
-        f"auth/{mount.path}/config",
-        oidc_discovery_url=provider.url,
-        oidc_client_id=client_id,
-        oidc_client_secret=provider.secret,
-        **config,
-    )
+    usual = {
+        "oidc_discovery_url": provider.url,
+        "oidc_client_id": client_id,
+        "oidc_client_secret": provider.secret,
+    }
+    mount.client.write(f"auth/{mount.path}/config", **(usual | config))
     mount.client.write(
         f"auth/{mount.path}/role/people",
         role_type="oidc",
