@@ -12,8 +12,8 @@ from identity_provider import serve
 from livebed.client import ServerError
 from livebed.mounts import Mount
 
-PLUGINS = ["peer"]
-"""Whose logins these are; `authkit` belongs here as well once the example has the endpoints."""
+PLUGINS = ["peer", "authkit"]
+"""Whose logins these are."""
 
 pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
 
@@ -23,7 +23,7 @@ CALLBACK = "http://localhost:8250/oidc/callback"
 
 @pytest.fixture
 def provider(standing: Mount) -> Iterator[FaultyProvider]:
-    """A provider without faults at first, known to the mount. Each test has its own: ours remembers failures."""
+    """A provider without faults at first, known to the mount. Each test has one: ours remembers failures."""
     with serve(FaultyProvider()) as running:
         standing.client.secrets.append(running.client_secret)
         standing.client.write(

@@ -120,7 +120,11 @@ def test_a_direct_login(mount: Mount, oidc_provider: OIDCProvider, scheme: str) 
     callback = f"{mount.client.address}/v1/auth/{mount.path}/oidc/callback"
     let_people_in(mount, oidc_provider, callback)
     mount.client.write(f"auth/{mount.path}/role/people", role_type="oidc", callback_mode="direct")
+    mount.tune(allowed_response_headers=["Content-Security-Policy", "X-Frame-Options"])
     begun = begin(mount, callback)
+    asked = mount.client.with_token("").raw("GET", f"auth/{mount.path}/oidc/callback", params=begun)
+    assert (asked.headers["Cache-Control"], asked.headers["X-Frame-Options"]) == ("no-store", "DENY")
+    assert asked.headers["Content-Security-Policy"].endswith("; frame-ancestors 'none'")
     with open_browser() as browser:
         page = browser.new_context(color_scheme="dark" if scheme == "dark" else "light").new_page()
         said: list[str] = []
