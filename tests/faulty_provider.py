@@ -275,7 +275,7 @@ class FaultyProvider(Provider):
         if basic and "client_secret_basic" in self.client_methods:
             shown = [unquote_plus(each) for each in decode(basic.removeprefix("Basic ")).split(":")]
         elif "client_secret_post" in self.client_methods:
-            shown = [form.get("client_id"), form.get("client_secret")]
+            shown = [form.get("client_id", ""), form.get("client_secret", "")]
         return shown == [self.client_id, self.client_secret]
 
     def refuse(self, form: dict[str, str]) -> str:
@@ -354,7 +354,7 @@ class FaultyProvider(Provider):
     def sign(self, claims: dict[str, Any]) -> str:
         """Sign, or do not sign, with the faults that are on."""
         if Fault.ALG_NONE in self.faults:
-            return jwt.encode(claims, None, algorithm="none")
+            return jwt.encode(claims, "", algorithm="none")
         kid = "nobody" if Fault.UNKNOWN_KID in self.faults else "one"
         key = signing_key("a stranger" if Fault.SIGNATURE in self.faults else "one")
         headers = {} if Fault.NO_KID in self.faults else {"kid": kid}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from livebed.mounts import Mount
@@ -25,7 +26,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-MODES = {
+MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "code by query": ("client_secret_basic", {}),
     "code, secret in the form": ("client_secret_post", {}),
     "code, form_post": ("client_secret_basic", {"oidc_response_mode": "form_post"}),

@@ -23,7 +23,7 @@ CALLBACK = "http://localhost:8250/oidc/callback"
 
 @pytest.fixture
 def provider(standing: Mount) -> Iterator[FaultyProvider]:
-    """A provider without faults at first, known to the mount. Each test has one: ours remembers failures."""
+    """A provider without faults at first, known to the mount. Each test has one: failures are remembered."""
     with serve(FaultyProvider()) as running:
         standing.client.secrets.append(running.client_secret)
         standing.client.write(

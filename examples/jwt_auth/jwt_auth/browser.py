@@ -211,8 +211,10 @@ class BrowserLogins:
         store nothing.
 
         Raises:
-            LoginError: the ID token is none.
+            LoginError: the provider has refused, or the ID token is none.
         """
+        if arrived.error:
+            raise _refusal_of_provider(arrived)
         if arrived.id_token:
             request = _request(await self.seal(), pending, config, role, state=arrived.state)
             await _verify(client, request, arrived.id_token, NO_RECORD)

@@ -172,14 +172,18 @@ class BrowserAuth(AuthMethod):
         return granted
 
     @writes("oidc/callback", unauthenticated=True, forward=True)
-    async def posted(self, code: Code, id_token: IDToken, state: Str = "", error: Str = "") -> Raw:
+    async def posted(
+        self, code: Code, id_token: IDToken, state: Str = "", error: Str = "", error_description: Str = ""
+    ) -> Raw:
         """Take what a provider has a browser bring in a form, and have the login go on where it began."""
         config = await self.config.find()
         if config is None:
             raise UserError(f"{FAILED} Could not load configuration.")
         if config.oidc_response_mode != "form_post":
             return Raw(b"", content_type="application/json", status=405)
-        arrived = Arrived(state=state, code=code, id_token=id_token, error=error)
+        arrived = Arrived(
+            state=state, code=code, id_token=id_token, error=error, error_description=error_description
+        )
         try:
             pending = await self.browser.open(state)
             if pending.mode != "client":
@@ -187,6 +191,7 @@ class BrowserAuth(AuthMethod):
             client, role = await self.made_client(config), await self.role_of(pending)
             going_on = await self.browser.keep_post(client, config, role, pending, arrived)
         except LoginError as refusal:
+            self.log.info("a form is refused: %s", refusal.detail or refusal.public)
             return _refusal_page(refusal)
         mount = mount_of(pending.redirect_uri)
         if not mount:

@@ -390,6 +390,12 @@ async def test_forms_that_are_refused(browser: Browser) -> None:
     assert page.raw.status == 400
     assert "Expired or missing OAuth state." in html(page)
     assert "<script>" not in html(page)
+    refused = await browser.begin()
+    browser.idp.faults = {Fault.AUTHORIZATION_HTML}
+    page = await post(browser, browser.idp.log_in(refused["auth_url"]))
+    assert "server_error" in html(page)
+    assert "<script>" not in html(page)
+    browser.idp.faults = set()
     mine, other = await browser.begin(), await browser.begin()
     stolen = browser.idp.log_in(other["auth_url"]) | {"state": browser.idp.log_in(mine["auth_url"])["state"]}
     assert "Token verification failed" in html(await post(browser, stolen))
