@@ -16,7 +16,7 @@ from authkit.auth import Identity, RenewCall
 from authkit.errors import LoginError, TooManyRequestsError, UserError
 from authkit.logical import Storage
 from authkit.masking import Secret
-from authkit.oidc import NO_RECORD, Checks, Claims, OAuthError, known_code
+from authkit.oidc import NO_RECORD, Checks, Claims
 from authkit.values import Value, replace
 from jwt_auth.config import JWTConfig
 from jwt_auth.login import identify
@@ -237,6 +237,8 @@ class BrowserLogins:
             NotYet: nobody yet.
             LoginError: nobody who may log in with this role.
         """
+        from authkit.oidc import OAuthError
+
         if pending.id in self._asked:
             raise NotYet("slow_down")
         self._asked.add(pending.id)
@@ -409,6 +411,8 @@ def _interval(role: JWTRole, of_provider: int) -> str:
 
 def _refusal_of_provider(arrived: Arrived) -> LoginError:
     """Return what a client is told when the provider sent an error. Its words are for the log alone."""
+    from authkit.oidc import known_code
+
     code = known_code(arrived.error)
     detail = f"the provider said {arrived.error[:100]!r}: {arrived.error_description[:500]!r}"
     if code != "unknown_error":

@@ -36,7 +36,7 @@ from authkit.framework import (
 )
 from authkit.framework import write as writes
 from authkit.logical import Response, SpecialPaths
-from authkit.oidc import ProviderError, Record, SigningKey
+from authkit.oidc import ProviderError, Record
 from authkit.values import replace
 from jwt_auth.browser import FAILED, Arrived, Begun, BrowserLogins, NotYet
 from jwt_auth.config import JWTConfig
@@ -285,6 +285,8 @@ class BrowserAuth(AuthMethod):
         config = await self.config.find()
         if config is None or config.oidc_client_authentication != "private_key_jwt":
             raise NotFoundError("the client of this mount has no key")
+        from authkit.oidc import SigningKey
+
         keys = await self.browser.keys.get()
         return Raw(json.dumps({"keys": [SigningKey(keys.signing).jwk()]}), content_type="application/json")
 

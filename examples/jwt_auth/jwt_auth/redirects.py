@@ -7,8 +7,10 @@ all but scheme and host.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 __all__ = ["is_allowed", "mount_of", "take_namespace"]
 
@@ -28,6 +30,8 @@ def is_allowed(uri: str, allowed: Sequence[str]) -> bool:
 
 def take_namespace(uri: str) -> tuple[str, str]:
     """Return the URI without the parameter `namespace` of its query, and that parameter's value."""
+    from urllib.parse import parse_qsl, urlencode, urlunsplit
+
     parsed = _parse(uri)
     if parsed is None:
         return uri, ""
@@ -50,6 +54,8 @@ def mount_of(uri: str) -> str:
 
 
 def _parse(uri: str) -> SplitResult | None:
+    from urllib.parse import urlsplit
+
     try:
         parsed = urlsplit(uri)
         _ = parsed.port
@@ -67,6 +73,8 @@ def _comparable(uri: SplitResult, without_port: bool) -> tuple[object, ...]:
 
 
 def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
     if host == "localhost":
         return True
     try:
