@@ -60,8 +60,13 @@ def success_page() -> Page:
 
 
 def error_page(heading: str, detail: str) -> Page:
-    """Return the page of a login that has failed. Both texts may hold what strangers have made up."""
-    content = f"<h1>{_shown(heading)}</h1><p>{_shown(detail)}</p><p>Close this window, and begin anew.</p>"
+    """Return the page of a login that has failed. Both texts may hold what strangers have made up.
+
+    Whoever loads the page of a good direct login again sees it too, so it does not say that nobody is in.
+    """
+    content = f"""<h1>{_shown(heading)}</h1>
+<p>{_shown(detail)}</p>
+<p>Look where you began. If you are not logged in there, close this window and begin again.</p>"""
     return _page("Login failed", content, kind="card bad")
 
 
@@ -83,7 +88,9 @@ def confirmation_page(address: str, role: str, fields: Mapping[str, str]) -> Pag
     content = f"""<h1>Did you begin this login?</h1>
 <dl><dt>Begun at</dt><dd>{_shown(address or "an unknown address")}</dd>
 <dt>Role</dt><dd>{_shown(role)}</dd></dl>
-<p>Whoever began it will be logged in as you. If that was not you, or you are not sure, close this window.</p>
+<p>Whoever began it will be logged in as you. Go on only if that was you, just now.</p>
+<p>Did a link in a message bring you here? Is the address not yours? Then close this window, and nobody is
+logged in.</p>
 <form method="get">{inputs}<button type="submit">I began it: log in</button></form>"""
     return _page("Confirm the login", content, policy="form-action 'self'")
 
@@ -93,9 +100,12 @@ def post_message_page(mount: str, state: str, code: str) -> Page:
     path_oidc.go, pathCallbackPost).
     """
     message = {"source": "oidc-callback", "path": mount, "code": code, "state": state}
-    script = f"window.opener.postMessage({_json(message)}, window.origin);"
-    content = f"<h1>Logging in</h1><p>This window closes by itself.</p><script>{script}</script>"
-    return _page("Logging in", content, policy=f"script-src {_hash(script)}")
+    script = f"window.opener?.postMessage({_json(message)}, window.origin);"
+    content = f"""<h1>Almost done</h1>
+<p>The login goes on in the window where you began it. This one closes by itself.</p>
+<noscript><p>This step needs JavaScript. Switch it on for this site, and begin again.</p></noscript>
+<script>{script}</script>"""
+    return _page("Almost done", content, policy=f"script-src {_hash(script)}")
 
 
 def raw_page(page: Page, status: int = 200) -> Raw:
