@@ -39,6 +39,7 @@ def test_no_drift_of_the_configuration(mount: Mount) -> None:
         "jwks_ca_pem": "",
         "jwks_pairs": [],
         "jwks_url": "",
+        "oidc_client_authentication": "",
         "oidc_client_id": "",
         "oidc_discovery_ca_pem": "",
         "oidc_discovery_url": "",
