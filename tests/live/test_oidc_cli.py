@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 from livebed.mounts import Mount
 from livebed.oidc_cli import OIDCCommand, free_callback
-from livebed.oidc_mount import check_owner, let_people_in
-from livebed.oidc_provider import OIDCProvider, Person, log_in_on
+from livebed.oidc_mount import OIDC_PLUGINS, check_owner, let_people_in
+from livebed.oidc_person import Person, log_in_on
+from livebed.oidc_provider import OIDCProvider
 from playwright.sync_api import Browser, Page, expect
 
-PLUGINS = ["peer", "authkit"]
-"""Whose logins these are."""
-
-pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
+pytestmark = pytest.mark.parametrize("make_plugin", OIDC_PLUGINS, indirect=True)
 
 
 @pytest.fixture

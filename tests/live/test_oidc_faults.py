@@ -11,11 +11,9 @@ from faulty_provider import Fault, FaultyProvider
 from identity_provider import serve
 from livebed.client import ServerError
 from livebed.mounts import Mount
+from livebed.oidc_mount import OIDC_PLUGINS
 
-PLUGINS = ["peer", "authkit"]
-"""Whose logins these are."""
-
-pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
+pytestmark = pytest.mark.parametrize("make_plugin", OIDC_PLUGINS, indirect=True)
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 """Nobody is sent there: the tests are browser and command line in one."""

@@ -13,7 +13,8 @@ from livebed.factories import our_plugin
 from livebed.mounts import Mount, mount_plugin
 from livebed.oidc_cli import OIDCCommand, free_callback
 from livebed.oidc_mount import check_owner, let_people_in
-from livebed.oidc_provider import OIDCProvider, Person, log_in_on, query_of
+from livebed.oidc_person import Person, log_in_on, query_of
+from livebed.oidc_provider import OIDCProvider
 from livebed.processes import wait_until
 from livebed.server import Server
 from livebed.tokens import Issuer

@@ -12,7 +12,8 @@ import httpx
 import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from livebed.oidc_provider import OIDCProvider, Person, log_in_on, query_of
+from livebed.oidc_person import Person, log_in_on, query_of
+from livebed.oidc_provider import OIDCProvider
 from playwright.sync_api import Browser, expect
 
 CALLBACK = "http://127.0.0.1:9/callback"

@@ -9,14 +9,12 @@ from livebed.cluster import Cluster
 from livebed.factories import MakePlugin
 from livebed.mounts import Mount, mount_plugin
 from livebed.oidc_cli import OIDCCommand, free_callback
-from livebed.oidc_mount import check_owner, let_people_in
-from livebed.oidc_provider import OIDCProvider, Person
+from livebed.oidc_mount import OIDC_PLUGINS, check_owner, let_people_in
+from livebed.oidc_person import Person
+from livebed.oidc_provider import OIDCProvider
 from livebed.tokens import Issuer
 
-PLUGINS = ["peer", "authkit"]
-"""Whose logins these are."""
-
-pytestmark = pytest.mark.parametrize("make_plugin", PLUGINS, indirect=True)
+pytestmark = pytest.mark.parametrize("make_plugin", OIDC_PLUGINS, indirect=True)
 
 
 def check_end(command: OIDCCommand, mount: Mount) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 from livebed.mounts import Mount
 from livebed.oidc_provider import OIDCProvider
 
-__all__ = ["check_owner", "let_people_in"]
+__all__ = ["OIDC_PLUGINS", "check_owner", "let_people_in"]
+
+OIDC_PLUGINS = ["peer", "authkit"]
+"""Whose browser logins are tested."""
 
 
 def let_people_in(
