@@ -86,7 +86,7 @@ def confirmation_page(address: str, role: str, fields: Mapping[str, str]) -> Pag
         if value
     )
     content = f"""<h1>Did you begin this login?</h1>
-<dl><dt>Begun at</dt><dd>{_shown(address or "an unknown address")}</dd>
+<dl><dt>Begun from</dt><dd>{_shown(address or "an unknown address")}</dd>
 <dt>Role</dt><dd>{_shown(role)}</dd></dl>
 <p>Whoever began it will be logged in as you. Go on only if that was you, just now.</p>
 <p>Did a link in a message bring you here? Is the address not yours? Then close this window, and nobody is
