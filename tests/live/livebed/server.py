@@ -69,6 +69,8 @@ class Server:
         self.address = f"http://127.0.0.1:{free_port()}"
         self.cluster_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.orphans: list[int] = []
+        """Plugins of a server that was killed; those in Go go on without it."""
         self.unseal_key = ""
         token = "" if raft else ROOT_TOKEN
         self.client = Client(self.address, program.path, self.home, token)
@@ -139,6 +141,7 @@ class Server:
     def kill(self) -> None:
         """End it with SIGKILL: it can tell its plugins nothing."""
         if self.process is not None:
+            self.orphans += self.children()
             self.process.kill()
             self.process.wait(STOP_SECONDS)
 
@@ -149,7 +152,7 @@ class Server:
 
     def close(self) -> None:
         """End it by any means and remove its folder; a plugin that outlived it is killed."""
-        plugins = self.children()
+        plugins = [*self.orphans, *self.children()]
         try:
             if self.process is not None and self.process.poll() is None:
                 self.stop()
