@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from authkit.auth import Identity, RenewCall
@@ -20,7 +20,7 @@ from authkit.oidc import NO_RECORD, Checks, Claims
 from authkit.values import Value, replace
 from jwt_auth.config import JWTConfig
 from jwt_auth.login import identify
-from jwt_auth.mount_keys import MountKeys
+from jwt_auth.mount_keys import Keys, MountKeys
 from jwt_auth.outcomes import Outcomes, PostedTokens
 from jwt_auth.pending import Pending, Seal, Spent, hash_nonce
 from jwt_auth.providers import Lookups
@@ -80,12 +80,16 @@ class BrowserLogins:
         self.spent = Spent(storage)
         self.outcomes = Outcomes(storage)
         self.posted = PostedTokens(storage)
+        self._made: tuple[Keys, Seal] | None = None
         self._beginning = 0
         self._asked: set[bytes] = set()
 
     async def seal(self) -> Seal:
         """Return what makes and opens states."""
-        return Seal((await self.keys.get()).sealing)
+        keys = await self.keys.get()
+        if self._made is None or self._made[0] is not keys:
+            self._made = keys, Seal(keys.sealing)
+        return self._made[1]
 
     async def begin(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
@@ -129,10 +133,8 @@ class BrowserLogins:
         Raises:
             LoginError: it stands for none that may go on.
         """
-        try:
+        with _login_failed():
             return (await self.seal()).open(state.partition(",ns=")[0])
-        except LoginError as error:
-            raise LoginError(f"{FAILED} {error.public}", error.detail) from error
 
     async def forget_old(self) -> None:
         """Delete what is stored about logins that can go on no more."""
@@ -165,10 +167,8 @@ class BrowserLogins:
         Raises:
             LoginError: it is used up already, or somebody else's.
         """
-        try:
+        with _login_failed():
             await self.spent.spend(pending)
-        except LoginError as error:
-            raise LoginError(f"{FAILED} {error.public}", error.detail) from error
         if client_nonce is not None and not pending.is_from(client_nonce):
             raise LoginError("invalid client_nonce")
 
@@ -191,10 +191,9 @@ class BrowserLogins:
             raise _refusal_of_provider(arrived)
         request = _request(await self.seal(), pending, config, role, state=arrived.state)
         code = pending.secret if arrived.code.reveal() in ("", NO_CODE) else arrived.code
-        id_token = arrived.id_token or await self.posted.take(pending)
         if code:
             tokens, claims = await _exchange(client, request, code, checks)
-        elif id_token:
+        elif id_token := arrived.id_token or await self.posted.take(pending):
             tokens, claims = None, await _verify(client, request, id_token, checks)
         else:
             raise LoginError(f"{FAILED} No code or id_token received.")
@@ -346,6 +345,15 @@ class BrowserLogins:
     async def keep_refresh_token(self, token: Secret, claims: Claims) -> dict[str, str]:
         """Return what is kept with a token of ours to renew it with: sealed, of use to this mount only."""
         return {"refresh": (await self.seal()).hide(token), "sub": str(claims.get("sub", ""))}
+
+
+@contextmanager
+def _login_failed() -> Iterator[None]:
+    """Let the texts of refusals begin as the command line wants them."""
+    try:
+        yield
+    except LoginError as error:
+        raise LoginError(f"{FAILED} {error.public}", error.detail) from error
 
 
 async def _exchange(

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cachetools import TLRUCache
+
 from authkit.auth import Identity
 from authkit.errors import InternalError
 from authkit.framework import StorageView
@@ -33,8 +35,9 @@ class Outcomes:
 
     def __init__(self, storage: Storage, now: Callable[[], float] = time.time) -> None:
         self._kept = _Kept(storage, "oidc/done/", now)
-        self._now = now
-        self._failures: dict[bytes, tuple[float, str]] = {}
+        self._failures: TLRUCache[bytes, tuple[float, str]] = TLRUCache(
+            MAX_FAILURES, lambda _, failure, __: failure[0], timer=now
+        )
 
     async def succeed(self, pending: Pending, identity: Identity) -> None:
         """Keep who has logged in.
@@ -48,11 +51,6 @@ class Outcomes:
 
     def fail(self, pending: Pending, text: str) -> None:
         """Keep why nobody has."""
-        now = self._now()
-        while self._failures and (
-            len(self._failures) >= MAX_FAILURES or next(iter(self._failures.values()))[0] <= now
-        ):
-            del self._failures[next(iter(self._failures))]
         self._failures[pending.id] = (pending.created + LIFETIME_SECONDS, text)
 
     async def take(self, pending: Pending) -> Identity | str | None:
@@ -62,7 +60,7 @@ class Outcomes:
             InternalError: what is stored is no end of a login.
             StorageError: it cannot be read.
         """
-        _, text = self._failures.pop(pending.id, (0, ""))
+        _, text = self._failures.pop(pending.id, (0.0, ""))
         if text:
             return text
         value = await self._kept.take(pending)

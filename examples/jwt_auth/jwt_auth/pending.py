@@ -16,6 +16,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import ClassVar, Final
 
+from cachetools import TLRUCache
+
 from authkit.errors import LoginError
 from authkit.framework import StorageView
 from authkit.logical import Storage, StorageEntry
@@ -189,7 +191,7 @@ class Spent:
     def __init__(self, storage: Storage, now: Callable[[], float] = time.time) -> None:
         self._view = StorageView(storage, "oidc/spent/")
         self._now = now
-        self._known: dict[bytes, float] = {}
+        self._known: TLRUCache[bytes, float] = TLRUCache(MAX_SPENT, lambda _, ends, __: ends, timer=now)
 
     async def spend(self, pending: Pending) -> None:
         """Use a login's state up.
@@ -197,9 +199,6 @@ class Spent:
         Raises:
             LoginError: it is used up already.
         """
-        now = self._now()
-        while self._known and (len(self._known) >= MAX_SPENT or next(iter(self._known.values())) <= now):
-            del self._known[next(iter(self._known))]
         if pending.id in self._known:
             raise LoginError("Expired or missing OAuth state.", "the state was used before")
         self._known[pending.id] = pending.created + LIFETIME_SECONDS
