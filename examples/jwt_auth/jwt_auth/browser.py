@@ -249,7 +249,7 @@ class BrowserLogins:
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
         finally:
             self._asked.discard(pending.id)
-        await self.spent.spend(pending)
+        await self.spend(pending, None)
         claims = await client.verify_id_token(
             tokens.id_token,
             None,

@@ -492,6 +492,8 @@ async def test_a_login_on_a_device(browser: Browser) -> None:
     assert auth.alias.name == "ann"
     with pytest.raises((UserError, LoginError)):
         await poll(browser, begun["state"])
+    browser.idp.used.clear()  # a provider that would log the same device in twice
+    assert await pending(browser, begun["state"]) == "Vault login failed. Expired or missing OAuth state."
     with pytest.raises(LoginError, match="Expired or missing OAuth state"):
         await browser.come_back({"state": begun["state"], "code": "x"})
 
