@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 
 from authkit.errors import HandshakeError
 from authkit.plugin.environment import HostEnvironment
+from authkit.plugin.private import PrivateDirectory
 from authkit.rpc import Address
 from authkit.values import Value
 
-__all__ = ["Listener", "listen", "private_directory"]
+__all__ = ["Listener", "listen"]
 
 MAX_SOCKET_PATH_BYTES = 107
 """`sun_path` on Linux, less its end mark."""
 
 BACKLOG = 128
+
+_DIRECTORY = "PLUGIN_UNIX_SOCKET_DIR"
+_NAME = "plugin.sock"
+_STAGED_NAME = "s"
+"""Short: with the private directory's name it is not longer than the name it gets in the end."""
 
 
 class Listener(Value, frozen=True):
@@ -29,32 +34,16 @@ class Listener(Value, frozen=True):
     def close(self) -> None:
         """Close the socket and remove its file."""
         self.socket.close()
+        self.remove_file()
+
+    def remove_file(self) -> None:
+        """Remove the file of a Unix socket."""
         if self.address.network == "unix":
             with suppress(FileNotFoundError):
                 os.unlink(self.address.target)
 
 
-@contextmanager
-def private_directory() -> Iterator[str]:
-    """Lend a directory that nobody else may enter (mode 0700), gone afterwards with all that is in it.
-
-    Raises:
-        HandshakeError: it could not be made; `TMPDIR` says where.
-    """
-    path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"authkit-{os.urandom(8).hex()}")  # noqa: S108
-    try:
-        os.mkdir(path, 0o700)
-    except OSError as error:
-        raise HandshakeError(f"TMPDIR: cannot make a private directory: {error.strerror}") from error
-    try:
-        yield path
-    finally:
-        import shutil
-
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def listen(environment: HostEnvironment, private: str | os.PathLike[str]) -> Listener:
+def listen(environment: HostEnvironment, private: PrivateDirectory) -> Listener:
     """Return a listening socket where the host wants it, else in the directory `private`.
 
     Raises:
@@ -62,20 +51,29 @@ def listen(environment: HostEnvironment, private: str | os.PathLike[str]) -> Lis
     """
     if not hasattr(socket, "AF_UNIX"):
         return _listen_tcp(environment)
-    if environment.socket_directory:
-        path = _path_for(environment.socket_directory)
-    else:
-        path = os.path.join(private, "plugin.sock")
-    _check_length(path, "PLUGIN_UNIX_SOCKET_DIR" if environment.socket_directory else "TMPDIR")
-    return _listen_unix(path, environment)
+    if not environment.socket_directory:
+        return _listen_unix(private, _NAME, environment.socket_group, "TMPDIR")
+    path = _path_for(environment.socket_directory)
+    # Others may write there, a group at least: whatever has to be done to the socket is done out of their
+    # reach, and then it moves to its place in one step.
+    with closing(PrivateDirectory(environment.socket_directory, prefix=".", variable=_DIRECTORY)) as made:
+        staged = _listen_unix(made, _STAGED_NAME, environment.socket_group, _DIRECTORY)
+        try:
+            os.rename(_STAGED_NAME, path, src_dir_fd=made.descriptor)
+        except OSError as error:
+            staged.socket.close()
+            raise HandshakeError(f"{_DIRECTORY}: cannot make a socket: {error.strerror}: {path}") from error
+    return Listener(staged.socket, Address("unix", path))
 
 
 def _path_for(directory: str) -> str:
     if not os.path.isdir(directory):
-        raise HandshakeError(f"PLUGIN_UNIX_SOCKET_DIR is not a directory: {directory}")
+        raise HandshakeError(f"{_DIRECTORY} is not a directory: {directory}")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise HandshakeError(f"PLUGIN_UNIX_SOCKET_DIR is not writable: {directory}")
-    return os.path.join(directory, f"plugin{os.urandom(8).hex()}")
+        raise HandshakeError(f"{_DIRECTORY} is not writable: {directory}")
+    path = os.path.join(directory, f"plugin{os.urandom(8).hex()}")
+    _check_length(path, _DIRECTORY)
+    return path
 
 
 def _check_length(path: str, variable: str) -> None:
@@ -85,42 +83,46 @@ def _check_length(path: str, variable: str) -> None:
         )
 
 
-def _listen_unix(path: str, environment: HostEnvironment) -> Listener:
+def _listen_unix(directory: PrivateDirectory, name: str, group: str, variable: str) -> Listener:
+    """Return a socket in a private directory, ready to be dialled by its owner and by `group`."""
+    path = os.path.join(directory.path, name)
+    _check_length(path, variable)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # From the first moment on only this user may connect; the group is let in afterwards.
-    previous = os.umask(0o177)
     try:
-        listener.bind(path)
-    except OSError as error:
-        listener.close()
-        variable = "PLUGIN_UNIX_SOCKET_DIR" if environment.socket_directory else "TMPDIR"
-        raise HandshakeError(f"{variable}: cannot make a socket: {error.strerror}: {path}") from error
-    finally:
-        os.umask(previous)
-    try:
-        _let_in_group(path, environment.socket_group)
+        try:
+            listener.bind(path)
+        except OSError as error:
+            raise HandshakeError(f"{variable}: cannot make a socket: {error.strerror}: {path}") from error
+        directory.verify_holds(name)
+        _let_in(directory, name, group)
         listener.listen(BACKLOG)
     except BaseException:
         listener.close()
-        os.unlink(path)
         raise
     listener.setblocking(False)
     return Listener(listener, Address("unix", path))
 
 
-def _let_in_group(path: str, group: str) -> None:
+def _let_in(directory: PrivateDirectory, name: str, group: str) -> None:
+    """Let the owner connect, and the group if there is one."""
     if not group:
+        os.chmod(name, 0o600, dir_fd=directory.descriptor)
         return
-    import shutil
-
-    number = int(group) if group.isascii() and group.isdigit() else None
     try:
-        shutil.chown(path, group=group if number is None else number)
-        os.chmod(path, 0o660)
+        os.chown(name, -1, _group_number(group), dir_fd=directory.descriptor, follow_symlinks=False)
+        os.chmod(name, 0o660, dir_fd=directory.descriptor)
     except (LookupError, OverflowError, OSError) as error:
         raise HandshakeError(
             f"PLUGIN_UNIX_SOCKET_GROUP: cannot let in the group {group!r}: {error}"
         ) from error
+
+
+def _group_number(group: str) -> int:
+    if group.isascii() and group.isdigit():
+        return int(group)
+    from grp import getgrnam
+
+    return getgrnam(group).gr_gid
 
 
 def _listen_tcp(environment: HostEnvironment) -> Listener:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
@@ -20,8 +21,9 @@ from authkit.plugin.broker import Broker
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
 from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
-from authkit.plugin.listener import Listener, listen, private_directory
+from authkit.plugin.listener import Listener, listen
 from authkit.plugin.opencalls import OpenCalls
+from authkit.plugin.private import PrivateDirectory
 from authkit.plugin.reflection import Reflection
 from authkit.plugin.services import Controller, Health, Stdio
 from authkit.plugin.streams import StandardStreams
@@ -124,10 +126,11 @@ def run(plan: Plan, streams: StandardStreams) -> None:
 
 async def _run(plan: Plan, streams: StandardStreams) -> None:
     stop: asyncio.Future[_Reason] = asyncio.get_running_loop().create_future()
-    with private_directory() as private:
-        security = plan.secure(private)
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+    with closing(PrivateDirectory(temporary, prefix="authkit-", variable="TMPDIR")) as private:
+        security = plan.secure(private.inside)
         with closing(listen(plan.environment, private)) as listener:
-            engine = load_engine(plan.engine, private)
+            engine = load_engine(plan.engine, private.inside)
             calls = OpenCalls()
             broker = Broker(_connector(engine, security), calls)
             application = plan.application(broker.dial)

@@ -42,7 +42,8 @@ ENGINES = ("authkit", "grpcio")
 def load_engine(name: str, directory: str | os.PathLike[str]) -> Engine:
     """Return the engine of this name, the default one for an empty name. Imports only that one.
 
-    `directory` belongs to this process's user alone (mode 0700); an engine may keep sockets there.
+    `directory` belongs to this process's user alone (mode 0700), and nobody else can make the path lead
+    elsewhere; an engine may keep sockets there, with plaintext behind them.
 
     Raises:
         ValueError: there is no such engine.

@@ -49,7 +49,7 @@ _CODES: dict[StatusCode, grpc.StatusCode] = {
 
 
 class GRPCIOEngine:
-    """gRPC by grpcio. `directory` must be private to this process's user (mode 0700)."""
+    """gRPC by grpcio. `directory` is private, and nobody else can make the path lead elsewhere."""
 
     name = "grpcio"
 

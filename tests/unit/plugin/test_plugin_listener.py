@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 import stat
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,12 @@ from authkit.errors import HandshakeError, RPCError, StatusCode
 from authkit.plugin import lifetime, listener
 from authkit.plugin.broker import Broker
 from authkit.plugin.environment import HostEnvironment
-from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
-from authkit.plugin.listener import listen, private_directory
+from authkit.plugin.lifetime import wait_for_host_to_leave
+from authkit.plugin.listener import listen
 from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from authkit.plugin.pb.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from authkit.plugin.private import PrivateDirectory
 from authkit.plugin.reflection import Reflection
 from authkit.plugin.services import Controller, Health
 from authkit.rpc import Call
@@ -31,44 +32,38 @@ def mode(path: str | Path) -> int:
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
-def test_the_private_directory_is_private_and_goes_away() -> None:
-    """Mode 0700; gone afterwards with what is in it."""
-    with private_directory() as path:
-        assert mode(path) == 0o700
-        Path(path, "file").write_text("x")
-    assert not os.path.exists(path)
+@pytest.fixture
+def private(short_directory: Path) -> Iterator[PrivateDirectory]:
+    """The directory of the process."""
+    with closing(PrivateDirectory(str(short_directory), prefix="authkit-", variable="TMPDIR")) as made:
+        yield made
 
 
-def test_a_temporary_directory_that_is_missing_is_named(
-    short_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The operator reads which variable to look at."""
-    monkeypatch.setenv("TMPDIR", str(short_directory / "missing"))
-    with pytest.raises(HandshakeError, match="TMPDIR"), private_directory():
-        pass
-
-
-def test_the_socket_accepts_its_owner_alone(short_directory: Path) -> None:
+def test_the_socket_accepts_its_owner_alone(private: PrivateDirectory) -> None:
     """Without a group nobody else may connect; closing removes the file."""
-    made = listen(HostEnvironment(), short_directory)
+    made = listen(HostEnvironment(), private)
     assert mode(made.address.target) == 0o600
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(made.address.target)
     made.close()
-    assert list(short_directory.iterdir()) == []
+    assert list(Path(private.path).iterdir()) == []
 
 
-def test_the_socket_is_where_the_host_wants_it(short_directory: Path) -> None:
+def test_the_socket_is_where_the_host_wants_it(short_directory: Path, private: PrivateDirectory) -> None:
     """Directly in PLUGIN_UNIX_SOCKET_DIR, and open for the group."""
     group = str(os.getgid())
     environment = HostEnvironment(socket_directory=str(short_directory), socket_group=group)
-    made = listen(environment, Path("/nowhere"))
+    made = listen(environment, private)
     path = Path(made.address.target)
     assert path.parent == short_directory
     assert path.name.startswith("plugin")
     assert mode(path) == 0o660
     assert path.stat().st_gid == os.getgid()
+    assert {path.name, Path(private.path).name} == {each.name for each in short_directory.iterdir()}
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
     made.close()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -82,27 +77,31 @@ def test_the_socket_is_where_the_host_wants_it(short_directory: Path) -> None:
     ],
 )
 def test_a_wish_that_cannot_be_met_names_its_variable(
-    wish: dict[str, str], variable: str, short_directory: Path
+    wish: dict[str, str], variable: str, short_directory: Path, private: PrivateDirectory
 ) -> None:
     """And leaves no file behind."""
     wish = {key: value.format(dir=short_directory) for key, value in wish.items()}
     if "x" * 100 in str(wish):
         os.mkdir(wish["socket_directory"])
     with pytest.raises(HandshakeError, match=variable):
-        listen(HostEnvironment(**wish), short_directory)  # type: ignore[arg-type]
-    assert not [path for path in short_directory.iterdir() if path.is_socket()]
+        listen(HostEnvironment(**wish), private)  # type: ignore[arg-type]
+    private.close()
+    assert not [path for path in short_directory.rglob("*") if path.is_socket()]
 
 
 def test_a_path_too_long_for_a_socket_names_tmpdir(short_directory: Path) -> None:
     """Linux takes 107 bytes."""
     deep = short_directory / ("x" * 100)
     deep.mkdir()
-    with pytest.raises(HandshakeError, match="TMPDIR is too long"):
-        listen(HostEnvironment(), deep)
+    with (
+        closing(PrivateDirectory(str(deep), prefix="authkit-", variable="TMPDIR")) as private,
+        pytest.raises(HandshakeError, match="TMPDIR is too long"),
+    ):
+        listen(HostEnvironment(), private)
 
 
 def test_tcp_is_used_where_there_are_no_unix_sockets(
-    monkeypatch: pytest.MonkeyPatch, short_directory: Path
+    monkeypatch: pytest.MonkeyPatch, private: PrivateDirectory
 ) -> None:
     """On loopback, within the host's range, skipping ports in use."""
     monkeypatch.delattr(listener.socket, "AF_UNIX")
@@ -110,36 +109,13 @@ def test_tcp_is_used_where_there_are_no_unix_sockets(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        made = listen(HostEnvironment(min_port=port, max_port=min(port + 50, 65535)), short_directory)
+        made = listen(HostEnvironment(min_port=port, max_port=min(port + 50, 65535)), private)
         host, _, chosen = made.address.target.partition(":")
         assert (made.address.network, host) == ("tcp", "127.0.0.1")
         assert port < int(chosen) <= port + 50
         made.close()
         with pytest.raises(HandshakeError, match="PLUGIN_MIN_PORT"):
-            listen(HostEnvironment(min_port=port, max_port=port), short_directory)
-
-
-def test_an_orphan_ends_even_when_its_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parent changed: the process is told to stop, and ended when it does not."""
-    monkeypatch.setattr(lifetime, "_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(lifetime, "_LAST_RESORT_SECONDS", 0.001)
-    parents = iter([100, 100, 1])
-    told, ended = threading.Event(), threading.Event()
-    OrphanWatch(told.set, parent=lambda: next(parents, 1), exit=lambda status: ended.set()).start()
-    assert ended.wait(5)
-    assert told.is_set()
-
-
-def test_a_watch_that_was_stopped_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An orderly end is not cut short."""
-    monkeypatch.setattr(lifetime, "_POLL_SECONDS", 0.001)
-    told, ended = threading.Event(), threading.Event()
-    parents = iter([100, 1])
-    watch = OrphanWatch(told.set, parent=lambda: next(parents, 1), exit=lambda status: ended.set())
-    watch.start()
-    assert told.wait(5)
-    watch.stop()
-    assert not ended.wait(0.05)
+            listen(HostEnvironment(min_port=port, max_port=port), private)
 
 
 async def test_a_host_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,208 @@
+"""Directories in places where others may rename what is theirs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from authkit.errors import HandshakeError
+from authkit.plugin import private as module
+from authkit.plugin.certificates import generate_identity
+from authkit.plugin.environment import HostEnvironment
+from authkit.plugin.listener import listen
+from authkit.plugin.private import PrivateDirectory
+from authkit.plugin.tls import make_contexts
+
+
+def make(parent: Path) -> PrivateDirectory:
+    """One in a directory for temporary files."""
+    return PrivateDirectory(str(parent), prefix="authkit-", variable="TMPDIR")
+
+
+def mode(path: str | Path) -> int:
+    """Permission bits."""
+    return stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
+
+
+class Rival:
+    """Another user who may write to the parent: replaces what a path leads to."""
+
+    def __init__(self, parent: Path) -> None:
+        self.parent = parent
+        self.planted = parent / "planted"
+        self.planted.mkdir()
+
+    def replace(self, path: str) -> None:
+        """Have the name of a directory lead to one of the rival's."""
+        os.rename(path, f"{path}.away")
+        os.symlink(self.planted, path)
+
+
+@pytest.fixture
+def rival(short_directory: Path) -> Rival:
+    """One, in a directory that all may write to."""
+    short_directory.chmod(0o777)
+    return Rival(short_directory)
+
+
+def after(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[str], None]) -> None:
+    """Have the rival act right after the first call of `os.<name>` with a path."""
+    real = getattr(os, name)
+    done: list[str] = []
+
+    def wrapper(path: str, *args: object, **options: object) -> object:
+        result = real(path, *args, **options)
+        if not done:
+            done.append(path)
+            act(path)
+        return result
+
+    monkeypatch.setattr(module.os, name, wrapper)
+
+
+def test_the_private_directory_is_private_and_goes_away(short_directory: Path) -> None:
+    """Mode 0700; gone afterwards with what is in it; closing it twice is once."""
+    directory = make(short_directory)
+    assert mode(directory.path) == 0o700
+    Path(directory.path, "file").write_text("x")
+    assert Path(directory.inside, "file").read_text() == "x"
+    directory.close()
+    directory.close()
+    assert list(short_directory.iterdir()) == []
+
+
+def test_a_temporary_directory_that_is_missing_is_named(short_directory: Path) -> None:
+    """The operator reads which variable to look at."""
+    with pytest.raises(HandshakeError, match="TMPDIR: cannot make"):
+        make(short_directory / "missing")
+
+
+def test_one_that_is_replaced_before_it_is_opened_is_refused(
+    rival: Rival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a symbolic link, or by a directory that others may enter, or by one with something in it."""
+    after(monkeypatch, "mkdir", rival.replace)
+    with pytest.raises(HandshakeError, match="TMPDIR"):
+        make(rival.parent)
+
+    def open_to_all(path: str) -> None:
+        os.rename(path, f"{path}.away")
+        os.rename(rival.planted, path)
+
+    after(monkeypatch, "mkdir", open_to_all)
+    with pytest.raises(HandshakeError, match="replaced"):
+        make(rival.parent)
+
+    after(monkeypatch, "mkdir", lambda path: Path(path, "planted").write_text("x") and None)
+    with pytest.raises(HandshakeError, match="replaced"):
+        make(rival.parent)
+
+
+def test_a_directory_of_another_user_is_refused(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns it can do with it what they like."""
+    monkeypatch.setattr(module.os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(HandshakeError, match="replaced"):
+        make(short_directory)
+
+
+def test_the_key_goes_to_no_directory_of_a_rival(rival: Rival, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads elsewhere by now is not followed: what is inside stays inside."""
+    directory = make(rival.parent)
+    rival.replace(directory.path)
+    written: list[str] = []
+    after(monkeypatch, "open", written.append)
+    identity = generate_identity()
+    make_contexts(identity, identity.certificate, directory.inside)
+    assert written
+    assert not written[0].startswith(directory.path)
+    assert list(rival.planted.iterdir()) == []
+    directory.close()
+
+
+def test_a_socket_in_a_directory_of_a_rival_is_not_served(
+    rival: Rival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the socket went is looked at before anybody is let in."""
+    directory = make(rival.parent)
+    rival.replace(directory.path)
+    with pytest.raises(HandshakeError, match="replaced"):
+        listen(HostEnvironment(), directory)
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(str(rival.planted / "plugin.sock"))
+    directory.close()
+
+
+def test_closing_removes_nothing_of_anybody_else(rival: Rival) -> None:
+    """What stands in the directory's place by then stays."""
+    directory = make(rival.parent)
+    (rival.planted / "theirs").write_text("x")
+    rival.replace(directory.path)
+    directory.close()
+    assert (rival.planted / "theirs").exists()
+
+
+def test_without_proc_others_must_not_be_able_to_rename(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the name is all there is: a parent that others may write to needs the sticky bit."""
+    monkeypatch.setattr(module, "_DESCRIPTORS", "/no/such/folder")
+    directory = make(short_directory)
+    assert directory.inside == directory.path
+    directory.close()
+    short_directory.chmod(0o777)
+    with pytest.raises(HandshakeError, match="sticky bit"):
+        make(short_directory)
+    assert list(short_directory.iterdir()) == []
+    short_directory.chmod(0o1777)
+    make(short_directory).close()
+
+
+# --- a socket where others may write -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["bind", "chown", "chmod"])
+def test_a_swapped_socket_lets_nobody_into_other_files(
+    step: str, rival: Rival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the socket directory replaces the socket between two steps by a link to a file.
+
+    Mode and group of the file stay as they are.
+    """
+    victim = rival.parent / "key.pem"
+    victim.write_text("secret")
+    victim.chmod(0o600)
+    public = rival.parent / "sockets"
+    public.mkdir()
+    public.chmod(0o777)
+
+    def swap() -> None:
+        for path in list(public.iterdir()):
+            if path.is_socket():
+                path.unlink()
+                path.symlink_to(victim)
+
+    class Socket(socket.socket):
+        def bind(self, address: str) -> None:
+            super().bind(address)
+            if step == "bind":
+                swap()
+
+    monkeypatch.setattr("authkit.plugin.listener.socket.socket", Socket)
+    for name in {"chown", "chmod"} & {step}:
+        after(monkeypatch, name, lambda path: swap())
+    environment = HostEnvironment(socket_directory=str(public), socket_group="12345" * (os.getuid() == 0))
+    directory = make(rival.parent)
+    made = listen(environment, directory)
+    assert mode(victim) == 0o600
+    assert victim.stat().st_gid == os.getgid()
+    made.close()
+    directory.close()
+    assert victim.read_text() == "secret"
+    assert list(public.iterdir()) == []
