@@ -24,6 +24,7 @@ from authkit.framework.periodic import Periodic, Scheduler
 from authkit.framework.routes import Declaration, Route, RouteTable
 from authkit.framework.schema import FieldData
 from authkit.framework.store import ObjectStore
+from authkit.framework.threads import Threads
 from authkit.framework.wal import Rollback, WriteAheadLog
 from authkit.logical import (
     BackendConfig,
@@ -122,6 +123,7 @@ class Backend:
         self.derived: Final = DerivedValues(clock)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
         self._scheduler = Scheduler(tasks, clock)
+        self._threads = Threads()
         self._stopped = False
 
     # --- for authors ---------------------------------------------------------------------------
@@ -147,6 +149,7 @@ class Backend:
 
     async def initialize(self) -> None:
         """Ask the host whether to cache, then call `start`."""
+        self._threads.use()
         await self.objects.respect_host(self.system)
         await self.start()
 
@@ -155,13 +158,18 @@ class Backend:
         if self._stopped:
             return
         self._stopped = True
+        self._threads.use()
         try:
             await self.stop()
         finally:
-            await self.derived.close()
+            try:
+                await self.derived.close()
+            finally:
+                self._threads.close()
 
     async def invalidate_key(self, key: str) -> None:
         """Drop a key from the cache, then call `invalidated`."""
+        self._threads.use()
         self.objects.forget(key)
         await self.invalidated(key)
 
@@ -180,6 +188,7 @@ class Backend:
         route, captures = self._route(request.path)
         if route.exists is None:
             return None
+        self._threads.use()
         data = FieldData.read(route.fields, request.data, captures)
         return await route.exists(self, Call(request=request, data=data))
 
@@ -190,7 +199,9 @@ class Backend:
             UnsupportedPathError, UnsupportedOperationError: nothing is served there.
             FieldError: a field cannot be converted.
             ReadOnlyError: another node has to serve it.
+            TooManyRequestsError: a plain `def` handler is at work as often as it may be.
         """
+        self._threads.use()
         match request.operation:
             case Operation.RENEW:
                 return await self.handle_renewal(request)

@@ -1,6 +1,6 @@
 """What a handler is called with, and how it is called.
 
-Handlers are `async def`, or plain `def`, which run in a worker thread. Which arguments a handler
+Handlers are `async def`, or plain `def`, which run in threads. Which arguments a handler
 gets is left to whoever declares it.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, get_type_hints
 
 from authkit.framework.fields import UNSET
 from authkit.framework.schema import FieldData
+from authkit.framework.threads import run_in_thread
 from authkit.logical import Connection, Request
 from authkit.values import Value, field
 
@@ -86,11 +88,14 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 
 async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a handler and return what it returns; a plain `def` runs in a worker thread."""
+    """Call a handler and return what it returns; a plain `def` runs in a thread of its own.
+
+    Raises:
+        TooManyRequestsError: this handler of the mount has as many threads as it may have.
+    """
     if inspect.iscoroutinefunction(handler):
         return await handler(*args, **kwargs)
-    import asyncio
-
-    result = await asyncio.to_thread(handler, *args, **kwargs)
+    name = getattr(handler, "__qualname__", type(handler).__qualname__)
+    result = await run_in_thread(partial(handler, *args, **kwargs), name)
     # A callable that is no `async def` can still hand out something to await.
     return await result if isinstance(result, Awaitable) else result

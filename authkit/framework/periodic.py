@@ -10,6 +10,7 @@ from authkit.errors import AuthKitError, InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
 from authkit.framework.durations import parse_duration
 from authkit.framework.routes import Declaration
+from authkit.framework.threads import Exclusive
 from authkit.logical import Request
 from authkit.values import Value
 
@@ -52,8 +53,8 @@ class Periodic(Declaration, Generic[H]):
 def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
     """Run a method at the first tick, and then whenever `interval` has passed since its last start.
 
-    The method takes a `Task`. No run starts before the last one has ended. After a failure it is
-    tried again one interval later.
+    The method takes a `Task`. No run starts before the last one has ended, its thread included where the
+    method is a plain `def`; a skipped run is logged. After a failure it is tried again one interval later.
 
     With `writes` it runs only on a node that may write; on any other it stays due, and runs at the first
     tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage is no failure.
@@ -74,7 +75,7 @@ class Scheduler:
         self._tasks = tuple(tasks)
         self._clock = clock
         self._started: dict[str, float] = {}
-        self._running: set[str] = set()
+        self._runs = {task.attribute: Exclusive(f"periodic task {task.attribute}") for task in self._tasks}
         self._reported: set[str] = set()
 
     async def tick(self, backend: Backend, request: Request) -> None:
@@ -119,19 +120,16 @@ class Scheduler:
             backend.log.warning("periodic task %s: %s", task.attribute, error)
 
     def _is_due(self, task: Periodic[Any]) -> bool:
-        if task.attribute in self._running:
-            return False
         started = self._started.get(task.attribute)
-        return started is None or self._clock() - started >= task.interval.total_seconds()
+        if started is not None and self._clock() - started < task.interval.total_seconds():
+            return False
+        return self._runs[task.attribute].may_begin()
 
     async def _run(self, task: Periodic[Any], backend: Backend, request: Request, *, can_write: bool) -> None:
-        self._running.add(task.attribute)
         self._started[task.attribute] = self._clock()
         run = Task(name=task.attribute, request=request, can_write=can_write)
-        try:
+        with self._runs[task.attribute].run():
             await invoke(task.handler, backend, run)
-        finally:
-            self._running.discard(task.attribute)
 
 
 def _raise_failures(failed: Mapping[str, Exception]) -> None:

@@ -26,6 +26,7 @@ from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.durations import parse_duration
 from authkit.framework.node import PROBE_KEY
 from authkit.framework.routes import Declaration, Route
+from authkit.framework.threads import Exclusive
 from authkit.framework.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
 from authkit.values import Value
@@ -123,7 +124,7 @@ class WriteAheadLog:
         self._handlers: Mapping[str, Rollback[Any]] = {handler.kind: handler for handler in handlers}
         self._clock = clock
         self._last = ""
-        self._running = False
+        self._run = Exclusive("rolling back")
 
     async def put(self, kind: str, data: Any) -> str:
         """Store an entry before the change that it is about, and return its id for `commit`.
@@ -182,15 +183,12 @@ class WriteAheadLog:
             ReadOnlyError: nothing failed but that this node may not write what it needed to.
         """
         # A tick that takes longer than the host waits must not be joined by the next one.
-        if not self._handlers or self._running:
+        if not self._handlers or not self._run.may_begin():
             return
-        self._running = True
-        try:
+        with self._run.run():
             entries = await self._next_entries()
             if entries and await self._can_commit():
                 await self._undo(entries, backend, immediate="immediate" in request.data)
-        finally:
-            self._running = False
 
     async def _undo(self, entries: _IDs, backend: Backend, *, immediate: bool) -> None:
         failed: dict[str, Exception | None] = {}

@@ -1,0 +1,188 @@
+"""Threads for plain `def` methods of an author's: bounded for each method of each mount.
+
+One slow method fills its own places and no others: neither another method's nor another mount's, nor
+the thread pool of the event loop. A place is taken until the thread has really ended, also after
+whoever called has gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from authkit.errors import TooManyRequestsError
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["MAX_AT_ONCE", "MAX_WAITING", "WAIT_SECONDS", "Exclusive", "Threads", "run_in_thread"]
+
+log = logging.getLogger(__name__)
+
+MAX_AT_ONCE: Final = 16
+"""Threads of one method of one mount. Each is one call that waits for something outside."""
+
+MAX_WAITING: Final = 64
+"""Calls that wait for one of them: four for each thread, so that one which gets a place soon is kept."""
+
+WAIT_SECONDS: Final = 10.0
+"""For a place; then a caller is refused. A host gives a request 90 s (Vault 1.21), its clients less."""
+
+_BUSY: Final = "too many requests of this kind are being answered; try again later"
+
+
+class Threads:
+    """The threads of one mount, by method. None is started before a method needs it."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Places] = {}
+
+    def use(self) -> None:
+        """Have `run_in_thread` use these threads, in the current call and all that it calls."""
+        _current.set(self)
+
+    async def start(self, function: Callable[[], Any], name: str) -> asyncio.Future[Any]:
+        """Call a function in a thread, and return what tells its end. Do not cancel that; shield it.
+
+        Raises:
+            TooManyRequestsError: all threads of this name are at work, and none got free in time.
+        """
+        places = self._places.get(name)
+        if places is None:
+            places = self._places[name] = _Places(name)
+        await places.take()
+        return places.start(function)
+
+    def close(self) -> None:
+        """Have each thread end once it is idle."""
+        for places in self._places.values():
+            places.close()
+        self._places = {}
+
+
+_current: ContextVar[Threads | None] = ContextVar("authkit_threads", default=None)
+
+
+class _Places:
+    """The threads of one method, and those that wait for one."""
+
+    def __init__(self, name: str) -> None:
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._free = asyncio.Semaphore(MAX_AT_ONCE)
+        self._threads = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix=f"authkit {name}")
+        self._waiting = 0
+
+    async def take(self) -> None:
+        """Return when there is a free place, which is taken then.
+
+        Raises:
+            TooManyRequestsError: there is none, and too many wait, or none got free in time.
+        """
+        import asyncio
+
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        if self._waiting >= MAX_WAITING:
+            raise TooManyRequestsError(_BUSY)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise TooManyRequestsError(_BUSY) from None
+        finally:
+            self._waiting -= 1
+
+    def start(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Begin a call in the place that was taken, and give that back when the thread has ended it."""
+        import asyncio
+
+        try:
+            done = asyncio.wrap_future(self._threads.submit(copy_context().run, _call, function))
+        except BaseException:
+            self._free.release()
+            raise
+        done.add_done_callback(lambda _: self._free.release())
+        return done
+
+    def close(self) -> None:
+        """Have each thread end once it is idle."""
+        self._threads.shutdown(wait=False)
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except StopIteration as error:
+        # No future takes it: whoever waits would wait for ever.
+        raise RuntimeError("a plain method raised StopIteration") from error
+
+
+async def run_in_thread(function: Callable[[], Any], name: str) -> Any:
+    """Call a function in a thread of the current mount, and return what it returns.
+
+    When the caller is cancelled the thread goes on; its end is logged.
+
+    Raises:
+        TooManyRequestsError: `name` has as many threads as it may have.
+    """
+    import asyncio
+
+    done = await (_current.get() or Threads()).start(function, name)
+    started = _started.get()
+    if started is not None:
+        started.add(done)
+        done.add_done_callback(started.discard)
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        if not done.done():
+            done.add_done_callback(partial(_note_late_end, name))
+        raise
+
+
+def _note_late_end(name: str, done: asyncio.Future[Any]) -> None:
+    log.warning("%s has ended; nobody waited for it any more", name, exc_info=done.exception())
+
+
+_started: ContextVar[set[asyncio.Future[Any]] | None] = ContextVar("authkit_started", default=None)
+
+
+class Exclusive:
+    """Work of which no second run may begin before the first one has ended, its threads included.
+
+    `what` is what the log calls it.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._is_held = False
+        self._left: set[asyncio.Future[Any]] = set()
+        self._is_told = False
+
+    def may_begin(self) -> bool:
+        """Return whether no run is under way. The first time that one is, that is logged."""
+        if not self._is_held and not self._left:
+            return True
+        if not self._is_told:
+            self._is_told = True
+            log.warning("%s is skipped: its last run has not ended yet", self._what)
+        return False
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Be one run: the calls within, and the threads that they start."""
+        self._is_held, self._is_told = True, False
+        token = _started.set(self._left)
+        try:
+            yield
+        finally:
+            _started.reset(token)
+            self._is_held = False
