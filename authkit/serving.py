@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from authkit.logical import BackendFactory
+    from authkit.plugin.ending import Ending
     from authkit.plugin.environment import HostEnvironment
     from authkit.plugin.server import Application, Dial, Plan
     from authkit.plugin.streams import StandardStreams
@@ -61,19 +62,24 @@ def serve(backend: type[Servable] | str) -> NoReturn:
     # Until serving begins, next to nothing becomes garbage: collecting would only cost start-up time.
     gc.disable()
     from authkit.plugin import logs
+    from authkit.plugin.ending import CLOSING_SECONDS, Ending
     from authkit.plugin.streams import StandardStreams
 
     # Ctrl-C at the server's terminal reaches the whole process group; the server alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     streams = StandardStreams()
     logs.install(streams.log_descriptor)
-    status = _serve(backend, streams)
+    ending = Ending(streams.log_descriptor)
+    ending.at_end(streams.finish)
+    ending.start()
+    status = _serve(backend, streams, ending)
+    ending.within(CLOSING_SECONDS)
     streams.finish()
-    # Threads of the author's code must not hold the process: a host kills it 2 s after Shutdown.
+    # Threads of the author's code must not hold the process.
     os._exit(status)
 
 
-def _serve(backend: type[Servable] | str, streams: StandardStreams) -> int:
+def _serve(backend: type[Servable] | str, streams: StandardStreams, ending: Ending) -> int:
     import logging
 
     from authkit.errors import PluginError
@@ -84,7 +90,7 @@ def _serve(backend: type[Servable] | str, streams: StandardStreams) -> int:
         from authkit.plugin.server import run
 
         plan = _plan(backend, _environment())
-        run(plan, streams)
+        run(plan, streams, ending)
     except PluginError as error:
         log.error("%s", error)  # the text says it all, a traceback would hide it
         return 1

@@ -2,7 +2,7 @@
 
 A provider is any object with a `verify` method. What else it can do is found out from the methods that
 it has: `fetch_groups`, `fetch_user_info`, `refresh`. Each may be `async def` or plain `def`, which runs
-in a worker thread. `identify` and `refresh` put the answers together for a login handler and a renewal
+in a thread. `identify` and `refresh` put the answers together for a login handler and a renewal
 handler; paths, fields and roles are left to them.
 
 The capabilities are those of dex's connectors (dexidp/dex, connector/connector.go).

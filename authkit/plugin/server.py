@@ -10,7 +10,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from authkit.errors import HandshakeError
 from authkit.plugin.broker import Broker
+from authkit.plugin.ending import SHUTDOWN_GRACE, Ending, Reason
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
-from authkit.plugin.lifetime import OrphanWatch, wait_for_host_to_leave
+from authkit.plugin.lifetime import wait_for_host_to_leave
 from authkit.plugin.listener import Listener, listen
 from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.private import PrivateDirectory
@@ -41,11 +41,8 @@ log = logging.getLogger(__name__)
 Dial = Callable[[int], Awaitable[Channel]]
 """Connects to the service that the host announces under this number. Raises `BrokerError`."""
 
-SHUTDOWN_GRACE = timedelta(seconds=0.5)
-"""For calls in flight when the host asks for shutdown: it kills the process 2 s later."""
-
-TERMINATE_GRACE = timedelta(seconds=10)
-"""For calls in flight at SIGTERM: the host lives and waits for its answers."""
+DRAIN_SECONDS = 0.2
+"""Beyond the grace, for calls that were cancelled to end."""
 
 CLOSE_SECONDS = 1.0
 """For the application to close; what takes longer is left behind with the process."""
@@ -79,14 +76,7 @@ class Plan(Value, frozen=True, kw_only=True):
     """Name of the gRPC engine; empty for the default one."""
 
 
-class _Reason(Value, frozen=True):
-    """Why serving ends, and how long calls in flight may take."""
-
-    text: str
-    grace: timedelta
-
-
-_FAILURE = _Reason("failure", timedelta(0))
+_FAILURE = Reason("failure", timedelta(0))
 
 
 def agree_on_version(environment: HostEnvironment, supported: Sequence[int]) -> int:
@@ -105,31 +95,39 @@ def agree_on_version(environment: HostEnvironment, supported: Sequence[int]) -> 
     return version
 
 
-def run(plan: Plan, streams: StandardStreams) -> None:
-    """Serve until the host, a signal or the end of the host says stop.
+def run(plan: Plan, streams: StandardStreams, ending: Ending) -> None:
+    """Serve until the host, a signal or the end of the host says stop; `ending` bounds what follows.
 
     Raises:
         HandshakeError: serving could not begin.
     """
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        serving = loop.create_task(_run(plan, streams))
-        while not serving.done():
-            try:
-                loop.run_until_complete(serving)
-            except (SystemExit, KeyboardInterrupt) as error:
-                # asyncio lets these two out of the loop when a task raises them. One that belongs to
-                # a request is caught where it is answered; this one is a task that somebody left behind.
-                log.error("a task tried to end the process", exc_info=error)
-        serving.result()
+    # Not asyncio.run, which waits at the end for threads and for tasks that refuse to end.
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(_run(plan, streams, ending))
+    while not serving.done():
+        try:
+            loop.run_until_complete(serving)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio lets these two out of the loop when a task raises them. One that belongs to
+            # a request is caught where it is answered; this one is a task that somebody left behind.
+            log.error("a task tried to end the process", exc_info=error)
+    serving.result()
 
 
-async def _run(plan: Plan, streams: StandardStreams) -> None:
-    stop: asyncio.Future[_Reason] = asyncio.get_running_loop().create_future()
+async def _run(plan: Plan, streams: StandardStreams, ending: Ending) -> None:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[Reason] = loop.create_future()
+
+    def on_end(reason: Reason) -> None:
+        loop.call_soon_threadsafe(_ask_to_stop, stop, reason)
+
+    ending.serve(on_end)
     temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
     with closing(PrivateDirectory(temporary, prefix="authkit-", variable="TMPDIR")) as private:
+        ending.at_end(private.close)
         security = plan.secure(private.inside)
         with closing(listen(plan.environment, private)) as listener:
+            ending.at_end(listener.remove_file)
             engine = load_engine(plan.engine, private.inside)
             calls = OpenCalls()
             broker = Broker(_connector(engine, security), calls)
@@ -145,8 +143,10 @@ async def _run(plan: Plan, streams: StandardStreams) -> None:
                 _announce(plan, security, listener, streams)
                 await _serve(broker, stop)
             finally:
+                reason = stop.result() if stop.done() else _FAILURE
+                ending.within(reason.seconds)
                 calls.ended.set()
-                await _drain(server, application, stop.result() if stop.done() else _FAILURE)
+                await _drain(server, application, reason)
 
 
 def _connector(engine: Engine, security: TransportSecurity) -> Callable[[Address], Channel]:
@@ -161,9 +161,9 @@ def _all_methods(
     broker: Broker,
     calls: OpenCalls,
     streams: StandardStreams,
-    stop: asyncio.Future[_Reason],
+    stop: asyncio.Future[Reason],
 ) -> list[Method]:
-    controller = Controller(lambda: _ask_to_stop(stop, _Reason("the host asked for it", SHUTDOWN_GRACE)))
+    controller = Controller(lambda: _ask_to_stop(stop, Reason("the host asked for it", SHUTDOWN_GRACE)))
     methods: list[Method] = [
         *application.methods(),
         *broker.methods(),
@@ -196,47 +196,41 @@ def _announce(plan: Plan, security: TransportSecurity, listener: Listener, strea
         raise HandshakeError(f"the host does not read the handshake line: {error}") from error
 
 
-async def _serve(broker: Broker, stop: asyncio.Future[_Reason]) -> None:
+async def _serve(broker: Broker, stop: asyncio.Future[Reason]) -> None:
     """Return when something says stop; `stop` then holds the reason."""
     # What lives now lives as long as the process: the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.enable()
-    loop = asyncio.get_running_loop()
-    terminated, gone = _Reason("SIGTERM", TERMINATE_GRACE), _Reason("the host is gone", timedelta(0))
-    loop.add_signal_handler(signal.SIGTERM, _ask_to_stop, stop, terminated)
-
-    def orphaned() -> None:
-        loop.call_soon_threadsafe(_ask_to_stop, stop, gone)
-
-    watch = OrphanWatch(orphaned)
-    watch.start()
-    leaving = loop.create_task(_stop_when_host_leaves(broker, stop))
+    leaving = asyncio.get_running_loop().create_task(_stop_when_host_leaves(broker, stop))
     try:
         await stop
     finally:
-        watch.stop()
         leaving.cancel()
-        loop.remove_signal_handler(signal.SIGTERM)
 
 
-async def _stop_when_host_leaves(broker: Broker, stop: asyncio.Future[_Reason]) -> None:
-    _ask_to_stop(stop, _Reason(await wait_for_host_to_leave(broker), timedelta(0)))
+async def _stop_when_host_leaves(broker: Broker, stop: asyncio.Future[Reason]) -> None:
+    _ask_to_stop(stop, Reason(await wait_for_host_to_leave(broker), timedelta(0)))
 
 
-async def _drain(server: Server, application: Application, reason: _Reason) -> None:
+async def _drain(server: Server, application: Application, reason: Reason) -> None:
     log.debug("stopping: %s", reason.text)
     try:
-        async with asyncio.timeout(reason.grace.total_seconds() + CLOSE_SECONDS):
+        async with asyncio.timeout(reason.grace.total_seconds() + DRAIN_SECONDS):
             await server.drain(reason.grace)
     except TimeoutError:
         log.warning("calls in flight did not end in time")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await application.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=DRAIN_SECONDS)
 
 
-def _ask_to_stop(stop: asyncio.Future[_Reason], reason: _Reason) -> None:
+def _ask_to_stop(stop: asyncio.Future[Reason], reason: Reason) -> None:
     if not stop.done():
         stop.set_result(reason)
 

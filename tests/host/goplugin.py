@@ -98,6 +98,45 @@ class Process:
         return self.child.status
 
 
+def alive(pid: int) -> bool:
+    """Whether a process still runs; one that has ended and waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def gone(pid: int, seconds: float) -> bool:
+    """Whether a process that is not our child ends in time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while alive(pid):
+        if loop.time() > until:
+            return False
+        await asyncio.sleep(0.05)  # there is no event for a stranger's end
+    return True
+
+
+async def orphan(directory: Path, plugin: Path, path: str, line: str = "") -> int:
+    """Return the pid of a plugin whose host was killed after it sent a request (and LINE was logged)."""
+    host = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).parent / "doomed_host.py"),
+        *(str(directory), str(plugin), path, *([line] if line else [])),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        # What a killed host leaves behind goes with the test.
+        env={**os.environ, "TMPDIR": str(directory)},
+    )
+    assert host.stdout is not None
+    async with asyncio.timeout(30):
+        pid = int(await host.stdout.readline())
+    host.kill()
+    await host.wait()
+    return pid
+
+
 async def start(*arguments: str | Path, variables: Mapping[str, str]) -> Process:
     """Start a plugin of the tests (a file in plugins/) or any Python code, and no more than that."""
     process = Process()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from certificates import host_identity
-from goplugin import PLUGINS, Host, Process, environment, start
+from goplugin import PLUGINS, Host, Process, environment, gone, orphan, start
 
 from authkit.errors import RPCError, StatusCode
 from authkit.logical import Operation
@@ -31,26 +29,6 @@ async def host(short_directory: Path) -> AsyncIterator[Host]:
     made = Host(short_directory)
     yield made
     await made.close()
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs; one that has ended and waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-async def gone(pid: int, seconds: float) -> bool:
-    """Whether a process that is not our child ends in time."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while alive(pid):
-        if loop.time() > until:
-            return False
-        await asyncio.sleep(0.05)  # there is no event for a stranger's end
-    return True
 
 
 # --- starting ----------------------------------------------------------------------------------
@@ -366,47 +344,10 @@ async def test_it_ends_when_the_host_hangs_up(host: Host) -> None:
     assert await host.process.ended(5) == 0
 
 
-KILLED_HOST = """
-import asyncio, os, sys
-sys.path[:0] = {paths!r}
-from pathlib import Path
-from goplugin import Host
-
-async def main():
-    host = Host(Path({directory!r}))
-    await host.launch({probe!r})
-    mount = await host.mount()
-    print(host.process.pid, flush=True)
-    from authkit.logical import Operation
-    await mount.request(Operation.READ, {path!r})
-    await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.parametrize("path", ["info", "hang", "block"])
 async def test_no_orphan_is_left_when_the_host_is_killed(path: str, short_directory: Path) -> None:
     """Within five seconds, also while a handler waits or blocks the whole event loop."""
-    here = Path(__file__).parent
-    code = KILLED_HOST.format(
-        paths=[str(here), str(here.parent)], directory=str(short_directory), probe=str(PROBE), path=path
-    )
-    host = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        code,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        # What a killed host leaves behind goes with the test.
-        env={**os.environ, "TMPDIR": str(short_directory)},
-    )
-    assert host.stdout is not None
-    async with asyncio.timeout(30):
-        pid = int(await host.stdout.readline())
-    host.kill()
-    await host.wait()
-    assert await gone(pid, 5)
+    assert await gone(await orphan(short_directory, PROBE, path), 5)
 
 
 async def test_many_processes_can_be_read(host: Host) -> None:
