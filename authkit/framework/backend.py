@@ -119,10 +119,10 @@ class Backend:
         self.objects: Final = ObjectStore(config.storage)
         self.node: Final = Node(config.system, config.storage)
         rollbacks = [each for each in self.declarations.values() if isinstance(each, Rollback)]
-        self.wal: Final = WriteAheadLog(config.storage, rollbacks)
+        self.wal: Final = WriteAheadLog(config.storage, rollbacks, mount=config.backend_uuid)
         self.derived: Final = DerivedValues(clock)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
-        self._scheduler = Scheduler(tasks, clock)
+        self._scheduler = Scheduler(tasks, clock, mount=config.backend_uuid)
         self._threads = Threads()
         self._stopped = False
 

@@ -69,13 +69,16 @@ def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
 
 
 class Scheduler:
-    """Which tasks of one mount are due."""
+    """Which tasks of one mount are due. `mount` is its stable id."""
 
-    def __init__(self, tasks: Iterable[Periodic[Any]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, tasks: Iterable[Periodic[Any]], clock: Callable[[], float], *, mount: str = ""
+    ) -> None:
         self._tasks = tuple(tasks)
         self._clock = clock
         self._started: dict[str, float] = {}
-        self._runs = {task.attribute: Exclusive(f"periodic task {task.attribute}") for task in self._tasks}
+        names = [task.attribute for task in self._tasks]
+        self._runs = {name: Exclusive.of(mount, f"periodic task {name}") for name in names}
         self._reported: set[str] = set()
 
     async def tick(self, backend: Backend, request: Request) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from authkit.errors import TooManyRequestsError
 
@@ -136,10 +137,9 @@ async def run_in_thread(function: Callable[[], Any], name: str) -> Any:
     import asyncio
 
     done = await (_current.get() or Threads()).start(function, name)
-    started = _started.get()
-    if started is not None:
-        started.add(done)
-        done.add_done_callback(started.discard)
+    exclusive = _exclusive.get()
+    if exclusive is not None:
+        exclusive.include(done)
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
@@ -152,9 +152,6 @@ def _note_late_end(name: str, done: asyncio.Future[Any]) -> None:
     log.warning("%s has ended; nobody waited for it any more", name, exc_info=done.exception())
 
 
-_started: ContextVar[set[asyncio.Future[Any]] | None] = ContextVar("authkit_started", default=None)
-
-
 class Exclusive:
     """Work of which no second run may begin before the first one has ended, its threads included.
 
@@ -163,13 +160,25 @@ class Exclusive:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._is_held = False
-        self._left: set[asyncio.Future[Any]] = set()
+        self._runs = 0
         self._is_told = False
+
+    @classmethod
+    def of(cls, mount: str, what: str) -> Exclusive:
+        """Return the one of this work on a mount, by the mount's stable id.
+
+        A mount that is set up anew in the same process gets the same one as long as a run is under way.
+        """
+        found = _by_mount.get((mount, what)) if mount else None
+        if found is None:
+            found = cls(what)
+            if mount:
+                _by_mount[mount, what] = found
+        return found
 
     def may_begin(self) -> bool:
         """Return whether no run is under way. The first time that one is, that is logged."""
-        if not self._is_held and not self._left:
+        if not self._runs:
             return True
         if not self._is_told:
             self._is_told = True
@@ -179,10 +188,25 @@ class Exclusive:
     @contextmanager
     def run(self) -> Iterator[None]:
         """Be one run: the calls within, and the threads that they start."""
-        self._is_held, self._is_told = True, False
-        token = _started.set(self._left)
+        self._is_told = False
+        self._runs += 1
+        token = _exclusive.set(self)
         try:
             yield
         finally:
-            _started.reset(token)
-            self._is_held = False
+            _exclusive.reset(token)
+            self._runs -= 1
+
+    def include(self, done: asyncio.Future[Any]) -> None:
+        """Have a run last until this has ended."""
+        self._runs += 1
+        done.add_done_callback(self._end)
+
+    def _end(self, done: asyncio.Future[Any]) -> None:
+        self._runs -= 1
+
+
+_exclusive: ContextVar[Exclusive | None] = ContextVar("authkit_exclusive", default=None)
+
+# An entry is there as long as a mount, or a run that has not ended, refers to it.
+_by_mount: WeakValueDictionary[tuple[str, str], Exclusive] = WeakValueDictionary()

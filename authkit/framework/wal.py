@@ -115,16 +115,21 @@ def rollback(kind: str, *, min_age: str = "10m") -> Callable[[H], Rollback[H]]:
 
 
 class WriteAheadLog:
-    """The log of one mount: `self.wal`."""
+    """The log of one mount: `self.wal`. `mount` is its stable id."""
 
     def __init__(
-        self, storage: Storage, handlers: Iterable[Rollback[Any]], clock: Callable[[], float] = time.time
+        self,
+        storage: Storage,
+        handlers: Iterable[Rollback[Any]],
+        clock: Callable[[], float] = time.time,
+        *,
+        mount: str = "",
     ) -> None:
         self._view = StorageView(storage, WAL_PREFIX)
         self._handlers: Mapping[str, Rollback[Any]] = {handler.kind: handler for handler in handlers}
         self._clock = clock
         self._last = ""
-        self._run = Exclusive("rolling back")
+        self._run = Exclusive.of(mount, "rolling back")
 
     async def put(self, kind: str, data: Any) -> str:
         """Store an entry before the change that it is about, and return its id for `commit`.

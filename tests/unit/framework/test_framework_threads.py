@@ -322,6 +322,26 @@ async def test_a_rollback_runs_until_its_thread_has_ended(caplog: pytest.LogCapt
     assert await backend.wal.list() == []
 
 
+async def test_a_mount_that_is_set_up_anew_does_not_overlap_its_former_self() -> None:
+    """A reload in the same process: what the mount has left behind is still under way."""
+    former, other = Slow(mount_config("same")), Slow(mount_config("other"))
+    gate, tick = former.gate, Request(operation=Operation.ROLLBACK)
+    first = asyncio.create_task(former.handle_request(tick))
+    await until(lambda: gate.entered == 1)
+    await give_up(first)
+    await former.cleanup()
+    del former, first
+    anew = Slow(mount_config("same"))
+    for each in (anew, other):
+        each.gate.opened.set()
+        await asyncio.wait_for(each.handle_request(tick), SECONDS)
+    assert (anew.tasks, other.tasks) == (0, 1)
+    gate.opened.set()
+    await until(lambda: anew._scheduler._runs["work"].may_begin())
+    await asyncio.wait_for(anew.handle_request(tick), SECONDS)
+    assert anew.tasks == 1
+
+
 async def test_a_stuck_task_holds_up_no_login(mount: Mount[Slow]) -> None:
     """Nor any other handler."""
     tick = asyncio.create_task(mount.tick())
