@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.jws import decode_base64url
 from authkit.oidc.keys import ALGORITHMS, VerificationKey
+from authkit.oidc.strength import MAX_RSA_BITS
 from authkit.values import Value
 
 if TYPE_CHECKING:
@@ -23,10 +24,17 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 """The largest document read. Real ones, certificates included, stay below 100 KiB."""
 
 MAX_KEYS = 500
-"""Keys loaded of one document; the rest is ignored. Loading one takes up to 0.1 ms."""
+"""Keys loaded of one document; the rest is ignored."""
+
+MAX_RSA_WORK = MAX_KEYS * 2048**3
+"""What testing the RSA keys of one document may cost: as much as `MAX_KEYS` keys of 2048 bits, 5 s of one
+thread. The cost of a key grows with the third power of its bits (see `authkit.oidc.strength`)."""
 
 MAX_KID_CHARACTERS = 1024
 """The longest key id that is looked up and remembered."""
+
+_USES = frozenset({"", "sig", "jwt-svid"})
+"""Signatures (RFC 7517 section 4.2), and the authorities of a SPIFFE bundle that sign JWTs."""
 
 _OTHER_USES = frozenset({"enc", "x509-svid", "wit-svid"})
 """Encryption (RFC 7517 section 4.2), and the other authorities in a SPIFFE bundle."""
@@ -54,7 +62,9 @@ def parse_jwks(document: bytes) -> KeySet:
 
     A key that cannot serve is skipped, with a line in the log if that is a fault: unknown types and
     curves, keys marked for something else than to verify (`use`, `key_ops`) or for an algorithm
-    other than a login's, weak RSA keys, broken keys, and private keys, which are no longer secret.
+    other than a login's, weak keys (`authkit.oidc.strength`), broken keys, and private keys, which are
+    no longer secret. An id may occur twice (RFC 7517 section 4.5 only advises against it): each key of it
+    is tried that fits the token's algorithm.
     Members of the document beside `keys` are ignored. vault-plugin-auth-jwt 0.26 gives up the whole
     document for a single such key, and ignores `use`, `key_ops` and `alg`.
 
@@ -68,7 +78,14 @@ def parse_jwks(document: bytes) -> KeySet:
         )
     keys: list[VerificationKey] = []
     by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+    work = 0
     for index, entry in enumerate(entries[:MAX_KEYS]):
+        work += _rsa_work(entry)
+        if work > MAX_RSA_WORK:
+            _log.warning(
+                "the key set holds too many long RSA keys, key %d and those after it are ignored", index
+            )
+            break
         key = _find_key(index, entry)
         if key is None:
             continue
@@ -104,11 +121,18 @@ def _find_key(index: int, entry: Any) -> VerificationKey | None:
         return None
 
 
+def _rsa_work(entry: Any) -> int:
+    modulus = entry.get("n") if isinstance(entry, dict) else None
+    return min(6 * len(modulus), MAX_RSA_BITS) ** 3 if isinstance(modulus, str) else 0
+
+
 def _is_for_others(entry: Mapping[str, Any]) -> bool:
-    if _get_text(entry, "use") in _OTHER_USES or _get_text(entry, "alg") not in ("", *ALGORITHMS):
+    use, operations = _get_text(entry, "use").lower(), _get_operations(entry)
+    if use in _OTHER_USES or _get_text(entry, "alg") not in ("", *ALGORITHMS):
         return True
-    operations = entry.get("key_ops")
-    if isinstance(operations, list) and operations and "verify" not in operations:
+    if use not in _USES:
+        raise ValueError("its use is not known here")
+    if operations and "verify" not in operations:
         return True
     kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
     if kind == "EC":
@@ -140,17 +164,16 @@ def _load_public_key(entry: Mapping[str, Any]) -> PublicKeyTypes:
         "P-384": ec.SECP384R1(),
         "P-521": ec.SECP521R1(),
     }
-    length = _CURVE_BYTES[curve]
-    x, y = _get_integer(entry, "x", length), _get_integer(entry, "y", length)
-    # Fails for a point that is not on the curve.
-    return ec.EllipticCurvePublicNumbers(x, y, curves[curve]).public_key()
+    x, y = _get_bytes(entry, "x"), _get_bytes(entry, "y")
+    if len(x) != _CURVE_BYTES[curve] or len(y) != len(x):
+        raise ValueError("its x or y has another length than the curve's")
+    # Refuses a point that is not on the curve, and coordinates that are not below p: given as numbers,
+    # they would be reduced.
+    return ec.EllipticCurvePublicKey.from_encoded_point(curves[curve], b"\4" + x + y)
 
 
-def _get_integer(entry: Mapping[str, Any], name: str, length: int = 0) -> int:
-    value = _get_bytes(entry, name)
-    if length and len(value) != length:
-        raise ValueError(f"its {name} has another length than the curve's")
-    return int.from_bytes(value, "big")
+def _get_integer(entry: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_get_bytes(entry, name), "big")
 
 
 def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:
@@ -160,6 +183,16 @@ def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:
         return decode_base64url(text.encode("ascii"))
     except ValueError:
         raise ValueError(f"its {name} is not base64url") from None
+
+
+def _get_operations(entry: Mapping[str, Any]) -> Sequence[str]:
+    """Return `key_ops`, an array of strings (RFC 7517 section 4.3). An empty one says nothing."""
+    operations = entry.get("key_ops")
+    if operations is None:
+        return ()
+    if not isinstance(operations, list) or not all(isinstance(operation, str) for operation in operations):
+        raise ValueError("its key_ops is not a list of strings")
+    return operations
 
 
 def _get_text(entry: Mapping[str, Any], name: str) -> str:

@@ -1,6 +1,7 @@
 """Keys that verify tokens: one checked value per key, where keys come from, and keys given as PEM.
 
-Key sets of a provider are left to `authkit.oidc.jwks`, the signatures to `authkit.oidc.jws`.
+Key sets of a provider are left to `authkit.oidc.jwks`, what makes a key weak to `authkit.oidc.strength`,
+and the signatures to `authkit.oidc.jws`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError
+from authkit.oidc.strength import require_ed25519, require_rsa
 from authkit.values import Value
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ALGORITHMS",
     "MAX_STATIC_KEYS",
-    "MIN_RSA_BITS",
     "KeySource",
     "KeySourceError",
     "KeyStatus",
@@ -54,15 +55,6 @@ ALGORITHMS = tuple(_KEY_FORMS)
 
 No HMAC: a public key must never serve as a shared secret. No `none`.
 """
-
-MIN_RSA_BITS = 2048
-"""RFC 7518 section 3.3. vault-plugin-auth-jwt takes shorter keys; those can be factored."""
-
-MAX_RSA_BITS = 16384
-"""What OpenSSL verifies with."""
-
-MAX_RSA_EXPONENT = 2**31 - 1
-"""As Go has it; the time of a verification grows with the exponent."""
 
 MAX_STATIC_KEYS = 64
 """Each login may try them all."""
@@ -98,18 +90,24 @@ class VerificationKey(Value, frozen=True):
         """Return the checked key.
 
         Raises:
-            ValueError: no algorithm of `ALGORITHMS` uses such a key, or it is too weak or too slow.
+            ValueError: no algorithm of `ALGORITHMS` uses such a key, or `algorithm` is not one of those that
+                do; or the key is too weak or too slow.
         """
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
         if isinstance(key, rsa.RSAPublicKey):
-            _check_rsa(key)
-            return cls(key, "RSA", "", key.key_size, kid, algorithm)
-        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
-            return cls(key, "EC", _CURVES[key.curve.name], key.key_size, kid, algorithm)
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            return cls(key, "OKP", "Ed25519", 256, kid, algorithm)
-        raise ValueError("use an RSA, an ECDSA (P-256, P-384, P-521) or an Ed25519 key")
+            require_rsa(key)
+            made = cls(key, "RSA", "", key.key_size, kid, algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
+            made = cls(key, "EC", _CURVES[key.curve.name], key.key_size, kid, algorithm)
+        elif isinstance(key, ed25519.Ed25519PublicKey):
+            require_ed25519(key)
+            made = cls(key, "OKP", "Ed25519", 256, kid, algorithm)
+        else:
+            raise ValueError("use an RSA, an ECDSA (P-256, P-384, P-521) or an Ed25519 key")
+        if algorithm and not made.is_for(algorithm):
+            raise ValueError("its alg is for keys of another type or curve")
+        return made
 
     def is_for(self, algorithm: str) -> bool:
         """Return whether a token signed with `algorithm` may be checked with this key."""
@@ -205,15 +203,6 @@ class StaticKeys:
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
-
-
-def _check_rsa(key: RSAPublicKey) -> None:
-    if key.key_size < MIN_RSA_BITS:
-        raise ValueError(f"RSA keys of less than {MIN_RSA_BITS} bits are not accepted")
-    if key.key_size > MAX_RSA_BITS:
-        raise ValueError(f"RSA keys of more than {MAX_RSA_BITS} bits are not accepted")
-    if key.public_numbers().e > MAX_RSA_EXPONENT:
-        raise ValueError("RSA keys with a public exponent above 2**31 are not accepted")
 
 
 def _load_pem(pem: str) -> VerificationKey:

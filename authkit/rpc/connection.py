@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from authkit.rpc.budget import ANSWER_EARNS, RESET_COST, STREAMS_A_UNIT, Budget
 from authkit.rpc.frames import (
     ACK,
     END_HEADERS,
@@ -30,7 +31,7 @@ from authkit.rpc.frames import (
     Setting,
     build_frame,
 )
-from authkit.rpc.headers import HeaderDecoder, Headers
+from authkit.rpc.headers import MALFORMED, MAX_LIST_BYTES, HeaderDecoder, Headers
 
 __all__ = [
     "Connection",
@@ -59,8 +60,8 @@ CONNECTION_WINDOW = 16 * 1024 * 1024
 MAX_STREAMS = 1000
 """Concurrent streams that a peer may open. A host bounds its requests itself, far below."""
 
-MAX_HEADER_BLOCK = 256 * 1024
-"""Bytes of one header block, however many frames it comes in; 40 KB of metadata fit."""
+MAX_HEADER_BLOCK = MAX_LIST_BYTES
+"""Bytes of one header block, however many frames it comes in: none is longer than what it decodes to."""
 
 MAX_CONTINUATIONS = 64
 """Frames of one header block (CVE-2024-27316 and its like: floods of empty ones)."""
@@ -68,9 +69,8 @@ MAX_CONTINUATIONS = 64
 MAX_REMEMBERED_RESETS = 1024
 """Streams that we reset and whose late frames are ignored; of older ones they are an error (5.1)."""
 
-MAX_CONTROL_FRAMES = 20_000
-"""PING, SETTINGS, RST_STREAM, PRIORITY and empty DATA frames a second. A thousand calls whose deadlines
-end together are a thousand resets; nothing lawful comes near the limit."""
+MAX_SETTINGS = 100
+"""Parameters of one SETTINGS frame, as in golang.org/x/net/http2 (server.go, processSettings)."""
 
 MAX_QUEUED_CONTROL = 10_000
 """Answers to control frames that wait to be sent: a peer that does not read them is cut off."""
@@ -127,7 +127,16 @@ Event = HeadersReceived[T] | Data | Reset | GoAway | Writable
 class _Stream:
     """One stream. It is closed when both directions have ended, and then forgotten."""
 
-    __slots__ = ("got_headers", "is_receiving", "is_sending", "queue", "receive_window", "send_window")
+    __slots__ = (
+        "got_headers",
+        "is_receiving",
+        "is_sending",
+        "missing",
+        "queue",
+        "receive_window",
+        "send_window",
+        "sent",
+    )
 
     def __init__(self, send_window: int, receive_window: int) -> None:
         self.send_window = send_window
@@ -135,6 +144,9 @@ class _Stream:
         self.is_receiving = True
         self.is_sending = True
         self.got_headers = False
+        self.missing: int | None = None
+        """Bytes of data that are still to come, if the peer has told how many there are."""
+        self.sent = 0
         # What flow control holds back: data, then possibly a header block that ends the stream.
         self.queue: deque[tuple[bool, bytes | memoryview, bool]] = deque()
 
@@ -150,14 +162,17 @@ class Connection(Generic[T]):
         self.is_client = is_client
         self.is_closing = False
         """No new stream is served or opened: a GOAWAY was sent or received."""
-        self._decoder = HeaderDecoder(parse)
+        self._budget = Budget()
+        self._decoder = HeaderDecoder(parse, self._budget.spend)
         self._reader = FrameReader()
         self._awaited = b"" if is_client else PREFACE
         self._out: list[bytes] = []
         self._events: list[Event[T]] = []
         self._streams: dict[int, _Stream] = {}
         self._blocked: dict[int, None] = {}
-        self._resets: deque[int] = deque(maxlen=MAX_REMEMBERED_RESETS)
+        self._opened: dict[int, None] = {}
+        self._are_all_opened = False
+        self._resets: dict[int, None] = {}
         self._last_theirs = 0
         self._next_ours = 1 if is_client else 2
         self._send_window = DEFAULT_WINDOW
@@ -169,8 +184,6 @@ class Connection(Generic[T]):
         """The peer speaks HTTP/2."""
         self._owes_size_update = False
         self._block: tuple[int, bool, list[bytes], int] | None = None
-        self._control_frames = 0
-        self._control_since = 0.0
         self._start()
 
     # --- what the driver does ------------------------------------------------------------------
@@ -182,14 +195,13 @@ class Connection(Generic[T]):
             ConnectionFailure: the peer broke a rule. What `data_to_send` then returns is the GOAWAY
                 for it, and the connection is to be closed.
         """
-        if now - self._control_since >= 1:
-            self._control_since, self._control_frames = now, 0
+        self._budget.begin(now)
         try:
             if self._awaited:
                 data = self._skip_preface(data)
             for kind, flags, stream_id, payload in self._reader.feed(data):
                 self._handle(kind, flags, stream_id, payload)
-            if self._blocked:
+            if self._opened or self._are_all_opened:
                 self._flush()
         except ConnectionFailure as failure:
             self._send_goaway(failure.code)
@@ -273,8 +285,20 @@ class Connection(Generic[T]):
         """End a stream at once, both ways. Does nothing on one that is closed."""
         if self._streams.pop(stream_id, None) is not None:
             self._blocked.pop(stream_id, None)
-            self._resets.append(stream_id)
-            self._out.append(build_frame(Kind.RST_STREAM, 0, stream_id, _LONG.pack(code)))
+            self._send_reset(stream_id, code)
+
+    def fail(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream on which the peer broke a rule (5.4.2).
+
+        Raises:
+            ConnectionFailure: it has done so too often; as for `receive`.
+        """
+        try:
+            self._budget.spend(RESET_COST)
+        except ConnectionFailure as failure:
+            self._send_goaway(failure.code)
+            raise
+        self.reset(stream_id, code)
 
     def finish(self, stream_id: int) -> None:
         """A server's answer is complete: once it has left, a client that still sends is stopped (8.1)."""
@@ -305,6 +329,14 @@ class Connection(Generic[T]):
             if stream_id in self._streams
         }
 
+    def progress(self) -> dict[int, int]:
+        """Return, for every stream that flow control holds back, how many bytes of data have left."""
+        return {
+            stream_id: self._streams[stream_id].sent
+            for stream_id in self._blocked
+            if stream_id in self._streams
+        }
+
     def go_away(self) -> None:
         """Tell the peer that streams which it opens from now on are not served (6.8)."""
         if not self.is_closing:
@@ -315,6 +347,7 @@ class Connection(Generic[T]):
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.queue.clear()
+            self._blocked.pop(stream_id, None)
 
     # --- beginning -----------------------------------------------------------------------------
 
@@ -324,7 +357,7 @@ class Connection(Generic[T]):
             (Setting.HEADER_TABLE_SIZE, 0),
             (Setting.MAX_CONCURRENT_STREAMS, 0 if self.is_client else MAX_STREAMS),
             (Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
-            (Setting.MAX_HEADER_LIST_SIZE, MAX_HEADER_BLOCK),
+            (Setting.MAX_HEADER_LIST_SIZE, MAX_LIST_BYTES),
         ]
         if self.is_client:
             settings.append((Setting.ENABLE_PUSH, 0))
@@ -351,7 +384,9 @@ class Connection(Generic[T]):
         if not self.got_settings and kind != Kind.SETTINGS:
             raise _protocol_error("the first frame was not SETTINGS (3.4)")
         handler = _HANDLERS.get(kind)
-        if handler is not None:  # unknown frames are ignored (4.1)
+        if handler is None:  # unknown frames are ignored (4.1)
+            self._budget.spend()
+        else:
             handler(self, flags, stream_id, payload)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -366,18 +401,15 @@ class Connection(Generic[T]):
             return
         if flags & PADDED:
             payload = _unpadded(payload)
-        if not size:
-            self._count_control()
-        stream.receive_window -= size
-        if stream.receive_window < 0:
-            self._fail_stream(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-            self.consume(0, size)
-            return
-        if not stream.got_headers:
-            self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
-            self.consume(0, size)
-            return
         ended = bool(flags & END_STREAM)
+        if not payload and not ended:
+            self._budget.spend()
+        stream.receive_window -= size
+        code = _find_fault(stream, len(payload), ended)
+        if code is not None:
+            self._fail_stream(stream_id, code)
+            self.consume(0, size)
+            return
         if ended:
             self._end_receiving(stream_id, stream)
         self._events.append(Data(stream_id, payload, ended, size))
@@ -400,6 +432,7 @@ class Connection(Generic[T]):
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is None:
             raise _protocol_error("CONTINUATION of nothing (6.10)")
+        self._budget.spend()
         _, ended, parts, size = self._block
         parts.append(payload)
         size += len(payload)
@@ -422,11 +455,17 @@ class Connection(Generic[T]):
         elif not stream.is_receiving:
             self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
             return
-        elif stream.got_headers and not ended and not self.is_client:
-            # Trailers end the stream (8.1).
+        elif stream.got_headers and not ended:
+            if not self.is_client:  # trailers end the stream (8.1)
+                self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+                return
+            self._budget.spend()  # an interim answer
+        if headers.length is not None and not (stream.got_headers and ended):
+            stream.missing = headers.length
+        stream.got_headers = True
+        if stream.missing == MALFORMED or (ended and stream.missing):
             self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
-        stream.got_headers = True
         if ended:
             self._end_receiving(stream_id, stream)
         self._events.append(HeadersReceived(stream_id, headers, ended))
@@ -438,24 +477,24 @@ class Connection(Generic[T]):
             return None
         self._last_theirs = stream_id
         if self.is_closing:
+            self._budget.spend()
             return None  # opened before our GOAWAY arrived: the client will open it elsewhere (6.8)
         if len(self._streams) >= MAX_STREAMS:
-            self._count_control()
-            self._resets.append(stream_id)
-            self._out.append(build_frame(Kind.RST_STREAM, 0, stream_id, _LONG.pack(ErrorCode.REFUSED_STREAM)))
+            self._budget.spend(RESET_COST)
+            self._send_reset(stream_id, ErrorCode.REFUSED_STREAM)
             return None
         stream = self._streams[stream_id] = _Stream(self._their_window, STREAM_WINDOW)
         return stream
 
     def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_control()
+        self._budget.spend()
         if stream_id == 0:
             raise _protocol_error("PRIORITY on stream 0 (6.3)")
         if len(payload) != 5:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of another length (6.3)")
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_control()
+        self._budget.spend(RESET_COST if stream_id in self._streams else 1)
         if len(payload) != 4:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of another length (6.4)")
         if self._is_idle(stream_id):
@@ -465,7 +504,7 @@ class Connection(Generic[T]):
             self._events.append(Reset(stream_id, _error_code(_LONG.unpack(payload)[0])))
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_control()
+        self._budget.spend()
         if stream_id:
             raise _protocol_error("SETTINGS on a stream (6.5)")
         if flags & ACK:
@@ -475,39 +514,48 @@ class Connection(Generic[T]):
             return
         if len(payload) % 6:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of an odd length (6.5)")
+        if len(payload) > 6 * MAX_SETTINGS:
+            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "a SETTINGS frame with too many parameters")
         self.got_settings = True
-        for key, value in _PAIR.iter_unpack(payload):
+        pairs = list(_PAIR.iter_unpack(payload))
+        for key, value in pairs:
+            self._verify_setting(key, value)
+        for key, value in dict(pairs).items():  # of several values the last one counts (6.5.3)
             self._apply_setting(key, value)
         self._send_control(build_frame(Kind.SETTINGS, ACK, 0))
 
+    def _verify_setting(self, key: int, value: int) -> None:
+        if key == Setting.INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+            raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "an impossible window (6.5.2)")
+        if key == Setting.MAX_FRAME_SIZE and not 16384 <= value <= 2**24 - 1:
+            raise _protocol_error("an impossible frame size (6.5.2)")
+        if key == Setting.ENABLE_PUSH and (value > 1 or (value == 1 and self.is_client)):
+            raise _protocol_error("an impossible ENABLE_PUSH (6.5.2)")
+
     def _apply_setting(self, key: int, value: int) -> None:
+        # MAX_FRAME_SIZE changes nothing: our frames stay at the smallest size that everybody accepts.
         if key == Setting.INITIAL_WINDOW_SIZE:
-            if value > MAX_WINDOW:
-                raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "an impossible window (6.5.2)")
-            change = value - self._their_window
+            self._change_windows(value - self._their_window)
             self._their_window = value
-            for stream_id, stream in self._streams.items():
-                stream.send_window += change  # may become negative (6.9.2)
-                if stream.send_window > MAX_WINDOW:
-                    raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows (6.9.2)")
-                if stream.queue:
-                    self._blocked[stream_id] = None
-        elif key == Setting.MAX_FRAME_SIZE:
-            if not 16384 <= value <= 2**24 - 1:
-                raise _protocol_error("an impossible frame size (6.5.2)")
-            # Ours stay at the smallest size that everybody accepts.
         elif key == Setting.HEADER_TABLE_SIZE:
             self._owes_size_update = True
         elif key == Setting.MAX_CONCURRENT_STREAMS:
             self.their_max_streams = value
-        elif key == Setting.ENABLE_PUSH and (value > 1 or (value == 1 and self.is_client)):
-            raise _protocol_error("an impossible ENABLE_PUSH (6.5.2)")
+
+    def _change_windows(self, change: int) -> None:
+        self._budget.spend(len(self._streams) // STREAMS_A_UNIT)
+        for stream in self._streams.values():
+            stream.send_window += change  # may become negative (6.9.2)
+            if stream.send_window > MAX_WINDOW:
+                raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows (6.9.2)")
+        if change > 0:
+            self._are_all_opened = True
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
         raise _protocol_error("PUSH_PROMISE, which was switched off (8.4)")
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_control()
+        self._budget.spend()
         if stream_id:
             raise _protocol_error("PING on a stream (6.7)")
         if len(payload) != 8:
@@ -516,7 +564,7 @@ class Connection(Generic[T]):
             self._send_control(build_frame(Kind.PING, ACK, 0, payload))
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_control()
+        self._budget.spend()
         if stream_id:
             raise _protocol_error("GOAWAY on a stream (6.8)")
         if len(payload) < 8:
@@ -528,6 +576,7 @@ class Connection(Generic[T]):
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of another length (6.9)")
+        self._budget.spend()
         increment = _LONG.unpack(payload)[0] & MAX_WINDOW
         if stream_id == 0:
             self._send_window += increment
@@ -535,14 +584,17 @@ class Connection(Generic[T]):
                 raise _protocol_error("a window update of nothing (6.9)")
             if self._send_window > MAX_WINDOW:
                 raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "the window overflows (6.9.1)")
+            if self._blocked:
+                self._are_all_opened = True
             return
         if self._is_idle(stream_id):
             raise _protocol_error("WINDOW_UPDATE of an idle stream (5.1)")
         stream = self._streams.get(stream_id)
         if stream is None:
-            self._count_control()
             return
         stream.send_window += increment
+        if stream.queue:
+            self._opened[stream_id] = None
         if increment == 0:
             self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
         elif stream.send_window > MAX_WINDOW:
@@ -561,13 +613,13 @@ class Connection(Generic[T]):
         if stream is not None:
             self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
         elif stream_id in self._resets or self.is_closing:
-            self._count_control()  # it was under way when we reset the stream (5.1)
+            self._budget.spend()  # it was under way when we reset the stream (5.1)
         elif not self.is_client:
             raise ConnectionFailure(ErrorCode.STREAM_CLOSED, "a frame on a closed stream (5.1)")
 
     def _fail_stream(self, stream_id: int, code: ErrorCode) -> None:
-        """End a stream on which the peer broke a rule (5.4.2)."""
-        self._count_control()
+        """The same as `fail`, and the layer above hears of it."""
+        self._budget.spend(RESET_COST)
         self.reset(stream_id, code)
         self._events.append(Reset(stream_id, code))
 
@@ -577,6 +629,7 @@ class Connection(Generic[T]):
             self._streams.pop(stream_id, None)
 
     def _end_sending(self, stream_id: int, stream: _Stream) -> None:
+        self._budget.earn(ANSWER_EARNS)
         stream.is_sending = False
         if not stream.is_receiving:
             self._streams.pop(stream_id, None)
@@ -616,7 +669,9 @@ class Connection(Generic[T]):
         """Send as much data as the windows allow; return how much. An empty payload always leaves."""
         allowed = min(len(payload), max(stream.send_window, 0), max(self._send_window, 0))
         stream.send_window -= allowed
+        stream.sent += allowed
         self._send_window -= allowed
+        self._budget.earn(allowed >> 10)
         is_last = end and allowed == len(payload)
         if allowed == len(payload) <= MAX_FRAME_BYTES:
             self._out.append(build_frame(Kind.DATA, END_STREAM if is_last else 0, stream_id, payload))
@@ -630,24 +685,31 @@ class Connection(Generic[T]):
 
     def _flush(self) -> None:
         """Send what windows held back, one stream after the other."""
-        for stream_id in list(self._blocked):
+        if self._are_all_opened:
+            self._budget.spend(len(self._blocked) // STREAMS_A_UNIT)
+        candidates = list(self._blocked if self._are_all_opened else self._opened)
+        self._opened.clear()
+        self._are_all_opened = False
+        for stream_id in candidates:
             stream = self._streams.get(stream_id)
-            if stream is not None and stream.queue:
+            if stream is None or not stream.queue:
+                self._blocked.pop(stream_id, None)
+            elif self._send_window > 0:
                 self._send_queue(stream_id, stream)
-                if stream.queue:
-                    continue
-                self._events.append(Writable(stream_id))
-            del self._blocked[stream_id]
+                if not stream.queue:
+                    del self._blocked[stream_id]
+                    self._events.append(Writable(stream_id))
+
+    def _send_reset(self, stream_id: int, code: ErrorCode) -> None:
+        self._resets[stream_id] = None
+        if len(self._resets) > MAX_REMEMBERED_RESETS:
+            del self._resets[next(iter(self._resets))]
+        self._out.append(build_frame(Kind.RST_STREAM, 0, stream_id, _LONG.pack(code)))
 
     def _send_control(self, frame: bytes) -> None:
         if len(self._out) > MAX_QUEUED_CONTROL:
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
         self._out.append(frame)
-
-    def _count_control(self) -> None:
-        self._control_frames += 1
-        if self._control_frames > MAX_CONTROL_FRAMES:
-            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too many control frames a second")
 
     def _send_goaway(self, code: ErrorCode) -> None:
         self.is_closing = True
@@ -670,6 +732,19 @@ _HANDLERS: dict[int, Callable[[Connection[Any], int, int, bytes], None]] = {
 
 def _protocol_error(reason: str) -> ConnectionFailure:
     return ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
+
+
+def _find_fault(stream: _Stream, size: int, ended: bool) -> ErrorCode | None:
+    """Return what is wrong with `size` bytes of data that have come on a stream."""
+    if stream.receive_window < 0:
+        return ErrorCode.FLOW_CONTROL_ERROR
+    if not stream.got_headers:
+        return ErrorCode.PROTOCOL_ERROR
+    if stream.missing is not None:
+        stream.missing -= size
+        if stream.missing < 0 or (ended and stream.missing):
+            return ErrorCode.PROTOCOL_ERROR  # another length than content-length (8.1.1)
+    return None
 
 
 def _unpadded(payload: bytes) -> bytes:

@@ -21,6 +21,7 @@ __all__ = [
     "Kind",
     "Setting",
     "build_frame",
+    "count_size_updates",
     "encode_headers",
     "split_timeout",
 ]
@@ -154,6 +155,19 @@ def encode_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     for name, value in headers:
         parts += [b"\0", _encode_integer(len(name)), name, _encode_integer(len(value)), value]
     return b"".join(parts)
+
+
+def count_size_updates(block: bytes, most: int) -> int:
+    """Return how many new table sizes a block begins with (RFC 7541 section 6.3), at most `most` + 1.
+
+    Raises:
+        IndexError: the block is cut off.
+    """
+    offset = found = 0
+    while found <= most and offset < len(block) and block[offset] & 0xE0 == 0x20:
+        _, offset = _decode_integer(block, offset, 5)
+        found += 1
+    return found
 
 
 def split_timeout(block: bytes) -> tuple[bytes, bytes | None]:

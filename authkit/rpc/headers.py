@@ -14,20 +14,34 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hpack.huffman_table import decode_huffman
 
-from authkit.rpc.frames import ConnectionFailure, ErrorCode, split_timeout
+from authkit.rpc.budget import FREE_FIELDS
+from authkit.rpc.frames import ConnectionFailure, ErrorCode, count_size_updates, split_timeout
 
-__all__ = ["HeaderDecoder", "Headers"]
+__all__ = ["MALFORMED", "MAX_LIST_BYTES", "HeaderDecoder", "Headers"]
 
 T = TypeVar("T")
 
-MAX_REMEMBERED = 512
-"""Blocks in the dictionary: each method of each mount has one."""
+MAX_REMEMBERED_BYTES = 512 * 1024
+"""All that is remembered, each block and each of its fields counted as RFC 9113 section 6.5.2 does: some 800
+methods of mounts. A field of ten bytes takes 300 in memory, so that the worst is 4 MiB."""
 
-MAX_REMEMBERED_BYTES = 4096
-"""A longer block is decoded each time: nobody fills our memory with large ones."""
+MAX_BLOCK_BYTES = 4096
+"""A block that counts for more is decoded each time: nobody drives out the others with a large one."""
 
-MAX_LIST_BYTES = 256 * 1024
-"""Decoded size of one block, by the rule of RFC 9113 section 6.5.2."""
+MAX_LIST_BYTES = 64 * 1024
+"""Decoded size of one block, by the same rule; it is announced. 40 KB of metadata fit."""
+
+MAX_SIZE_UPDATES = 2
+"""New table sizes at the start of a block (RFC 7541 section 4.2)."""
+
+FIELD_BYTES = 32
+"""What a field counts beyond its name and value (RFC 9113 section 6.5.2)."""
+
+MALFORMED = -1
+"""The length of a body that has a `content-length` which is not a number, or two that differ."""
+
+MAX_LENGTH_DIGITS = 19
+"""Of a `content-length`: below 2**63, and no number is converted that anybody made long."""
 
 TIMEOUT = b"grpc-timeout"
 
@@ -40,18 +54,27 @@ class Headers(NamedTuple, Generic[T]):
 
     parsed: T
     """What the layer above made of it. Shared by equal blocks."""
-    timeout: bytes | None
+    timeout: bytes | None = None
     """The value of `grpc-timeout`, which differs from call to call."""
+    length: int | None = None
+    """The value of `content-length`, or `MALFORMED`."""
 
 
 class HeaderDecoder(Generic[T]):
-    """Decodes the blocks of one direction of one connection, in their order."""
+    """Decodes the blocks of one direction of one connection, in their order.
 
-    def __init__(self, parse: Callable[[Sequence[tuple[bytes, bytes]]], T]) -> None:
+    `spend` is told of fields beyond those that a block has as a rule (see `authkit.rpc.budget`).
+    """
+
+    def __init__(
+        self, parse: Callable[[Sequence[tuple[bytes, bytes]]], T], spend: Callable[[int], None]
+    ) -> None:
         self._parse = parse
+        self._spend = spend
         self._decoder = Decoder(max_header_list_size=MAX_LIST_BYTES)
         self._is_stateless = False
-        self._known: dict[bytes, T] = {}
+        self._known: dict[bytes, tuple[Headers[T], int]] = {}
+        self._remembered = 0
 
     def expect_stateless(self) -> None:
         """The peer has acknowledged that its table has size 0."""
@@ -67,36 +90,62 @@ class HeaderDecoder(Generic[T]):
         Raises:
             ConnectionFailure: it cannot be decoded (RFC 9113 section 4.3), or is too large.
         """
-        if not self._is_stateless:
-            return self._decode(block)[0]
-        parsed = self._known.get(block)
-        if parsed is not None:
-            return Headers(parsed, None)
+        if not self._is_stateless or len(block) > MAX_BLOCK_BYTES:
+            return self._read(self._decode(block))
+        known = self._known.get(block)
+        if known is not None:
+            return known[0]
         try:
             rest, timeout = split_timeout(block)
-            parsed = self._known.get(rest)
-            if parsed is not None and timeout is not None and len(timeout) <= MAX_TIMEOUT:
-                return Headers(parsed, _string(timeout))
+            known = self._known.get(rest)
+            if known is not None and timeout is not None and len(timeout) <= MAX_TIMEOUT:
+                return Headers(known[0].parsed, _string(timeout), known[0].length)
         except (IndexError, HPACKError) as error:
             raise _undecodable() from error
-        headers, has_timeout = self._decode(block)
-        if len(rest) <= MAX_REMEMBERED_BYTES and has_timeout == (timeout is not None):
-            if len(self._known) >= MAX_REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[rest] = headers.parsed
+        fields = self._decode(block)
+        headers = self._read(fields)
+        # Of several timeouts the walk takes out one alone.
+        if known is None and sum(name == TIMEOUT for name, _ in fields) == (timeout is not None):
+            self._remember(rest, headers._replace(timeout=None), fields)
         return headers
 
-    def _decode(self, block: bytes) -> tuple[Headers[T], bool]:
+    def _remember(self, block: bytes, headers: Headers[T], fields: Sequence[tuple[bytes, bytes]]) -> None:
+        size = len(block) + FIELD_BYTES + sum(len(name) + len(value) + FIELD_BYTES for name, value in fields)
+        if size > MAX_BLOCK_BYTES:
+            return
+        self._known[block] = headers, size
+        self._remembered += size
+        while self._remembered > MAX_REMEMBERED_BYTES:
+            _, size = self._known.pop(next(iter(self._known)))
+            self._remembered -= size
+
+    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
         try:
+            if count_size_updates(block, MAX_SIZE_UPDATES) > MAX_SIZE_UPDATES:
+                raise _undecodable()
             fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "a header list is too large") from error
         except (HPACKError, IndexError, ValueError) as error:
             raise _undecodable() from error
-        timeouts = [value for name, value in fields if name == TIMEOUT]
-        others = [field for field in fields if field[0] != TIMEOUT]
-        # More than one is nobody's intention; the first counts, as for any other caller.
-        return Headers(self._parse(others), timeouts[0] if timeouts else None), len(timeouts) == 1
+        self._spend(max(0, len(fields) - FREE_FIELDS))
+        return fields
+
+    def _read(self, fields: Sequence[tuple[bytes, bytes]]) -> Headers[T]:
+        # More than one timeout is nobody's intention; the first counts, as for any other caller.
+        timeout = next((value for name, value in fields if name == TIMEOUT), None)
+        parsed = self._parse([field for field in fields if field[0] != TIMEOUT])
+        return Headers(parsed, timeout, _find_length(fields))
+
+
+def _find_length(fields: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """Return the length that `content-length` tells (RFC 9110 section 8.6)."""
+    values = {value for name, value in fields if name == b"content-length"}
+    if not values:
+        return None
+    value = values.pop()
+    is_number = value.isdigit() and len(value) <= MAX_LENGTH_DIGITS
+    return int(value) if is_number and not values else MALFORMED
 
 
 def _undecodable() -> ConnectionFailure:

@@ -52,7 +52,10 @@ REQUEST_SECONDS = 60.0
 """For the whole of a unary request to arrive; a host writes it in one go."""
 
 ANSWER_SECONDS = 60.0
-"""For a client to open its window a little further, while an answer waits for it."""
+"""For a client to take `MIN_ANSWER_BYTES` more, while an answer waits for its window."""
+
+MIN_ANSWER_BYTES = 16 * 1024
+"""A client that takes less holds memory for as long as it likes (CVE-2019-9511, "Data Dribble")."""
 
 SWEEP_SECONDS = 10.0
 
@@ -237,14 +240,14 @@ class _ServerConnection(Driver[_Route]):
             self._forget(stream_id, cancel=True)
 
     def _on_headers(self, event: HeadersReceived[_Route]) -> None:
-        stream_id, (route, timeout), ended = event
+        stream_id, (route, timeout, _), ended = event
         call = self._calls.get(stream_id)
         if call is not None:  # trailers of a request: nothing in them is ours
             self._on_end(call)
             return
         head = route.head
         if head.is_malformed:
-            self.core.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
+            self.core.fail(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if head.http_status != 200:
             self.core.send_headers(stream_id, encode_refusal(head.http_status), end=True)
@@ -521,9 +524,10 @@ class _ServerConnection(Driver[_Route]):
                 self.core.reset(call.stream_id, ErrorCode.CANCEL)
                 self._forget(call.stream_id, cancel=True)
         stalled = {}
-        for stream_id, unsent in self.core.unsent().items():
-            before, since = self._stalled.get(stream_id, (unsent, now))
-            stalled[stream_id] = (unsent, since if before == unsent else now)
+        for stream_id, sent in self.core.progress().items():
+            before, since = self._stalled.get(stream_id, (sent, now))
+            has_progress = sent - before >= MIN_ANSWER_BYTES
+            stalled[stream_id] = (sent, now) if has_progress else (before, since)
             if now - stalled[stream_id][1] >= ANSWER_SECONDS:
                 self.core.reset(stream_id, ErrorCode.CANCEL)
                 self._forget(stream_id, cancel=True)

@@ -234,6 +234,10 @@ def config_sources(world: World) -> Iterator[Step]:
     weak_pem = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     too_weak = "400 error parsing public key: RSA keys of less than 2048 bits are not accepted"
     yield put("config", "weak-keys", too_weak, jwt_validation_pubkeys=[weak_pem])
+    neutral = ed25519.Ed25519PublicKey.from_public_bytes(b"\1" + bytes(31))  # R = B, S = 1 signs everything
+    neutral_pem = neutral.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    not_a_key = "400 error parsing public key: anybody can sign with this Ed25519 key"
+    yield put("config", "weak-keys", not_a_key, jwt_validation_pubkeys=[neutral_pem])
     yield put("config", jwks_url=provider.keys_url)
     yield get("config")
     yield put("config", jwks_url=provider.keys_url, bound_issuer=ISSUER, jwks_ca_pem=world.ca_pem)

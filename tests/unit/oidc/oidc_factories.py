@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import hmac
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -66,9 +68,28 @@ def verification_key(name: str, **options: Any) -> VerificationKey:
 
 def public_pem(name: str) -> str:
     """The public half as PEM."""
-    public = private_key(name).public_key()
+    return to_pem(private_key(name).public_key())
+
+
+def to_pem(public: Any) -> str:
+    """A public key as PEM."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return public.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def certificate_pem(public: Any, not_after: datetime.datetime = datetime.datetime(2100, 1, 1)) -> str:
+    """A certificate for a public key, signed by whoever it may be."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
+    builder = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=public,
+        serial_number=1,
+        not_valid_before=datetime.datetime(2020, 1, 1),
+        not_valid_after=not_after,
+    )
+    certificate = builder.sign(private_key("p256"), hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def private_pem(name: str) -> str:

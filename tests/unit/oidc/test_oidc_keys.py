@@ -5,36 +5,22 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa, x25519
-from oidc_factories import KEY_OF, make_token, private_key, private_pem, public_pem, verification_key
+from oidc_factories import (
+    KEY_OF,
+    certificate_pem,
+    make_token,
+    private_key,
+    private_pem,
+    public_pem,
+    to_pem,
+    verification_key,
+)
 
 from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token, verify_signature
 from authkit.oidc.keys import MAX_STATIC_KEYS, KeySource, RenewableKeySource
 
 NO_KEY = "data does not contain any valid public keys"
-
-
-def certificate_pem(name, not_after):
-    """A self-signed certificate for this key."""
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
-    builder = x509.CertificateBuilder(
-        issuer_name=subject,
-        subject_name=subject,
-        public_key=private_key(name).public_key(),
-        serial_number=1,
-        not_valid_before=datetime.datetime(2020, 1, 1),
-        not_valid_after=not_after,
-    )
-    certificate = builder.sign(private_key(name), hashes.SHA256())
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def to_pem(public):
-    """A public key as PEM."""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return public.public_bytes(serialization.Encoding.PEM, form).decode()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +67,7 @@ def test_static_keys_are_a_source_that_cannot_look_again():
 @pytest.mark.parametrize("not_after", [datetime.datetime(2021, 1, 1), datetime.datetime(2100, 1, 1)])
 async def test_of_a_certificate_the_key_counts(not_after):
     """A certificate gives its key, also when it has expired."""
-    keys = StaticKeys.from_pem([certificate_pem("rsa", not_after)])
+    keys = StaticKeys.from_pem([certificate_pem(private_key("rsa").public_key(), not_after)])
     verify_signature(split_token(make_token()), await keys.find_keys(None), ALGORITHMS)
 
 

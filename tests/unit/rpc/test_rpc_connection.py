@@ -49,6 +49,10 @@ def parse(fields: Sequence[tuple[bytes, bytes]]) -> Fields:
     return tuple(fields)
 
 
+def free(units: int) -> None:
+    """A budget without end."""
+
+
 def make(*, is_client: bool) -> Connection[Fields]:
     """A connection whose own beginning has been sent."""
     made: Connection[Fields] = Connection(is_client=is_client, parse=parse)
@@ -589,7 +593,7 @@ def test_the_timeout_is_found_by_walking(huffman: bool) -> None:
 
 def stateless() -> HeaderDecoder[Fields]:
     """A decoder whose peer has acknowledged the empty table, and said so in its first block."""
-    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse, free)
     decoder.expect_stateless()
     decoder.decode(b"\x20" + BLOCK)
     return decoder
@@ -618,7 +622,7 @@ def test_every_form_of_a_field_is_walked_over() -> None:
 )
 def test_a_broken_block_ends_the_connection(block: bytes) -> None:
     """Before and after the dictionary is in use."""
-    for decoder in (stateless(), HeaderDecoder(parse)):
+    for decoder in (stateless(), HeaderDecoder(parse, free)):
         with pytest.raises(ConnectionFailure) as caught:
             decoder.decode(block)
         assert caught.value.code is ErrorCode.COMPRESSION_ERROR
@@ -642,10 +646,10 @@ def test_a_state_that_was_given_up_is_an_error() -> None:
 
 def test_a_missing_size_update_is_forgiven() -> None:
     """grpc's C core leaves it out; no state is kept or read all the same."""
-    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse, free)
     decoder.decode(BLOCK + b"\x40\x01a\x01b")
     decoder.expect_stateless()
-    assert decoder.decode(BLOCK) == (tuple(REQUEST), None)
+    assert decoder.decode(BLOCK) == (tuple(REQUEST), None, None)
     with pytest.raises(ConnectionFailure):
         decoder.decode(b"\xbe")
 
@@ -658,13 +662,13 @@ def test_a_long_timeout_is_no_broken_block() -> None:
     for size in (126, 127, 128, 1000):
         block = encoder.encode([*REQUEST, (b"grpc-timeout", b"x" * size)]).removeprefix(b"\x20")
         for _ in range(2):
-            assert decoder.decode(block) == (tuple(REQUEST), b"x" * size)
+            assert decoder.decode(block) == (tuple(REQUEST), b"x" * size, None)
 
 
 def test_a_header_list_that_grows_too_large_ends_the_connection() -> None:
     """Small on the wire, large when decoded: the table is what makes bombs."""
-    block = b"\x40\x01a\x7f\x81\x1e" + b"x" * 3968 + b"\xbe" * 100
-    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse)
+    block = b"\x40\x01a\x7f\x81\x1e" + b"x" * 3968 + b"\xbe" * 20
+    decoder: HeaderDecoder[Fields] = HeaderDecoder(parse, free)
     with pytest.raises(ConnectionFailure) as caught:
         decoder.decode(block)
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
@@ -672,13 +676,14 @@ def test_a_header_list_that_grows_too_large_ends_the_connection() -> None:
 
 def test_the_dictionary_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest block leaves; long ones never come in."""
-    monkeypatch.setattr(headers_module, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(headers_module, "MAX_REMEMBERED_BYTES", 800)
     decoder = stateless()
     for number in range(10):
         decoder.decode(encode_headers([*REQUEST, (b"n", b"%d" % number)]))
     decoder.decode(encode_headers([*REQUEST, (b"n", bytes(5000))]))
     assert len(decoder._known) == 3
-    assert decoder._known[encode_headers([*REQUEST, (b"n", b"9")])][-1] == (b"n", b"9")
+    headers, _ = decoder._known[encode_headers([*REQUEST, (b"n", b"9")])]
+    assert headers.parsed[-1] == (b"n", b"9")
 
 
 def test_a_timeout_sent_twice_is_not_remembered() -> None:
@@ -686,7 +691,7 @@ def test_a_timeout_sent_twice_is_not_remembered() -> None:
     decoder = stateless()
     block = encode_headers([*REQUEST, (b"grpc-timeout", b"1S"), (b"grpc-timeout", b"2S")])
     for _ in range(2):
-        assert decoder.decode(block) == (tuple(REQUEST), b"1S")
+        assert decoder.decode(block) == (tuple(REQUEST), b"1S", None)
     assert block not in decoder._known
     assert len(decoder._known) == 1
 
@@ -710,7 +715,7 @@ def test_the_dictionary_changes_nothing(blocks: list[tuple[list[tuple[bytes, byt
     for given_fields, huffman in blocks:
         timeouts = [value for name, value in given_fields if name == b"grpc-timeout"]
         rest = tuple(field for field in given_fields if field[0] != b"grpc-timeout")
-        expected = (rest, timeouts[0] if timeouts else None)
+        expected = (rest, timeouts[0] if timeouts else None, None)
         assert decoder.decode(encoder.encode(given_fields, huffman=huffman).removeprefix(b"\x20")) == expected
 
 
