@@ -17,6 +17,7 @@ from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
 from authkit.oidc.fetch import FetchError
 from authkit.oidc.jsontext import quote
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class AzureProvider:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._is_always_asked = get_setting(settings, "fetch_groups", False)
-        self._api = API(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        network = Network(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        self._api = API(network)
 
     async def fetch_groups(self, lookup: Lookup) -> Any:
         """Return the groups: Graph's if it is always asked, else the token's, else those it points at.

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from authkit.oidc.api import Session
-from authkit.oidc.fetch import FetchError, check_url
+from authkit.oidc.fetch import FetchError
 from authkit.oidc.signing import SigningKey
+from authkit.oidc.urls import check_url
 from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]

@@ -7,7 +7,6 @@ the token's own groups stay as they are.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from authkit.errors import LoginError
 from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
 from authkit.oidc.fetch import FetchError
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 from authkit.oidc.providers.google import (
     TOKEN_URL,
@@ -26,6 +26,7 @@ from authkit.oidc.providers.google import (
     find_default_credentials,
     load_credentials,
 )
+from authkit.oidc.threads import ThreadsBusyError
 
 if TYPE_CHECKING:
     import httpx
@@ -79,7 +80,7 @@ class GSuiteProvider:
             raise ValueError("'gsuite_recurse_max_depth' must be a positive integer")
         self._find_default = find_default
         self._now = now
-        self._api = API(transport=transport)
+        self._api = API(Network(transport=transport))
         if self._account:
             self._find_credentials()
 
@@ -161,8 +162,8 @@ class GSuiteProvider:
     async def _fetch_token(self, session: Session) -> str:
         try:
             # Files are read each time: an operator replaces a key without a write.
-            credentials = await asyncio.to_thread(self._find_credentials)
-        except ValueError as error:
+            credentials = await self._api.threads.run(self._find_credentials)
+        except (ValueError, ThreadsBusyError) as error:
             raise FetchError(str(error)) from error
         return await credentials.fetch_token(session, SCOPES, self._subject, self._now())
 

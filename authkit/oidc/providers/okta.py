@@ -16,9 +16,11 @@ from authkit.errors import LoginError
 from authkit.masking import Secret
 from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
-from authkit.oidc.fetch import FetchError, check_token, check_url
+from authkit.oidc.fetch import FetchError, check_token
 from authkit.oidc.jsontext import quote
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
+from authkit.oidc.urls import check_url
 
 if TYPE_CHECKING:
     import httpx
@@ -68,7 +70,8 @@ class OktaProvider:
             raise ValueError("'api_token' is required in provider_config when fetch_groups=true")
         if self._token:
             check_token(self._token.reveal())
-        self._api = API(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        network = Network(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        self._api = API(network)
 
     async def fetch_groups(self, lookup: Lookup) -> Any:
         """Return the token's groups if they are all there, else Okta's.

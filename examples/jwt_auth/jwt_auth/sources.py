@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from authkit.errors import UserError
 from authkit.framework import CommaList, Model, Str, field
-from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys
+from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys, show_url
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
@@ -110,7 +110,7 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
     try:
         JWKSKeys(url)
     except ValueError as error:
-        raise UserError(f"error checking jwks URL {url}") from error
+        raise UserError(f"error checking jwks URL {show_url(url)}") from error
     try:
         JWKSKeys(url, ca_pem=ca_pem)
     except ValueError as error:
@@ -123,11 +123,19 @@ async def ask_for_keys(url: str, ca_pem: str) -> None:
     Raises:
         UserError: there is none.
     """
-    keys = JWKSKeys(url, ca_pem=ca_pem)
+    await load_keys(JWKSKeys(url, ca_pem=ca_pem), f"error checking jwks URL {show_url(url)}")
+
+
+async def load_keys(keys: JWKSKeys, refusal: str) -> None:
+    """Return if the key set can be had; it is closed.
+
+    Raises:
+        UserError: it cannot; the text is `refusal`.
+    """
     try:
         await keys.load()
     except ProviderError as error:
-        raise UserError(f"error checking jwks URL {url}") from error
+        raise UserError(refusal) from error
     finally:
         await keys.close()
 

@@ -308,7 +308,7 @@ async def test_a_machine_without_credentials_is_a_failure(error):
         ('{"type": "authorized_user", "client_id": 5}', "it needs client_id, client_secret, refresh_token"),
         (json.dumps(ACCOUNT | {"token_uri": "http://sesame.example"}), "its token_uri is not an https URL"),
         (json.dumps(ACCOUNT | {"token_uri": 5}), "its token_uri is not an https URL"),
-        (json.dumps(ACCOUNT | {"token_uri": "https://"}), "the URL must begin"),
+        (json.dumps(ACCOUNT | {"token_uri": "https://"}), "the URL is not of the form"),
         (json.dumps(ACCOUNT | {"private_key_id": 5}), "its token_uri is not an https URL"),
         ("{" + "[" * 100_000, "not valid JSON"),
     ],

@@ -337,7 +337,7 @@ async def test_without_a_claim_and_without_asking_there_are_no_groups():
         ({"org_url": "acme.okta.example"}, "org_url must use https"),
         ({"org_url": "https://"}, "org_url must include a host"),
         ({"org_url": "https://[x"}, "org_url must include a host"),
-        ({"org_url": "https://a b"}, "the URL holds characters"),
+        ({"org_url": "https://a b"}, "the URL is not of the form"),
         (
             {"discovery_url": ""},
             "'org_url' must be set in provider_config or oidc_discovery_url must be configured",
@@ -544,18 +544,15 @@ def pod(tmp_path):
     return tmp_path
 
 
-async def test_the_keys_of_the_cluster_are_found_with_the_pods_token(pod):
-    """The API server names itself by another address, and the token rotates."""
+async def test_the_pods_token_goes_to_the_cluster_alone(pod):
+    """Its API server is asked at its own address, whatever another document would name; the token rotates."""
     sent = []
 
     def answer(request):
         sent.append((str(request.url), request.headers["authorization"]))
         if request.url.path == "/openid/v1/jwks":
             return httpx.Response(200, content=jwks(jwk("rsa", kid=f"key-{len(sent)}")))
-        metadata = {
-            "issuer": "https://kubernetes.default.svc",
-            "jwks_uri": "https://10.0.0.9:6443/openid/v1/jwks",
-        }
+        metadata = {"issuer": "https://kubernetes.default.svc", "jwks_uri": "https://evil.example/keys"}
         return httpx.Response(200, json=metadata)
 
     provider = KubernetesProvider(
@@ -563,14 +560,13 @@ async def test_the_keys_of_the_cluster_are_found_with_the_pods_token(pod):
     )
     clock = Clock()
     keys = provider.keys(timer=clock)
-    assert await keys.find_keys("key-2")
+    assert await keys.find_keys("key-1")
     (pod / "token").write_text("second")
     clock.now += 10
-    assert await keys.find_keys("key-3")
+    assert await keys.find_keys("key-2")
     assert sent == [
-        ("https://10.0.0.1/.well-known/openid-configuration", "Bearer first"),
-        ("https://10.0.0.9:6443/openid/v1/jwks", "Bearer first"),
-        ("https://10.0.0.9:6443/openid/v1/jwks", "Bearer second"),
+        ("https://10.0.0.1/openid/v1/jwks", "Bearer first"),
+        ("https://10.0.0.1/openid/v1/jwks", "Bearer second"),
     ]
     (pod / "token").unlink()
     clock.now += 10
@@ -585,7 +581,7 @@ def test_an_ipv6_address_is_put_into_brackets(pod):
     """As in any URL."""
     environment = ENVIRONMENT | {"KUBERNETES_SERVICE_HOST": "fd00::1"}
     (status,) = KubernetesProvider({}, folder=str(pod), environment=environment).keys().status()
-    assert status.source == "https://[fd00::1]:443"
+    assert status.source == "https://[fd00::1]:443/openid/v1/jwks"
 
 
 @pytest.mark.parametrize("field", ["oidc_discovery_url", "oidc_discovery_ca_pem", "jwks_url", "jwks_ca_pem"])
