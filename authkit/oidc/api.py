@@ -22,6 +22,7 @@ from authkit.oidc.fetch import (
     describe_status,
     read_body,
 )
+from authkit.oidc.jsontext import to_printable
 from authkit.oidc.network import Network
 from authkit.oidc.threads import ThreadsBusyError
 from authkit.values import Value
@@ -90,12 +91,13 @@ class Session:
         try:
             async with self._client.stream(method, url, headers=headers, content=body) as response:
                 raw = await read_body(response, max_bytes)
+            next_url = _next_url(response)
         except httpx.TimeoutException as error:
             raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError("no usable answer", describe(error)) from error
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(response.status_code, kind, raw, _next_url(response))
+        return Reply(response.status_code, kind, raw, next_url)
 
     async def get(
         self, url: str, *, authorization: str = "", headers: Mapping[str, str] | None = None
@@ -115,8 +117,8 @@ class Session:
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         reply = await self.send(method, url, headers, body)
         if reply.status != 200:
-            sent = reply.body.decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
-            raise FetchError(describe_status(reply.status), sent)
+            sent = reply.body[: 4 * MAX_DETAIL_CHARACTERS].decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
+            raise FetchError(describe_status(reply.status), to_printable(sent))
         try:
             content = json.loads(reply.body)
         except (ValueError, RecursionError):

@@ -16,7 +16,7 @@ from typing import Any
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
 from authkit.oidc.jsontext import quote
 from authkit.oidc.network import Network
-from authkit.oidc.urls import check_url
+from authkit.oidc.urls import check_url, has_credentials
 from authkit.values import Value
 
 __all__ = [
@@ -71,12 +71,16 @@ class Discovery:
         network: the way to the provider.
 
     Raises:
-        ValueError: the URL cannot be used.
+        ValueError: the URL cannot be that of an issuer.
     """
 
     def __init__(self, url: str, *, network: Network) -> None:
+        parts = check_url(url)
+        # OpenID Connect Discovery 1.0 section 3: the path below would become a part of them.
+        if has_credentials(url) or parts.query or parts.fragment:
+            raise ValueError("the URL of an issuer has no credentials, query or fragment")
         self._url = url
-        self._is_https = check_url(url).scheme == "https"
+        self._is_https = parts.scheme == "https"
         address = url.removesuffix("/") + WELL_KNOWN_PATH
         self._fetcher = Fetcher(address, max_bytes=MAX_METADATA_BYTES, network=network)
         self.host = self._fetcher.host

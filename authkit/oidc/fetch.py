@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authkit.errors import AuthKitError
+from authkit.oidc.jsontext import to_printable
 from authkit.oidc.network import TOTAL_TIMEOUT, Network
 from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import check_url
@@ -199,4 +200,4 @@ def check_token(token: str) -> str:
 
 def describe(error: Exception) -> str:
     """Return what an operator reads of an error, cut when long."""
-    return f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS]
+    return to_printable(f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
 from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
-from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier
+from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier, hide_credentials
 from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
 from jwt_auth.sources import KeySettings, ask_for_keys, load_keys, verify_key_set_url
 
@@ -98,7 +98,14 @@ class JWTConfig(SDKRecord, KeySettings):
 
     def read_shape(self) -> dict[str, Any]:
         """Return what a read shows: neither the client's secret nor those of the provider."""
-        return super().read_shape() | {"provider_config": without_secrets(self.provider_config)}
+        pairs = [
+            {**pair, "jwks_url": hide_credentials(url)}
+            for pair, (url, _) in zip(self.jwks_pairs, self._pairs(), strict=True)
+        ]
+        return super().read_shape() | {
+            "provider_config": without_secrets(self.provider_config),
+            "jwks_pairs": pairs,
+        }
 
     @classmethod
     def from_stored(cls, data: Mapping[str, Any]) -> Self:

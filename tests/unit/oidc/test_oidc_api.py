@@ -128,3 +128,17 @@ def test_a_bad_ca_bundle_is_refused():
     """It does not stand for the system's roots."""
     with pytest.raises(ValueError, match="the CA bundle holds no valid certificate"):
         Network(ca_pem="garbage")
+
+
+@pytest.mark.parametrize("link", ["https://[::1/x", "https://a b\x7f/", "http://[x]/", "//[::1"])
+async def test_an_impossible_next_page_is_a_failure(link):
+    """A provider that sends one is at fault, not the plugin."""
+    with pytest.raises(FetchError, match="no usable answer"):
+        await ask(lambda request: httpx.Response(200, json=[], headers={"link": f'<{link}>; rel="next"'}))
+
+
+async def test_what_is_sent_with_an_error_forges_no_line_of_the_log():
+    """Control characters are escaped."""
+    with pytest.raises(FetchError) as caught:
+        await ask(lambda request: httpx.Response(500, text="a\n2026 [INFO] b\x1b[2J"))
+    assert caught.value.detail == "a\\n2026 [INFO] b\\u001b[2J"
