@@ -7,10 +7,10 @@ first request, in a thread, and the system's roots are loaded there: that takes 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult
+from urllib.parse import urlsplit
 
 from authkit.oidc.resolver import Resolver
 from authkit.oidc.threads import Threads
@@ -38,8 +38,8 @@ class Network:
     Args:
         ca_pem: certificates to trust in place of the system's roots, as anchors even if they are no
             roots. The system's are loaded once, as Go does.
-        is_direct: whether proxy settings of the environment are left aside. They apply as they do to
-            Vault, except for a loopback host; credentials from a netrc file never do.
+        direct_hosts: those that no proxy leads to. To others the proxy settings of the environment apply
+            as they do to Vault, except for a loopback host; credentials from a netrc file never do.
         transport: what to send requests with, in place of the network.
 
     Raises:
@@ -50,28 +50,32 @@ class Network:
         self,
         *,
         ca_pem: str = "",
-        is_direct: bool = False,
+        direct_hosts: Collection[str] = (),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._context = build_context(ca_pem) if ca_pem else None
-        self._is_direct = is_direct
+        self._direct_hosts = frozenset(direct_hosts)
         self._transport = transport
         self._resolver = Resolver()
         self.threads = Threads(WORK_THREADS)
 
     async def open(self, url: str, headers: Mapping[str, str]) -> httpx.AsyncClient:
-        """Return a client for requests to the host of `url`, with these headers in each of them.
+        """Return a client for requests, the first one to `url`, with these headers in each of them.
 
         Raises:
-            OSError, ValueError, ImportError: URL, roots, or proxy settings of this machine cannot be used.
+            OSError, ValueError, ImportError: the URL, or the roots of this machine, cannot be used.
             ThreadsBusyError: no thread is free for what is loaded once.
         """
-        parts = check_url(url)
+        check_url(url)
         transport = self._transport
         if transport is None:
             if not _system_context.cache_info().currsize:
                 await self.threads.run(_load)
-            transport = self._connect(parts)
+            from authkit.oidc.transport import ResolvingTransport
+
+            transport = ResolvingTransport(
+                self._context or _system_context(), self._resolver, self._find_proxy
+            )
         import httpx
 
         return httpx.AsyncClient(
@@ -83,12 +87,12 @@ class Network:
             headers={**headers, "Accept-Encoding": "identity"},
         )
 
-    def _connect(self, url: SplitResult) -> httpx.AsyncBaseTransport:
+    def _find_proxy(self, url: str) -> str:
         from authkit.oidc.proxies import find_proxy
-        from authkit.oidc.transport import ResolvingTransport
 
-        proxy = "" if self._is_direct or is_loopback(url.hostname or "") else find_proxy(url)
-        return ResolvingTransport(self._context or _system_context(), self._resolver, proxy)
+        parts = urlsplit(url)
+        is_direct = parts.hostname in self._direct_hosts or is_loopback(parts.hostname or "")
+        return "" if is_direct else find_proxy(parts)
 
 
 def build_context(ca_pem: str | None) -> ssl.SSLContext:

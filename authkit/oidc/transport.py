@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpcore
 import httpx
@@ -25,40 +24,30 @@ NEXT_ADDRESS_AFTER = 0.25
 MAX_CONNECTIONS = 4
 """Of one lookup: its requests are made one after another, at few hosts."""
 
+BAD_PROXY = "the proxy of the environment is not an http or https URL"
+
 
 class ResolvingTransport(httpx.AsyncBaseTransport):
-    """Sends requests of one client, straight or through a proxy.
+    """Sends the requests of one client, each straight or through the proxy that `find_proxy` names for it.
 
     Args:
         context: verifies servers, an https proxy included.
         resolver: knows the addresses of hosts.
-        proxy: its URL, which may hold credentials; empty for none.
-
-    Raises:
-        ValueError: the proxy is not an http or https URL.
+        find_proxy: returns the URL of a proxy, which may hold credentials; empty for none.
     """
 
-    def __init__(self, context: ssl.SSLContext, resolver: Resolver, proxy: str) -> None:
-        backend = _Backend(resolver)
-        if not proxy:
-            self._pool = httpcore.AsyncConnectionPool(
-                context, max_connections=MAX_CONNECTIONS, network_backend=backend
-            )
-            return
-        known = httpx.Proxy(proxy)
-        if known.url.scheme not in ("http", "https"):
-            raise ValueError("the proxy of the environment is not an http or https URL")
-        self._pool = httpcore.AsyncHTTPProxy(
-            _core_url(known.url),
-            proxy_auth=known.raw_auth,
-            ssl_context=context,
-            proxy_ssl_context=context if known.url.scheme == "https" else None,
-            max_connections=MAX_CONNECTIONS,
-            network_backend=backend,
-        )
+    def __init__(self, context: ssl.SSLContext, resolver: Resolver, find_proxy: Callable[[str], str]) -> None:
+        self._context = context
+        self._backend = _Backend(resolver)
+        self._find_proxy = find_proxy
+        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; return the answer, its body unread."""
+        """Send a request; return the answer, its body unread.
+
+        Raises:
+            httpx.ProxyError: the proxy of the environment cannot be used.
+        """
         assert isinstance(request.stream, httpx.AsyncByteStream)
         asked = httpcore.Request(
             request.method,
@@ -68,7 +57,7 @@ class ResolvingTransport(httpx.AsyncBaseTransport):
             extensions=request.extensions,
         )
         with _translated():
-            answer = await self._pool.handle_async_request(asked)
+            answer = await self._pool(str(request.url)).handle_async_request(asked)
         assert isinstance(answer.stream, AsyncIterable)
         return httpx.Response(
             answer.status,
@@ -77,22 +66,38 @@ class ResolvingTransport(httpx.AsyncBaseTransport):
             extensions=answer.extensions,
         )
 
-    async def __aenter__(self) -> Self:
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        with _translated():
-            await self._pool.__aexit__(kind, error, trace)
-
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool(self, url: str) -> httpcore.AsyncConnectionPool:
+        proxy = self._find_proxy(url)
+        if proxy not in self._pools:
+            self._pools[proxy] = self._proxied(proxy) if proxy else self._direct()
+        return self._pools[proxy]
+
+    def _direct(self) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(
+            self._context, max_connections=MAX_CONNECTIONS, network_backend=self._backend
+        )
+
+    def _proxied(self, proxy: str) -> httpcore.AsyncConnectionPool:
+        try:
+            known = httpx.Proxy(proxy)
+        except (ValueError, httpx.InvalidURL):
+            # Their texts would repeat the URL.
+            raise httpx.ProxyError(BAD_PROXY) from None
+        if known.url.scheme not in ("http", "https"):
+            raise httpx.ProxyError(BAD_PROXY)
+        return httpcore.AsyncHTTPProxy(
+            _core_url(known.url),
+            proxy_auth=known.raw_auth,
+            ssl_context=self._context,
+            proxy_ssl_context=self._context if known.url.scheme == "https" else None,
+            max_connections=MAX_CONNECTIONS,
+            network_backend=self._backend,
+        )
 
 
 class _Backend(httpcore.AsyncNetworkBackend):

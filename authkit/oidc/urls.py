@@ -17,9 +17,11 @@ from authkit.oidc.jsontext import to_printable
 
 __all__ = [
     "check_url",
+    "find_origin",
     "has_credentials",
     "hide_credentials",
     "is_loopback",
+    "is_same_origin",
     "path_segment",
     "show_url",
     "split_url",
@@ -89,6 +91,24 @@ def show_url(url: str) -> str:
     except ValueError:
         return "(not a URL)"
     return to_printable(f"{parts.scheme}://{_place(parts)}{parts.path}"[:MAX_SHOWN_CHARACTERS])
+
+
+def find_origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port: what decides who gets a secret.
+
+    Raises:
+        ValueError: the text is not an http or https URL; the error does not repeat it.
+    """
+    parts = check_url(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether both are http or https URLs with the same scheme, host and port."""
+    try:
+        return find_origin(url) == find_origin(other)
+    except ValueError:
+        return False
 
 
 def has_credentials(url: str) -> bool:

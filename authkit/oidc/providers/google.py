@@ -23,7 +23,11 @@ __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_cred
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 -- an address
 IAM_URL = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts"
-METADATA_URL = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+METADATA_HOST = "metadata.google.internal"
+"""Answers with a machine's credentials, in plain http: no proxy may lead there, nor does one with Google's
+own client (cloud.google.com/go/compute/metadata)."""
+
+METADATA_URL = f"http://{METADATA_HOST}/computeMetadata/v1/instance/service-accounts/default/token"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 ASSERTION_LIFETIME = 600

@@ -102,9 +102,9 @@ async def test_an_impossible_url_is_a_failure():
 async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
     """As they are for key sets."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    with pytest.raises(FetchError, match="no usable answer: ValueError"):
-        async with API(Network()).lookup(URL):
-            pass
+    with pytest.raises(FetchError, match="no usable answer: ProxyError: the proxy of the environment"):
+        async with API(Network()).lookup(URL) as session:
+            await session.get(URL)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ async def test_a_bad_bearer_token_is_a_failure_that_does_not_show_it(token):
 async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
     """A mistake in the environment is not another exception."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    with pytest.raises(FetchError, match="no usable answer: ValueError"):
+    with pytest.raises(FetchError, match="no usable answer: ProxyError: the proxy of the environment"):
         await Fetcher("https://issuer.invalid/keys", max_bytes=9, network=Network()).fetch()
 
 
