@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StaticKeys,
         VerificationKey,
     )
+    from authkit.oidc.network import Network
     from authkit.oidc.profiles import PROFILES
     from authkit.oidc.registered import (
         Claims,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from authkit.oidc.remote import RemoteStatus
     from authkit.oidc.signing import SigningKey
     from authkit.oidc.tokens import TokenVerifier
+    from authkit.oidc.urls import has_credentials, hide_credentials, show_url, split_url
 
 __all__ = [
     "ALGORITHMS",
@@ -82,6 +84,7 @@ __all__ = [
     "KeySourceError",
     "KeyStatus",
     "Leeways",
+    "Network",
     "OAuthError",
     "OIDCClient",
     "ProviderError",
@@ -99,6 +102,8 @@ __all__ = [
     "add_claims",
     "get_claim",
     "groups_from_claim",
+    "has_credentials",
+    "hide_credentials",
     "known_code",
     "metadata_from_claims",
     "new_nonce",
@@ -106,7 +111,9 @@ __all__ = [
     "new_verifier",
     "parse_jwks",
     "set_claim",
+    "show_url",
     "split_token",
+    "split_url",
     "user_name",
     "verify_audience_is_bound",
     "verify_bound_claims",
@@ -145,6 +152,7 @@ _HOMES = {
         "StaticKeys",
         "VerificationKey",
     },
+    "network": {"Network"},
     "profiles": {"PROFILES"},
     "registered": {
         "Claims",
@@ -155,6 +163,7 @@ _HOMES = {
     "remote": {"RemoteStatus"},
     "signing": {"SigningKey"},
     "tokens": {"TokenVerifier"},
+    "urls": {"has_credentials", "hide_credentials", "show_url", "split_url"},
 }
 """The modules of this package where the names live."""
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from authkit.masking import Secret
 from authkit.oidc.discovery import MAX_URL_CHARACTERS
 from authkit.oidc.endpoints import EndpointError
-from authkit.oidc.fetch import check_url
+from authkit.oidc.urls import check_url
 from authkit.values import Value
 
 __all__ = ["DeviceAuthorization", "TokenSet", "read_device", "read_tokens", "require_id_token"]

@@ -12,24 +12,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from authkit.errors import TooManyRequestsError
 from authkit.oidc.fetch import (
     MAX_DETAIL_CHARACTERS,
     FetchError,
     FetchTimeoutError,
-    build_client,
-    build_context,
     check_token,
-    check_url,
     describe,
     describe_status,
-    is_loopback,
     read_body,
 )
+from authkit.oidc.jsontext import to_printable
+from authkit.oidc.network import Network
+from authkit.oidc.threads import ThreadsBusyError
 from authkit.values import Value
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 __all__ = ["API", "Answer", "Reply", "Session"]
@@ -39,6 +37,13 @@ LOOKUP_TIMEOUT = 30.0
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """The largest single answer; a page of groups with long descriptions has some 100 KiB."""
+
+MAX_LOOKUPS_AT_ONCE = 32
+"""Lookups of one API at the same moment, each with a connection of its own: strangers can begin them, and
+a mount has one API for its logins. At 0.2 s for an answer that is 160 logins a second."""
+
+BUSY_SECONDS = 2.0
+"""Seconds that a further lookup waits for one of them to end."""
 
 
 class Answer(Value, frozen=True):
@@ -86,12 +91,13 @@ class Session:
         try:
             async with self._client.stream(method, url, headers=headers, content=body) as response:
                 raw = await read_body(response, max_bytes)
+            next_url = _next_url(response)
         except httpx.TimeoutException as error:
             raise FetchTimeoutError("context deadline exceeded", describe(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError("no usable answer", describe(error)) from error
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(response.status_code, kind, raw, _next_url(response))
+        return Reply(response.status_code, kind, raw, next_url)
 
     async def get(
         self, url: str, *, authorization: str = "", headers: Mapping[str, str] | None = None
@@ -111,8 +117,8 @@ class Session:
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         reply = await self.send(method, url, headers, body)
         if reply.status != 200:
-            sent = reply.body.decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
-            raise FetchError(describe_status(reply.status), sent)
+            sent = reply.body[: 4 * MAX_DETAIL_CHARACTERS].decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
+            raise FetchError(describe_status(reply.status), to_printable(sent))
         try:
             content = json.loads(reply.body)
         except (ValueError, RecursionError):
@@ -121,27 +127,15 @@ class Session:
 
 
 class API:
-    """An HTTP API of one provider.
+    """An HTTP API of one provider, reached through `network`. For one event loop.
 
-    Args:
-        ca_pem: certificates to trust in place of the system's roots.
-        is_direct: whether proxy settings of the environment are left aside for every host.
-        transport: what to send requests with, in place of the network.
-
-    Raises:
-        ValueError: the PEM bundle cannot be used.
+    No more than `MAX_LOOKUPS_AT_ONCE` lookups are made at once.
     """
 
-    def __init__(
-        self,
-        *,
-        ca_pem: str = "",
-        is_direct: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._context: ssl.SSLContext | None = build_context(ca_pem) if ca_pem else None
-        self._is_direct = is_direct
-        self._transport = transport
+    def __init__(self, network: Network) -> None:
+        self.threads = network.threads
+        self._network = network
+        self._free = asyncio.Semaphore(MAX_LOOKUPS_AT_ONCE)
 
     @asynccontextmanager
     async def lookup(self, url: str, timeout: float | None = None) -> AsyncIterator[Session]:
@@ -149,24 +143,30 @@ class API:
 
         Raises:
             FetchError: they are over, or no client can be made.
+            TooManyRequestsError: too many lookups were made for `BUSY_SECONDS`.
         """
         seconds = LOOKUP_TIMEOUT if timeout is None else timeout
+        await self._enter()
         try:
-            async with asyncio.timeout(seconds):
-                client = await asyncio.to_thread(self._open, url)
-                async with client:
-                    yield Session(client)
+            async with asyncio.timeout(seconds), await self._open(url) as client:
+                yield Session(client)
         except TimeoutError as error:
             raise FetchTimeoutError("context deadline exceeded", f"not done within {seconds:g} s") from error
+        finally:
+            self._free.release()
 
-    def _open(self, url: str) -> httpx.AsyncClient:
+    async def _enter(self) -> None:
         try:
-            host = check_url(url).hostname or ""
-            if self._context is None and self._transport is None:
-                self._context = build_context(None)
-            is_direct = self._is_direct or is_loopback(host)
-            return build_client(self._context, {"Accept": "application/json"}, is_direct, self._transport)
-        except (OSError, ValueError, ImportError) as error:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await self._free.acquire()
+        except TimeoutError as error:
+            text = "too many logins ask the identity provider at this moment, try again"
+            raise TooManyRequestsError(text) from error
+
+    async def _open(self, url: str) -> httpx.AsyncClient:
+        try:
+            return await self._network.open(url, {"Accept": "application/json"})
+        except (OSError, ValueError, ImportError, ThreadsBusyError) as error:
             raise FetchError("no usable answer", describe(error)) from error
 
 

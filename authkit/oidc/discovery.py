@@ -10,15 +10,14 @@ credentials or a fragment in it (RFC 6749 section 3.1).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError, check_url
+from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
 from authkit.oidc.jsontext import quote
+from authkit.oidc.network import Network
+from authkit.oidc.urls import check_url, has_credentials
 from authkit.values import Value
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = [
     "MAX_METADATA_BYTES",
@@ -67,37 +66,23 @@ class Discovery:
     """Asks the provider at `url` for its metadata, each time anew.
 
     Args:
-        url: base of the well-known address; one slash at its end is left out. Unless
-            `is_issuer_checked` is false it is also exactly the issuer that the document must name.
-        ca_pem: certificates to trust in place of the system's roots.
-        is_issuer_checked: false only where the address is known to be right by other means, as with
-            the API server of the cluster that the process runs in.
-        bearer: gives the token to send along, see `Fetcher`.
-        transport: what to send requests with, in place of the network.
+        url: base of the well-known address, and exactly the issuer that the document must name; for the
+            address one slash at its end is left out.
+        network: the way to the provider.
 
     Raises:
-        ValueError: the URL or the PEM bundle cannot be used.
+        ValueError: the URL cannot be that of an issuer.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        ca_pem: str = "",
-        is_issuer_checked: bool = True,
-        bearer: Callable[[], str] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
+    def __init__(self, url: str, *, network: Network) -> None:
+        parts = check_url(url)
+        # OpenID Connect Discovery 1.0 section 3: the path below would become a part of them.
+        if has_credentials(url) or parts.query or parts.fragment:
+            raise ValueError("the URL of an issuer has no credentials, query or fragment")
         self._url = url
-        self._is_https = check_url(url).scheme == "https"
-        self._is_issuer_checked = is_issuer_checked
-        self._fetcher = Fetcher(
-            url.removesuffix("/") + WELL_KNOWN_PATH,
-            max_bytes=MAX_METADATA_BYTES,
-            ca_pem=ca_pem,
-            bearer=bearer,
-            transport=transport,
-        )
+        self._is_https = parts.scheme == "https"
+        address = url.removesuffix("/") + WELL_KNOWN_PATH
+        self._fetcher = Fetcher(address, max_bytes=MAX_METADATA_BYTES, network=network)
         self.host = self._fetcher.host
 
     async def fetch(self) -> ProviderMetadata:
@@ -115,19 +100,15 @@ class Discovery:
             document = await self._fetcher.fetch()
         except FetchError as error:
             raise DiscoveryError(error.public, error.detail) from error
-        metadata = parse_metadata(
-            document.body,
-            issuer=self._url if self._is_issuer_checked else None,
-            is_https=self._is_https,
-        )
+        metadata = parse_metadata(document.body, issuer=self._url, is_https=self._is_https)
         return metadata, document.cache_control
 
 
-def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> ProviderMetadata:
+def parse_metadata(document: bytes, *, issuer: str, is_https: bool) -> ProviderMetadata:
     """Return the checked metadata of a document.
 
     Args:
-        issuer: exactly what the document must name; `None` for any.
+        issuer: exactly what the document must name.
         is_https: whether the document came over https: its endpoints then are https too.
 
     Raises:
@@ -136,7 +117,7 @@ def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> Pr
     try:
         content = _parse_object(document)
         found = _get_text(content, "issuer")
-        if issuer is not None and found != issuer:
+        if found != issuer:
             raise IssuerMismatchError(
                 "oidc: issuer did not match the issuer returned by provider",
                 f"expected {quote(issuer)}, got {quote(found[:_MAX_SHOWN_CHARACTERS])}",

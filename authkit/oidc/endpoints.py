@@ -8,7 +8,7 @@ log, quoted and cut; a caller reads codes that are known here, and status number
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from authkit.errors import LoginError
@@ -16,9 +16,7 @@ from authkit.masking import Secret
 from authkit.oidc.api import API, Reply
 from authkit.oidc.fetch import FetchError, ProviderError, check_token, describe_status
 from authkit.oidc.jsontext import parse_object, quote
-
-if TYPE_CHECKING:
-    import httpx
+from authkit.oidc.network import Network
 
 __all__ = ["OAUTH_CODES", "EndpointError", "Endpoints", "OAuthError", "known_code", "quote_briefly"]
 
@@ -88,18 +86,12 @@ def known_code(code: str) -> str:
 class Endpoints:
     """Requests to the endpoints of one provider, each made once, over a connection of its own.
 
-    Proxy settings of the environment apply, as they do where keys are fetched, except for a loopback host.
-
-    Args:
-        ca_pem: certificates to trust in place of the system's roots.
-        transport: what to send requests with, in place of the network.
-
-    Raises:
-        ValueError: the PEM bundle cannot be used.
+    No more than `authkit.oidc.api.MAX_LOOKUPS_AT_ONCE` are made at once; `TooManyRequestsError` is raised
+    for those that cannot be made then.
     """
 
-    def __init__(self, *, ca_pem: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._api = API(ca_pem=ca_pem, transport=transport)
+    def __init__(self, network: Network) -> None:
+        self._api = API(network)
 
     async def post(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> dict[str, Any]:
         """Return the object that the endpoint answers to a form with.

@@ -1,8 +1,7 @@
-"""One bounded GET of a provider's document: size, time, redirects, trusted roots.
+"""One bounded GET of a provider's document: size, time, redirects.
 
 When to fetch is left to `authkit.oidc.remote`, what the document means to `authkit.oidc.discovery`
-and `authkit.oidc.jwkset`. httpx is imported with the first fetch, in a thread: importing it and
-loading the system's roots takes some 100 ms.
+and `authkit.oidc.jwkset`; connections, trusted roots and proxies to `authkit.oidc.network`.
 
 The errors of everything that asks a provider::
 
@@ -18,21 +17,20 @@ The errors of everything that asks a provider::
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
 
 from authkit.errors import AuthKitError
+from authkit.oidc.jsontext import to_printable
+from authkit.oidc.network import TOTAL_TIMEOUT, Network
+from authkit.oidc.threads import ThreadsBusyError
+from authkit.oidc.urls import check_url
 from authkit.values import Value
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "CONNECT_TIMEOUT",
-    "TOTAL_TIMEOUT",
     "DiscoveryError",
     "Document",
     "FetchError",
@@ -40,14 +38,7 @@ __all__ = [
     "Fetcher",
     "IssuerMismatchError",
     "ProviderError",
-    "check_url",
 ]
-
-CONNECT_TIMEOUT = 5.0
-"""Seconds. Logins wait for a fetch; a provider that does not answer by then is down."""
-
-TOTAL_TIMEOUT = 10.0
-"""Seconds for everything, redirects and a slowly dripping body included."""
 
 MAX_REDIRECTS = 3
 """More is a loop."""
@@ -95,48 +86,24 @@ class IssuerMismatchError(DiscoveryError):
     """The metadata are those of another issuer, if only by a slash."""
 
 
-def check_url(url: str) -> SplitResult:
-    """Return the parts of an absolute http or https URL.
-
-    Raises:
-        ValueError: it is none; the text does not repeat it.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("the URL must begin with http:// or https:// and name a host")
-    # `urlsplit` drops line breaks without a word, and a port is read only when asked for.
-    if not url.isprintable() or " " in url or parts.port == 0:
-        raise ValueError("the URL holds characters, or a port, that cannot be in one")
-    return parts
-
-
 class Fetcher:
     """Fetches one URL, with every limit of this module.
 
-    With `ca_pem` exactly its certificates are trusted, as anchors even if they are no roots; else
-    the system's roots. Proxy settings of the environment apply, as they do to Vault, except for a
-    loopback host; credentials from a netrc file never do. What `bearer` returns is sent as bearer
-    token; it is asked for each fetch, in a thread, and may raise `OSError`.
+    What `bearer` returns is sent as bearer token; it is asked for each fetch, in a thread, and may raise
+    `OSError`. The token goes to scheme, host and port of the URL and nowhere else.
 
     Raises:
-        ValueError: the URL is not http or https with a host, or `ca_pem` holds no certificate.
+        ValueError: the URL is not http or https with a host.
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        max_bytes: int,
-        ca_pem: str = "",
-        bearer: Callable[[], str] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        self, url: str, *, max_bytes: int, network: Network, bearer: Callable[[], str] | None = None
     ) -> None:
         self.host = check_url(url).hostname or ""
         self._url = url
         self._bearer = bearer
         self._max_bytes = max_bytes
-        self._context = build_context(ca_pem) if ca_pem else None
-        self._transport = transport
+        self._network = network
 
     async def fetch(self) -> Document:
         """Return the document.
@@ -154,9 +121,9 @@ class Fetcher:
 
     async def _fetch(self) -> Document:
         try:
-            client = await asyncio.to_thread(self._build_client)
-        # An unreadable token, no usable roots, or proxy settings that httpx cannot work with.
-        except (OSError, ValueError, ImportError) as error:
+            client = await self._network.open(self._url, await self._headers())
+        # An unreadable token, no usable roots, or proxy settings that cannot be used.
+        except (OSError, ValueError, ImportError, ThreadsBusyError) as error:
             raise FetchError("no usable answer", describe(error)) from error
         import httpx
 
@@ -168,11 +135,12 @@ class Fetcher:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError("no usable answer", describe(error)) from error
 
-    def _build_client(self) -> httpx.AsyncClient:
+    async def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         if self._bearer is not None:
-            headers["Authorization"] = f"Bearer {check_token(self._bearer())}"
-        return build_client(self._context, headers, is_loopback(self.host), self._transport)
+            token = check_token(await self._network.threads.run(self._bearer))
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
 
     async def _follow(self, client: httpx.AsyncClient) -> Document:
         import httpx
@@ -193,35 +161,6 @@ class Fetcher:
             raise FetchError(describe_status(response.status_code))
         body = await read_body(response, self._max_bytes)
         return Document(body, response.headers.get("cache-control", ""))
-
-
-def build_client(
-    context: ssl.SSLContext | None,
-    headers: Mapping[str, str],
-    is_direct: bool,
-    transport: httpx.AsyncBaseTransport | None,
-) -> httpx.AsyncClient:
-    """Return a client with the limits of this module; `None` for the system's roots. Takes its time.
-
-    Proxy settings of the environment apply unless it `is_direct`.
-
-    Raises:
-        OSError, ValueError, ImportError: roots or proxy settings of this machine cannot be used.
-    """
-    import httpx
-
-    if context is None and transport is None:
-        context = build_context(None)
-    return httpx.AsyncClient(
-        # `True` only where a transport is given, which brings its own trust.
-        verify=context or True,
-        timeout=httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT),
-        follow_redirects=False,
-        trust_env=not is_direct,
-        transport=transport,
-        # Compressed answers would need a second limit, for what they become.
-        headers={**headers, "Accept-Encoding": "identity"},
-    )
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
@@ -247,23 +186,6 @@ def describe_status(status: int) -> str:
     return f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
 
 
-def build_context(ca_pem: str | None) -> ssl.SSLContext:
-    """Return what verifies servers with these certificates, `None` for the system's.
-
-    Raises:
-        ValueError: `ca_pem` holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cadata=ca_pem)
-    except (ssl.SSLError, ValueError, TypeError) as error:
-        raise ValueError("the CA bundle holds no valid certificate in PEM form") from error
-    # As Go verifies, and alike on every Python: any trusted certificate is an anchor, and a private
-    # CA need not have the key identifiers that Python asks for since 3.13.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
-
-
 def check_token(token: str) -> str:
     """Return a token that can be sent in a header.
 
@@ -278,12 +200,4 @@ def check_token(token: str) -> str:
 
 def describe(error: Exception) -> str:
     """Return what an operator reads of an error, cut when long."""
-    return f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS]
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether this names the machine itself, to which no proxy leads."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return to_printable(f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS])

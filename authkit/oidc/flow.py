@@ -81,7 +81,7 @@ class OIDCClient:
         self.client_id = client_id
         self._authentication = authentication
         self._algorithms = tuple(algorithms) or DEFAULT_ALGORITHMS
-        self._endpoints = Endpoints(ca_pem=keys.ca_pem, transport=keys.transport)
+        self._endpoints = Endpoints(keys.network)
         self._now = now
 
     async def authorization_url(self, request: AuthorizationRequest) -> str:

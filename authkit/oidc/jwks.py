@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cachetools import TTLCache
 
@@ -21,7 +20,10 @@ from authkit.oidc.jsontext import to_printable
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
+from authkit.oidc.network import Network
 from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
+from authkit.oidc.threads import ThreadsBusyError
+from authkit.oidc.urls import show_url
 from authkit.values import replace
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class ProviderKeys:
         timer: Timer | None,
         wall: Callable[[], float],
     ) -> None:
-        self._shown_url = _without_secrets(url)
+        self._shown_url = show_url(url)
         self._remote = RemoteValue(fetch, name=self._shown_url, timer=timer, wall=wall)
         self._unknown: TTLCache[str | None, tuple[int, float]] = TTLCache(
             MAX_UNKNOWN_KIDS, UNKNOWN_KID_AGE, timer=self._remote.time
@@ -151,7 +153,8 @@ class _KeySetReader:
     Most do not; what is wrong with a key is then logged once, not with every fetch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._body = b""
         self._keys: KeySet | None = None
 
@@ -165,8 +168,9 @@ class _KeySetReader:
         keys = self._keys if document.body == self._body else None
         if keys is None:
             try:
-                keys = await asyncio.to_thread(parse_jwks, document.body)
-            except ValueError as error:
+                # A key takes up to 0.1 ms: too long for the event loop where there are many.
+                keys = await self._network.threads.run(partial(parse_jwks, document.body))
+            except (ValueError, ThreadsBusyError) as error:
                 raise ProviderError(str(error)) from error
             self._body, self._keys = document.body, keys
         return keys, document.cache_control
@@ -178,6 +182,7 @@ class JWKSKeys(ProviderKeys):
     Args:
         url: http or https.
         ca_pem: certificates to trust in place of the system's roots.
+        bearer: gives the token to send along, see `Fetcher`.
         timer: what tells the time, in place of the event loop.
         wall: seconds since 1970, for `status`.
         transport: what to send requests with, in place of the network.
@@ -191,20 +196,22 @@ class JWKSKeys(ProviderKeys):
         url: str,
         *,
         ca_pem: str = "",
+        bearer: Callable[[], str] | None = None,
         timer: Timer | None = None,
         wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, transport=transport)
-        super().__init__(partial(_KeySetReader().fetch, fetcher), url, timer, wall)
+        network = Network(ca_pem=ca_pem, transport=transport)
+        fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, network=network, bearer=bearer)
+        super().__init__(partial(_KeySetReader(network).fetch, fetcher), url, timer, wall)
 
 
 class DiscoveredKeys(ProviderKeys):
     """The keys of an issuer, at the address that its metadata tell. For one event loop.
 
     The metadata are kept and renewed like the keys, and looked at again when the keys cannot be
-    had: the address may have changed. Arguments are those of `Discovery` and `JWKSKeys`; `ca_pem` and
-    `transport` can be read again, for other requests to the same issuer.
+    had: the address may have changed. Arguments are those of `JWKSKeys`, `url` that of `Discovery`.
+    `network` is for other requests to the same issuer.
 
     Raises:
         ValueError: the URL or the PEM bundle cannot be used.
@@ -215,26 +222,17 @@ class DiscoveredKeys(ProviderKeys):
         url: str,
         *,
         ca_pem: str = "",
-        is_issuer_checked: bool = True,
-        bearer: Callable[[], str] | None = None,
         timer: Timer | None = None,
         wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         from authkit.oidc.discovery import Discovery
 
-        self.ca_pem = ca_pem
-        self.transport = transport
-        discovery = Discovery(
-            url, ca_pem=ca_pem, is_issuer_checked=is_issuer_checked, bearer=bearer, transport=transport
-        )
-        self._metadata = RemoteValue(
-            discovery.fetch_with_age, name=_without_secrets(url), timer=timer, wall=wall
-        )
-        self._new_fetcher = partial(
-            Fetcher, max_bytes=MAX_DOCUMENT_BYTES, ca_pem=ca_pem, bearer=bearer, transport=transport
-        )
-        self._reader = _KeySetReader()
+        self.network = Network(ca_pem=ca_pem, transport=transport)
+        discovery = Discovery(url, network=self.network)
+        self._metadata = RemoteValue(discovery.fetch_with_age, name=show_url(url), timer=timer, wall=wall)
+        self._new_fetcher = partial(Fetcher, max_bytes=MAX_DOCUMENT_BYTES, network=self.network)
+        self._reader = _KeySetReader(self.network)
         super().__init__(self._fetch_anywhere, url, timer, wall)
 
     async def metadata(self) -> ProviderMetadata:
@@ -351,8 +349,3 @@ def _login_error(failure: ProviderError, source: str) -> LoginError:
         return KeySourceError(failure.public, detail)
     words = "" if isinstance(failure, FetchTimeoutError) else "oidc: get keys failed: "
     return TokenError(f"{SIGNATURE_ERROR}fetching keys {words}{failure.public}", detail)
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

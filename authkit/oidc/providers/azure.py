@@ -1,14 +1,15 @@
 """Azure (Microsoft Entra ID): groups that a token only points at, or all of them from Microsoft Graph.
 
 Facts are those of vault-plugin-auth-jwt 0.26 (provider_azure.go) and of Microsoft Graph v1.0.
-Differences: groups of the access token's owner are used only if that is the user of the JWT, an
-answer without a list of groups is a failure, and what Graph sent is for the log only.
+Differences: groups of the access token's owner are used only if that is the user of the JWT, the
+access token goes to Microsoft's hosts or to the one that is configured, all pages are read, an answer
+without a list of groups is a failure, and what Graph sent is for the log only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -17,14 +18,24 @@ from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
 from authkit.oidc.fetch import FetchError
 from authkit.oidc.jsontext import quote
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
+from authkit.oidc.urls import find_origin, has_credentials, is_same_origin, show_url
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["AzureProvider"]
 
-GRAPH_URL = "https://graph.microsoft.com/v1.0"
+GRAPH_HOST = "graph.microsoft.com"
+
+GRAPH_HOSTS = frozenset(
+    {GRAPH_HOST, "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"}
+)
+"""Of all clouds (Microsoft Graph, "National cloud deployments", service root endpoints)."""
+
+MAX_PAGES = 100
+"""More is a loop: one answer has up to 11,000 groups (directoryObject: getMemberObjects)."""
 
 _MOVED_HOSTS = {
     "graph.windows.net": "graph.microsoft.com",
@@ -36,7 +47,10 @@ _BODY = json.dumps({"securityEnabledOnly": False}).encode()
 
 
 class AzureProvider:
-    """Asks Microsoft Graph for groups. Setting: `fetch_groups`, to ask always.
+    """Asks Microsoft Graph for groups.
+
+    Settings: `fetch_groups`, to ask always; `graph_host`, the one host that is asked, in place of
+    `GRAPH_HOSTS` for what tokens point at and of `GRAPH_HOST` else.
 
     `oidc_discovery_ca_pem`, if set, must vouch for Graph too. Arguments and errors: see `Provider`.
     """
@@ -51,13 +65,19 @@ class AzureProvider:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._is_always_asked = get_setting(settings, "fetch_groups", False)
-        self._api = API(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        host = get_setting(settings, "graph_host", "")
+        if host and _find_host(f"https://{host}") != host:
+            raise ValueError("graph_host must be the name of a host, in lower case")
+        self._hosts = frozenset({host}) if host else GRAPH_HOSTS
+        self._url = f"https://{host or GRAPH_HOST}/v1.0"
+        network = Network(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        self._api = API(network)
 
     async def fetch_groups(self, lookup: Lookup) -> Any:
         """Return the groups: Graph's if it is always asked, else the token's, else those it points at.
 
         Raises:
-            LoginError: they cannot be had.
+            LoginError: they cannot be had, or not all of them.
         """
         if self._is_always_asked:
             return await self._fetch_own(lookup)
@@ -65,7 +85,7 @@ class AzureProvider:
         if claimed is not None:
             return claimed
         try:
-            return await self._fetch_from(_find_source(lookup), lookup)
+            return await self._fetch_from(_find_source(lookup, self._hosts), lookup)
         except LoginError as error:
             text = f"{quote(lookup.groups_claim)} claim not found in token: {error.public}"
             raise LoginError(text, error.detail) from error
@@ -74,10 +94,10 @@ class AzureProvider:
         prefix = "unable to fetch groups from Microsoft Graph API: "
         try:
             token = _get_token(lookup)
-            async with self._api.lookup(GRAPH_URL) as session:
+            async with self._api.lookup(self._url) as session:
                 if not lookup.is_same_user:
-                    await _verify_owner(session, token, lookup)
-                return await _fetch_members(session, f"{GRAPH_URL}/me/getMemberObjects", token)
+                    await _verify_owner(session, f"{self._url}/me?$select=id", token, lookup)
+                return await _fetch_members(session, f"{self._url}/me/getMemberObjects", token)
         except FetchError as error:
             raise LoginError(f"{prefix}failed to get groups: {error.public}", error.detail) from error
         except LoginError as error:
@@ -92,12 +112,12 @@ class AzureProvider:
             raise LoginError(f"failed to get groups: {error.public}", error.detail) from error
 
 
-async def _verify_owner(session: Session, token: str, lookup: Lookup) -> None:
+async def _verify_owner(session: Session, url: str, token: str, lookup: Lookup) -> None:
     """Return if the access token belongs to the user of the JWT: both carry the id of the same object.
 
     `sub` would not do: it differs from application to application.
     """
-    answer = await session.get(f"{GRAPH_URL}/me?$select=id", authorization=f"Bearer {token}")
+    answer = await session.get(url, authorization=f"Bearer {token}")
     owner = answer.content.get("id") if isinstance(answer.content, dict) else None
     user = lookup.claims.get("oid")
     if not isinstance(user, str) or not user:
@@ -107,11 +127,22 @@ async def _verify_owner(session: Session, token: str, lookup: Lookup) -> None:
 
 
 async def _fetch_members(session: Session, url: str, token: str) -> list[Any]:
-    answer = await session.post(url, _BODY, "application/json", authorization=f"Bearer {token}")
-    groups = answer.content.get("value") if isinstance(answer.content, dict) else None
-    if not isinstance(groups, list):
-        raise FetchError("an answer without groups")
-    return groups
+    authorization = f"Bearer {token}"
+    answer = await session.post(url, _BODY, "application/json", authorization=authorization)
+    found: list[Any] = []
+    for _ in range(MAX_PAGES):
+        groups = answer.content.get("value") if isinstance(answer.content, dict) else None
+        if not isinstance(groups, list):
+            raise FetchError("an answer without groups")
+        found += groups
+        next_url = answer.content.get("@odata.nextLink")
+        if not next_url:
+            return found
+        # The access token goes there.
+        if not isinstance(next_url, str) or not is_same_origin(next_url, url):
+            raise FetchError("the list of groups is not complete: its next page is on another host")
+        answer = await session.get(next_url, authorization=authorization)
+    raise FetchError(f"the list of groups is not complete: it has more than {MAX_PAGES} pages")
 
 
 def _get_token(lookup: Lookup) -> str:
@@ -125,7 +156,7 @@ def _get_token(lookup: Lookup) -> str:
     return token
 
 
-def _find_source(lookup: Lookup) -> str:
+def _find_source(lookup: Lookup, hosts: Collection[str]) -> str:
     """Return where the token says that its groups are (OpenID Connect Core 1.0 section 5.6.2)."""
     prefix, claim = "unable to get claim sources: ", lookup.groups_claim
     names, sources = lookup.claims.get("_claim_names"), lookup.claims.get("_claim_sources")
@@ -136,18 +167,28 @@ def _find_source(lookup: Lookup) -> str:
     url = source.get("endpoint") if isinstance(source, dict) else None
     if not isinstance(url, str):
         raise LoginError(f"{prefix}unable to locate /_claim_sources/{source_id}/endpoint in claims")
-    return _move(url)
+    return _move(url, hosts)
 
 
-def _move(url: str) -> str:
-    try:
+def _move(url: str, hosts: Collection[str]) -> str:
+    # An access token goes there: never in the clear, never to a host that a token's issuer makes up.
+    prefix, host = "unable to get claim sources: ", _find_host(url)
+    if not host:
+        raise LoginError(f"{prefix}the endpoint is not an https URL")
+    moved = _MOVED_HOSTS.get(host, "")
+    if host in hosts:
+        return url
+    if moved in hosts:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        return parts._replace(netloc=moved, path="/v1.0" + parts.path).geturl()
+    detail = f"it is {show_url(url)}; 'graph_host' in provider_config names another host"
+    raise LoginError(f"{prefix}the endpoint is not at a host of Microsoft Graph", detail)
+
+
+def _find_host(url: str) -> str:
+    """Return the host of an https URL at the usual port, empty for any other text."""
+    try:
+        scheme, host, port = find_origin(url)
     except ValueError:
-        host, port = None, None
-    # An access token goes there: never in the clear, never to somebody's guess at a user name.
-    if host is None or parts.scheme != "https" or "@" in parts.netloc:
-        raise LoginError("unable to get claim sources: the endpoint is not an https URL")
-    if port in (None, 443) and host in _MOVED_HOSTS:
-        return parts._replace(netloc=_MOVED_HOSTS[host], path="/v1.0" + parts.path).geturl()
-    return url
+        return ""
+    return host if scheme == "https" and port == 443 and not has_credentials(url) else ""

@@ -6,7 +6,7 @@ left to the auth method.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -15,6 +15,7 @@ from authkit.masking import Secret
 from authkit.oidc.claims import get_claim
 from authkit.oidc.jsontext import quote
 from authkit.oidc.registered import Claims
+from authkit.oidc.urls import path_segment
 from authkit.values import Value
 
 if TYPE_CHECKING:
@@ -51,17 +52,24 @@ class Lookup(Value, frozen=True):
     is_same_user: bool = False
     """Whether that token is known to be the user's own, as when both came from one code exchange."""
 
-    def user_key(self) -> str:
-        """Return what names the user.
+    def user_key(self, reserved: Collection[str] = ()) -> str:
+        """Return what names the user: a text that no server takes for more than a name.
+
+        Args:
+            reserved: words that mean somebody else at the provider, see `path_segment`.
 
         Raises:
-            LoginError: the claim is missing or no string.
+            LoginError: the claim is missing, no string, or cannot be such a name.
         """
         value = get_claim(self.claims, self.user_claim)
         if value is None:
             raise LoginError(f"unable to locate {quote(self.user_claim)} in claims")
         if not isinstance(value, str):
             raise LoginError(f"claim {quote(self.user_claim)} could not be converted to string")
+        try:
+            path_segment(value, reserved=reserved)
+        except ValueError as error:
+            raise LoginError(f"claim {quote(self.user_claim)} cannot name a user: {error}") from error
         return value
 
 

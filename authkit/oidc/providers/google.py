@@ -14,15 +14,20 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from authkit.oidc.api import Session
-from authkit.oidc.fetch import FetchError, check_url
+from authkit.oidc.fetch import FetchError
 from authkit.oidc.signing import SigningKey
+from authkit.oidc.urls import check_url
 from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 -- an address
 IAM_URL = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts"
-METADATA_URL = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+METADATA_HOST = "metadata.google.internal"
+"""Answers with a machine's credentials, in plain http: no proxy may lead there, nor does one with Google's
+own client (cloud.google.com/go/compute/metadata)."""
+
+METADATA_URL = f"http://{METADATA_HOST}/computeMetadata/v1/instance/service-accounts/default/token"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 ASSERTION_LIFETIME = 600

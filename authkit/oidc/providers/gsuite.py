@@ -1,31 +1,35 @@
 """Google Workspace: a user's groups and custom fields, from the Directory API.
 
 Credentials are left to `authkit.oidc.providers.google`. Facts are those of vault-plugin-auth-jwt
-0.26 (provider_gsuite.go) and of the Directory API directory_v1. Difference: without `fetch_groups`
-the token's own groups stay as they are.
+0.26 (provider_gsuite.go) and of the Directory API directory_v1. Differences: without `fetch_groups`
+the token's own groups stay as they are, and a user without a name is refused: the API would list
+every group of the company.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from authkit.errors import LoginError
 from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
 from authkit.oidc.fetch import FetchError
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 from authkit.oidc.providers.google import (
+    METADATA_HOST,
     TOKEN_URL,
     Impersonation,
     TokenSource,
     find_default_credentials,
     load_credentials,
 )
+from authkit.oidc.threads import ThreadsBusyError
+from authkit.oidc.urls import path_segment
 
 if TYPE_CHECKING:
     import httpx
@@ -41,6 +45,8 @@ SCOPES = (
 MAX_REQUESTS = 500
 """Pages of groups read for one login; nested groups need at least one each."""
 
+RESERVED_USERS = frozenset({"me", "my_customer"})
+"""Words that the Directory API takes for the caller, and for the whole company."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +85,7 @@ class GSuiteProvider:
             raise ValueError("'gsuite_recurse_max_depth' must be a positive integer")
         self._find_default = find_default
         self._now = now
-        self._api = API(transport=transport)
+        self._api = API(Network(direct_hosts={METADATA_HOST}, transport=transport))
         if self._account:
             self._find_credentials()
 
@@ -91,7 +97,7 @@ class GSuiteProvider:
         """
         if not self._knows_groups:
             return get_claim(lookup.claims, lookup.groups_claim)
-        user = lookup.user_key()
+        user = lookup.user_key(RESERVED_USERS)
         try:
             async with self._api.lookup(TOKEN_URL) as session:
                 token = await self._fetch_token(session)
@@ -111,7 +117,8 @@ class GSuiteProvider:
                 _log.warning("user_custom_schemas is set but fetch_user_info is not: no custom field is read")
             return {}
         query = {"projection": "custom", "customFieldMask": self._schemas, "fields": "customSchemas"}
-        url = f"{DIRECTORY_URL}/users/{quote(lookup.user_key(), safe='')}?{urlencode(query)}"
+        user = path_segment(lookup.user_key(RESERVED_USERS))
+        url = f"{DIRECTORY_URL}/users/{user}?{urlencode(query)}"
         try:
             async with self._api.lookup(TOKEN_URL) as session:
                 token = await self._fetch_token(session)
@@ -161,8 +168,8 @@ class GSuiteProvider:
     async def _fetch_token(self, session: Session) -> str:
         try:
             # Files are read each time: an operator replaces a key without a write.
-            credentials = await asyncio.to_thread(self._find_credentials)
-        except ValueError as error:
+            credentials = await self._api.threads.run(self._find_credentials)
+        except (ValueError, ThreadsBusyError) as error:
             raise FetchError(str(error)) from error
         return await credentials.fetch_token(session, SCOPES, self._subject, self._now())
 

@@ -1,7 +1,9 @@
 """Kubernetes: the keys of the cluster that the process itself runs in.
 
-As OpenBao does it (provider_kubernetes.go): discovery and keys are asked for with the pod's own
-token, and the issuer is not compared, since the API server is known by its address and certificate.
+As OpenBao does it (provider_kubernetes.go) keys are asked for with the pod's own token, and no issuer is
+compared, since the API server is known by its address and certificate. Difference: OpenBao sends that
+token to whatever address the discovery document names; here it goes to the API server alone, which has
+its keys at a fixed path, and discovery is not needed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from authkit.oidc.jwks import DiscoveredKeys
+from authkit.oidc.jwks import JWKSKeys
 from authkit.oidc.providers.base import NO_FIELDS
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ __all__ = ["SERVICE_ACCOUNT_FOLDER", "KubernetesProvider"]
 
 SERVICE_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes puts a pod's token and the certificates of its API server."""
+
+KEYS_PATH = "/openid/v1/jwks"
+"""Of every API server (Kubernetes, pkg/serviceaccount/openidmetadata.go, JWKSPath)."""
 
 MAX_FILE_CHARACTERS = 1024 * 1024
 
@@ -62,16 +67,15 @@ class KubernetesProvider:
         except OSError as error:
             raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
 
-    def keys(self, *, timer: Timer | None = None) -> DiscoveredKeys:
+    def keys(self, *, timer: Timer | None = None) -> JWKSKeys:
         """Return the cluster's keys. The token is read again for each request: it rotates.
 
         Raises:
             ValueError: the certificates or the address cannot be used.
         """
-        return DiscoveredKeys(
-            self._url,
+        return JWKSKeys(
+            self._url + KEYS_PATH,
             ca_pem=self._ca_pem,
-            is_issuer_checked=False,
             bearer=self._read_token,
             timer=timer,
             transport=self._transport,

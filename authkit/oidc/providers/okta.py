@@ -1,24 +1,28 @@
 """Okta: the groups of a user whose token does not list them all.
 
 Facts are those of vault-plugin-auth-jwt after 0.26.2 (provider_okta.go). Differences: the next page
-must be on the same origin, since the API token goes there, and what Okta sent is for the log only.
+must be on the same origin, since the API token goes there; a user id that Okta could take for somebody
+else's is refused; `groups_filter` takes bounded time, and what Okta sent is for the log only.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote as escape
-from urllib.parse import urlsplit
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
 from authkit.oidc.api import API, Session
 from authkit.oidc.claims import get_claim
-from authkit.oidc.fetch import FetchError, check_token, check_url
+from authkit.oidc.fetch import FetchError, check_token
 from authkit.oidc.jsontext import quote
+from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
+from authkit.oidc.providers.filters import NameFilter
+from authkit.oidc.threads import ThreadsBusyError
+from authkit.oidc.urls import check_url, has_credentials, is_same_origin, path_segment
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +34,12 @@ DEFAULT_GROUPS_CAP = 100
 
 MAX_PAGES = 200
 """More is a loop."""
+
+FILTER_WAIT = 5.0
+"""Seconds for `groups_filter`, the wait for a thread included: others may be at it."""
+
+RESERVED_USERS = frozenset({"me"})
+"""Okta takes it for the owner of the API token (Users API, "Get the current user")."""
 
 
 class OktaProvider:
@@ -53,7 +63,7 @@ class OktaProvider:
         self._is_asked = get_setting(settings, "fetch_groups", False)
         self._token = Secret(get_setting(settings, "api_token", ""))
         self._user_claim = get_setting(settings, "user_id_claim", "")
-        self._filter = _compile(get_setting(settings, "groups_filter", ""))
+        self._filter = _make_filter(get_setting(settings, "groups_filter", ""))
         self._cap = get_setting(settings, "groups_cap", 0)
         if self._cap < 0:
             raise ValueError("groups_cap must be >= 0")
@@ -68,7 +78,8 @@ class OktaProvider:
             raise ValueError("'api_token' is required in provider_config when fetch_groups=true")
         if self._token:
             check_token(self._token.reveal())
-        self._api = API(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        network = Network(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
+        self._api = API(network)
 
     async def fetch_groups(self, lookup: Lookup) -> Any:
         """Return the token's groups if they are all there, else Okta's.
@@ -80,12 +91,12 @@ class OktaProvider:
         if not self._is_asked and claimed is None:
             raise LoginError(f"{quote(lookup.groups_claim)} claim not found in token")
         if not self._is_asked or (isinstance(claimed, list) and len(claimed) < self._cap):
-            return self._select(claimed) if isinstance(claimed, list) else claimed
-        user = self._find_user(lookup)
-        url = f"{self._url}/api/v1/users/{escape(user, safe='')}/groups"
+            return await self._select(claimed) if isinstance(claimed, list) else claimed
+        url = f"{self._url}/api/v1/users/{self._find_user(lookup)}/groups"
         try:
             async with self._api.lookup(url) as session:
-                return self._select(await self._fetch_pages(session, url))
+                groups = await self._fetch_pages(session, url)
+            return await self._select(groups)
         except FetchError as error:
             text = f"unable to fetch groups from Okta API: okta api returned {error.public}"
             raise LoginError(text, error.detail) from error
@@ -98,27 +109,38 @@ class OktaProvider:
             if not answer.next_url:
                 return groups
             url = answer.next_url
-            if _origin_of(url) != _origin_of(self._url):
+            if not is_same_origin(url, self._url):
                 raise LoginError("unable to fetch groups from Okta API: the next page is on another host")
         raise LoginError(
             f"unable to fetch groups from Okta API: okta API pagination exceeded {MAX_PAGES} pages; "
             "possible circular Link header"
         )
 
-    def _select(self, groups: list[Any]) -> list[str]:
-        return [group for group in groups if isinstance(group, str) and self._filter.search(group)]
+    async def _select(self, groups: list[Any]) -> list[str]:
+        names = [group for group in groups if isinstance(group, str)]
+        if self._filter is None:
+            return names
+        try:
+            async with asyncio.timeout(FILTER_WAIT):
+                return await self._api.threads.run(partial(self._filter.select, names))
+        except (TimeoutError, ThreadsBusyError) as error:
+            raise LoginError("the groups_filter takes too long for the groups of this user") from error
 
     def _find_user(self, lookup: Lookup) -> str:
+        """Return the user's id as a part of a path."""
         claim = self._user_claim or lookup.user_claim
         user = get_claim(lookup.claims, claim)
         if user is None:
             raise LoginError(f"unable to locate {quote(claim)} in claims for Okta user lookup")
         if not isinstance(user, str):
             raise LoginError(f"claim {quote(claim)} is not a string; cannot use for Okta user lookup")
-        # A dot or two would be taken for the folder above, and ask for another user's groups or none's.
-        if not user or not user.strip("."):
+        if not user:
             raise LoginError(f"claim {quote(claim)} is empty; cannot use for Okta user lookup")
-        return user
+        try:
+            return path_segment(user, reserved=RESERVED_USERS)
+        except ValueError as error:
+            text = f"claim {quote(claim)} cannot be used for Okta user lookup: {error}"
+            raise LoginError(text) from error
 
 
 def _names(content: Any) -> list[str]:
@@ -129,10 +151,10 @@ def _names(content: Any) -> list[str]:
     return [name for name in names if isinstance(name, str) and name]
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+def _make_filter(pattern: str) -> NameFilter | None:
     try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        return NameFilter(pattern) if pattern else None
+    except ValueError as error:
         raise ValueError(f"invalid groups_filter regex: {error}") from error
 
 
@@ -140,17 +162,11 @@ def _origin(url: str) -> str:
     """Return scheme and host of the URL, empty for none."""
     if not url:
         return ""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("org_url must include a host") from None
-    if parts.scheme != "https":
+    if not url.startswith("https:"):
         raise ValueError("org_url must use https")
-    if not parts.hostname:
-        raise ValueError("org_url must include a host")
-    return f"https://{check_url(url).netloc.rpartition('@')[2]}"
-
-
-def _origin_of(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or 443
+    if has_credentials(url):
+        raise ValueError("org_url must not hold credentials")
+    try:
+        return f"https://{check_url(url).netloc}"
+    except ValueError as error:
+        raise ValueError(f"org_url must include a host: {error}") from error

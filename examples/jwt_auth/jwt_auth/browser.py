@@ -24,7 +24,7 @@ from jwt_auth.mount_keys import Keys, MountKeys
 from jwt_auth.outcomes import Outcomes, PostedTokens
 from jwt_auth.pending import Pending, Seal, Spent, hash_nonce
 from jwt_auth.providers import Lookups
-from jwt_auth.redirects import is_allowed, take_namespace
+from jwt_auth.redirects import for_form_post, is_allowed, take_namespace
 from jwt_auth.role import JWTRole
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class BrowserLogins:
             _log.warning("unauthorized redirect_uri", extra={"kv": {"role": role_name, "redirect_uri": uri}})
             return {"auth_url": ""}
         if config.oidc_response_mode == "form_post":
-            uri = uri.replace("ui/vault", "v1", 1)
+            uri = for_form_post(uri)
         seal = await self.seal()
         pending = seal.begin(
             role_name,

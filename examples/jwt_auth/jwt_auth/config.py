@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
 from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
-from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier
+from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier, hide_credentials
 from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
-from jwt_auth.sources import KeySettings, ask_for_keys, ask_for_metadata, verify_key_set_url
+from jwt_auth.sources import KeySettings, ask_for_keys, load_keys, verify_key_set_url
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient
@@ -98,7 +98,14 @@ class JWTConfig(SDKRecord, KeySettings):
 
     def read_shape(self) -> dict[str, Any]:
         """Return what a read shows: neither the client's secret nor those of the provider."""
-        return super().read_shape() | {"provider_config": without_secrets(self.provider_config)}
+        pairs = [
+            {**pair, "jwks_url": hide_credentials(url)}
+            for pair, (url, _) in zip(self.jwks_pairs, self._pairs(), strict=True)
+        ]
+        return super().read_shape() | {
+            "provider_config": without_secrets(self.provider_config),
+            "jwks_pairs": pairs,
+        }
 
     @classmethod
     def from_stored(cls, data: Mapping[str, Any]) -> Self:
@@ -151,7 +158,7 @@ class JWTConfig(SDKRecord, KeySettings):
         """Return if everything can be had that the configuration names."""
         await super().ask_providers()
         if self._is_kubernetes:
-            await ask_for_metadata(self._make_cluster_keys(), "error checking the keys of the cluster")
+            await load_keys(self._make_cluster_keys(), "error checking the keys of the cluster")
         # All at the same time: each may take ten seconds.
         asked = (ask_for_keys(url, ca_pem) for url, ca_pem in self._pairs())
         for failure in await asyncio.gather(*asked, return_exceptions=True):
@@ -170,7 +177,7 @@ class JWTConfig(SDKRecord, KeySettings):
     def _is_kubernetes(self) -> bool:
         return self.provider_config.get("provider") == KUBERNETES
 
-    def _make_cluster_keys(self) -> DiscoveredKeys:
+    def _make_cluster_keys(self) -> JWKSKeys:
         from authkit.oidc.providers import KubernetesProvider
 
         provider = self.make_provider()

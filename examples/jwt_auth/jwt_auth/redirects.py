@@ -1,18 +1,22 @@
 """Where a browser may come back to: the redirect URIs of roles, as clients ask for them.
 
 The rules are those of vault-plugin-auth-jwt 0.26 (path_oidc.go, validRedirect), except that case counts in
-all but scheme and host.
+all but scheme and host, and that a URI has to be one that no two parsers read differently: the host decides
+who gets the code.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-__all__ = ["is_allowed", "mount_of", "take_namespace"]
+__all__ = ["for_form_post", "is_allowed", "mount_of", "take_namespace"]
+
+_WITHOUT_HOST = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:(?!//)", re.IGNORECASE)
 
 
 def is_allowed(uri: str, allowed: Sequence[str]) -> bool:
@@ -53,17 +57,33 @@ def mount_of(uri: str) -> str:
     return mount if found and callback and not after else ""
 
 
+def for_form_post(uri: str) -> str:
+    """Return where a form goes in place of the web interface: to the callback of the same mount.
+
+    Only the path is looked at: `https://gui/vault/...` has another host in vault-plugin-auth-jwt 0.26.
+    """
+    parsed = _parse(uri)
+    if parsed is None:
+        return uri
+    return parsed._replace(path=parsed.path.replace("/ui/vault/", "/v1/", 1)).geturl()
+
+
 def _parse(uri: str) -> SplitResult | None:
+    """Return the parts of a URI that every browser takes apart in the same way, `None` for any other text."""
     from urllib.parse import urlsplit
 
+    from authkit.oidc import split_url
+
+    if not all("!" <= each <= "~" for each in uri) or "\\" in uri:
+        return None
+    # What is registered for an application may have no host (RFC 8252 section 7.1): com.example.app:/done
+    if _WITHOUT_HOST.match(uri):
+        return urlsplit(uri)
     try:
-        parsed = urlsplit(uri)
-        _ = parsed.port
+        parsed = split_url(uri)
     except ValueError:
         return None
-    # What parsers disagree on is nobody's address: blanks, control characters, backslashes, users.
-    odd = any(not " " < each < "\x7f" or each == "\\" for each in uri)
-    return None if odd or parsed.username is not None or not parsed.scheme else parsed
+    return parsed if parsed.username is None else None
 
 
 def _comparable(uri: SplitResult, without_port: bool) -> tuple[object, ...]:

@@ -6,11 +6,21 @@ How keys are fetched, kept and renewed is left to `authkit.oidc`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from authkit.errors import UserError
 from authkit.framework import CommaList, Model, Str, field
-from authkit.oidc import ALGORITHMS, DiscoveredKeys, JWKSKeys, KeySource, ProviderError, StaticKeys
+from authkit.oidc import (
+    ALGORITHMS,
+    DiscoveredKeys,
+    JWKSKeys,
+    KeySource,
+    ProviderError,
+    StaticKeys,
+    has_credentials,
+    hide_credentials,
+    show_url,
+)
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
@@ -74,7 +84,12 @@ class KeySettings(Model):
             try:
                 DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
             except ValueError as error:
-                raise UserError("error checking oidc discovery URL") from error
+                raise UserError(f"error checking oidc discovery URL: {error}") from error
+
+    def read_shape(self) -> dict[str, Any]:
+        """Return what a read shows. Credentials in URLs are of an earlier version, and are left out."""
+        shown = super().read_shape()
+        return shown | {name: hide_credentials(shown[name]) for name in ("jwks_url", "oidc_discovery_url")}
 
     def make_keys(self) -> KeySource:
         """Return the keys. Nothing is fetched yet.
@@ -107,10 +122,13 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
     Raises:
         UserError: URL or certificates are malformed.
     """
+    if has_credentials(url):
+        reason = "it holds credentials, which everybody would see who may read the configuration"
+        raise UserError(f"error checking jwks URL {show_url(url)}: {reason}")
     try:
         JWKSKeys(url)
     except ValueError as error:
-        raise UserError(f"error checking jwks URL {url}") from error
+        raise UserError(f"error checking jwks URL {show_url(url)}") from error
     try:
         JWKSKeys(url, ca_pem=ca_pem)
     except ValueError as error:
@@ -123,11 +141,19 @@ async def ask_for_keys(url: str, ca_pem: str) -> None:
     Raises:
         UserError: there is none.
     """
-    keys = JWKSKeys(url, ca_pem=ca_pem)
+    await load_keys(JWKSKeys(url, ca_pem=ca_pem), f"error checking jwks URL {show_url(url)}")
+
+
+async def load_keys(keys: JWKSKeys, refusal: str) -> None:
+    """Return if the key set can be had; it is closed.
+
+    Raises:
+        UserError: it cannot; the text is `refusal`.
+    """
     try:
         await keys.load()
     except ProviderError as error:
-        raise UserError(f"error checking jwks URL {url}") from error
+        raise UserError(refusal) from error
     finally:
         await keys.close()
 

@@ -11,13 +11,14 @@ from oidc_provider import certificate, http_answer, serve, server_context
 from authkit.oidc import api
 from authkit.oidc.api import API
 from authkit.oidc.fetch import FetchError, FetchTimeoutError
+from authkit.oidc.network import Network
 
 URL = "https://api.example/groups"
 
 
 async def ask(answer, url=URL, **options):
     """One GET, answered by `answer`."""
-    async with API(transport=httpx.MockTransport(answer)).lookup(url) as session:
+    async with API(Network(transport=httpx.MockTransport(answer))).lookup(url) as session:
         return await session.get(url, **options)
 
 
@@ -27,11 +28,11 @@ async def test_json_is_read_over_tls_with_the_given_ca(tmp_path):
     tls = server_context(tmp_path, certificate("server", "ca", "p256", "p384", is_ca=False))
     async with serve(http_answer(b'{"a": 1}'), tls) as (port, requests):
         url = f"https://127.0.0.1:{port}/x"
-        async with API(ca_pem=ca_pem).lookup(url) as session:
+        async with API(Network(ca_pem=ca_pem)).lookup(url) as session:
             assert (await session.get(url, authorization="Bearer t")).content == {"a": 1}
             assert (await session.post(url, b"body", "text/plain")).content == {"a": 1}
         with pytest.raises(FetchError, match="certificate verify failed"):
-            async with API().lookup(url) as session:
+            async with API(Network()).lookup(url) as session:
                 await session.get(url)
     assert requests[0].startswith(b"GET /x HTTP/1.1\r\n")
     assert b"Authorization: Bearer t\r\n" in requests[0]
@@ -94,16 +95,16 @@ async def test_an_impossible_url_is_a_failure():
     with pytest.raises(FetchError, match="no usable answer"):
         await ask(lambda request: httpx.Response(200), "https://a b")
     with pytest.raises(FetchError, match="no usable answer"):
-        async with API(transport=httpx.MockTransport(lambda request: None)).lookup(URL) as session:
+        async with API(Network(transport=httpx.MockTransport(lambda request: None))).lookup(URL) as session:
             await session.get("https://[::1/")
 
 
 async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
     """As they are for key sets."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    with pytest.raises(FetchError, match="no usable answer: ValueError"):
-        async with API().lookup(URL):
-            pass
+    with pytest.raises(FetchError, match="no usable answer: ProxyError: the proxy of the environment"):
+        async with API(Network()).lookup(URL) as session:
+            await session.get(URL)
 
 
 @pytest.mark.parametrize(
@@ -126,4 +127,18 @@ async def test_the_next_page_is_found(link, url):
 def test_a_bad_ca_bundle_is_refused():
     """It does not stand for the system's roots."""
     with pytest.raises(ValueError, match="the CA bundle holds no valid certificate"):
-        API(ca_pem="garbage")
+        Network(ca_pem="garbage")
+
+
+@pytest.mark.parametrize("link", ["https://[::1/x", "https://a b\x7f/", "http://[x]/", "//[::1"])
+async def test_an_impossible_next_page_is_a_failure(link):
+    """A provider that sends one is at fault, not the plugin."""
+    with pytest.raises(FetchError, match="no usable answer"):
+        await ask(lambda request: httpx.Response(200, json=[], headers={"link": f'<{link}>; rel="next"'}))
+
+
+async def test_what_is_sent_with_an_error_forges_no_line_of_the_log():
+    """Control characters are escaped."""
+    with pytest.raises(FetchError) as caught:
+        await ask(lambda request: httpx.Response(500, text="a\n2026 [INFO] b\x1b[2J"))
+    assert caught.value.detail == "a\\n2026 [INFO] b\\u001b[2J"

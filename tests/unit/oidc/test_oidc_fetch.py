@@ -11,13 +11,14 @@ from oidc_provider import certificate, http_answer, serve, server_context
 
 from authkit.oidc import JWKSKeys, fetch
 from authkit.oidc.fetch import Fetcher, FetchError, FetchTimeoutError
+from authkit.oidc.network import Network
 
 URL = "https://issuer.example/keys"
 
 
 def fetcher(answer, url=URL, max_bytes=100):
     """A fetcher whose requests `answer` answers."""
-    return Fetcher(url, max_bytes=max_bytes, transport=httpx.MockTransport(answer))
+    return Fetcher(url, max_bytes=max_bytes, network=Network(transport=httpx.MockTransport(answer)))
 
 
 @pytest.fixture
@@ -129,7 +130,9 @@ async def test_a_bearer_token_is_sent_anew_each_time():
         sent.append(request.headers["authorization"])
         return httpx.Response(200, content=b"body")
 
-    fetcher = Fetcher(URL, max_bytes=9, bearer=lambda: next(tokens), transport=httpx.MockTransport(answer))
+    fetcher = Fetcher(
+        URL, max_bytes=9, bearer=lambda: next(tokens), network=Network(transport=httpx.MockTransport(answer))
+    )
     await fetcher.fetch()
     await fetcher.fetch()
     assert sent == ["Bearer one", "Bearer two"]
@@ -145,7 +148,9 @@ async def test_a_bad_bearer_token_is_a_failure_that_does_not_show_it(token):
         return token
 
     asked = []
-    fetcher = Fetcher(URL, max_bytes=9, bearer=read, transport=httpx.MockTransport(asked.append))
+    fetcher = Fetcher(
+        URL, max_bytes=9, bearer=read, network=Network(transport=httpx.MockTransport(asked.append))
+    )
     with pytest.raises(FetchError, match="no usable answer") as caught:
         await fetcher.fetch()
     assert asked == []
@@ -155,8 +160,8 @@ async def test_a_bad_bearer_token_is_a_failure_that_does_not_show_it(token):
 async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
     """A mistake in the environment is not another exception."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    with pytest.raises(FetchError, match="no usable answer: ValueError"):
-        await Fetcher("https://issuer.invalid/keys", max_bytes=9).fetch()
+    with pytest.raises(FetchError, match="no usable answer: ProxyError: the proxy of the environment"):
+        await Fetcher("https://issuer.invalid/keys", max_bytes=9, network=Network()).fetch()
 
 
 # --- redirects ---------------------------------------------------------------------------------
@@ -249,7 +254,7 @@ async def test_a_given_certificate_need_not_be_a_root(server_pem, server_tls):
     """Any given certificate is an anchor, as in Go."""
     async with serve(http_answer(b"body"), server_tls) as (port, _):
         url = f"https://127.0.0.1:{port}/"
-        assert (await Fetcher(url, max_bytes=99, ca_pem=server_pem).fetch()).body == b"body"
+        assert (await Fetcher(url, max_bytes=99, network=Network(ca_pem=server_pem)).fetch()).body == b"body"
 
 
 @pytest.mark.parametrize("other", [True, False])
@@ -258,7 +263,7 @@ async def test_nothing_else_is_trusted(server_tls, other):
     ca_pem = certificate("ca", "ca", "p521", "p521", is_ca=True) if other else ""
     async with serve(http_answer(b"body"), server_tls) as (port, requests):
         with pytest.raises(FetchError, match="no usable answer") as caught:
-            await Fetcher(f"https://127.0.0.1:{port}/", max_bytes=99, ca_pem=ca_pem).fetch()
+            await Fetcher(f"https://127.0.0.1:{port}/", max_bytes=99, network=Network(ca_pem=ca_pem)).fetch()
     assert "certificate verify failed" in str(caught.value.__cause__)
     assert requests == []
 
@@ -267,7 +272,7 @@ async def test_the_name_of_the_server_is_checked(ca_pem, server_tls):
     """A certificate for another name does not do."""
     async with serve(http_answer(b"body"), server_tls) as (port, requests):
         with pytest.raises(FetchError):
-            await Fetcher(f"https://localhost:{port}/", max_bytes=99, ca_pem=ca_pem).fetch()
+            await Fetcher(f"https://localhost:{port}/", max_bytes=99, network=Network(ca_pem=ca_pem)).fetch()
     assert requests == []
 
 
@@ -276,14 +281,18 @@ async def test_a_loopback_host_needs_no_proxy(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     async with serve(http_answer(b"body")) as (port, _):
-        assert (await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99).fetch()).body == b"body"
+        assert (
+            await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99, network=Network()).fetch()
+        ).body == b"body"
 
 
 async def test_other_hosts_are_asked_through_the_proxy(monkeypatch):
     """Proxy settings of the environment apply."""
     async with serve(http_answer(b"body")) as (port, requests):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-        assert (await Fetcher("http://issuer.invalid/keys", max_bytes=99).fetch()).body == b"body"
+        assert (
+            await Fetcher("http://issuer.invalid/keys", max_bytes=99, network=Network()).fetch()
+        ).body == b"body"
     assert requests[0].startswith(b"GET http://issuer.invalid/keys HTTP/1.1\r\n")
 
 
@@ -303,7 +312,7 @@ async def test_a_broken_server_is_a_failure(raw):
     """Whatever a server sends, the failure is ours."""
     async with serve(raw) as (port, _):
         with pytest.raises(FetchError):
-            await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99).fetch()
+            await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99, network=Network()).fetch()
 
 
 async def test_a_closed_port_is_a_failure():
@@ -311,5 +320,5 @@ async def test_a_closed_port_is_a_failure():
     async with serve(b"") as (port, _):
         pass
     with pytest.raises(FetchError, match="no usable answer: ConnectError: ") as caught:
-        await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99).fetch()
+        await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99, network=Network()).fetch()
     assert caught.value.public == "no usable answer"

@@ -29,6 +29,7 @@ from authkit.oidc import (
     new_state,
     new_verifier,
 )
+from authkit.oidc.network import Network
 from authkit.values import asdict, replace
 
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -579,6 +580,8 @@ async def test_a_proxy_is_used_as_for_keys(monkeypatch):
         # An address of this machine that does not count as loopback, to which no proxy would lead anyway.
         url = provider.url.replace("127.0.0.1", "0.0.0.0") + "/token"
         with pytest.raises(endpoints.EndpointError):
-            await endpoints.Endpoints().post(url, {}, {"code": CODE})
+            await endpoints.Endpoints(Network()).post(url, {}, {"code": CODE})
         assert provider.paths == []
-        assert await endpoints.Endpoints().post(f"{provider.url}/token", {}, {"code": CODE}) == {"ok": True}
+        assert await endpoints.Endpoints(Network()).post(f"{provider.url}/token", {}, {"code": CODE}) == {
+            "ok": True
+        }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from urllib.parse import parse_qs
 
 import httpx
 import jwt
 import pytest
 from oidc_factories import NOW, private_key, private_pem
+from oidc_provider import http_answer, serve
 
 from authkit.errors import LoginError
 from authkit.oidc.providers import GSuiteProvider, Lookup
@@ -308,7 +310,7 @@ async def test_a_machine_without_credentials_is_a_failure(error):
         ('{"type": "authorized_user", "client_id": 5}', "it needs client_id, client_secret, refresh_token"),
         (json.dumps(ACCOUNT | {"token_uri": "http://sesame.example"}), "its token_uri is not an https URL"),
         (json.dumps(ACCOUNT | {"token_uri": 5}), "its token_uri is not an https URL"),
-        (json.dumps(ACCOUNT | {"token_uri": "https://"}), "the URL must begin"),
+        (json.dumps(ACCOUNT | {"token_uri": "https://"}), "the URL is not of the form"),
         (json.dumps(ACCOUNT | {"private_key_id": 5}), "its token_uri is not an https URL"),
         ("{" + "[" * 100_000, "not valid JSON"),
     ],
@@ -364,3 +366,37 @@ def test_credentials_show_no_secret():
     shown = repr(load_credentials(json.dumps(ACCOUNT))) + repr(AuthorizedUser("c", "sesame", "sesame"))
     assert "PRIVATE KEY" not in shown
     assert "sesame" not in shown
+
+
+@pytest.mark.parametrize("user", ["", "me", "my_customer", "a/b", "..", "a?b", "a#b", "a\nb"])
+async def test_a_user_key_asks_for_nobody_else(user):
+    """Without a name the API lists every group of the company; a word may mean the caller."""
+    google = Google()
+    provider = google.provider(fetch_groups=True, fetch_user_info=True, user_custom_schemas="x")
+    for ask in (provider.fetch_groups, provider.fetch_user_info):
+        with pytest.raises(LoginError) as caught:
+            await ask(Lookup({"email": user}, user_claim="email", groups_claim="groups"))
+        assert caught.value.public.startswith('claim "email" cannot name a user: it ')
+    assert google.asked == []
+
+
+async def test_the_machines_credentials_take_no_proxy(monkeypatch):
+    """They come in plain http: whoever runs the proxy would have them."""
+    asked = []
+
+    def look_up(host, port, **options):
+        asked.append(host.decode() if isinstance(host, bytes) else host)
+        raise OSError("there is no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with serve(http_answer(b'{"access_token": "stolen"}')) as (port, requests):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        provider = GSuiteProvider({"fetch_groups": True}, find_default=MachineAccount)
+        with pytest.raises(LoginError, match="unable to fetch groups from the Directory API") as caught:
+            await provider.fetch_groups(Lookup(CLAIMS, user_claim="email", groups_claim="groups"))
+    assert "there is no such host" in caught.value.detail
+    assert requests == []
+    assert asked == ["metadata.google.internal"]

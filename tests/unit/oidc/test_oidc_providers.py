@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -206,8 +207,8 @@ FULL = {"sub": "ann", "groups": [f"g{number}" for number in range(100)]}
 
 async def test_okta_is_asked_when_the_tokens_list_may_be_cut():
     """All pages, over the escaped name of the user."""
-    okta = Okta(**{"ann%2Fx%20%3F": ["a", "b", "c", "", "d"]})
-    assert await okta.provider().fetch_groups(lookup({**FULL, "sub": "ann/x ?"})) == ["a", "b", "c", "d"]
+    okta = Okta(**{"ann%40acme%20x": ["a", "b", "c", "", "d"]})
+    assert await okta.provider().fetch_groups(lookup({**FULL, "sub": "ann@acme x"})) == ["a", "b", "c", "d"]
     assert len(okta.requests) == 3
     assert {request.url.host for request in okta.requests} == {"acme.okta.example"}
 
@@ -307,7 +308,6 @@ async def test_entries_without_a_name_are_skipped(content):
         ({}, {}, 'unable to locate "sub" in claims for Okta user lookup'),
         ({"sub": 5}, {}, 'claim "sub" is not a string; cannot use for Okta user lookup'),
         ({"sub": ""}, {}, 'claim "sub" is empty; cannot use for Okta user lookup'),
-        ({"sub": ".."}, {}, 'claim "sub" is empty; cannot use for Okta user lookup'),
         ({"sub": "a"}, {"user_claim": "/x/y"}, 'unable to locate "/x/y" in claims for Okta user lookup'),
     ],
 )
@@ -316,6 +316,104 @@ async def test_a_user_is_needed(claims, options, text):
     okta = Okta()
     assert await refusal(okta.provider(), claims, **options) == text
     assert okta.requests == []
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "me",
+        "Me",
+        "\uff4d\uff45",
+        ".",
+        "..",
+        "ann/../bob",
+        "ann/factors",
+        "ann?x",
+        "ann#x",
+        "a\nb",
+        "ann%2fx",
+        "a\\b",
+    ],
+)
+async def test_a_user_id_asks_for_nobody_else(user):
+    """`me` is the owner of the API token for Okta; a slash, a dot or a question mark is another request."""
+    okta = Okta(me=["admins"])
+    text = await refusal(okta.provider(), {**FULL, "sub": user})
+    assert text.startswith('claim "sub" cannot be used for Okta user lookup: it ')
+    assert okta.requests == []
+
+
+async def test_a_filter_that_takes_too_long_refuses_the_login():
+    """Names are influenced by users: none of them stops the process, or passes because time is over."""
+    okta, evil = Okta(), "a" * 60 + "b"
+    provider = okta.provider(groups_filter="(a|aa)+$", fetch_groups=False)
+    served = []
+
+    async def serve_others():
+        while True:
+            served.append(1)
+            await asyncio.sleep(0.001)
+
+    others = asyncio.create_task(serve_others())
+    assert await refusal(provider, {"groups": ["a", evil]}) == (
+        "the groups_filter takes too long for the groups of this user"
+    )
+    others.cancel()
+    assert len(served) > 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("^(app|ops)-", ["app-a", "ops-b"]),
+        ("-[ab]$", ["app-a", "ops-b"]),
+        ("(?i)APP", ["app-a"]),
+        ("(?:b|c)", ["ops-b"]),
+        (r"^\w{3}-[[:alpha:]]\z", ["app-a", "ops-b"]),
+        (r"(?P<x>p)+?-", ["app-a"]),
+        (r"[^]a-z-]", ["\xe9"]),
+        ("a{1000}", []),
+    ],
+)
+async def test_patterns_of_go_are_taken(pattern, names):
+    """Found anywhere in a name; one with a line break never passes."""
+    groups = ["app-a", "ops-b", "app-a\n", "\xe9", "app-" + "a" * 1100]
+    provider = Okta().provider(groups_filter=pattern)
+    assert await provider.fetch_groups(lookup({"groups": groups})) == names
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(",
+        r"(a)\1",
+        "(?=a)",
+        "(?<!a)b",
+        "(?>a)",
+        "a++",
+        "a**",
+        "a{1001}",
+        "a{e<=1}",
+        "a{,3}",
+        "a(?i)b",
+        r"\pL",
+        r"\Qa\E",
+        r"\K",
+        "(?R)",
+        "[a",
+        "[z-a]",
+        r"\L<x>",
+        "(*FAIL)",
+        "(?(1)a|b)",
+        "(?#x)",
+        "*a",
+        "x" * 1001,
+    ],
+)
+def test_other_patterns_are_refused(pattern):
+    """When they are written: what Go does not know, and what would mean something else here."""
+    with pytest.raises(ValueError, match="invalid groups_filter regex: "):
+        Okta().provider(groups_filter=pattern)
 
 
 async def test_the_user_may_be_another_claim():
@@ -337,7 +435,9 @@ async def test_without_a_claim_and_without_asking_there_are_no_groups():
         ({"org_url": "acme.okta.example"}, "org_url must use https"),
         ({"org_url": "https://"}, "org_url must include a host"),
         ({"org_url": "https://[x"}, "org_url must include a host"),
-        ({"org_url": "https://a b"}, "the URL holds characters"),
+        ({"org_url": "https://a b"}, "the URL is not of the form"),
+        ({"org_url": "https://user:sesame@acme.okta.example"}, "org_url must not hold credentials"),
+        ({"org_url": "https://[::1]evil.example"}, "the URL is not of the form"),
         (
             {"discovery_url": ""},
             "'org_url' must be set in provider_config or oidc_discovery_url must be configured",
@@ -367,6 +467,8 @@ class Graph:
         self.groups = ["g1", "g2"]
         self.status = 200
         self.content = None
+        self.pages = []
+        self.next_url = ""
         self.asked = []
 
     def answer(self, request):
@@ -376,9 +478,16 @@ class Graph:
             return httpx.Response(self.status, text='{"error": "sesame"}')
         if request.url.path.endswith("/me"):
             return httpx.Response(200, json={"id": self.owner})
+        if self.pages:
+            self.next_url = f"https://{request.url.host}/v1.0/next?$skiptoken={len(self.pages)}"
+        if request.method == "GET":
+            link = {"@odata.nextLink": self.next_url} if self.pages[1:] else {}
+            return httpx.Response(200, json={"value": self.pages.pop(0), **link})
         assert json.loads(request.content) == {"securityEnabledOnly": False}
         assert request.headers["content-type"] == "application/json"
-        return httpx.Response(200, json={"value": self.groups} if self.content is None else self.content)
+        link = {"@odata.nextLink": self.next_url} if self.next_url else {}
+        content = {"value": self.groups, **link}
+        return httpx.Response(200, json=content if self.content is None else self.content)
 
     def provider(self, **settings):
         return make_provider(
@@ -411,12 +520,13 @@ async def test_groups_in_the_token_are_used():
             "https://graph.microsoft.com/v1.0/t/users/1234/getMemberObjects",
         ),
         ("https://GRAPH.microsoftazure.us:443/t", "https://graph.microsoft.us/v1.0/t"),
-        ("https://graph.windows.net:8443/t", "https://graph.windows.net:8443/t"),
-        ("https://graph.other.example/t?a=b", "https://graph.other.example/t?a=b"),
+        ("https://graph.microsoft.com/v1.0/t?a=b", "https://graph.microsoft.com/v1.0/t?a=b"),
+        ("https://microsoftgraph.chinacloudapi.cn/t", "https://microsoftgraph.chinacloudapi.cn/t"),
+        ("https://dod-graph.microsoft.us/t", "https://dod-graph.microsoft.us/t"),
     ],
 )
 async def test_groups_that_the_token_points_at_are_fetched(url, asked):
-    """From where the retired API is now; other hosts are taken as they are."""
+    """From where the retired API is now, at the hosts of every cloud."""
     graph = Graph()
     assert await graph.provider().fetch_groups(lookup(overage(url))) == ["g1", "g2"]
     assert graph.asked == [f"POST {asked}"]
@@ -437,6 +547,13 @@ async def test_groups_that_the_token_points_at_are_fetched(url, asked):
         (overage("https://graph.windows.net@evil.example/t"), "the endpoint is not an https URL"),
         (overage("https://[x"), "the endpoint is not an https URL"),
         (overage(""), "the endpoint is not an https URL"),
+        (overage("https://graph.windows.net:8443/t"), "the endpoint is not an https URL"),
+        (overage("https://evil.example/t"), "the endpoint is not at a host of Microsoft Graph"),
+        (
+            overage("https://graph.microsoft.com.evil.example/t"),
+            "the endpoint is not at a host of Microsoft Graph",
+        ),
+        (overage("https://[::1]graph.microsoft.com/t"), "the endpoint is not an https URL"),
     ],
 )
 async def test_claims_that_point_nowhere_are_refused(claims, text):
@@ -446,6 +563,66 @@ async def test_claims_that_point_nowhere_are_refused(claims, text):
         f'"groups" claim not found in token: unable to get claim sources: {text}'
     )
     assert graph.asked == []
+
+
+async def test_the_configured_host_is_the_only_one():
+    """For a cloud of its own; Microsoft's other hosts get no token then."""
+    graph = Graph()
+    provider = graph.provider(graph_host="graph.other.example")
+    claims = overage("https://graph.other.example/t?a=b")
+    assert await provider.fetch_groups(lookup(claims)) == ["g1", "g2"]
+    assert (await refusal(provider, overage())).endswith("the endpoint is not at a host of Microsoft Graph")
+    always = graph.provider(graph_host="graph.other.example", fetch_groups=True)
+    assert await always.fetch_groups(lookup()) == ["g1", "g2"]
+    assert {each.split("/")[2] for each in graph.asked} == {"graph.other.example"}
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "A.example", "a.example:8443", "a@b", "a/b", "a b", 5])
+def test_a_configured_host_is_checked(host):
+    """When it is written."""
+    with pytest.raises(ValueError):
+        Graph().provider(graph_host=host)
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_all_pages_of_groups_are_read(always):
+    """A list that was cut would leave out groups, or let a bound on their absence pass."""
+    graph = Graph()
+    graph.pages = [["g3"], ["g4", "g5"]]
+    provider = graph.provider(fetch_groups=always)
+    assert await provider.fetch_groups(lookup(overage())) == ["g1", "g2", "g3", "g4", "g5"]
+
+
+@pytest.mark.parametrize(
+    "next_url",
+    [
+        "https://evil.example/t",
+        "http://graph.microsoft.com/t",
+        "https://graph.microsoft.us/t",
+        "https://graph.microsoft.com:8443/t",
+        "https://graph.microsoft.com@evil.example/t",
+        "/t",
+        5,
+    ],
+)
+async def test_the_access_token_follows_no_page_to_another_host(next_url):
+    """The login is refused: the list is not complete."""
+    graph = Graph()
+    graph.next_url = next_url
+    text = await refusal(graph.provider(), overage())
+    assert text.endswith(
+        "failed to get groups: the list of groups is not complete: its next page is on another host"
+    )
+    assert len(graph.asked) == 1
+
+
+async def test_a_circle_of_pages_of_groups_ends():
+    """After a hundred, and not with a part of the groups."""
+    graph = Graph()
+    graph.pages = [["g"]] * 200
+    text = await refusal(graph.provider(), overage())
+    assert text.endswith("the list of groups is not complete: it has more than 100 pages")
+    assert len(graph.asked) == 101
 
 
 async def test_a_groups_claim_with_a_slash_is_looked_up_as_it_is():
@@ -544,18 +721,15 @@ def pod(tmp_path):
     return tmp_path
 
 
-async def test_the_keys_of_the_cluster_are_found_with_the_pods_token(pod):
-    """The API server names itself by another address, and the token rotates."""
+async def test_the_pods_token_goes_to_the_cluster_alone(pod):
+    """Its API server is asked at its own address, whatever another document would name; the token rotates."""
     sent = []
 
     def answer(request):
         sent.append((str(request.url), request.headers["authorization"]))
         if request.url.path == "/openid/v1/jwks":
             return httpx.Response(200, content=jwks(jwk("rsa", kid=f"key-{len(sent)}")))
-        metadata = {
-            "issuer": "https://kubernetes.default.svc",
-            "jwks_uri": "https://10.0.0.9:6443/openid/v1/jwks",
-        }
+        metadata = {"issuer": "https://kubernetes.default.svc", "jwks_uri": "https://evil.example/keys"}
         return httpx.Response(200, json=metadata)
 
     provider = KubernetesProvider(
@@ -563,14 +737,13 @@ async def test_the_keys_of_the_cluster_are_found_with_the_pods_token(pod):
     )
     clock = Clock()
     keys = provider.keys(timer=clock)
-    assert await keys.find_keys("key-2")
+    assert await keys.find_keys("key-1")
     (pod / "token").write_text("second")
     clock.now += 10
-    assert await keys.find_keys("key-3")
+    assert await keys.find_keys("key-2")
     assert sent == [
-        ("https://10.0.0.1/.well-known/openid-configuration", "Bearer first"),
-        ("https://10.0.0.9:6443/openid/v1/jwks", "Bearer first"),
-        ("https://10.0.0.9:6443/openid/v1/jwks", "Bearer second"),
+        ("https://10.0.0.1/openid/v1/jwks", "Bearer first"),
+        ("https://10.0.0.1/openid/v1/jwks", "Bearer second"),
     ]
     (pod / "token").unlink()
     clock.now += 10
@@ -585,7 +758,7 @@ def test_an_ipv6_address_is_put_into_brackets(pod):
     """As in any URL."""
     environment = ENVIRONMENT | {"KUBERNETES_SERVICE_HOST": "fd00::1"}
     (status,) = KubernetesProvider({}, folder=str(pod), environment=environment).keys().status()
-    assert status.source == "https://[fd00::1]:443"
+    assert status.source == "https://[fd00::1]:443/openid/v1/jwks"
 
 
 @pytest.mark.parametrize("field", ["oidc_discovery_url", "oidc_discovery_ca_pem", "jwks_url", "jwks_ca_pem"])

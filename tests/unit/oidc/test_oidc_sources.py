@@ -165,22 +165,6 @@ async def test_keys_that_cannot_be_had_fail_the_verification():
     await keys.close()
 
 
-async def test_a_bearer_token_goes_to_both():
-    """As the API server of a cluster asks for."""
-    sent = []
-
-    def answer(request):
-        sent.append(request.headers["authorization"])
-        return Issuer.answer(issuer, request)
-
-    issuer = Issuer()
-    issuer.transport = httpx.MockTransport(answer)
-    keys = issuer.keys(bearer=lambda: "sesame", is_issuer_checked=False)
-    assert await keys.find_keys("one")
-    assert sent == ["Bearer sesame"] * 2
-    await keys.close()
-
-
 async def test_the_status_tells_of_metadata_and_keys():
     """Each may fail alone: an operator sees metadata that cannot be renewed while the keys still can."""
     issuer = Issuer()

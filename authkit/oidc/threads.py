@@ -1,0 +1,92 @@
+"""Blocking calls in threads of our own, few at a time.
+
+The event loop's default threads are shared by everything in the process, and both they and those of
+`concurrent.futures` are joined when the process ends: one call that never returns keeps it alive. The
+threads here belong to one provider and are daemons. A call in a thread cannot be cancelled, only counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from authkit.errors import AuthKitError
+
+__all__ = ["MAX_THREADS", "Threads", "ThreadsBusyError"]
+
+T = TypeVar("T")
+
+MAX_THREADS = 128
+"""Threads of all providers of the process together: sixteen providers whose names never resolve have
+them all. One costs some 100 KiB while it waits."""
+
+_free = threading.BoundedSemaphore(MAX_THREADS)
+
+
+class ThreadsBusyError(AuthKitError):
+    """As many calls are running as there may be; none of them can be cancelled."""
+
+
+class Threads:
+    """Runs blocking calls, at most `limit` at once. For one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running = 0
+        self._turn = asyncio.Semaphore(limit)
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Return what the call returns; wait for a free thread before it. Raises what it and `start` raise.
+
+        Whoever waits bounds the time. When that is over the call goes on, and counts until it ends.
+        """
+        async with self._turn:
+            return await self.start(call)
+
+    def start(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Start the call now; return what will hold its result.
+
+        Raises:
+            ThreadsBusyError: no thread is free.
+        """
+        if self._running >= self._limit or not _free.acquire(blocking=False):
+            raise ThreadsBusyError("too many calls that cannot be cancelled are still running")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                end = partial(_set_result, future, call())
+            except Exception as error:
+                end = partial(_set_exception, future, error)
+            _free.release()
+            # The loop is closed when the process ends: nobody waits any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._end, end)
+
+        try:
+            threading.Thread(target=work, name="authkit-oidc", daemon=True).start()
+        except RuntimeError as error:
+            _free.release()
+            raise ThreadsBusyError("the system allows no further thread") from error
+        self._running += 1
+        return future
+
+    def _end(self, end: Callable[[], None]) -> None:
+        self._running -= 1
+        end()
+
+
+def _set_result(future: asyncio.Future[T], result: T) -> None:
+    # It is done where whoever waited for it was cancelled.
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_exception(future: asyncio.Future[T], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
