@@ -67,7 +67,7 @@ REFUSALS = {
     Fault.TOKEN_INVALID_CLIENT: "invalid_client",
     Fault.TOKEN_HTML_DESCRIPTION: "invalid_request",
     Fault.TOKEN_HTML: "unable to exchange auth code with provider",
-    Fault.TOKEN_SERVER_ERROR: "503 Service Unavailable",
+    Fault.TOKEN_SERVER_ERROR: "oauth2: cannot fetch token: 503 Service Unavailable",
     Fault.TOKEN_HUGE: "unable to exchange auth code with provider",
     Fault.NO_ACCESS_TOKEN: "access_token is missing",
     Fault.NO_ID_TOKEN: "id_token is missing from auth code exchange",

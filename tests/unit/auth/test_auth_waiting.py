@@ -108,7 +108,7 @@ async def logged_in(mount: Mount[Waiting]) -> Auth:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_a_login_is_not_granted_by_what_is_gone(change: Change) -> None:
-    """Whoever waits until the role is deleted, replaced or tightened gets nothing; nor by an old configuration."""
+    """A deleted, replaced or tightened role ends a login that waits, and so does another configuration."""
     mount = await waiting_mount()
     with pytest.raises(AuthKitError):
         await meanwhile(mount, log_in(mount), change)
