@@ -344,7 +344,7 @@ class FaultyProvider(Provider):
             Fault.NONCE: {"nonce": "a nonce of somebody else"},
             Fault.NO_NONCE: {"nonce": None},
             Fault.AT_HASH: {"at_hash": half_hash("another access token")},
-            Fault.EXPIRED: {"exp": claims["iat"] - LIFETIME_SECONDS},
+            Fault.EXPIRED: {"exp": int(time.time()) - LIFETIME_SECONDS},
             Fault.NO_SUB: {"sub": None},
         }
         for fault in self.faults & wrong.keys():

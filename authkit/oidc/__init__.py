@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ProviderError,
     )
     from authkit.oidc.flow import OIDCClient
+    from authkit.oidc.idtoken import verify_age
     from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
@@ -108,6 +109,7 @@ __all__ = [
     "set_claim",
     "split_token",
     "user_name",
+    "verify_age",
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
@@ -132,6 +134,7 @@ _HOMES = {
     "endpoints": {"EndpointError", "OAuthError", "known_code"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
     "flow": {"OIDCClient"},
+    "idtoken": {"verify_age"},
     "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},

@@ -7,24 +7,24 @@ and tokens, `jwt_auth.method`.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from authkit.auth import Identity, RenewCall
+from authkit.auth import Identity
 from authkit.errors import LoginError, TooManyRequestsError, UserError
-from authkit.logical import Storage
+from authkit.logical import Connection, Storage
 from authkit.masking import Secret
 from authkit.oidc import NO_RECORD, Checks, Claims
 from authkit.values import Value, replace
+from jwt_auth.admission import admit, verify_role_type
 from jwt_auth.config import JWTConfig
-from jwt_auth.login import identify
+from jwt_auth.id_tokens import FAILED, IDTokenProof
 from jwt_auth.mount_keys import Keys, MountKeys
 from jwt_auth.outcomes import Outcomes, PostedTokens
 from jwt_auth.pending import Pending, Seal, Spent, hash_nonce
-from jwt_auth.providers import Lookups
 from jwt_auth.redirects import is_allowed, take_namespace
+from jwt_auth.renewals import Renewals
 from jwt_auth.role import JWTRole
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from authkit.oidc.providers import Provider
 
 __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
-
-FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
-"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26, cli.go, and
-OpenBao's). OpenBao's servers alone set that variable."""
 
 NO_CODE: Final = "no_code"
 """A code that says: what an earlier POST has brought is to be used."""
@@ -80,6 +76,7 @@ class BrowserLogins:
         self.spent = Spent(storage)
         self.outcomes = Outcomes(storage)
         self.posted = PostedTokens(storage)
+        self.renewals = Renewals(storage, self._hide, self._unhide)
         self._made: tuple[Keys, Seal] | None = None
         self._beginning = 0
         self._asked: set[bytes] = set()
@@ -99,6 +96,12 @@ class BrowserLogins:
         Raises:
             ProviderError: the provider cannot be asked.
         """
+        try:
+            verify_role_type(role, IDTokenProof.role_type)
+        except LoginError as error:
+            # The official plugin means this answer for such roles too (0.26, path_oidc.go, authURL).
+            _log.warning("no login in a browser: %s", error.public, extra={"kv": {"role": role_name}})
+            return {"auth_url": ""}
         if role.callback_mode == "device":
             return await self._begin_device(client, role, role_name, asked)
         uri, namespace = asked.redirect_uri, ""
@@ -181,23 +184,36 @@ class BrowserLogins:
         pending: Pending,
         arrived: Arrived,
         checks: Checks,
+        connection: Connection | None,
     ) -> Identity:
         """Return who has logged in at the provider.
 
         Raises:
             LoginError: nobody who may log in with this role.
         """
+        with _login_failed():
+            verify_role_type(role, IDTokenProof.role_type)
         if arrived.error:
             raise _refusal_of_provider(arrived)
         request = _request(await self.seal(), pending, config, role, state=arrived.state)
         code = pending.secret if arrived.code.reveal() in ("", NO_CODE) else arrived.code
         if code:
-            tokens, claims = await _exchange(client, request, code, checks)
+            tokens = await _exchange(client, request, code)
+            token, word = tokens.id_token, _exchange_failed
         elif id_token := arrived.id_token or await self.posted.take(pending):
-            tokens, claims = None, await _verify(client, request, id_token, checks)
+            tokens, token, word = None, id_token, _verification_failed
         else:
             raise LoginError(f"{FAILED} No code or id_token received.")
-        identity = await self._identity(client, provider, role, pending.role, claims, tokens, checks)
+        proof = IDTokenProof(
+            self.renewals.at(client, provider, config),
+            token,
+            tokens=tokens,
+            request=request,
+            code=code or None,
+            begun=pending.created,
+            word=word,
+        )
+        identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
         return identity
 
@@ -225,10 +241,12 @@ class BrowserLogins:
     async def poll_device(
         self,
         client: OIDCClient,
+        config: JWTConfig,
         provider: Provider | None,
         role: JWTRole,
         pending: Pending,
         checks: Checks,
+        connection: Connection | None,
     ) -> Identity:
         """Return who has logged in on another device.
 
@@ -238,6 +256,8 @@ class BrowserLogins:
         """
         from authkit.oidc import OAuthError
 
+        with _login_failed():
+            verify_role_type(role, IDTokenProof.role_type)
         if pending.id in self._asked:
             raise NotYet("slow_down")
         self._asked.add(pending.id)
@@ -250,14 +270,9 @@ class BrowserLogins:
         finally:
             self._asked.discard(pending.id)
         await self.spend(pending, None)
-        claims = await client.verify_id_token(
-            tokens.id_token,
-            None,
-            access_token=tokens.access_token,
-            audiences=role.bound_audiences or (),
-            checks=checks,
-        )
-        identity = await self._identity(client, provider, role, pending.role, claims, tokens, checks)
+        at_provider = self.renewals.at(client, provider, config)
+        proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
+        identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
         return identity
 
@@ -284,67 +299,14 @@ class BrowserLogins:
             return answer | {"auth_url": device.complete_uri}
         return answer | {"auth_url": device.verification_uri, "user_code": device.user_code}
 
-    async def _identity(
-        self,
-        client: OIDCClient,
-        provider: Provider | None,
-        role: JWTRole,
-        role_name: str,
-        claims: Claims,
-        tokens: TokenSet | None,
-        checks: Checks,
-    ) -> Identity:
-        """Return who the claims name, after everything that the role asks for."""
-        claims = {name: value for name, value in claims.items() if name != "nonce"}
-        if role.bound_subject and claims.get("sub") != role.bound_subject:
-            raise LoginError(f"{FAILED} sub claim does not match bound subject")
-        if tokens is not None:
-            claims = await _with_userinfo(client, tokens, claims)
-        access_token = tokens.access_token if tokens is not None else Secret("")
-        identity = await identify(claims, role, role_name, Lookups(provider, role, access_token), checks)
-        if not role.renew_at_provider:
-            return identity
-        if tokens is None or tokens.refresh_token is None:
-            raise LoginError(
-                f"{FAILED} The provider sent no refresh token, which this role renews with.",
-                "the role may need the scope offline_access",
-            )
-        return replace(identity, state=await self.keep_refresh_token(tokens.refresh_token, claims))
+    async def _hide(self, token: Secret, context: str) -> str:
+        return (await self.seal()).hide(token)
 
-    async def renew(
-        self, client: OIDCClient, provider: Provider | None, role: JWTRole, call: RenewCall
-    ) -> tuple[Sequence[str], Mapping[str, str]]:
-        """Return today's groups of somebody, and what is kept for the next renewal.
-
-        Raises:
-            LoginError: the provider does not renew, or they may not log in with this role any more.
-        """
-        seal = await self.seal()
+    async def _unhide(self, text: str, context: str) -> Secret:
         try:
-            kept = seal.unhide(str(call.state.get("refresh", "")))
+            return (await self.seal()).unhide(text)
         except ValueError as error:
             raise LoginError("what is kept for it is not of this mount") from error
-        tokens = await client.refresh(kept)
-        tokens = replace(tokens, refresh_token=tokens.refresh_token or kept)
-        claims: Claims = {"sub": call.state.get("sub", "")}
-        if tokens.id_token:
-            claims = await client.verify_id_token(
-                tokens.id_token,
-                None,
-                access_token=tokens.access_token,
-                subject=str(call.state.get("sub", "")),
-                audiences=role.bound_audiences or (),
-            )
-        if not claims["sub"] or claims["sub"] != call.state.get("sub"):
-            raise LoginError("the provider renewed somebody else")
-        identity = await self._identity(client, provider, role, call.role_name, claims, tokens, NO_RECORD)
-        if identity.name != call.name:
-            raise LoginError("the name has changed")
-        return identity.groups, await self.keep_refresh_token(tokens.refresh_token or kept, claims)
-
-    async def keep_refresh_token(self, token: Secret, claims: Claims) -> dict[str, str]:
-        """Return what is kept with a token of ours to renew it with: sealed, of use to this mount only."""
-        return {"refresh": (await self.seal()).hide(token), "sub": str(claims.get("sub", ""))}
 
 
 @contextmanager
@@ -356,19 +318,21 @@ def _login_failed() -> Iterator[None]:
         raise LoginError(f"{FAILED} {error.public}", error.detail) from error
 
 
-async def _exchange(
-    client: OIDCClient, request: AuthorizationRequest, code: Secret, checks: Checks
-) -> tuple[TokenSet, Claims]:
+async def _exchange(client: OIDCClient, request: AuthorizationRequest, code: Secret) -> TokenSet:
     try:
-        tokens = await client.exchange(code, request)
-        claims = await client.verify_id_token(
-            tokens.id_token, request, access_token=tokens.access_token, code=code, checks=checks
-        )
+        return await client.exchange(code, request)
     except LoginError as error:
-        quoted = error.public.replace("\\", "\\\\").replace('"', '\\"')
-        text = f'{FAILED} Error exchanging oidc code: "Provider.Exchange: {quoted}".'
-        raise LoginError(text, error.detail) from error
-    return tokens, claims
+        raise _exchange_failed(error) from error
+
+
+def _exchange_failed(error: LoginError) -> LoginError:
+    quoted = error.public.replace("\\", "\\\\").replace('"', '\\"')
+    text = f'{FAILED} Error exchanging oidc code: "Provider.Exchange: {quoted}".'
+    return LoginError(text, error.detail)
+
+
+def _verification_failed(error: LoginError) -> LoginError:
+    return LoginError(f"Token verification failed. {error.public}", error.detail)
 
 
 async def _verify(
@@ -377,16 +341,7 @@ async def _verify(
     try:
         return await client.verify_id_token(id_token, request, implicit=True, checks=checks)
     except LoginError as error:
-        raise LoginError(f"Token verification failed. {error.public}", error.detail) from error
-
-
-async def _with_userinfo(client: OIDCClient, tokens: TokenSet, claims: Claims) -> Claims:
-    """Return the claims with what the provider's userinfo adds; without it when that cannot be had."""
-    try:
-        return await client.add_userinfo(tokens.access_token, claims)
-    except LoginError as error:
-        _log.warning("no userinfo: %s", error.detail or error.public)
-        return claims
+        raise _verification_failed(error) from error
 
 
 def _request(

@@ -164,7 +164,7 @@ class BrowserAuth(AuthMethod):
             await self.browser.spend(pending, client_nonce)
             role = await self.role_of(pending)
             verify_login_address(role, call.connection)
-            identity = await self.end(config, role, pending, arrived, record)
+            identity = await self.end(call, config, role, pending, arrived, record)
             granted = grant(identity, role, pending.role, call.connection)
         except LoginError as refusal:
             raise self.deny(role_name, call, refusal, record) from refusal
@@ -221,7 +221,9 @@ class BrowserAuth(AuthMethod):
             else:
                 verify_login_address(role, call.connection)
                 client, provider = await self.made_client(config), self.provider(config)
-                identity = await self.browser.poll_device(client, provider, role, pending, record)
+                identity = await self.browser.poll_device(
+                    client, config, provider, role, pending, record, call.connection
+                )
             granted = grant(identity, role, pending.role, call.connection)
         except NotYet as answer:
             raise UserError(str(answer)) from answer
@@ -247,7 +249,7 @@ class BrowserAuth(AuthMethod):
         try:
             role = await self.role_of(pending)
             verify_login_address(role, call.connection)
-            identity = await self.end(config, role, pending, arrived, record)
+            identity = await self.end(call, config, role, pending, arrived, record)
             await self.browser.outcomes.succeed(pending, identity)
         except (LoginError, PermissionDeniedError) as refusal:
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
@@ -256,12 +258,18 @@ class BrowserAuth(AuthMethod):
         return raw_page(success_page())
 
     async def end(
-        self, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived, checks: Record
+        self,
+        call: Call,
+        config: JWTConfig,
+        role: JWTRole,
+        pending: Pending,
+        arrived: Arrived,
+        checks: Record,
     ) -> Identity:
         """Return who has logged in at the provider."""
         client = await self.made_client(config)
         return await self.browser.finish(
-            client, config, self.provider(config), role, pending, arrived, checks
+            client, config, self.provider(config), role, pending, arrived, checks, call.connection
         )
 
     async def role_of(self, pending: Pending) -> JWTRole:
@@ -292,17 +300,27 @@ class BrowserAuth(AuthMethod):
 
     @renewal
     async def renew(self, call: RenewCall, role: JWTRole) -> Renewal:
-        """Renew as long as the role exists; a login that is tied to its provider, as long as that renews."""
-        if not call.state:
+        """Renew as long as the role exists, and as long as the provider renews where the role says so."""
+        if not role.renew_at_provider:
             return keep()
+        if not call.state:
+            raise UserError(
+                "not renewed at the provider: the role asks for it, and this token has no refresh token of a "
+                "login in a browser; log in again"
+            )
         config = await self.config.get()
         client = await self.made_client(config)
         try:
-            groups, state = await self.browser.renew(client, self.provider(config), role, call)
+            identity = await self.browser.renewals.renew(client, self.provider(config), config, role, call)
         except LoginError as error:
             self.log.warning("not renewed: %s", error.detail or error.public)
             raise UserError(f"not renewed at the provider: {error.public}") from error
-        return update(groups=groups, state=state)
+        return update(groups=identity.groups, state=identity.state)
+
+    @every("1h", writes=True)
+    async def forget_old_renewals(self, task: Task) -> None:
+        """Delete what is kept for renewals that nobody has come back for."""
+        await self.browser.renewals.forget()
 
     @every("1m", writes=True)
     async def forget_old_logins(self, task: Task) -> None:
