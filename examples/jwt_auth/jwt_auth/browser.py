@@ -16,16 +16,19 @@ from authkit.errors import LoginError, TooManyRequestsError, UserError
 from authkit.logical import Connection, Storage
 from authkit.masking import Secret
 from authkit.oidc import NO_RECORD, Checks, Claims
-from authkit.values import Value, replace
+from authkit.values import Value
 from jwt_auth.admission import admit, verify_role_type
+from jwt_auth.client_keys import ClientKeys
 from jwt_auth.config import JWTConfig
 from jwt_auth.id_tokens import FAILED, IDTokenProof
-from jwt_auth.mount_keys import Keys, MountKeys
+from jwt_auth.mount_keys import RefreshTokens, make_login_keys
 from jwt_auth.outcomes import Outcomes, PostedTokens
-from jwt_auth.pending import Pending, Seal, Spent, hash_nonce
+from jwt_auth.pending import Pending, Spent, States, hash_nonce
+from jwt_auth.posted import Posted
 from jwt_auth.redirects import is_allowed, take_namespace
 from jwt_auth.renewals import Renewals
 from jwt_auth.role import JWTRole
+from jwt_auth.terms import login_terms
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 
 NO_CODE: Final = "no_code"
-"""A code that says: what an earlier POST has brought is to be used."""
+"""With this code the official plugin releases what an earlier POST has brought. Here it releases nothing."""
 
 MAX_DEVICES_AT_ONCE: Final = 8
 """Logins on devices that begin at the same moment: each is a call to the provider, and anybody can
@@ -62,31 +65,28 @@ class Arrived(Value, frozen=True, kw_only=True):
     state: str
     code: Secret
     id_token: Secret
+    client_nonce: str = ""
     error: str = ""
     error_description: str = ""
 
-    unshown: ClassVar = ("state",)
+    unshown: ClassVar = ("state", "client_nonce")
 
 
 class BrowserLogins:
     """The browser logins of one mount."""
 
-    def __init__(self, storage: Storage) -> None:
-        self.keys = MountKeys(storage)
+    def __init__(self, storage: Storage, mount: str) -> None:
+        self.client_keys = ClientKeys(storage)
+        self.login_keys = make_login_keys(storage, mount)
+        self.refresh_tokens = RefreshTokens(storage, mount)
+        self.states = States(self.login_keys)
         self.spent = Spent(storage)
         self.outcomes = Outcomes(storage)
-        self.posted = PostedTokens(storage)
-        self.renewals = Renewals(storage, self._hide, self._unhide)
-        self._made: tuple[Keys, Seal] | None = None
+        self.posted_tokens = PostedTokens(storage)
+        self.posted = Posted(self.login_keys, self.posted_tokens)
+        self.renewals = Renewals(storage, self.refresh_tokens)
         self._beginning = 0
         self._asked: set[bytes] = set()
-
-    async def seal(self) -> Seal:
-        """Return what makes and opens states."""
-        keys = await self.keys.get()
-        if self._made is None or self._made[0] is not keys:
-            self._made = keys, Seal(keys.sealing)
-        return self._made[1]
 
     async def begin(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
@@ -103,46 +103,56 @@ class BrowserLogins:
             _log.warning("no login in a browser: %s", error.public, extra={"kv": {"role": role_name}})
             return {"auth_url": ""}
         if role.callback_mode == "device":
-            return await self._begin_device(client, role, role_name, asked)
+            return await self._begin_device(client, config, role, role_name, asked)
         uri, namespace = asked.redirect_uri, ""
         if config.namespace_in_state:
             uri, namespace = take_namespace(uri)
         if not is_allowed(uri, role.allowed_redirect_uris or ()):
             _log.warning("unauthorized redirect_uri", extra={"kv": {"role": role_name, "redirect_uri": uri}})
             return {"auth_url": ""}
-        if config.oidc_response_mode == "form_post":
+        if config.is_form_post:
             uri = uri.replace("ui/vault", "v1", 1)
-        seal = await self.seal()
-        pending = seal.begin(
+        pending = self.states.begin(
             role_name,
+            login_terms(role, config),
             redirect_uri=uri,
             client_nonce=hash_nonce(asked.client_nonce),
-            max_age=int(role.max_age.total_seconds()),
-            mode=role.callback_mode,
             address=asked.address,
         )
-        state = seal.close(pending)
+        state = await self.states.close(pending)
         # A web interface takes the namespace off again before it comes back.
         carried = f"{state},ns={namespace}" if namespace else state
-        request = _request(seal, pending, config, role, state=carried)
+        request = _request(pending, config, role, state=carried)
         answer = {"auth_url": await client.authorization_url(request)}
         if role.callback_mode == "direct":
             answer |= {"state": state, "poll_interval": _interval(role, 0)}
         return answer
 
     async def open(self, state: str) -> Pending:
-        """Return the login that a state stands for.
+        """Return the login that a state represents.
 
         Raises:
-            LoginError: it stands for none that may go on.
+            LoginError: it represents none that may go on.
         """
         with _login_failed():
-            return (await self.seal()).open(state.partition(",ns=")[0])
+            return await self.states.open(state.partition(",ns=")[0])
 
     async def forget_old(self) -> None:
         """Delete what is stored about logins that can go on no more."""
-        for kept in (self.spent, self.outcomes, self.posted):
+        for kept in (self.spent, self.outcomes, self.posted_tokens):
             await kept.forget()
+
+    async def tend_keys(self) -> None:
+        """Replace keys whose time is over, and those of earlier versions."""
+        await self.client_keys.drop_former()
+        await self.login_keys.tend()
+        await self.refresh_tokens.keys.tend()
+
+    def forget_keys(self) -> None:
+        """Read keys again where another node has changed some."""
+        self.client_keys.forget()
+        self.login_keys.forget()
+        self.refresh_tokens.keys.forget()
 
     async def spoil(self, pending: Pending) -> None:
         """End the login of a client whose state came back with another's nonce."""
@@ -195,15 +205,13 @@ class BrowserLogins:
             verify_role_type(role, IDTokenProof.role_type)
         if arrived.error:
             raise _refusal_of_provider(arrived)
-        request = _request(await self.seal(), pending, config, role, state=arrived.state)
-        code = pending.secret if arrived.code.reveal() in ("", NO_CODE) else arrived.code
+        request = _request(pending, config, role, state=arrived.state)
+        code, id_token = await self._received(config, pending, arrived)
         if code:
-            tokens = await _exchange(client, request, code)
-            token, word = tokens.id_token, _exchange_failed
-        elif id_token := arrived.id_token or await self.posted.take(pending):
-            tokens, token, word = None, id_token, _verification_failed
+            tokens: TokenSet | None = (exchanged := await _exchange(client, request, code))
+            token, word = exchanged.id_token, _exchange_failed
         else:
-            raise LoginError(f"{FAILED} No code or id_token received.")
+            tokens, token, word = None, id_token, _verification_failed
         proof = IDTokenProof(
             self.renewals.at(client, provider, config),
             token,
@@ -220,23 +228,58 @@ class BrowserLogins:
     async def keep_post(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived
     ) -> str:
-        """Return the state with which a client gets what a form has brought.
+        """Return what the page goes on with in place of a code; empty for the client that began the login.
 
         A code is sealed into it. An ID token is stored, once it is known to be for this login: strangers can
-        store nothing.
+        store nothing. Only that text releases them, or the nonce of the client if that has sent them itself.
 
         Raises:
-            LoginError: the provider has refused, or the ID token is none.
+            LoginError: the provider has refused, the response is not of the type that it was asked for, the
+                ID token is not acceptable, or the nonce is not that of the client.
         """
         if arrived.error:
             raise _refusal_of_provider(arrived)
-        if arrived.id_token:
-            request = _request(await self.seal(), pending, config, role, state=arrived.state)
-            await _verify(client, request, arrived.id_token, NO_RECORD)
-            await self.posted.put(pending, arrived.id_token)
-        if not arrived.code:
-            return arrived.state
-        return (await self.seal()).close(replace(pending, secret=arrived.code))
+        if arrived.client_nonce and not pending.is_from(arrived.client_nonce):
+            raise LoginError("invalid client_nonce")
+        is_of_client = bool(arrived.client_nonce and pending.client_nonce)
+        with _login_failed():
+            _verify_type(config, arrived)
+            if arrived.code:
+                return "" if is_of_client else await self.posted.seal_code(pending, arrived.code)
+        request = _request(pending, config, role, state=arrived.state)
+        await _verify(client, request, arrived.id_token, NO_RECORD)
+        if not is_of_client:
+            return await self.posted.keep_token(pending, arrived.id_token)
+        await self.posted.keep_token_for(pending, arrived.id_token, arrived.client_nonce)
+        return ""
+
+    async def _received(self, config: JWTConfig, pending: Pending, arrived: Arrived) -> tuple[Secret, Secret]:
+        """Return the code or the ID token that a GET brings or releases; the other one is empty.
+
+        Where the provider sends forms, a GET brings the text from the page, or a code that a client got at
+        its own address: such a client shows the nonce with which it began.
+
+        Raises:
+            LoginError: it is neither.
+        """
+        nothing, text = Secret(""), arrived.code.reveal()
+        with _login_failed():
+            if arrived.id_token:
+                raise LoginError("An ID token is taken from a form only.")
+            if config.response_type == "id_token":
+                found = await self.posted.take_token(pending, text, arrived.client_nonce)
+                if not found and text not in ("", NO_CODE):
+                    raise LoginError("This mount does not take a code: its response type is 'id_token'.")
+                code, id_token = nothing, found
+            elif not config.is_form_post:
+                code, id_token = nothing if text == NO_CODE else arrived.code, nothing
+            else:
+                code, id_token = await self.posted.open_code(pending, text), nothing
+                if not code and text != NO_CODE and pending.client_nonce:
+                    code = arrived.code
+            if not (code or id_token):
+                raise LoginError("No code or id_token received.")
+        return code, id_token
 
     async def poll_device(
         self,
@@ -277,7 +320,7 @@ class BrowserLogins:
         return identity
 
     async def _begin_device(
-        self, client: OIDCClient, role: JWTRole, role_name: str, asked: Begun
+        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
     ) -> dict[str, str]:
         if self._beginning >= MAX_DEVICES_AT_ONCE:
             raise TooManyRequestsError("too many logins begin at this moment, try again")
@@ -286,27 +329,20 @@ class BrowserLogins:
             device = await client.authorize_device(_scopes(role))
         finally:
             self._beginning -= 1
-        seal = await self.seal()
-        pending = seal.begin(
+        pending = self.states.begin(
             role_name,
+            login_terms(role, config),
             client_nonce=hash_nonce(asked.client_nonce),
-            mode="device",
             address=asked.address,
             secret=device.device_code,
         )
-        answer = {"state": seal.close(pending), "poll_interval": _interval(role, device.interval)}
+        answer = {
+            "state": await self.states.close(pending),
+            "poll_interval": _interval(role, device.interval),
+        }
         if device.complete_uri:
             return answer | {"auth_url": device.complete_uri}
         return answer | {"auth_url": device.verification_uri, "user_code": device.user_code}
-
-    async def _hide(self, token: Secret, context: str) -> str:
-        return (await self.seal()).hide(token)
-
-    async def _unhide(self, text: str, context: str) -> Secret:
-        try:
-            return (await self.seal()).unhide(text)
-        except ValueError as error:
-            raise LoginError("what is kept for it is not of this mount") from error
 
 
 @contextmanager
@@ -344,19 +380,34 @@ async def _verify(
         raise _verification_failed(error) from error
 
 
-def _request(
-    seal: Seal, pending: Pending, config: JWTConfig, role: JWTRole, *, state: str
-) -> AuthorizationRequest:
+def _verify_type(config: JWTConfig, arrived: Arrived) -> None:
+    """Return if a form brings what the provider was asked for, and nothing else.
+
+    Raises:
+        LoginError: it does not.
+    """
+    brought = {"code": bool(arrived.code), "id_token": bool(arrived.id_token)}
+    if not any(brought.values()):
+        raise LoginError("No code or id_token received.")
+    for name, is_there in brought.items():
+        if is_there and name != config.response_type:
+            raise LoginError(
+                f"This mount does not take a response with {name!r}: its response type is "
+                f"{config.response_type!r}."
+            )
+
+
+def _request(pending: Pending, config: JWTConfig, role: JWTRole, *, state: str) -> AuthorizationRequest:
     from authkit.oidc import AuthorizationRequest
 
     return AuthorizationRequest(
         redirect_uri=pending.redirect_uri,
         state=state,
-        nonce=seal.nonce(pending),
-        verifier=seal.verifier(pending),
+        nonce=pending.nonce,
+        verifier=pending.verifier,
         scopes=_scopes(role),
         audiences=tuple(role.bound_audiences or ()),
-        max_age=pending.max_age,
+        max_age=int(role.max_age.total_seconds()),
         created=pending.created,
         response_types=tuple(config.oidc_response_types) or ("code",),
         response_mode=config.oidc_response_mode,

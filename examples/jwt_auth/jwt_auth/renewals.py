@@ -8,7 +8,7 @@ after that succeeds. So it is stored first: after a renewal that fails or is cut
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ from authkit.values import replace
 from jwt_auth.admission import admit, verify_role_type
 from jwt_auth.config import JWTConfig
 from jwt_auth.id_tokens import AtProvider, RenewedProof
+from jwt_auth.mount_keys import RefreshTokens
 from jwt_auth.pending import forget_old
 from jwt_auth.role import JWTRole
 
@@ -36,25 +37,18 @@ REPLACED_SECONDS: Final = 32 * 86400
 """How long a new refresh token is stored: as long as a token can live on a server that sets no other limit
 (Vault 1.21, `max_lease_ttl`). Each token has one at most, until its next renewal."""
 
-Hide = Callable[[Secret, str], Awaitable[str]]
-Unhide = Callable[[str, str], Awaitable[Secret]]
-
 
 class Renewals:
     """The renewals of one mount.
 
     Args:
-        hide: seals a refresh token; only the same context opens it.
-        unhide: opens it, and raises a `LoginError` when it is not of this mount or context.
+        tokens: seals refresh tokens, for the provider, client and subject that they are of.
         now: seconds since 1970.
     """
 
-    def __init__(
-        self, storage: Storage, hide: Hide, unhide: Unhide, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, storage: Storage, tokens: RefreshTokens, now: Callable[[], float] = time.time) -> None:
         self._replaced = StorageView(storage, "oidc/replaced/")
-        self._hide = hide
-        self._unhide = unhide
+        self._tokens = tokens
         self._now = now
         self._under_way: set[str] = set()
 
@@ -68,7 +62,7 @@ class Renewals:
             return {
                 **parties,
                 "sub": sub,
-                "refresh": await self._hide(token, _context(parties, sub)),
+                "refresh": await self._tokens.hide(token, *parties.values(), sub),
                 "until": int(self._now()) + REPLACED_SECONDS,
                 "before": before,
             }
@@ -97,17 +91,19 @@ class Renewals:
                 "it was made with another provider or client than the configured one, log in again"
             )
         sub, name = str(kept.get("sub", "")), _stored_name(kept)
-        context = _context(parties, sub)
+        if not sub:
+            raise LoginError("it does not say whose it is, log in again")
+        context = (*parties.values(), sub)
         with self._alone(name):
             await self._forget(str(kept.get("before", "")))
             replaced = await self._replaced.get(name)
             hidden = str(kept.get("refresh", "")) if replaced is None else replaced.value.decode()
-            token = await self._unhide(hidden, context)
+            token = await self._tokens.unhide(hidden, *context)
             tokens = await client.refresh(token)
             if tokens.refresh_token is None:
                 tokens = replace(tokens, refresh_token=token)
             else:
-                value = (await self._hide(tokens.refresh_token, context)).encode()
+                value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
                 await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
             proof = RenewedProof(self.at(client, lookups, config, name), tokens, sub)
             identity = await admit(
@@ -145,10 +141,6 @@ class Renewals:
 def _parties(config: JWTConfig) -> dict[str, str]:
     """Return who a refresh token is for: the provider and the client."""
     return {"iss": config.oidc_discovery_url, "client_id": config.oidc_client_id}
-
-
-def _context(parties: Mapping[str, str], sub: str) -> str:
-    return "\n".join([*parties.values(), sub])
 
 
 def _stored_name(kept: Mapping[str, Any]) -> str:
