@@ -66,6 +66,8 @@ class Arrived(Value, frozen=True, kw_only=True):
     code: Secret
     id_token: Secret
     client_nonce: str = ""
+    iss: str = ""
+    """Which provider it comes from (RFC 9207); empty when that does not say, or a client has dropped it."""
     error: str = ""
     error_description: str = ""
 
@@ -207,6 +209,9 @@ class BrowserLogins:
             raise _refusal_of_provider(arrived)
         request = _request(pending, config, role, state=arrived.state)
         code, id_token = await self._received(config, pending, arrived)
+        # The command line and web interfaces pass on the code and the state alone.
+        is_straight = role.callback_mode == "direct"
+        await _verify_issuer(client, arrived, is_required=is_straight)
         if code:
             tokens: TokenSet | None = (exchanged := await _exchange(client, request, code))
             token, word = exchanged.id_token, _exchange_failed
@@ -244,6 +249,8 @@ class BrowserLogins:
         is_of_client = bool(arrived.client_nonce and pending.client_nonce)
         with _login_failed():
             _verify_type(config, arrived)
+        await _verify_issuer(client, arrived, is_required=bool(arrived.code) and not is_of_client)
+        with _login_failed():
             if arrived.code:
                 return "" if is_of_client else await self.posted.seal_code(pending, arrived.code)
         request = _request(pending, config, role, state=arrived.state)
@@ -352,6 +359,12 @@ def _login_failed() -> Iterator[None]:
         yield
     except LoginError as error:
         raise LoginError(f"{FAILED} {error.public}", error.detail) from error
+
+
+async def _verify_issuer(client: OIDCClient, arrived: Arrived, *, is_required: bool) -> None:
+    """Compare the issuer of a response with the provider's, before its code goes there."""
+    with _login_failed():
+        await client.verify_response_issuer(arrived.iss, is_required=is_required)
 
 
 async def _exchange(client: OIDCClient, request: AuthorizationRequest, code: Secret) -> TokenSet:

@@ -150,6 +150,7 @@ class BrowserAuth(AuthMethod):
         id_token: IDToken,
         state: Str = "",
         client_nonce: Str = "",
+        iss: Str = "",
         error: Str = "",
         error_description: Str = "",
         error_uri: Str = "",
@@ -164,6 +165,7 @@ class BrowserAuth(AuthMethod):
             code=code,
             id_token=id_token,
             client_nonce=client_nonce,
+            iss=iss,
             error=error,
             error_description=error_description,
         )
@@ -194,6 +196,7 @@ class BrowserAuth(AuthMethod):
         id_token: IDToken,
         state: Str = "",
         client_nonce: Str = "",
+        iss: Str = "",
         error: Str = "",
         error_description: Str = "",
     ) -> Raw:
@@ -208,6 +211,7 @@ class BrowserAuth(AuthMethod):
             code=code,
             id_token=id_token,
             client_nonce=client_nonce,
+            iss=iss,
             error=error,
             error_description=error_description,
         )
@@ -278,7 +282,8 @@ class BrowserAuth(AuthMethod):
         is_asked = not (role.oidc_disable_confirmation or arrived.error)
         if is_asked and not pending.is_confirmed(arrived.code, confirmation):
             confirmed = pending.confirmation(arrived.code)
-            fields = {"state": arrived.state, "code": arrived.code.reveal(), "confirmation": confirmed}
+            fields = {"state": arrived.state, "code": arrived.code.reveal(), "iss": arrived.iss}
+            fields["confirmation"] = confirmed
             return raw_page(confirmation_page(pending.address, pending.role, fields))
         record = Record()
         try:
