@@ -33,6 +33,7 @@
     ├── SystemViewError                the host could not answer a question about itself
     │   └── UnsupportedByHostError     this host does not have the call at all
     ├── FieldError                     one field of a request is wrong; it names the field
+    ├── SealedTextError                a sealed text does not open here
     └── LoginError                     identity could not be established
         └── TokenError                 a token, its signature or its claims are not acceptable
 
@@ -71,6 +72,7 @@ __all__ = [
     "PluginStartError",
     "RPCError",
     "ReadOnlyError",
+    "SealedTextError",
     "StatusCode",
     "StorageError",
     "SystemViewError",
@@ -370,6 +372,13 @@ class FieldError(AuthKitError):
         super().__init__(f'error converting input for field "{field}": {reason}')
         self.field = field
         self.reason = reason
+
+
+class SealedTextError(AuthKitError):
+    """A sealed text does not open here: it was changed, was made elsewhere, or its key is gone.
+
+    Texts come from strangers, so this is no fault: answer it as any other wrong input.
+    """
 
 
 class LoginError(AuthKitError):

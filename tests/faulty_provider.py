@@ -49,6 +49,8 @@ class Fault(StrEnum):
     """It sends people back with `server_error` and HTML in `error_description`."""
     AUTHORIZATION_STATE = auto()
     """It sends people back with a state that is not theirs."""
+    AUTHORIZATION_ISSUER = auto()
+    """It sends people back with the issuer of somebody else (RFC 9207)."""
     TOKEN_INVALID_GRANT = auto()
     TOKEN_INVALID_CLIENT = auto()
     TOKEN_HTML_DESCRIPTION = auto()
@@ -119,6 +121,8 @@ class FaultyProvider(Provider):
     client_methods: tuple[str, ...] = ("client_secret_basic",)
     """How the client may show who it is, and what the metadata say about it."""
     faults: set[Fault] = field(default_factory=set)
+    announces_issuer: bool = False
+    """Whether it says that it sends people back with its issuer, and does so (RFC 9207)."""
     sub: str = "ann"
     """Who logs in."""
     claims: dict[str, Any] = field(default_factory=dict)
@@ -150,7 +154,10 @@ class FaultyProvider(Provider):
             return {"error": "server_error", "error_description": EVIL_TEXT, "state": state}
         if asked["response_type"] == "id_token":
             return {"id_token": self.id_token(asked), "state": state}
-        return {"code": self.remember("code-", asked), "state": state}
+        back = {"code": self.remember("code-", asked), "state": state}
+        if Fault.AUTHORIZATION_ISSUER in self.faults:
+            return back | {"iss": EVIL_ISSUER}
+        return back | ({"iss": self.url} if self.announces_issuer else {})
 
     def approve_devices(self) -> None:
         """Confirm every device that asks at present."""
@@ -195,6 +202,7 @@ class FaultyProvider(Provider):
                 "response_modes_supported": ["query", "form_post"],
                 "code_challenge_methods_supported": ["S256"],
                 "token_endpoint_auth_methods_supported": list(self.client_methods),
+                "authorization_response_iss_parameter_supported": self.announces_issuer,
             }
         )
 
@@ -344,7 +352,7 @@ class FaultyProvider(Provider):
             Fault.NONCE: {"nonce": "a nonce of somebody else"},
             Fault.NO_NONCE: {"nonce": None},
             Fault.AT_HASH: {"at_hash": half_hash("another access token")},
-            Fault.EXPIRED: {"exp": claims["iat"] - LIFETIME_SECONDS},
+            Fault.EXPIRED: {"exp": int(time.time()) - LIFETIME_SECONDS},
             Fault.NO_SUB: {"sub": None},
         }
         for fault in self.faults & wrong.keys():

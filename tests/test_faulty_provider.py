@@ -168,6 +168,7 @@ SEEN: dict[Fault, Callable[[Login], bool]] = {
         login.begin() == {"error": "server_error", "error_description": EVIL_TEXT, "state": "a-state"}
     ),
     Fault.AUTHORIZATION_STATE: lambda login: login.begin()["state"] not in ("", "a-state"),
+    Fault.AUTHORIZATION_ISSUER: lambda login: login.begin()["iss"] not in ("", login.provider.url),
     Fault.TOKEN_INVALID_GRANT: lambda login: oauth_error(exchanged(login)) == "invalid_grant",
     Fault.TOKEN_INVALID_CLIENT: lambda login: oauth_error(exchanged(login)) == "invalid_client",
     Fault.TOKEN_HTML_DESCRIPTION: lambda login: exchanged(login).json()["error_description"] == EVIL_TEXT,

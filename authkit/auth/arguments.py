@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from authkit.auth.tokens import TokenParameters
+from authkit.errors import LoginError
 from authkit.framework import Backend, Call, Collection, Model
 from authkit.framework.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, find_declared, read_arguments
 from authkit.framework.calls import Parameter, read_parameters
 from authkit.framework.schema import FieldSchema
 from authkit.values import Value
 
-__all__ = ["HandlerPlan", "verify_returns"]
+__all__ = ["HandlerPlan", "verify_returns", "verify_unchanged"]
 
 
 class HandlerPlan(Value, frozen=True, kw_only=True):
@@ -75,6 +76,27 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
         """
         loaded = {**objects, self.role: role} if self.role else objects
         return await self.arguments.run(backend, call, loaded)
+
+
+async def verify_unchanged(
+    backend: Backend,
+    plan: HandlerPlan,
+    objects: Mapping[str, Model],
+    roles: str,
+    role_name: str,
+    role: TokenParameters | None,
+) -> None:
+    """Refuse to grant by a role or a configuration that was replaced while a handler worked.
+
+    `role` is the one that the handler was given, from the collection in the attribute `roles`.
+
+    Raises:
+        LoginError: something has changed, or the role is gone.
+        UserError: the configuration is gone.
+    """
+    found = None if role is None else await getattr(backend, roles).find(role_name)
+    if found != role or await plan.load_objects(backend) != objects:
+        raise LoginError("the role or the configuration has changed meanwhile, try again")
 
 
 def verify_returns(handler: Callable[..., Any], expected: type) -> None:

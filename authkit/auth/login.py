@@ -6,7 +6,8 @@ Each request passes these steps, and the first that fails ends it:
 2. The role is loaded by its name: from the body, from the path, or the default one.
 3. The client's address is compared with what the role's tokens are bound to.
 4. The handler establishes the identity.
-5. Identity and role become the token's settings.
+5. If anything was written meanwhile, role and objects are compared with what is stored now.
+6. Identity and role become the token's settings.
 
 An alias lookahead passes the first three and then asks the author's own function, which grants
 nothing. Renewal is left to `authkit.auth.renewal`.
@@ -18,7 +19,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, overload
 
-from authkit.auth.arguments import HandlerPlan, verify_returns
+from authkit.auth.arguments import HandlerPlan, verify_returns, verify_unchanged
 from authkit.auth.identity import Identity
 from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
 from authkit.errors import InternalError, UserError
@@ -129,6 +130,9 @@ def login(
     singleton, and fields of the request; these are bounded to 64 KiB unless `field(max_length=...)`
     says otherwise. A field without default must be there and not empty.
 
+    A login is refused if its role or one of these models was changed or deleted while the handler worked.
+    Keep what a login itself changes elsewhere, such as in a `StorageView`.
+
     Args:
         paths: relative to the mount, by default `login`; `{x}` is a parameter of the handler.
         role_field: the field with the role's name. It may stand in the path: `login/{role}`. A
@@ -222,6 +226,7 @@ class _Flow:
     async def _run(
         self, plan: HandlerPlan, backend: Backend, call: Call
     ) -> tuple[TokenParameters | None, str, Any]:
+        changes = backend.objects.changes
         objects = await plan.load_objects(backend)
         role, role_name = None, ""
         if self.plan.roles:
@@ -230,7 +235,10 @@ class _Flow:
         login_call = LoginCall(
             request=call.request, data=call.data, warnings=call.warnings, role_name=role_name
         )
-        return role, role_name, await plan.run(backend, login_call, role=role, objects=objects)
+        result = await plan.run(backend, login_call, role=role, objects=objects)
+        if backend.objects.changes != changes:
+            await verify_unchanged(backend, plan, objects, self.plan.roles, role_name, role)
+        return role, role_name, result
 
     def _read_look_ahead(self, backend: type[Backend]) -> HandlerPlan | None:
         alias = self.declared.alias

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
-from authkit.auth.arguments import HandlerPlan
+from authkit.auth.arguments import HandlerPlan, verify_unchanged
 from authkit.auth.policies import equivalent_policies, sanitize_policies
 from authkit.auth.tokens import POLICIES_KEY, ROLE_KEY, STATE_KEY, TokenParameters, settings_at_renewal
 from authkit.errors import InternalError, UserError
@@ -157,7 +157,8 @@ def renewal(handler: H) -> RenewalHandler[H]:
     """Have a method decide on renewals: it returns `keep()` or `update(...)`, or raises to refuse.
 
     Its parameters are, by their annotations: a `RenewCall`, a `Role`, the model of a singleton. The
-    role is that of the login, as it is now; when it is gone the renewal is refused without asking.
+    role is that of the login, as it is now; when it is gone the renewal is refused without asking. A role
+    or model that changes while the method works ends the renewal.
     """
     return RenewalHandler(handler)
 
@@ -176,12 +177,13 @@ async def renew_auth(
     A login without role is one of a method that has such logins, unless `role_required`.
 
     Raises:
+        LoginError: role or configuration have changed while the handler worked.
         UserError: it may not go on: the role is gone, its policies have changed and that matters, or
             the method has no renewal.
         InternalError: the handler made no decision.
     """
     assert request.auth is not None
-    call = RenewCall(request=request, auth=request.auth)
+    call, changes = RenewCall(request=request, auth=request.auth), backend.objects.changes
     has_role = bool(roles) and (role_required or ROLE_KEY in request.auth.internal_data)
     role = await _load_role(getattr(backend, roles), call.role_name) if has_role else None
     settings = settings_at_renewal(role, request.auth.internal_data)
@@ -190,6 +192,8 @@ async def renew_auth(
     if plan is not None:
         objects = await plan.load_objects(backend)
         decision = await plan.run(backend, call, role=role, objects=objects)
+        if backend.objects.changes != changes:
+            await verify_unchanged(backend, plan, objects, roles, call.role_name, role)
     elif roles:
         decision = keep()
     else:

@@ -30,6 +30,7 @@ from authkit.framework.derived import cached
 from authkit.framework.durations import format_duration, parse_duration
 from authkit.framework.fields import UNSET, FieldType, TextType
 from authkit.framework.handlers import delete, list_, patch, read, route, write
+from authkit.framework.keyring import KeyRing
 from authkit.framework.merge import merge_patch
 from authkit.framework.models import Model
 from authkit.framework.node import Node
@@ -38,6 +39,7 @@ from authkit.framework.paths import PathTemplate
 from authkit.framework.periodic import Task, every
 from authkit.framework.routes import Declaration, OperationInfo, ResponseInfo, Route
 from authkit.framework.schema import FieldData, FieldSchema, field
+from authkit.framework.sealing import Sealer
 from authkit.framework.views import StorageView
 from authkit.framework.wal import WALEntry, WriteAheadLog, rollback
 from authkit.masking import Secret
@@ -63,6 +65,7 @@ __all__ = [
     "Float",
     "Headers",
     "Int",
+    "KeyRing",
     "List",
     "Listing",
     "LowerStr",
@@ -76,6 +79,7 @@ __all__ = [
     "Redirect",
     "ResponseInfo",
     "Route",
+    "Sealer",
     "Seconds",
     "Secret",
     "SignedSeconds",

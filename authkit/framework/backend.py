@@ -41,7 +41,7 @@ __all__ = ["Backend"]
 
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 _OWN_ATTRIBUTES: Final = frozenset(
-    {"derived", "events", "log", "node", "objects", "options", "storage", "system", "wal"}
+    {"derived", "events", "log", "mount_id", "node", "objects", "options", "storage", "system", "wal"}
 )
 
 
@@ -115,6 +115,8 @@ class Backend:
         self.events: Final = config.events
         self.options: Final = config.options
         """The mount's options."""
+        self.mount_id: Final = config.backend_uuid
+        """Stays the same as long as the mount exists, and no other mount has it."""
         self.log: Final = logging.getLogger(f"authkit.backend.{type(self).name}")
         self.objects: Final = ObjectStore(config.storage)
         self.node: Final = Node(config.system, config.storage)

@@ -42,7 +42,8 @@ class ObjectStore:
         self._storage = storage
         self._cache: LRUCache[str, Model] = LRUCache(max_cached)
         self._together: dict[str, Mapping[str, Any]] = {}
-        self._forgotten = 0
+        self.changes = 0
+        """How often something may have changed: every write, delete and invalidation counts."""
         self._caching = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -78,12 +79,12 @@ class ObjectStore:
         cached = self._cache.get(key)
         if isinstance(cached, model):
             return cached
-        forgotten = self._forgotten
+        changes = self.changes
         entry = await self._storage.get(key)
         if entry is None:
             return None
         found = _decode(key, entry.value, model)
-        if self._caching and forgotten == self._forgotten:
+        if self._caching and changes == self.changes:
             # Otherwise somebody wrote meanwhile, and what was read may be older than that.
             self._cache[key] = found
         return found
@@ -100,10 +101,10 @@ class ObjectStore:
         known = self._together.get(prefix)
         if known is not None:
             return known
-        forgotten = self._forgotten
+        changes = self.changes
         found = {name: await self.find(prefix + name, model) for name in await self.names(prefix)}
         together = MappingProxyType({name: each for name, each in found.items() if each is not None})
-        if self._caching and forgotten == self._forgotten and len(together) <= MAX_TOGETHER:
+        if self._caching and changes == self.changes and len(together) <= MAX_TOGETHER:
             self._together[prefix] = together
         return together
 
@@ -141,7 +142,7 @@ class ObjectStore:
 
     def forget(self, key: str) -> None:
         """Drop a key from memory, or all keys below one that is empty or ends with `/`."""
-        self._forgotten += 1
+        self.changes += 1
         for prefix in [prefix for prefix in self._together if _touches(key, prefix)]:
             del self._together[prefix]
         if key and not key.endswith("/"):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ProviderError,
     )
     from authkit.oidc.flow import OIDCClient
+    from authkit.oidc.idtoken import verify_age
     from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
@@ -115,6 +116,7 @@ __all__ = [
     "split_token",
     "split_url",
     "user_name",
+    "verify_age",
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
@@ -139,6 +141,7 @@ _HOMES = {
     "endpoints": {"EndpointError", "OAuthError", "known_code"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
     "flow": {"OIDCClient"},
+    "idtoken": {"verify_age"},
     "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},

@@ -13,7 +13,7 @@ import base64
 import logging
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote_plus
 
@@ -76,7 +76,17 @@ class ClientAuthentication(ABC):
         """
         from authkit.oidc.signing import SigningKey
 
-        return _ByKey(SigningKey(pem, kid=kid))
+        key = SigningKey(pem, kid=kid)
+        return _ByKey(lambda: key)
+
+    @staticmethod
+    def by_signer(signer: Callable[[], SigningKey]) -> ClientAuthentication:
+        """Return the way of a client whose key is replaced from time to time: `private_key_jwt` (RFC 7523).
+
+        Args:
+            signer: gives the key to sign with, for each request.
+        """
+        return _ByKey(signer)
 
     @staticmethod
     def none() -> ClientAuthentication:
@@ -121,15 +131,17 @@ def _only_method(metadata: ProviderMetadata) -> str:
 
 
 class _ByKey(ClientAuthentication):
-    def __init__(self, key: SigningKey) -> None:
-        self._key = key
+    def __init__(self, signer: Callable[[], SigningKey]) -> None:
+        self._signer = signer
 
     def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
-        assertion = self._key.sign(
+        assertion = self._signer().sign(
             {
                 "iss": client_id,
                 "sub": client_id,
-                "aud": metadata.token_endpoint,
+                # The issuer, not an endpoint: an assertion for a server that a hostile one names as its
+                # endpoint would be good there (draft-ietf-oauth-rfc7523bis).
+                "aud": metadata.issuer,
                 "jti": secrets.token_urlsafe(24),
                 "iat": int(now),
                 "exp": int(now) + ASSERTION_SECONDS,

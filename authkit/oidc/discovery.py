@@ -60,6 +60,8 @@ class ProviderMetadata(Value, frozen=True):
     """Set by the provider as `token_endpoint_auth_methods_supported`; empty if it does not say."""
     signing_algorithms: tuple[str, ...] = ()
     """Set by the provider as `id_token_signing_alg_values_supported`; empty if it does not say."""
+    sends_issuer: bool = False
+    """Set by the provider as `authorization_response_iss_parameter_supported` (RFC 9207 section 3)."""
 
 
 class Discovery:
@@ -133,6 +135,7 @@ def parse_metadata(document: bytes, *, issuer: str, is_https: bool) -> ProviderM
             device_authorization_endpoint=_get_endpoint(content, "device_authorization_endpoint", is_https),
             token_endpoint_auth_methods=_get_texts(content, "token_endpoint_auth_methods_supported"),
             signing_algorithms=_get_texts(content, "id_token_signing_alg_values_supported"),
+            sends_issuer=content.get("authorization_response_iss_parameter_supported") is True,
         )
     except ValueError as error:
         raise DiscoveryError("the discovery document cannot be used", str(error)) from error

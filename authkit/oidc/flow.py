@@ -23,12 +23,12 @@ from authkit.oidc.authorization import (
 )
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.clientauth import ClientAuthentication
-from authkit.oidc.endpoints import EndpointError, Endpoints, OAuthError
+from authkit.oidc.endpoints import EndpointError, Endpoints, OAuthError, quote_briefly
 from authkit.oidc.fetch import ProviderError
 from authkit.oidc.idtoken import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
 from authkit.oidc.jsontext import quote
 from authkit.oidc.keys import ALGORITHMS
-from authkit.oidc.registered import Claims
+from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.oidc.userinfo import merge_userinfo, read_userinfo
 from authkit.values import replace
 
@@ -95,6 +95,30 @@ class OIDCClient:
             raise EndpointError("no authorization endpoint url discovered")
         return build_authorization_url(endpoint, self.client_id, request)
 
+    async def verify_response_issuer(self, issuer: str, *, is_required: bool) -> None:
+        """Compare the `iss` of an authorization response with the provider's issuer (RFC 9207 section 2.4).
+
+        A response of another provider, which shares the redirect URI, must not make its code go to this one.
+        Call it before anything in the response is used.
+
+        Args:
+            issuer: as it came back with the browser; empty when nothing came.
+            is_required: whether it has to be there when the provider announces it. False where something
+                between browser and caller may have dropped it.
+
+        Raises:
+            TokenError: the response is of another issuer, or has none and needs one.
+            EndpointError: the provider's metadata cannot be had.
+        """
+        metadata = await self._metadata()
+        if issuer and issuer != metadata.issuer:
+            raise TokenError(
+                "the response is of another issuer (iss): invalid issuer",
+                f"expected {quote(metadata.issuer)}, got {quote_briefly(issuer)}",
+            )
+        if not issuer and is_required and metadata.sends_issuer:
+            raise TokenError("the response names no issuer (iss), which the provider always does")
+
     async def exchange(self, code: Secret | str, request: AuthorizationRequest) -> TokenSet:
         """Return the tokens for a code. It is sent once, whatever comes back.
 
@@ -126,6 +150,8 @@ class OIDCClient:
         code: Secret | str | None = None,
         subject: str = "",
         audiences: Collection[str] = (),
+        profile: str = "any",
+        leeways: Leeways = DEFAULT_LEEWAYS,
         implicit: bool = False,
         checks: Checks = NO_RECORD,
     ) -> Claims:
@@ -139,6 +165,8 @@ class OIDCClient:
             subject: exactly the `sub` it must have; empty for any.
             audiences: one of which it must be for, where there is no request that names them; empty for
                 the client's own.
+            profile: the kind of token that it must be besides an ID token; see `PROFILES`.
+            leeways: bounds on its dates besides those of every ID token; the default adds none.
             implicit: whether it came from the browser: its hashes are not looked at.
 
         Raises:
@@ -147,6 +175,7 @@ class OIDCClient:
             EndpointError: its metadata cannot be had.
         """
         rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
+        rules = replace(rules, profile=profile, leeways=leeways)
         wrap = "" if implicit else "id_token failed verification: "
         with _prefixed(f"{wrap}Provider.VerifyIDToken: "):
             token, claims = await verify_id_token(id_token, self.keys, rules, now=self._now(), checks=checks)
@@ -254,7 +283,14 @@ class OIDCClient:
         with _prefixed(prefix):
             if not metadata.token_endpoint:
                 raise EndpointError("no token endpoint url discovered")
-            return read_tokens(await self._post(metadata, metadata.token_endpoint, form))
+            try:
+                content = await self._post(metadata, metadata.token_endpoint, form)
+            except OAuthError:
+                raise
+            except EndpointError as error:
+                # The words of golang.org/x/oauth2 0.36 for an answer without a code: tools look for them.
+                raise EndpointError(f"oauth2: cannot fetch token: {error.public}", error.detail) from error
+            return read_tokens(content)
 
     async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> dict[str, Any]:
         shown = self._authentication.credentials(self.client_id, metadata, self._now())

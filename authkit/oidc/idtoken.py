@@ -21,14 +21,23 @@ from authkit.oidc.checks import NO_RECORD, Checks, show_date
 from authkit.oidc.jsontext import quote, to_printable
 from authkit.oidc.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
 from authkit.oidc.keys import KeySource
-from authkit.oidc.profiles import PROFILES
-from authkit.oidc.registered import Claims, get_audiences, get_date, get_text
+from authkit.oidc.profiles import PROFILES, find_profile
+from authkit.oidc.registered import (
+    DEFAULT_LEEWAYS,
+    Claims,
+    Leeways,
+    get_audiences,
+    get_date,
+    get_text,
+    verify_times,
+)
 from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
 from authkit.values import Value
 
 __all__ = [
     "DEFAULT_ALGORITHMS",
     "IDTokenRules",
+    "verify_age",
     "verify_id_token",
     "verify_token_hash",
 ]
@@ -68,6 +77,10 @@ class IDTokenRules(Value, frozen=True, kw_only=True):
     """Seconds since the user has last proven who they are, at most; 0 if the request did not ask."""
     requested_at: float = 0.0
     """When the login began, in seconds since 1970, for `max_age`."""
+    profile: str = "any"
+    """The kind of token that it must be besides an ID token, as a role binds it."""
+    leeways: Leeways = DEFAULT_LEEWAYS
+    """Those that a role sets: they bound the dates besides the rules for ID tokens, and never widen these."""
 
     unshown: ClassVar = ("nonce",)
 
@@ -88,7 +101,9 @@ async def verify_id_token(
     Raises:
         TokenError: it is not acceptable.
         KeySourceError: the keys cannot be set up.
+        ValueError: there is no such profile.
     """
+    kind = find_profile(rules.profile)
     unverified = _take_apart(token, checks)
     with checks.step("claims", "one JSON object, each member once"):
         claims = parse_claims(unverified)
@@ -101,15 +116,19 @@ async def verify_id_token(
     _verify_issuer(issuer, rules.issuer, checks)
     _verify_validity(expires, begins, now, checks)
     PROFILES["id_token"].verify_header(unverified, checks=checks)
+    kind.verify_header(unverified, checks=checks)
     _verify_algorithm(unverified, rules.algorithms, checks)
     await verify_signer(unverified, keys, "failed to verify id token signature", checks, is_kid_needed=True)
     _verify_nonce(claims.get("nonce"), rules.nonce, checks)
     _verify_issued(issued, now, checks)
+    if rules.leeways != DEFAULT_LEEWAYS:
+        verify_times(issued, expires, begins, rules.leeways, now, checks=checks)
     _verify_subject(subject, rules.subject, checks)
     _verify_audiences(audiences, rules, checks)
     _verify_party(party, audiences, rules.client_id, checks)
     if rules.max_age > 0:
-        _verify_age(claims.get("auth_time"), rules, checks)
+        verify_age(claims, rules.max_age, rules.requested_at, checks=checks)
+    kind.verify_claims(claims, checks=checks)
     return unverified, claims
 
 
@@ -296,7 +315,17 @@ def _verify_party(party: str | None, audiences: Sequence[str], client_id: str, c
     )
 
 
-def _verify_age(found: Any, rules: IDTokenRules, checks: Checks) -> None:
+def verify_age(claims: Claims, max_age: float, requested_at: float, *, checks: Checks = NO_RECORD) -> None:
+    """Compare when the user last proved who they are (`auth_time`) with the longest age that is allowed.
+
+    Args:
+        max_age: seconds between that and `requested_at`, at most; a minute is added for clocks.
+        requested_at: when the login began, in seconds since 1970.
+
+    Raises:
+        TokenError: it was longer ago, or the token does not say when it was.
+    """
+    found: Any = claims.get("auth_time")
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     checks.require(
         "auth_time",
@@ -306,11 +335,11 @@ def _verify_age(found: Any, rules: IDTokenRules, checks: Checks) -> None:
         had=found,
         is_last=True,
     )
-    earliest = rules.requested_at - rules.max_age
+    earliest = requested_at - max_age
     checks.require(
         "max_age",
         found + CLOCK_LEEWAY > earliest,
-        f"auth_time ({_show_date(found)}) is beyond max age ({rules.max_age} / {_show_date(earliest)}): "
+        f"auth_time ({_show_date(found)}) is beyond max age ({max_age:.0f} / {_show_date(earliest)}): "
         "expired auth_time",
         expected=("later than {:date}", earliest - CLOCK_LEEWAY),
         had=("{:date}", found),

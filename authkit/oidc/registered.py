@@ -25,6 +25,7 @@ __all__ = [
     "verify_audience",
     "verify_audience_is_bound",
     "verify_registered_claims",
+    "verify_times",
 ]
 
 Claims: TypeAlias = Mapping[str, Any]
@@ -105,7 +106,7 @@ def verify_registered_claims(
         )
     if audiences:
         verify_audience(found_audiences, audiences, "aud", checks)
-    _verify_times(issued, expires, begins, leeways, now, checks)
+    verify_times(issued, expires, begins, leeways, now, checks=checks)
 
 
 def verify_audience(found: Sequence[str], bound: Collection[str], name: str, checks: Checks) -> None:
@@ -142,14 +143,20 @@ def verify_audience_is_bound(claims: Claims, is_bound: bool, *, checks: Checks =
     )
 
 
-def _verify_times(
+def verify_times(
     issued: int | None,
     expires: int | None,
     begins: int | None,
     leeways: Leeways,
     now: float,
-    checks: Checks,
+    *,
+    checks: Checks = NO_RECORD,
 ) -> None:
+    """Compare the dates in `iat`, `exp` and `nbf` with the clock, each `None` without such a claim.
+
+    Raises:
+        TokenError: the token is not valid now, or has no date at all.
+    """
     checks.require(
         "dates",
         issued is not None or expires is not None or begins is not None,

@@ -63,11 +63,12 @@ REFUSALS = {
     Fault.AUTHORIZATION_DENIED: "Vault login failed. access_denied",
     Fault.AUTHORIZATION_HTML: "Vault login failed. server_error",
     Fault.AUTHORIZATION_STATE: "Vault login failed. Expired or missing OAuth state.",
+    Fault.AUTHORIZATION_ISSUER: "the response is of another issuer (iss)",
     Fault.TOKEN_INVALID_GRANT: "invalid_grant",
     Fault.TOKEN_INVALID_CLIENT: "invalid_client",
     Fault.TOKEN_HTML_DESCRIPTION: "invalid_request",
     Fault.TOKEN_HTML: "unable to exchange auth code with provider",
-    Fault.TOKEN_SERVER_ERROR: "503 Service Unavailable",
+    Fault.TOKEN_SERVER_ERROR: "oauth2: cannot fetch token: 503 Service Unavailable",
     Fault.TOKEN_HUGE: "unable to exchange auth code with provider",
     Fault.NO_ACCESS_TOKEN: "access_token is missing",
     Fault.NO_ID_TOKEN: "id_token is missing from auth code exchange",
@@ -94,6 +95,8 @@ REFUSALS = {
 PEERS_OWN = {
     Fault.AUTHORIZATION_DENIED: "Vault login failed. No code or id_token received.",
     Fault.AUTHORIZATION_HTML: "Vault login failed. No code or id_token received.",
+    # It does not look at the parameter.
+    Fault.AUTHORIZATION_ISSUER: "",
     # It has sent the code a second time, with the secret in the form.
     Fault.NO_ACCESS_TOKEN: "invalid_client",
     # It tries one key after the other.

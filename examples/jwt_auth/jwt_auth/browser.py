@@ -7,25 +7,28 @@ and tokens, `jwt_auth.method`.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from authkit.auth import Identity, RenewCall
+from authkit.auth import Identity
 from authkit.errors import LoginError, TooManyRequestsError, UserError
-from authkit.logical import Storage
+from authkit.logical import Connection, Storage
 from authkit.masking import Secret
 from authkit.oidc import NO_RECORD, Checks, Claims
-from authkit.values import Value, replace
+from authkit.values import Value
+from jwt_auth.admission import admit, verify_role_type
+from jwt_auth.client_keys import ClientKeys
 from jwt_auth.config import JWTConfig
-from jwt_auth.login import identify
-from jwt_auth.mount_keys import Keys, MountKeys
+from jwt_auth.id_tokens import FAILED, IDTokenProof
+from jwt_auth.mount_keys import RefreshTokens, make_login_keys
 from jwt_auth.outcomes import Outcomes, PostedTokens
-from jwt_auth.pending import Pending, Seal, Spent, hash_nonce
-from jwt_auth.providers import Lookups
+from jwt_auth.pending import Pending, Spent, States, hash_nonce
+from jwt_auth.posted import Posted
 from jwt_auth.redirects import for_form_post, is_allowed, take_namespace
+from jwt_auth.renewals import Renewals
 from jwt_auth.role import JWTRole
+from jwt_auth.terms import login_terms
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
@@ -33,12 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 
-FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
-"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26, cli.go, and
-OpenBao's). OpenBao's servers alone set that variable."""
-
 NO_CODE: Final = "no_code"
-"""A code that says: what an earlier POST has brought is to be used."""
+"""With this code the official plugin releases what an earlier POST has brought. Here it releases nothing."""
 
 MAX_DEVICES_AT_ONCE: Final = 8
 """Logins on devices that begin at the same moment: each is a call to the provider, and anybody can
@@ -66,30 +65,30 @@ class Arrived(Value, frozen=True, kw_only=True):
     state: str
     code: Secret
     id_token: Secret
+    client_nonce: str = ""
+    iss: str = ""
+    """Which provider it comes from (RFC 9207); empty when that does not say, or a client has dropped it."""
     error: str = ""
     error_description: str = ""
 
-    unshown: ClassVar = ("state",)
+    unshown: ClassVar = ("state", "client_nonce")
 
 
 class BrowserLogins:
     """The browser logins of one mount."""
 
-    def __init__(self, storage: Storage) -> None:
-        self.keys = MountKeys(storage)
+    def __init__(self, storage: Storage, mount: str) -> None:
+        self.client_keys = ClientKeys(storage)
+        self.login_keys = make_login_keys(storage, mount)
+        self.refresh_tokens = RefreshTokens(storage, mount)
+        self.states = States(self.login_keys)
         self.spent = Spent(storage)
         self.outcomes = Outcomes(storage)
-        self.posted = PostedTokens(storage)
-        self._made: tuple[Keys, Seal] | None = None
+        self.posted_tokens = PostedTokens(storage)
+        self.posted = Posted(self.login_keys, self.posted_tokens)
+        self.renewals = Renewals(storage, self.refresh_tokens)
         self._beginning = 0
         self._asked: set[bytes] = set()
-
-    async def seal(self) -> Seal:
-        """Return what makes and opens states."""
-        keys = await self.keys.get()
-        if self._made is None or self._made[0] is not keys:
-            self._made = keys, Seal(keys.sealing)
-        return self._made[1]
 
     async def begin(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
@@ -99,47 +98,63 @@ class BrowserLogins:
         Raises:
             ProviderError: the provider cannot be asked.
         """
+        try:
+            verify_role_type(role, IDTokenProof.role_type)
+        except LoginError as error:
+            # The official plugin means this answer for such roles too (0.26, path_oidc.go, authURL).
+            _log.warning("no login in a browser: %s", error.public, extra={"kv": {"role": role_name}})
+            return {"auth_url": ""}
         if role.callback_mode == "device":
-            return await self._begin_device(client, role, role_name, asked)
+            return await self._begin_device(client, config, role, role_name, asked)
         uri, namespace = asked.redirect_uri, ""
         if config.namespace_in_state:
             uri, namespace = take_namespace(uri)
         if not is_allowed(uri, role.allowed_redirect_uris or ()):
             _log.warning("unauthorized redirect_uri", extra={"kv": {"role": role_name, "redirect_uri": uri}})
             return {"auth_url": ""}
-        if config.oidc_response_mode == "form_post":
+        if config.is_form_post:
             uri = for_form_post(uri)
-        seal = await self.seal()
-        pending = seal.begin(
+        pending = self.states.begin(
             role_name,
+            login_terms(role, config),
             redirect_uri=uri,
             client_nonce=hash_nonce(asked.client_nonce),
-            max_age=int(role.max_age.total_seconds()),
-            mode=role.callback_mode,
             address=asked.address,
         )
-        state = seal.close(pending)
+        state = await self.states.close(pending)
         # A web interface takes the namespace off again before it comes back.
         carried = f"{state},ns={namespace}" if namespace else state
-        request = _request(seal, pending, config, role, state=carried)
+        request = _request(pending, config, role, state=carried)
         answer = {"auth_url": await client.authorization_url(request)}
         if role.callback_mode == "direct":
             answer |= {"state": state, "poll_interval": _interval(role, 0)}
         return answer
 
     async def open(self, state: str) -> Pending:
-        """Return the login that a state stands for.
+        """Return the login that a state represents.
 
         Raises:
-            LoginError: it stands for none that may go on.
+            LoginError: it represents none that may go on.
         """
         with _login_failed():
-            return (await self.seal()).open(state.partition(",ns=")[0])
+            return await self.states.open(state.partition(",ns=")[0])
 
     async def forget_old(self) -> None:
         """Delete what is stored about logins that can go on no more."""
-        for kept in (self.spent, self.outcomes, self.posted):
+        for kept in (self.spent, self.outcomes, self.posted_tokens):
             await kept.forget()
+
+    async def tend_keys(self) -> None:
+        """Replace keys whose time is over, and those of earlier versions."""
+        await self.client_keys.drop_former()
+        await self.login_keys.tend()
+        await self.refresh_tokens.keys.tend()
+
+    def forget_keys(self) -> None:
+        """Read keys again where another node has changed some."""
+        self.client_keys.forget()
+        self.login_keys.forget()
+        self.refresh_tokens.keys.forget()
 
     async def spoil(self, pending: Pending) -> None:
         """End the login of a client whose state came back with another's nonce."""
@@ -181,54 +196,107 @@ class BrowserLogins:
         pending: Pending,
         arrived: Arrived,
         checks: Checks,
+        connection: Connection | None,
     ) -> Identity:
         """Return who has logged in at the provider.
 
         Raises:
             LoginError: nobody who may log in with this role.
         """
+        with _login_failed():
+            verify_role_type(role, IDTokenProof.role_type)
         if arrived.error:
             raise _refusal_of_provider(arrived)
-        request = _request(await self.seal(), pending, config, role, state=arrived.state)
-        code = pending.secret if arrived.code.reveal() in ("", NO_CODE) else arrived.code
+        request = _request(pending, config, role, state=arrived.state)
+        code, id_token = await self._received(config, pending, arrived)
+        # The command line and web interfaces pass on the code and the state alone.
+        is_straight = role.callback_mode == "direct"
+        await _verify_issuer(client, arrived, is_required=is_straight)
         if code:
-            tokens, claims = await _exchange(client, request, code, checks)
-        elif id_token := arrived.id_token or await self.posted.take(pending):
-            tokens, claims = None, await _verify(client, request, id_token, checks)
+            tokens: TokenSet | None = (exchanged := await _exchange(client, request, code))
+            token, word = exchanged.id_token, _exchange_failed
         else:
-            raise LoginError(f"{FAILED} No code or id_token received.")
-        identity = await self._identity(client, provider, role, pending.role, claims, tokens, checks)
+            tokens, token, word = None, id_token, _verification_failed
+        proof = IDTokenProof(
+            self.renewals.at(client, provider, config),
+            token,
+            tokens=tokens,
+            request=request,
+            code=code or None,
+            begun=pending.created,
+            word=word,
+        )
+        identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
         return identity
 
     async def keep_post(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived
     ) -> str:
-        """Return the state with which a client gets what a form has brought.
+        """Return what the page goes on with in place of a code; empty for the client that began the login.
 
         A code is sealed into it. An ID token is stored, once it is known to be for this login: strangers can
-        store nothing.
+        store nothing. Only that text releases them, or the nonce of the client if that has sent them itself.
 
         Raises:
-            LoginError: the provider has refused, or the ID token is none.
+            LoginError: the provider has refused, the response is not of the type that it was asked for, the
+                ID token is not acceptable, or the nonce is not that of the client.
         """
         if arrived.error:
             raise _refusal_of_provider(arrived)
-        if arrived.id_token:
-            request = _request(await self.seal(), pending, config, role, state=arrived.state)
-            await _verify(client, request, arrived.id_token, NO_RECORD)
-            await self.posted.put(pending, arrived.id_token)
-        if not arrived.code:
-            return arrived.state
-        return (await self.seal()).close(replace(pending, secret=arrived.code))
+        if arrived.client_nonce and not pending.is_from(arrived.client_nonce):
+            raise LoginError("invalid client_nonce")
+        is_of_client = bool(arrived.client_nonce and pending.client_nonce)
+        with _login_failed():
+            _verify_type(config, arrived)
+        await _verify_issuer(client, arrived, is_required=bool(arrived.code) and not is_of_client)
+        with _login_failed():
+            if arrived.code:
+                return "" if is_of_client else await self.posted.seal_code(pending, arrived.code)
+        request = _request(pending, config, role, state=arrived.state)
+        await _verify(client, request, arrived.id_token, NO_RECORD)
+        if not is_of_client:
+            return await self.posted.keep_token(pending, arrived.id_token)
+        await self.posted.keep_token_for(pending, arrived.id_token, arrived.client_nonce)
+        return ""
+
+    async def _received(self, config: JWTConfig, pending: Pending, arrived: Arrived) -> tuple[Secret, Secret]:
+        """Return the code or the ID token that a GET brings or releases; the other one is empty.
+
+        Where the provider sends forms, a GET brings the text from the page, or a code that a client got at
+        its own address: such a client shows the nonce with which it began.
+
+        Raises:
+            LoginError: it is neither.
+        """
+        nothing, text = Secret(""), arrived.code.reveal()
+        with _login_failed():
+            if arrived.id_token:
+                raise LoginError("An ID token is taken from a form only.")
+            if config.response_type == "id_token":
+                found = await self.posted.take_token(pending, text, arrived.client_nonce)
+                if not found and text not in ("", NO_CODE):
+                    raise LoginError("This mount does not take a code: its response type is 'id_token'.")
+                code, id_token = nothing, found
+            elif not config.is_form_post:
+                code, id_token = nothing if text == NO_CODE else arrived.code, nothing
+            else:
+                code, id_token = await self.posted.open_code(pending, text), nothing
+                if not code and text != NO_CODE and pending.client_nonce:
+                    code = arrived.code
+            if not (code or id_token):
+                raise LoginError("No code or id_token received.")
+        return code, id_token
 
     async def poll_device(
         self,
         client: OIDCClient,
+        config: JWTConfig,
         provider: Provider | None,
         role: JWTRole,
         pending: Pending,
         checks: Checks,
+        connection: Connection | None,
     ) -> Identity:
         """Return who has logged in on another device.
 
@@ -238,6 +306,8 @@ class BrowserLogins:
         """
         from authkit.oidc import OAuthError
 
+        with _login_failed():
+            verify_role_type(role, IDTokenProof.role_type)
         if pending.id in self._asked:
             raise NotYet("slow_down")
         self._asked.add(pending.id)
@@ -250,19 +320,14 @@ class BrowserLogins:
         finally:
             self._asked.discard(pending.id)
         await self.spend(pending, None)
-        claims = await client.verify_id_token(
-            tokens.id_token,
-            None,
-            access_token=tokens.access_token,
-            audiences=role.bound_audiences or (),
-            checks=checks,
-        )
-        identity = await self._identity(client, provider, role, pending.role, claims, tokens, checks)
+        at_provider = self.renewals.at(client, provider, config)
+        proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
+        identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
         return identity
 
     async def _begin_device(
-        self, client: OIDCClient, role: JWTRole, role_name: str, asked: Begun
+        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
     ) -> dict[str, str]:
         if self._beginning >= MAX_DEVICES_AT_ONCE:
             raise TooManyRequestsError("too many logins begin at this moment, try again")
@@ -271,80 +336,20 @@ class BrowserLogins:
             device = await client.authorize_device(_scopes(role))
         finally:
             self._beginning -= 1
-        seal = await self.seal()
-        pending = seal.begin(
+        pending = self.states.begin(
             role_name,
+            login_terms(role, config),
             client_nonce=hash_nonce(asked.client_nonce),
-            mode="device",
             address=asked.address,
             secret=device.device_code,
         )
-        answer = {"state": seal.close(pending), "poll_interval": _interval(role, device.interval)}
+        answer = {
+            "state": await self.states.close(pending),
+            "poll_interval": _interval(role, device.interval),
+        }
         if device.complete_uri:
             return answer | {"auth_url": device.complete_uri}
         return answer | {"auth_url": device.verification_uri, "user_code": device.user_code}
-
-    async def _identity(
-        self,
-        client: OIDCClient,
-        provider: Provider | None,
-        role: JWTRole,
-        role_name: str,
-        claims: Claims,
-        tokens: TokenSet | None,
-        checks: Checks,
-    ) -> Identity:
-        """Return who the claims name, after everything that the role asks for."""
-        claims = {name: value for name, value in claims.items() if name != "nonce"}
-        if role.bound_subject and claims.get("sub") != role.bound_subject:
-            raise LoginError(f"{FAILED} sub claim does not match bound subject")
-        if tokens is not None:
-            claims = await _with_userinfo(client, tokens, claims)
-        access_token = tokens.access_token if tokens is not None else Secret("")
-        identity = await identify(claims, role, role_name, Lookups(provider, role, access_token), checks)
-        if not role.renew_at_provider:
-            return identity
-        if tokens is None or tokens.refresh_token is None:
-            raise LoginError(
-                f"{FAILED} The provider sent no refresh token, which this role renews with.",
-                "the role may need the scope offline_access",
-            )
-        return replace(identity, state=await self.keep_refresh_token(tokens.refresh_token, claims))
-
-    async def renew(
-        self, client: OIDCClient, provider: Provider | None, role: JWTRole, call: RenewCall
-    ) -> tuple[Sequence[str], Mapping[str, str]]:
-        """Return today's groups of somebody, and what is kept for the next renewal.
-
-        Raises:
-            LoginError: the provider does not renew, or they may not log in with this role any more.
-        """
-        seal = await self.seal()
-        try:
-            kept = seal.unhide(str(call.state.get("refresh", "")))
-        except ValueError as error:
-            raise LoginError("what is kept for it is not of this mount") from error
-        tokens = await client.refresh(kept)
-        tokens = replace(tokens, refresh_token=tokens.refresh_token or kept)
-        claims: Claims = {"sub": call.state.get("sub", "")}
-        if tokens.id_token:
-            claims = await client.verify_id_token(
-                tokens.id_token,
-                None,
-                access_token=tokens.access_token,
-                subject=str(call.state.get("sub", "")),
-                audiences=role.bound_audiences or (),
-            )
-        if not claims["sub"] or claims["sub"] != call.state.get("sub"):
-            raise LoginError("the provider renewed somebody else")
-        identity = await self._identity(client, provider, role, call.role_name, claims, tokens, NO_RECORD)
-        if identity.name != call.name:
-            raise LoginError("the name has changed")
-        return identity.groups, await self.keep_refresh_token(tokens.refresh_token or kept, claims)
-
-    async def keep_refresh_token(self, token: Secret, claims: Claims) -> dict[str, str]:
-        """Return what is kept with a token of ours to renew it with: sealed, of use to this mount only."""
-        return {"refresh": (await self.seal()).hide(token), "sub": str(claims.get("sub", ""))}
 
 
 @contextmanager
@@ -356,19 +361,27 @@ def _login_failed() -> Iterator[None]:
         raise LoginError(f"{FAILED} {error.public}", error.detail) from error
 
 
-async def _exchange(
-    client: OIDCClient, request: AuthorizationRequest, code: Secret, checks: Checks
-) -> tuple[TokenSet, Claims]:
+async def _verify_issuer(client: OIDCClient, arrived: Arrived, *, is_required: bool) -> None:
+    """Compare the issuer of a response with the provider's, before its code goes there."""
+    with _login_failed():
+        await client.verify_response_issuer(arrived.iss, is_required=is_required)
+
+
+async def _exchange(client: OIDCClient, request: AuthorizationRequest, code: Secret) -> TokenSet:
     try:
-        tokens = await client.exchange(code, request)
-        claims = await client.verify_id_token(
-            tokens.id_token, request, access_token=tokens.access_token, code=code, checks=checks
-        )
+        return await client.exchange(code, request)
     except LoginError as error:
-        quoted = error.public.replace("\\", "\\\\").replace('"', '\\"')
-        text = f'{FAILED} Error exchanging oidc code: "Provider.Exchange: {quoted}".'
-        raise LoginError(text, error.detail) from error
-    return tokens, claims
+        raise _exchange_failed(error) from error
+
+
+def _exchange_failed(error: LoginError) -> LoginError:
+    quoted = error.public.replace("\\", "\\\\").replace('"', '\\"')
+    text = f'{FAILED} Error exchanging oidc code: "Provider.Exchange: {quoted}".'
+    return LoginError(text, error.detail)
+
+
+def _verification_failed(error: LoginError) -> LoginError:
+    return LoginError(f"Token verification failed. {error.public}", error.detail)
 
 
 async def _verify(
@@ -377,31 +390,37 @@ async def _verify(
     try:
         return await client.verify_id_token(id_token, request, implicit=True, checks=checks)
     except LoginError as error:
-        raise LoginError(f"Token verification failed. {error.public}", error.detail) from error
+        raise _verification_failed(error) from error
 
 
-async def _with_userinfo(client: OIDCClient, tokens: TokenSet, claims: Claims) -> Claims:
-    """Return the claims with what the provider's userinfo adds; without it when that cannot be had."""
-    try:
-        return await client.add_userinfo(tokens.access_token, claims)
-    except LoginError as error:
-        _log.warning("no userinfo: %s", error.detail or error.public)
-        return claims
+def _verify_type(config: JWTConfig, arrived: Arrived) -> None:
+    """Return if a form brings what the provider was asked for, and nothing else.
+
+    Raises:
+        LoginError: it does not.
+    """
+    brought = {"code": bool(arrived.code), "id_token": bool(arrived.id_token)}
+    if not any(brought.values()):
+        raise LoginError("No code or id_token received.")
+    for name, is_there in brought.items():
+        if is_there and name != config.response_type:
+            raise LoginError(
+                f"This mount does not take a response with {name!r}: its response type is "
+                f"{config.response_type!r}."
+            )
 
 
-def _request(
-    seal: Seal, pending: Pending, config: JWTConfig, role: JWTRole, *, state: str
-) -> AuthorizationRequest:
+def _request(pending: Pending, config: JWTConfig, role: JWTRole, *, state: str) -> AuthorizationRequest:
     from authkit.oidc import AuthorizationRequest
 
     return AuthorizationRequest(
         redirect_uri=pending.redirect_uri,
         state=state,
-        nonce=seal.nonce(pending),
-        verifier=seal.verifier(pending),
+        nonce=pending.nonce,
+        verifier=pending.verifier,
         scopes=_scopes(role),
         audiences=tuple(role.bound_audiences or ()),
-        max_age=pending.max_age,
+        max_age=int(role.max_age.total_seconds()),
         created=pending.created,
         response_types=tuple(config.oidc_response_types) or ("code",),
         response_mode=config.oidc_response_mode,

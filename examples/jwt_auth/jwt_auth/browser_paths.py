@@ -6,6 +6,7 @@ What is done there is left to `jwt_auth.browser`; the texts for people, to `jwt_
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from authkit.auth import (
@@ -25,6 +26,7 @@ from authkit.framework import (
     Collection,
     LowerStr,
     Raw,
+    Seconds,
     Secret,
     Singleton,
     Str,
@@ -39,14 +41,23 @@ from authkit.logical import Response, SpecialPaths
 from authkit.oidc import ProviderError, Record
 from authkit.values import replace
 from jwt_auth.browser import FAILED, Arrived, Begun, BrowserLogins, NotYet
+from jwt_auth.client_keys import CLIENT_KEYS_PATH
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import Denial, Denials
-from jwt_auth.mount_keys import KEYS_PATH
-from jwt_auth.pages import confirmation_page, error_page, post_message_page, raw_page, success_page
+from jwt_auth.mount_keys import LOGIN_KEYS_PREFIX, REFRESH_KEYS_PREFIX
+from jwt_auth.pages import (
+    confirmation_page,
+    error_page,
+    is_in_frame,
+    post_message_page,
+    raw_page,
+    success_page,
+)
 from jwt_auth.pending import Pending
 from jwt_auth.redirects import mount_of
 from jwt_auth.role import JWTRole
 from jwt_auth.status import LoginCounts
+from jwt_auth.terms import TERMS_CHANGED, login_terms
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient
@@ -69,7 +80,7 @@ class BrowserAuth(AuthMethod):
         """Know nothing yet."""
         self.denials = Denials()
         self.counts = LoginCounts()
-        self.browser = BrowserLogins(self.storage)
+        self.browser = BrowserLogins(self.storage, self.mount_id)
 
     @cached
     def provider(self, config: JWTConfig) -> Provider | None:
@@ -96,7 +107,7 @@ class BrowserAuth(AuthMethod):
     @cached
     def client(self, config: JWTConfig) -> OIDCClient:
         """Keep the client with its provider's metadata and keys until the configuration changes."""
-        return config.make_client(self.browser.keys.known.signing)
+        return config.make_client(self.browser.client_keys.signer)
 
     @writes("oidc/auth_url", unauthenticated=True, forward=True)
     async def auth_url(
@@ -119,7 +130,7 @@ class BrowserAuth(AuthMethod):
             raise UserError(f"role {json.dumps(name)} could not be found")
         if not client_nonce and mode != "client":
             raise UserError("missing client_nonce")
-        if mode == "direct" and config.oidc_response_mode == "form_post":
+        if mode == "direct" and config.is_form_post:
             raise UserError("callback_mode 'direct' needs the response mode 'query'")
         asked = Begun(redirect_uri=redirect_uri, client_nonce=client_nonce, address=call.remote_addr)
         try:
@@ -139,6 +150,7 @@ class BrowserAuth(AuthMethod):
         id_token: IDToken,
         state: Str = "",
         client_nonce: Str = "",
+        iss: Str = "",
         error: Str = "",
         error_description: Str = "",
         error_uri: Str = "",
@@ -149,23 +161,29 @@ class BrowserAuth(AuthMethod):
         if config is None:
             raise UserError(f"{FAILED} Could not load configuration")
         arrived = Arrived(
-            state=state, code=code, id_token=id_token, error=error, error_description=error_description
+            state=state,
+            code=code,
+            id_token=id_token,
+            client_nonce=client_nonce,
+            iss=iss,
+            error=error,
+            error_description=error_description,
         )
         record, role_name = Record(), ""
         try:
             pending = await self.browser.open(state)
             role_name = pending.role
-            if pending.mode == "direct":
-                return await self.end_direct(call, config, pending, arrived, bool(confirmation))
-            if pending.mode == "device":
+            role = await self.role_of(pending, config)
+            if role.callback_mode == "direct":
+                return await self.end_direct(call, config, role, pending, arrived, confirmation)
+            if role.callback_mode == "device":
                 raise LoginError(
                     f"{FAILED} Expired or missing OAuth state.", "no browser comes back for a device"
                 )
             await self.browser.spend(pending, client_nonce)
-            role = await self.role_of(pending)
             verify_login_address(role, call.connection)
-            identity = await self.end(config, role, pending, arrived, record)
-            granted = grant(identity, role, pending.role, call.connection)
+            identity = await self.end(call, config, role, pending, arrived, record)
+            granted = await self.granted(call, pending, identity)
         except LoginError as refusal:
             raise self.deny(role_name, call, refusal, record) from refusal
         self.counts.allowed += 1
@@ -173,30 +191,47 @@ class BrowserAuth(AuthMethod):
 
     @writes("oidc/callback", unauthenticated=True, forward=True)
     async def posted(
-        self, code: Code, id_token: IDToken, state: Str = "", error: Str = "", error_description: Str = ""
+        self,
+        code: Code,
+        id_token: IDToken,
+        state: Str = "",
+        client_nonce: Str = "",
+        iss: Str = "",
+        error: Str = "",
+        error_description: Str = "",
     ) -> Raw:
         """Take what a provider has a browser bring in a form, and have the login go on where it began."""
         config = await self.config.find()
         if config is None:
             raise UserError(f"{FAILED} Could not load configuration.")
-        if config.oidc_response_mode != "form_post":
+        if not config.is_form_post:
             return Raw(b"", content_type="application/json", status=405)
         arrived = Arrived(
-            state=state, code=code, id_token=id_token, error=error, error_description=error_description
+            state=state,
+            code=code,
+            id_token=id_token,
+            client_nonce=client_nonce,
+            iss=iss,
+            error=error,
+            error_description=error_description,
         )
         try:
             pending = await self.browser.open(state)
-            if pending.mode != "client":
+            role = await self.role_of(pending, config)
+            if role.callback_mode != "client":
                 raise LoginError(f"{FAILED} Expired or missing OAuth state.")
-            client, role = await self.made_client(config), await self.role_of(pending)
+            mount, is_of_client = mount_of(pending.redirect_uri), bool(client_nonce and pending.client_nonce)
+            if not (mount or is_of_client or error):
+                raise LoginError("Invalid redirect path.")
+            client = await self.made_client(config)
             going_on = await self.browser.keep_post(client, config, role, pending, arrived)
         except LoginError as refusal:
             self.log.info("a form is refused: %s", refusal.detail or refusal.public)
             return _refusal_page(refusal)
-        mount = mount_of(pending.redirect_uri)
-        if not mount:
-            return raw_page(error_page(FAILED, "Invalid redirect path."), 400)
-        return raw_page(post_message_page(mount, going_on, "no_code"))
+        if not going_on:
+            # The client that began the login has sent it on, and comes back by itself.
+            return Raw(b"", content_type="application/json", status=204)
+        return raw_page(post_message_page(mount, state, going_on))
 
     @writes("oidc/poll", unauthenticated=True, forward=True)
     async def poll(self, call: Call, state: Str = "", client_nonce: Str = "") -> Response:
@@ -208,21 +243,23 @@ class BrowserAuth(AuthMethod):
         try:
             pending = await self.browser.open(state)
             role_name = pending.role
-            if pending.mode == "client":
+            role = await self.role_of(pending, config)
+            if role.callback_mode == "client":
                 raise LoginError(
                     f"{FAILED} Expired or missing OAuth state.", "no client waits for this login"
                 )
             if not pending.is_from(client_nonce):
                 await self.browser.spoil(pending)
                 raise LoginError("invalid client_nonce")
-            role = await self.role_of(pending)
-            if pending.mode == "direct":
+            if role.callback_mode == "direct":
                 identity = await self.browser.outcome(pending)
             else:
                 verify_login_address(role, call.connection)
                 client, provider = await self.made_client(config), self.provider(config)
-                identity = await self.browser.poll_device(client, provider, role, pending, record)
-            granted = grant(identity, role, pending.role, call.connection)
+                identity = await self.browser.poll_device(
+                    client, config, provider, role, pending, record, call.connection
+                )
+            granted = await self.granted(call, pending, identity)
         except NotYet as answer:
             raise UserError(str(answer)) from answer
         except LoginError as refusal:
@@ -231,12 +268,22 @@ class BrowserAuth(AuthMethod):
         return granted
 
     async def end_direct(
-        self, call: Call, config: JWTConfig, pending: Pending, arrived: Arrived, is_confirmed: bool
+        self,
+        call: Call,
+        config: JWTConfig,
+        role: JWTRole,
+        pending: Pending,
+        arrived: Arrived,
+        confirmation: str,
     ) -> Raw:
         """Answer a browser that came back to the server in place of its client."""
-        role = await self.roles.find(pending.role)
-        if role is not None and not (is_confirmed or role.oidc_disable_confirmation or arrived.error):
-            fields = {"state": arrived.state, "code": arrived.code.reveal()}
+        if is_in_frame(call.headers):
+            return _refusal_page(LoginError("This page does not work inside another page."))
+        is_asked = not (role.oidc_disable_confirmation or arrived.error)
+        if is_asked and not pending.is_confirmed(arrived.code, confirmation):
+            confirmed = pending.confirmation(arrived.code)
+            fields = {"state": arrived.state, "code": arrived.code.reveal(), "iss": arrived.iss}
+            fields["confirmation"] = confirmed
             return raw_page(confirmation_page(pending.address, pending.role, fields))
         record = Record()
         try:
@@ -245,9 +292,9 @@ class BrowserAuth(AuthMethod):
             # Somebody loaded the page again: how the login has ended is for its client still.
             return _refusal_page(refusal)
         try:
-            role = await self.role_of(pending)
             verify_login_address(role, call.connection)
-            identity = await self.end(config, role, pending, arrived, record)
+            identity = await self.end(call, config, role, pending, arrived, record)
+            await self.role_of(pending, await self.config.get())
             await self.browser.outcomes.succeed(pending, identity)
         except (LoginError, PermissionDeniedError) as refusal:
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
@@ -256,24 +303,45 @@ class BrowserAuth(AuthMethod):
         return raw_page(success_page())
 
     async def end(
-        self, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived, checks: Record
+        self,
+        call: Call,
+        config: JWTConfig,
+        role: JWTRole,
+        pending: Pending,
+        arrived: Arrived,
+        checks: Record,
     ) -> Identity:
         """Return who has logged in at the provider."""
         client = await self.made_client(config)
         return await self.browser.finish(
-            client, config, self.provider(config), role, pending, arrived, checks
+            client, config, self.provider(config), role, pending, arrived, checks, call.connection
         )
 
-    async def role_of(self, pending: Pending) -> JWTRole:
-        """Return the role of a login, as it is now."""
+    async def role_of(self, pending: Pending, config: JWTConfig) -> JWTRole:
+        """Return the role of a login, as it is now and was when the login began.
+
+        Raises:
+            LoginError: there is none any more, or role or configuration have changed.
+        """
         role = await self.roles.find(pending.role)
         if role is None:
             raise LoginError(f"{FAILED} Role could not be found")
+        if login_terms(role, config) != pending.terms:
+            raise LoginError(f"{FAILED} {TERMS_CHANGED}")
         return role
+
+    async def granted(self, call: Call, pending: Pending, identity: Identity) -> Response:
+        """Grant a login by its role, which is looked at again: the provider may have let it wait.
+
+        Raises:
+            LoginError: the role is gone, or role or configuration have changed.
+        """
+        role = await self.role_of(pending, await self.config.get())
+        return grant(identity, role, pending.role, call.connection)
 
     async def made_client(self, config: JWTConfig) -> OIDCClient:
         """Return the client at the provider; the keys of the mount are there then."""
-        await self.browser.keys.get()
+        await self.browser.client_keys.load()
         try:
             return self.client(config)
         except ValueError as error:
@@ -285,34 +353,52 @@ class BrowserAuth(AuthMethod):
         config = await self.config.find()
         if config is None or config.oidc_client_authentication != "private_key_jwt":
             raise NotFoundError("the client of this mount has no key")
-        from authkit.oidc import SigningKey
+        await self.browser.client_keys.load()
+        keys = {"keys": self.browser.client_keys.published()}
+        return Raw(json.dumps(keys), content_type="application/json")
 
-        keys = await self.browser.keys.get()
-        return Raw(json.dumps({"keys": [SigningKey(keys.signing).jwk()]}), content_type="application/json")
+    @writes("oidc/jwks/rotate", forward=True)
+    async def rotate_client_key(self, after: Seconds = timedelta(0)) -> dict[str, str]:
+        """Replace the key with which the client shows its provider who it is.
+
+        The new key is published at once and signs when 'after' is over. Set it where the provider does not
+        fetch 'oidc/jwks' by itself, or not often. The key before stays published for a day more.
+        """
+        return {"kid": await self.browser.client_keys.rotate(after.total_seconds())}
 
     @renewal
-    async def renew(self, call: RenewCall, role: JWTRole) -> Renewal:
-        """Renew as long as the role exists; a login that is tied to its provider, as long as that renews."""
-        if not call.state:
+    async def renew(self, call: RenewCall, config: JWTConfig, role: JWTRole) -> Renewal:
+        """Renew as long as the role exists, and as long as the provider renews where the role says so."""
+        if not role.renew_at_provider:
             return keep()
-        config = await self.config.get()
+        if not call.state:
+            raise UserError(
+                "not renewed at the provider: the role asks for it, and this token has no refresh token of a "
+                "login in a browser; log in again"
+            )
         client = await self.made_client(config)
         try:
-            groups, state = await self.browser.renew(client, self.provider(config), role, call)
+            identity = await self.browser.renewals.renew(client, self.provider(config), config, role, call)
         except LoginError as error:
             self.log.warning("not renewed: %s", error.detail or error.public)
             raise UserError(f"not renewed at the provider: {error.public}") from error
-        return update(groups=groups, state=state)
+        return update(groups=identity.groups, state=identity.state)
+
+    @every("1h", writes=True)
+    async def forget_old_renewals(self, task: Task) -> None:
+        """Delete what is kept for renewals that nobody has come back for."""
+        await self.browser.renewals.forget()
 
     @every("1m", writes=True)
     async def forget_old_logins(self, task: Task) -> None:
-        """Delete what is kept of browser logins that can go on no more."""
+        """Delete what is kept of browser logins that can go on no more, and replace keys in time."""
         await self.browser.forget_old()
+        await self.browser.tend_keys()
 
     async def invalidated(self, key: str) -> None:
-        """Read the keys of browser logins again where another node has made them."""
-        if key == KEYS_PATH:
-            self.browser.keys.forget()
+        """Read the keys of browser logins again where another node has made some."""
+        if key.startswith((LOGIN_KEYS_PREFIX, REFRESH_KEYS_PREFIX, CLIENT_KEYS_PATH)):
+            self.browser.forget_keys()
 
     def special_paths(self) -> SpecialPaths:
         """Have everything of browser logins kept seal-wrapped."""

@@ -6,7 +6,7 @@ Further issuers are left to `jwt_auth.issuer`, the lookups of `provider_config` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from authkit.auth import SDKRecord
@@ -17,7 +17,7 @@ from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
 from jwt_auth.sources import KeySettings, ask_for_keys, load_keys, verify_key_set_url
 
 if TYPE_CHECKING:
-    from authkit.oidc import OIDCClient
+    from authkit.oidc import OIDCClient, SigningKey
     from authkit.oidc.providers import Provider
 
 __all__ = ["JWTConfig"]
@@ -86,6 +86,16 @@ class JWTConfig(SDKRecord, KeySettings):
         """The values of the settings of which one is needed."""
         return (*super().sources, self.jwks_pairs, self._is_kubernetes)
 
+    @property
+    def response_type(self) -> str:
+        """What the provider is asked for: `id_token` where that is among the response types, else `code`."""
+        return "id_token" if "id_token" in self.oidc_response_types else "code"
+
+    @property
+    def is_form_post(self) -> bool:
+        """Whether the provider is asked to send its response as a form."""
+        return self.oidc_response_mode == "form_post"
+
     def check(self) -> None:
         """Refuse what contradicts itself."""
         self._check_client()
@@ -132,8 +142,8 @@ class JWTConfig(SDKRecord, KeySettings):
         """
         return TokenVerifier(self.make_keys(), algorithms=self.jwt_supported_algs, issuer=self.bound_issuer)
 
-    def make_client(self, signing_key: Secret) -> OIDCClient:
-        """Return the client of browser logins. `signing_key` is used where the client has no secret.
+    def make_client(self, signer: Callable[[], SigningKey]) -> OIDCClient:
+        """Return the client of browser logins. `signer` gives the key of a client that has no secret.
 
         Raises:
             ValueError: it can be none.
@@ -144,7 +154,7 @@ class JWTConfig(SDKRecord, KeySettings):
         if how == "none":
             authentication = ClientAuthentication.none()
         elif how == "private_key_jwt":
-            authentication = ClientAuthentication.by_key(signing_key)
+            authentication = ClientAuthentication.by_signer(signer)
         else:
             authentication = ClientAuthentication.by_secret(self.oidc_client_secret, how)
         return OIDCClient(

@@ -13,6 +13,7 @@ from authkit.auth import (
 )
 from authkit.errors import LoginError, NotFoundError, UserError
 from authkit.framework import (
+    Call,
     Collection,
     Secret,
     Str,
@@ -26,11 +27,12 @@ from authkit.framework import (
 )
 from authkit.framework import write as writes
 from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier
+from jwt_auth.admission import admit
 from jwt_auth.browser_paths import BrowserAuth
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import show_checks
 from jwt_auth.issuer import JWTIssuer
-from jwt_auth.login import Presented, Trust, authenticate, verify_request
+from jwt_auth.login import Presented, TokenProof, Trust, verify_request
 from jwt_auth.role import JWTRole
 from jwt_auth.status import show_issuer
 
@@ -158,9 +160,9 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
     ) -> str:
         """Return the alias that a login would have, without one."""
         verify_request(role, jwt)
-        presented = Presented(jwt, distributed_claim_access_token)
-        trust = await self.trusted(config)
-        return (await authenticate(trust, role, call.role_name, presented, Record())).name
+        proof = TokenProof(await self.trusted(config), Presented(jwt, distributed_claim_access_token))
+        identity = await admit(role, call.role_name, proof, Record(), connection=call.connection)
+        return identity.name
 
     @login("login", default_role=default_role, alias=look_ahead)
     async def log_in(
@@ -180,28 +182,43 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         verify_request(role, jwt)
         record, presented = Record(), Presented(jwt, distributed_claim_access_token)
         try:
-            identity = await authenticate(await self.trusted(config), role, call.role_name, presented, record)
+            trust = await self.trusted(config)
+            identity = await admit(
+                role, call.role_name, TokenProof(trust, presented), record, connection=call.connection
+            )
+            await self.verify_trust(trust, role)
         except LoginError as error:
             raise self.deny(call.role_name, call, error, record) from error
         self.counts.allowed += 1
         return identity
 
+    async def verify_trust(self, trust: Trust, role: JWTRole) -> None:
+        """Refuse a login that has waited, and whose issuer was changed or deleted meanwhile.
+
+        Configuration and role are compared by `@login` itself.
+        """
+        issuers = await self.issuers.all()
+        if issuers is not trust.others and any(
+            issuers.get(name) != trust.others.get(name) for name in role.issuers
+        ):
+            raise LoginError("an issuer of the role has changed meanwhile, try again")
+
     # --- for operators -------------------------------------------------------------------------
 
     @writes("explain", sudo=True)
-    async def explain(self, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
+    async def explain(self, call: Call, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
         """Show every check that a login with this role and token would pass or fail.
 
         Nobody is logged in. The answer holds claims of the token, and never the token.
         """
-        bounds, trust, presented = await self.roles.get(role), await self.trusted(config), Presented(jwt)
-        record, error = Record(), ""
+        bounds, record, error = await self.roles.get(role), Record(), ""
+        proof = TokenProof(await self.trusted(config), Presented(jwt))
         try:
-            await authenticate(trust, bounds, role, presented, record)
+            await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
         except LoginError as refusal:
             record, error = Explanation(), refusal.public
             with suppress(LoginError):
-                await authenticate(trust, bounds, role, presented, record)
+                await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
         return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
 
     @read("explain/{reference}", sudo=True)

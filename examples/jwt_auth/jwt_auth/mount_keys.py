@@ -1,93 +1,85 @@
-"""The keys of a mount that nobody ever sees: one seals what browsers carry, one signs for the client.
+"""The rings of keys of a mount that seal what others carry: states of logins, and refresh tokens.
 
-They are made where they are first needed, and kept seal-wrapped. What is sealed is left to
-`jwt_auth.pending`.
+They are made where they are first needed, and kept seal-wrapped. The keys that sign for the client are
+`jwt_auth.client_keys`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-from base64 import b64decode, b64encode
-from typing import ClassVar, Final
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
 
-from authkit.errors import InternalError
-from authkit.logical import Storage, StorageEntry
+from authkit.errors import LoginError, SealedTextError
+from authkit.framework import KeyRing
+from authkit.logical import Storage
 from authkit.masking import Secret
-from authkit.values import Value
+from jwt_auth.pending import LIFETIME_SECONDS
 
-__all__ = ["KEYS_PATH", "Keys", "MountKeys"]
+__all__ = [
+    "LOGIN_KEYS_PREFIX",
+    "REFRESH_KEYS_PREFIX",
+    "RefreshTokens",
+    "make_login_keys",
+]
 
-KEYS_PATH: Final = "oidc/keys"
-SEALING_BYTES: Final = 32
-"""For AES-256-GCM."""
+LOGIN_KEYS_PREFIX: Final = "oidc/login-keys/"
+LOGIN_KEYS_ROTATE: Final = timedelta(days=1)
 
-
-class Keys(Value, frozen=True):
-    """The keys of one mount."""
-
-    sealing: bytes
-    """Seals and opens what is carried by others."""
-    signing: Secret
-    """The private key of the client at its provider (ECDSA, P-256), as PEM."""
-
-    unshown: ClassVar = ("sealing", "signing")
+REFRESH_KEYS_PREFIX: Final = "oidc/refresh-keys/"
+REFRESH_KEYS_ROTATE: Final = timedelta(days=30)
+REFRESH_KEYS_OPEN: Final = timedelta(days=400)
+"""Longer than from one renewal of a token to the next: a server's maximum lease is 32 days by default."""
 
 
-class MountKeys:
-    """The keys of one mount, from memory once they were read."""
+def make_login_keys(storage: Storage, mount: str, now: Callable[[], float] = time.time) -> KeyRing:
+    """Return the ring for what lives as long as a login."""
+    return KeyRing(
+        storage,
+        LOGIN_KEYS_PREFIX,
+        mount=mount,
+        rotate_every=LOGIN_KEYS_ROTATE,
+        open_for=timedelta(seconds=LIFETIME_SECONDS),
+        now=now,
+    )
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._keys: Keys | None = None
-        self._lock = asyncio.Lock()
 
-    @property
-    def known(self) -> Keys:
-        """The keys, once somebody has asked for them."""
-        assert self._keys is not None
-        return self._keys
+class RefreshTokens:
+    """Seals the refresh tokens of providers that are kept with our tokens. Each renewal seals anew."""
 
-    async def get(self) -> Keys:
-        """Return the keys; make and store them if there are none.
+    def __init__(self, storage: Storage, mount: str, now: Callable[[], float] = time.time) -> None:
+        self.keys = KeyRing(
+            storage,
+            REFRESH_KEYS_PREFIX,
+            mount=mount,
+            rotate_every=REFRESH_KEYS_ROTATE,
+            open_for=REFRESH_KEYS_OPEN,
+            now=now,
+        )
+
+    async def hide(self, token: Secret, *context: str) -> str:
+        """Return a text from which only this mount gets the token back, and with the same context only.
 
         Raises:
-            InternalError: what is stored are no keys.
-            StorageError: they cannot be read or stored.
+            StorageError: a new key is due and cannot be stored.
         """
-        if self._keys is None:
-            async with self._lock:
-                self._keys = self._keys or await self._read() or await self._make()
-        return self._keys
+        return await self.keys.seal("refresh token", token.reveal().encode(), context=_encode(context))
 
-    def forget(self) -> None:
-        """Read them again when they are next needed."""
-        self._keys = None
+    async def unhide(self, text: str, *context: str) -> Secret:
+        """Return the token that was hidden.
 
-    async def _read(self) -> Keys | None:
-        entry = await self._storage.get(KEYS_PATH)
-        if entry is None:
-            return None
+        Raises:
+            LoginError: it was not hidden here and with this context, or its key is gone.
+        """
         try:
-            stored = json.loads(entry.value)
-            keys = Keys(b64decode(stored["sealing"], validate=True), Secret(stored["signing"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InternalError(f"what is stored at {KEYS_PATH!r} are no keys") from error
-        if len(keys.sealing) != SEALING_BYTES:
-            raise InternalError(f"what is stored at {KEYS_PATH!r} are no keys")
-        return keys
-
-    async def _make(self) -> Keys:
-        keys = Keys(os.urandom(SEALING_BYTES), Secret(_make_signing_key()))
-        stored = {"sealing": b64encode(keys.sealing).decode(), "signing": keys.signing.reveal()}
-        await self._storage.put(StorageEntry(KEYS_PATH, json.dumps(stored).encode(), seal_wrap=True))
-        return keys
+            return Secret((await self.keys.open("refresh token", text, context=_encode(context))).decode())
+        except SealedTextError as error:
+            raise LoginError(
+                "the provider's refresh token cannot be opened any more, log in again", str(error)
+            ) from error
 
 
-def _make_signing_key() -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+def _encode(context: Sequence[str]) -> bytes:
+    return json.dumps(context).encode()

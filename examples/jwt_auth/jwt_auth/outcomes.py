@@ -6,9 +6,11 @@ Everything is stored under the end of its time, and deleted after it.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 from cachetools import TLRUCache
@@ -81,26 +83,36 @@ class Outcomes:
 
 
 class PostedTokens:
-    """ID tokens that a form has brought, for the client that asks next. They are verified."""
+    """ID tokens that a form has brought, for whoever shows a proof. They are verified; each login has one."""
 
     def __init__(self, storage: Storage, now: Callable[[], float] = time.time) -> None:
         self._kept = _Kept(storage, "oidc/posted/", now)
 
-    async def put(self, pending: Pending, token: Secret) -> None:
-        """Keep a token.
+    async def put(self, pending: Pending, proof: str, token: Secret) -> None:
+        """Keep a token, in place of an earlier one of the same login. Of the proof only a hash is kept.
 
         Raises:
             StorageError: it cannot be stored.
         """
-        await self._kept.put(pending, token.reveal().encode())
+        value = json.dumps([sha256(proof.encode()).hexdigest(), token.reveal()])
+        await self._kept.put(pending, value.encode())
 
-    async def take(self, pending: Pending) -> Secret:
-        """Return the token of a login, empty when there is none. It is forgotten.
+    async def take(self, pending: Pending, proof: str) -> Secret:
+        """Return the token of a login, empty when there is none for this proof. It is forgotten either way.
 
         Raises:
+            InternalError: what is stored is not a token.
             StorageError: it cannot be read.
         """
-        return Secret((await self._kept.take(pending) or b"").decode())
+        value = await self._kept.take(pending)
+        if value is None:
+            return Secret("")
+        try:
+            expected, token = json.loads(value)
+            is_proven = hmac.compare_digest(expected, sha256(proof.encode()).hexdigest())
+            return Secret(token if is_proven else "")
+        except (ValueError, TypeError) as error:
+            raise InternalError("what is stored is not an ID token") from error
 
     async def forget(self) -> None:
         """Delete what nobody has asked for in time.

@@ -1,4 +1,4 @@
-"""The pages that people see in a browser: short texts, no script but for one message, nothing from elsewhere.
+"""The pages that people see in a browser: short texts, one short script at most, nothing from elsewhere.
 
 They stand for themselves: whoever reads one is in the middle of a login. Everything in them is escaped; the
 official plugin put texts in as they are (CVE-2026-33758).
@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
 from authkit.framework import Raw
 from authkit.values import Value
 
-__all__ = ["Page", "confirmation_page", "error_page", "post_message_page", "raw_page", "success_page"]
+__all__ = [
+    "Page",
+    "confirmation_page",
+    "error_page",
+    "is_in_frame",
+    "post_message_page",
+    "raw_page",
+    "success_page",
+]
 
 MAX_SHOWN: Final = 300
 """Characters of a text that a stranger may have made up."""
@@ -42,6 +50,13 @@ button{font:inherit;font-weight:600;padding:.6rem 1.1rem;border:0;border-radius:
 background:var(--accent);color:var(--on-accent);cursor:pointer}
 button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}
 """.strip()
+
+
+ASK: Final = """
+if(window.top===window.self){document.getElementById("alone").remove();
+document.getElementById("question").hidden=false;document.querySelector("button").disabled=false}
+""".strip()
+"""Shows a question to somebody who sees where it comes from. Without it the question does not work."""
 
 
 class Page(Value, frozen=True):
@@ -73,26 +88,38 @@ def error_page(heading: str, detail: str) -> Page:
 def confirmation_page(address: str, role: str, fields: Mapping[str, str]) -> Page:
     """Return the page that asks whether somebody has begun this login.
 
-    Without it a link could make somebody log in whoever sent it (CVE-2026-33757).
+    Without it a link could make somebody log in whoever sent it (CVE-2026-33757). Inside another page it does
+    nothing: headers against frames reach a browser only from a mount that is tuned to let them out.
 
     Args:
         address: where it was begun, empty when the host did not say.
         role: the name of its role.
-        fields: those of the request; the button sends them again, and `confirmation`.
+        fields: what the button sends, the proof that this page was shown among them.
     """
     inputs = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-        for name, value in {**fields, "confirmation": "1"}.items()
+        for name, value in fields.items()
         if value
     )
-    content = f"""<h1>Did you begin this login?</h1>
+    content = f"""<div id="question" hidden><h1>Did you begin this login?</h1>
 <dl><dt>Begun from</dt><dd>{_shown(address or "an unknown address")}</dd>
 <dt>Role</dt><dd>{_shown(role)}</dd></dl>
 <p>Whoever began it will be logged in as you. Go on only if that was you, just now.</p>
 <p>Did a link in a message bring you here? Is the address not yours? Then close this window, and nobody is
 logged in.</p>
-<form method="get">{inputs}<button type="submit">I began it: log in</button></form>"""
-    return _page("Confirm the login", content, policy="form-action 'self'")
+<form method="get">{inputs}<button type="submit" disabled>I began it: log in</button></form></div>
+<p id="alone">This step needs JavaScript, and a window of its own: inside another page it does nothing.</p>
+<script>{ASK}</script>"""
+    return _page("Confirm the login", content, policy=f"form-action 'self'; script-src {_hash(ASK)}")
+
+
+def is_in_frame(headers: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a browser says that it loads something else than a page in a window (Fetch Metadata, 2.1).
+
+    The header arrives where the mount is tuned to pass it through. Older browsers do not send it.
+    """
+    found = {name.lower(): values for name, values in headers.items()}.get("sec-fetch-dest", ())
+    return any(value != "document" for value in found)
 
 
 def post_message_page(mount: str, state: str, code: str) -> Page:

@@ -1,8 +1,8 @@
 """Logins between their beginning and their end: what a browser carries as `state`, and what is over.
 
 What began is sealed into the state itself, so that it costs no storage, and survives a reload, a crash and a
-fail-over. The official plugin keeps it in the memory of one process. What is done with it is left to
-`jwt_auth.browser`.
+fail-over. The official plugin keeps it in the memory of one process. The state holds only what cannot be
+known otherwise: role and configuration are read again at the end, in `jwt_auth.browser_paths`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import ClassVar, Final
 
 from cachetools import TLRUCache
 
-from authkit.errors import LoginError
-from authkit.framework import StorageView
+from authkit.errors import LoginError, SealedTextError
+from authkit.framework import KeyRing, StorageView
 from authkit.logical import Storage, StorageEntry
 from authkit.masking import Secret
 from authkit.values import Value
 
-__all__ = ["LIFETIME_SECONDS", "Pending", "Seal", "Spent", "forget_old", "hash_nonce", "stored_name"]
+__all__ = ["LIFETIME_SECONDS", "Pending", "Spent", "States", "forget_old", "hash_nonce", "stored_name"]
 
 LIFETIME_SECONDS: Final = 600
 """From the beginning of a login to its end, as in the official plugin (0.26, path_oidc.go)."""
@@ -39,146 +39,144 @@ MAX_SPENT: Final = 10_000
 """Spent states in memory; then the oldest is forgotten, whose code its provider takes only once as well."""
 
 PREFIX: Final = "st_"
+PURPOSE: Final = "state of a login"
+
+SEED_BYTES: Final = 32
 ID_BYTES: Final = 12
-"""A random number of each login, and the nonce of AES-GCM: good for 2**32 logins with one key (NIST SP
-800-38D, section 8.3)."""
+"""Tells one login from all others of the last ten minutes."""
+
+NONCE_BYTES: Final = 16
+VERIFIER_BYTES: Final = 32
+"""43 characters, as RFC 7636, section 4.1, recommends."""
 
 
 class Pending(Value, frozen=True, kw_only=True):
     """A login that has begun."""
 
-    id: bytes
-    """Of this login alone; its nonce and PKCE verifier follow from it."""
+    seed: bytes
+    """Random and never shown: all values of this login alone follow from it."""
     created: float
     """Seconds since 1970."""
     role: str
     """The name of the role."""
+    terms: str
+    """The digest of role and configuration at the beginning; see `jwt_auth.terms`."""
     redirect_uri: str = ""
     """Where the browser comes back to, empty for devices."""
     client_nonce: str = ""
     """A hash of what the client made up, empty where it made up nothing."""
-    max_age: int = 0
-    """How long ago somebody may have logged in at the provider, in seconds; zero for any time."""
-    mode: str = "client"
-    """Who gets the answer: `client`, `direct` or `device`."""
     address: str = ""
     """Where it was begun, for people to compare."""
     secret: Secret = Secret("")
-    """The device code of a login on a device, or the code that a form has brought."""
+    """The device code of a login on a device."""
 
-    unshown: ClassVar = ("id", "secret")
+    unshown: ClassVar = ("seed", "secret")
 
     def is_from(self, client_nonce: str) -> bool:
         """Whether somebody with this nonce has begun it. A nonce that nobody asked for is ignored."""
         return not self.client_nonce or hmac.compare_digest(self.client_nonce, hash_nonce(client_nonce))
 
+    @property
+    def id(self) -> bytes:
+        """Its name in storage and in memory, which shows nothing of the seed."""
+        return self._derive("id", ID_BYTES)
+
+    @property
+    def nonce(self) -> str:
+        """What its ID token has to repeat."""
+        return f"n_{_text(self._derive('nonce of the ID token', NONCE_BYTES))}"
+
+    @property
+    def verifier(self) -> str:
+        """Its PKCE code verifier."""
+        return _text(self._derive("code verifier", VERIFIER_BYTES))
+
+    def confirmation(self, code: Secret) -> str:
+        """Return what only the confirmation page for this login and code sends."""
+        return _text(self._derive("confirmation", NONCE_BYTES, sha256(code.reveal().encode()).digest()))
+
+    def is_confirmed(self, code: Secret, confirmation: str) -> bool:
+        """Whether a request with this code comes from the page that has asked about it."""
+        return hmac.compare_digest(self.confirmation(code).encode(), confirmation.encode())
+
+    def _derive(self, purpose: str, length: int, about: bytes = b"") -> bytes:
+        """Return bytes for one purpose (HKDF-Expand, RFC 5869, section 2.3: the seed is random)."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+        return HKDFExpand(SHA256(), length, purpose.encode() + b"\0" + about).derive(self.seed)
+
 
 def hash_nonce(client_nonce: str) -> str:
-    """Return what stands for a client's nonce in a state, empty for none."""
+    """Return what represents a client's nonce in a state, empty for none."""
     return _text(sha256(client_nonce.encode()).digest()[:16]) if client_nonce else ""
 
 
-class Seal:
-    """Makes states and opens them, with the key of a mount.
+class States:
+    """Makes states and opens them.
 
     Args:
-        key: that of the mount: a state of one is nothing to another.
+        keys: of the mount; a state of one is nothing to another.
         now: seconds since 1970.
     """
 
-    def __init__(self, key: bytes, now: Callable[[], float] = time.time) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        self._key = key
-        self._cipher = AESGCM(self._derive(b"state", b""))
-        self._keeper = AESGCM(self._derive(b"kept", b""))
+    def __init__(self, keys: KeyRing, now: Callable[[], float] = time.time) -> None:
+        self._keys = keys
         self._now = now
 
-    def begin(self, role: str, **fields: object) -> Pending:
+    def begin(self, role: str, terms: str, **fields: object) -> Pending:
         """Return a new login. Fields are those of `Pending`."""
-        return Pending(id=os.urandom(ID_BYTES), created=float(int(self._now())), role=role, **fields)  # type: ignore[arg-type]
+        created = float(int(self._now()))
+        return Pending(seed=os.urandom(SEED_BYTES), created=created, role=role, terms=terms, **fields)  # type: ignore[arg-type]
 
-    def close(self, pending: Pending) -> str:
-        """Return the state that stands for a login."""
+    async def close(self, pending: Pending) -> str:
+        """Return the state that represents a login.
+
+        Raises:
+            StorageError: a new key is due and cannot be stored.
+        """
         values = [
+            _text(pending.seed),
             pending.created,
             pending.role,
+            pending.terms,
             pending.redirect_uri,
             pending.client_nonce,
-            pending.max_age,
-            pending.mode,
             pending.address,
             pending.secret.reveal(),
         ]
-        sealed = self._cipher.encrypt(pending.id, json.dumps(values, separators=(",", ":")).encode(), None)
-        return PREFIX + _text(pending.id + sealed)
+        return PREFIX + await self._keys.seal(PURPOSE, json.dumps(values, separators=(",", ":")).encode())
 
-    def open(self, state: str) -> Pending:
-        """Return the login that a state stands for.
+    async def open(self, state: str) -> Pending:
+        """Return the login that a state represents.
 
         Raises:
-            LoginError: it is none of this mount's, or too old.
+            LoginError: the state is not of this mount, or too old.
+            StorageError: the keys cannot be read.
         """
-        from cryptography.exceptions import InvalidTag
-
         try:
             if len(state) > MAX_STATE or not state.startswith(PREFIX):
-                raise ValueError("it is no state")
-            raw = _bytes(state.removeprefix(PREFIX))
-            number, sealed = raw[:ID_BYTES], raw[ID_BYTES:]
-            created, role, uri, nonce, max_age, mode, address, secret = json.loads(
-                self._cipher.decrypt(number, sealed, None)
-            )
-        except (ValueError, InvalidTag) as error:
+                raise SealedTextError("it is not a state")
+            data = await self._keys.open(PURPOSE, state.removeprefix(PREFIX))
+        except SealedTextError as error:
             raise LoginError(
-                "Expired or missing OAuth state.", "the state is none of this mount's"
+                "Expired or missing OAuth state.", f"the state does not open: {error}"
             ) from error
-        age = self._now() - created  # what is sealed here was made here
+        # What is sealed here was made here.
+        seed, created, role, terms, uri, nonce, address, secret = json.loads(data)
+        age = self._now() - created
         if not -CLOCK_SECONDS <= age < LIFETIME_SECONDS:
             raise LoginError("Expired or missing OAuth state.", f"the state is {age:.0f} s old")
         return Pending(
-            id=number,
+            seed=urlsafe_b64decode(seed + "="),
             created=created,
             role=role,
+            terms=terms,
             redirect_uri=uri,
             client_nonce=nonce,
-            max_age=max_age,
-            mode=mode,
             address=address,
             secret=Secret(secret),
         )
-
-    def hide(self, secret: Secret) -> str:
-        """Return a text from which only this mount gets the secret back."""
-        number = os.urandom(ID_BYTES)
-        return _text(number + self._keeper.encrypt(number, secret.reveal().encode(), None))
-
-    def unhide(self, text: str) -> Secret:
-        """Return what was hidden.
-
-        Raises:
-            ValueError: it was not hidden here.
-        """
-        from cryptography.exceptions import InvalidTag
-
-        raw = _bytes(text)
-        if len(raw) <= ID_BYTES:
-            raise ValueError("it was not hidden with the key of this mount")
-        try:
-            return Secret(self._keeper.decrypt(raw[:ID_BYTES], raw[ID_BYTES:], None).decode())
-        except InvalidTag:
-            raise ValueError("it was not hidden with the key of this mount") from None
-
-    def nonce(self, pending: Pending) -> str:
-        """Return what the ID token of a login has to repeat."""
-        return f"n_{_text(self._derive(b'nonce', pending.id)[:16])}"
-
-    def verifier(self, pending: Pending) -> str:
-        """Return the PKCE code verifier of a login: 43 characters (RFC 7636, section 4.1)."""
-        return _text(self._derive(b"verifier", pending.id))
-
-    def _derive(self, purpose: bytes, about: bytes) -> bytes:
-        return hmac.digest(self._key, purpose + b"\0" + about, "sha256")
 
 
 class Spent:
@@ -241,12 +239,3 @@ def stored_name(pending: Pending) -> str:
 
 def _text(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    if not text.isascii() or "=" in text:
-        raise ValueError("it is no base64url without padding")
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if _text(data) != text:
-        raise ValueError("it is no base64url without padding")
-    return data

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
+from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
-from faulty_provider import EVIL_TEXT, Fault, FaultyProvider
+from faulty_provider import EVIL_TEXT, Fault, FaultyProvider, encode
+from gcm_forgery import forge
 from identity_provider import serve
 from jwt_auth import JWTAuth
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LogicalError, LoginError, NotFoundError, PermissionDeniedError, UserError
-from authkit.logical import Auth, BackendConfig, Operation, Response
+from authkit.logical import Auth, BackendConfig, Connection, Operation, Request, Response
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 WEB = "https://vault.example/ui/vault/auth/jwt/oidc/callback"
@@ -319,11 +324,32 @@ async def test_a_client_with_a_key(browser: Browser) -> None:
     import jwt
 
     (entry,) = jwt.PyJWKSet.from_json(answer.raw.body.decode()).keys
-    claims = jwt.decode(
-        form["client_assertion"], entry, algorithms=["ES256"], audience=f"{browser.idp.url}/token"
-    )
+    claims = jwt.decode(form["client_assertion"], entry, algorithms=["ES256"], audience=browser.idp.url)
     assert (claims["iss"], claims["sub"]) == (browser.idp.client_id, browser.idp.client_id)
     assert b'"d"' not in answer.raw.body
+
+
+async def test_the_key_of_a_client_is_replaced(browser: Browser) -> None:
+    """From then on the new one signs; both are published, and a reload keeps both."""
+    browser.idp.client_secret = ""
+    await browser.configure(oidc_client_secret="", oidc_client_authentication="private_key_jwt")
+    await browser.log_in()
+    answer = await browser.mount.write("oidc/jwks/rotate")
+    assert answer is not None
+    assert answer.data is not None
+    await browser.log_in()
+    await browser.mount.write("oidc/jwks/rotate", after="1h")
+    await browser.log_in()
+    import jwt
+
+    signed = [jwt.get_unverified_header(form["client_assertion"])["kid"] for form in browser.idp.forms]
+    assert signed[1:] == [answer.data["kid"]] * 2
+    shown = await browser.mount.request(Operation.READ, "oidc/jwks")
+    assert shown is not None
+    assert shown.raw is not None
+    kids = [key["kid"] for key in json.loads(shown.raw.body)["keys"]]
+    assert kids[:2] == signed[:2]
+    assert len(kids) == 3
 
 
 @pytest.mark.parametrize(
@@ -357,26 +383,177 @@ async def post(browser: Browser, data: Mapping[str, str]) -> Response:
     return answer
 
 
-@pytest.mark.parametrize("types", ["code", "id_token"])
-async def test_a_form_and_a_web_interface(browser: Browser, types: str) -> None:
-    """The page tells the interface's window a state, with which it then has its token, once."""
-    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
-    url = (await browser.begin(WEB, client_nonce=""))["auth_url"]
-    asked = parse_qs(urlsplit(url).query)
-    assert asked["redirect_uri"] == [WEB.replace("ui/vault", "v1")]
-    assert asked["response_mode"] == ["form_post"]
-    page = html(await post(browser, browser.idp.log_in(url)))
-    import json
-    import re
-
-    found = re.search(r"postMessage\((\{.*\}), window\.origin\)", page)
+def message_of(answer: Response) -> dict[str, str]:
+    """Return what the page tells the window of a web interface."""
+    found = re.search(r"postMessage\((\{.*\}), window\.origin\)", html(answer))
     assert found is not None
-    message = json.loads(found[1])
-    assert (message["source"], message["path"], message["code"]) == ("oidc-callback", "jwt", "no_code")
-    back = {"state": message["state"], "code": "no_code", "client_nonce": ""}
+    message: dict[str, str] = json.loads(found[1])
+    return message
+
+
+def asked_with(url: str) -> dict[str, str]:
+    """Return the parameters with which a browser goes to the provider."""
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+TYPES = {"code": "code", "id_token": "id_token", "code,id_token": "id_token"}
+"""What a mount can be configured for, and what it asks for then."""
+
+
+@pytest.mark.parametrize("nonce", ["", "n"])
+@pytest.mark.parametrize("types", TYPES)
+async def test_a_form_and_a_web_interface(browser: Browser, types: str, nonce: str) -> None:
+    """The page tells the interface's window a text, with which it then has its token, once."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    asked = asked_with((await browser.begin(WEB, client_nonce=nonce))["auth_url"])
+    assert asked["redirect_uri"] == WEB.replace("ui/vault", "v1")
+    assert (asked["response_mode"], asked["response_type"]) == ("form_post", TYPES[types])
+    url = f"{browser.idp.url}/authorize?{urlencode(asked)}"
+    message = message_of(await post(browser, browser.idp.log_in(url)))
+    assert (message["source"], message["path"], message["state"]) == ("oidc-callback", "jwt", asked["state"])
+    assert len(message["code"]) > 50
+    back = {"state": message["state"], "code": message["code"], "client_nonce": nonce}
     assert (await browser.come_back(back)).auth is not None
     with pytest.raises(LoginError, match="Expired or missing OAuth state"):
         await browser.come_back(back)
+    assert await browser.mount.storage.list("oidc/posted/") == []
+
+
+@pytest.mark.parametrize("types", TYPES)
+async def test_a_form_and_a_command_line(browser: Browser, types: str) -> None:
+    """It posts what it got with its nonce, ignores the answer, and comes back with the code alone."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    form = browser.idp.log_in((await browser.begin())["auth_url"])
+    answer = await post(browser, {**form, "client_nonce": "n"})
+    assert answer.raw is not None
+    assert (answer.raw.status, answer.raw.body) == (204, b"")
+    assert (await browser.come_back({"state": form["state"], "code": form.get("code", "")})).auth is not None
+
+
+@pytest.mark.parametrize("text", ["no_code", ""])
+@pytest.mark.parametrize("types", TYPES)
+async def test_a_click_hands_over_no_login(browser: Browser, types: str, text: str) -> None:
+    """Who began a login that somebody else's browser ends gets nothing, whatever the mount asks for.
+
+    The attacker begins with a nonce; the victim follows the link, logs in, and posts what the provider says.
+    """
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    for nonce in ("n", ""):
+        url = (await browser.begin(WEB, client_nonce=nonce))["auth_url"]
+        message = message_of(await post(browser, browser.idp.log_in(url)))
+        with pytest.raises(LoginError, match="No code or id_token received"):
+            await browser.come_back({"state": message["state"], "code": text, "client_nonce": nonce})
+
+
+async def test_a_page_is_of_use_to_the_client_that_began_alone(browser: Browser) -> None:
+    """Who has the text from the page and not the nonce gets nothing, and the state is used up."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types="id_token")
+    message = message_of(await post(browser, browser.idp.log_in((await browser.begin(WEB))["auth_url"])))
+    with pytest.raises(LoginError, match="invalid client_nonce"):
+        await browser.come_back(message, client_nonce="other")
+
+
+@pytest.mark.parametrize("types", TYPES)
+async def test_a_wrong_nonce_stores_nothing(browser: Browser, types: str) -> None:
+    """A form with it is refused, and nobody collects what it brought."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    form = browser.idp.log_in((await browser.begin())["auth_url"])
+    assert "invalid client_nonce" in html(await post(browser, {**form, "client_nonce": "other"}))
+    assert await browser.mount.storage.list("oidc/posted/") == []
+    with pytest.raises(LoginError, match="No code or id_token received"):
+        await browser.come_back({"state": form["state"], "code": ""})
+
+
+async def test_two_forms_with_one_state_forge_no_state(browser: Browser) -> None:
+    """Nobody chooses what is sealed under a nonce of a state: posts leave the state as it is.
+
+    Two texts under one nonce would give the key of the tags away, and with it any state.
+    """
+    await browser.configure(oidc_response_mode="form_post")
+    state = asked_with((await browser.begin(WEB))["auth_url"])["state"]
+    codes = ["A" * 16, "B" * 16]
+    messages = [message_of(await post(browser, {"state": state, "code": code})) for code in codes]
+    assert {message["state"] for message in messages} == {state}
+    sealed = [message["code"].removeprefix("posted_code_") for message in messages]
+    raw = [urlsafe_b64decode(text + "=" * (-len(text) % 4)) for text in (*sealed, state.removeprefix("st_"))]
+    assert len({each[:33] for each in raw}) == 3
+    forged = forge(raw[0][33:], raw[1][33:], codes[0].encode(), b"[]")
+    for head in {each[:33] for each in raw}:
+        with pytest.raises(LoginError, match="Expired or missing OAuth state"):
+            await browser.come_back({"state": f"st_{encode(head + forged)}", "code": "x"})
+
+
+@pytest.mark.parametrize(
+    ("types", "brought"),
+    [
+        ("code", {"id_token"}),
+        ("code", {"code", "id_token"}),
+        ("id_token", {"code"}),
+        ("id_token", {"code", "id_token"}),
+        ("code,id_token", {"code"}),
+        ("code,id_token", {"code", "id_token"}),
+        ("code", set()),
+        ("id_token", set()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("nonce", ["", "n"])
+async def test_a_response_that_was_not_asked_for(
+    browser: Browser, types: str, brought: set[str], nonce: str
+) -> None:
+    """A form with another type of response, or with both, is refused before anything is stored or sealed."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    asked = asked_with((await browser.begin(WEB))["auth_url"])
+    given = {"code": browser.idp.remember("code-", asked), "id_token": browser.idp.id_token(asked)}
+    form = {"state": asked["state"], **{name: given[name] for name in brought}}
+    page = await post(browser, form | ({"client_nonce": nonce} if nonce else {}))
+    assert page.raw is not None
+    assert page.raw.status == 400
+    assert ("This mount does not take" if brought else "No code or id_token received") in html(page)
+    assert await browser.mount.storage.list("oidc/posted/") == []
+    assert browser.idp.forms == []
+
+
+@pytest.mark.parametrize(
+    ("config", "brought", "text"),
+    [
+        ({}, {"id_token"}, "taken from a form only"),
+        ({}, {"code", "id_token"}, "taken from a form only"),
+        ({"oidc_response_mode": "form_post"}, {"id_token"}, "taken from a form only"),
+        (
+            {"oidc_response_mode": "form_post", "oidc_response_types": "id_token"},
+            {"id_token"},
+            "taken from a form only",
+        ),
+        ({"oidc_response_mode": "form_post", "oidc_response_types": "id_token"}, {"code"}, "take a code"),
+        (
+            {"oidc_response_mode": "form_post", "oidc_response_types": "code,id_token"},
+            {"code"},
+            "take a code",
+        ),
+    ],
+    ids=str,
+)
+async def test_a_get_with_what_was_not_asked_for(
+    browser: Browser, config: dict[str, str], brought: set[str], text: str
+) -> None:
+    """An ID token in a URL, or a code where an ID token is asked for, logs nobody in."""
+    await browser.configure(**config)
+    asked = asked_with((await browser.begin())["auth_url"])
+    given = {"code": browser.idp.remember("code-", asked), "id_token": browser.idp.id_token(asked)}
+    with pytest.raises(LoginError, match=text):
+        await browser.come_back({"state": asked["state"], **{name: given[name] for name in brought}})
+    assert browser.idp.forms == []
+
+
+async def test_a_provider_that_does_not_post(browser: Browser) -> None:
+    """On a mount for forms a code comes by GET only from a client that shows the nonce it began with."""
+    await browser.configure(oidc_response_mode="form_post")
+    back = browser.idp.log_in((await browser.begin(WEB, client_nonce=""))["auth_url"])
+    with pytest.raises(LoginError, match="No code or id_token received"):
+        await browser.come_back(back, client_nonce="")
+    assert browser.idp.forms == []
+    assert (await browser.log_in()).policies == ("p",)
 
 
 async def test_forms_that_are_refused(browser: Browser) -> None:
@@ -396,11 +573,62 @@ async def test_forms_that_are_refused(browser: Browser) -> None:
     assert "server_error" in html(page)
     assert "<script>" not in html(page)
     browser.idp.faults = set()
-    mine, other = await browser.begin(), await browser.begin()
+    mine, other = await browser.begin(WEB), await browser.begin(WEB)
     stolen = browser.idp.log_in(other["auth_url"]) | {"state": browser.idp.log_in(mine["auth_url"])["state"]}
     assert "Token verification failed" in html(await post(browser, stolen))
+    elsewhere = await browser.begin()
+    form = browser.idp.log_in(elsewhere["auth_url"])
+    assert "Invalid redirect path." in html(await post(browser, form))
     assert await browser.mount.storage.list("oidc/posted/") == []
-    assert "Invalid redirect path." in html(await post(browser, browser.idp.log_in(mine["auth_url"])))
+    await browser.write_role(callback_mode="direct")
+    await browser.configure()
+    state = (await browser.begin(DIRECT))["state"]
+    await browser.configure(oidc_response_mode="form_post")
+    assert "has changed since" in html(await post(browser, {"state": state, "code": "x"}))
+
+
+# --- terms that change -------------------------------------------------------------------------
+
+
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "mode": ({"callback_mode": "direct"}, {}),
+    "age": ({"max_age": "1h"}, {}),
+    "policies": ({"token_policies": "q"}, {}),
+    "bound": ({"bound_claims": {"email": "x"}}, {}),
+    "confirmation": ({"oidc_disable_confirmation": True}, {}),
+    "response type": ({}, {"oidc_response_mode": "form_post", "oidc_response_types": "id_token"}),
+    "algorithms": ({}, {"jwt_supported_algs": "RS256"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("mode", ["client", "direct", "device"])
+async def test_a_login_ends_when_its_terms_change(browser: Browser, mode: str, change: str) -> None:
+    """On every way in, with a text that says what to do; a new login goes by the new terms."""
+    await browser.write_role(callback_mode=mode)
+    begun = await browser.begin("" if mode == "device" else DIRECT)
+    role, config = CHANGES[change]
+    if change == "mode" and mode == "direct":
+        role = {"callback_mode": "client"}
+    await browser.write_role(**{"callback_mode": mode, **role})
+    await browser.configure(**config)
+    if mode == "device":
+        assert "has changed since this login began, begin again" in await pending(browser, begun["state"])
+        return
+    back = browser.idp.log_in(begun["auth_url"])
+    with pytest.raises(LoginError, match="has changed since this login began, begin again"):
+        await browser.come_back(back)
+    if mode == "direct" and role.get("callback_mode") != "client":
+        assert "has changed since this login began" in await pending(browser, begun["state"])
+    assert browser.idp.forms == []
+
+
+async def test_a_secret_can_be_replaced_in_mid_login(browser: Browser) -> None:
+    """It has no part in who may log in."""
+    begun = await browser.begin()
+    browser.idp.client_secret = "another secret"
+    await browser.configure()
+    assert (await browser.come_back(browser.idp.log_in(begun["auth_url"]))).auth is not None
 
 
 # --- straight to the server, and on another device ---------------------------------------------
@@ -421,6 +649,11 @@ async def pending(browser: Browser, state: str) -> str:
     return str(caught.value).partition(" (reference ")[0]
 
 
+def confirmed_by(page: str) -> dict[str, str]:
+    """Return what the button of a confirmation page sends."""
+    return {name: unescape(value) for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', page)}
+
+
 async def test_a_direct_login(browser: Browser) -> None:
     """The browser is asked first; the client gets the token, once."""
     await browser.write_role(callback_mode="direct", poll_interval="2s")
@@ -433,13 +666,47 @@ async def test_a_direct_login(browser: Browser) -> None:
     assert "192.0.2.1" in page
     assert browser.idp.forms == []
     assert await pending(browser, begun["state"]) == "authorization_pending"
-    assert "Logged in" in html(await browser.come_back(back, confirmation="1"))
-    reloaded = await browser.come_back(back, confirmation="1")
+    confirmed = confirmed_by(page)
+    assert "Logged in" in html(await browser.come_back(confirmed))
+    reloaded = await browser.come_back(confirmed)
     assert "Expired or missing OAuth state." in html(reloaded)
     assert (await poll(browser, begun["state"])).policies == ("p",)
     assert await pending(browser, begun["state"]) == "authorization_pending"
-    again = await browser.come_back(back, confirmation="1")
+    again = await browser.come_back(confirmed)
     assert "Expired or missing OAuth state." in html(again)
+
+
+@pytest.mark.parametrize("value", ["0", "1", "false", "true", "yes", "x"])
+async def test_only_its_page_confirms_a_direct_login(browser: Browser, value: str) -> None:
+    """No fixed word counts, and a page for one code confirms no other."""
+    await browser.write_role(callback_mode="direct")
+    begun = await browser.begin(DIRECT)
+    back = browser.idp.log_in(begun["auth_url"])
+    assert "Did you begin" in html(await browser.come_back(back, confirmation=value))
+    own = confirmed_by(html(await browser.come_back(back | {"code": "of the attacker"})))
+    assert "Did you begin" in html(await browser.come_back(own | {"code": back["code"]}))
+    assert browser.idp.forms == []
+
+
+@pytest.mark.parametrize("destination", ["iframe", "frame", "object", "embed", "empty"])
+async def test_a_frame_confirms_nothing(browser: Browser, destination: str) -> None:
+    """Where the mount passes the browser's header on, neither page nor answer is for a frame."""
+    await browser.write_role(callback_mode="direct")
+    back = browser.idp.log_in((await browser.begin(DIRECT))["auth_url"])
+    confirmed = confirmed_by(html(await browser.come_back(back)))
+    for data in (back, confirmed):
+        request = Request(
+            operation=Operation.READ,
+            path="oidc/callback",
+            data=data,
+            has_data=True,
+            connection=Connection(remote_addr="192.0.2.1"),
+            headers={"Sec-Fetch-Dest": [destination]},
+        )
+        answer = await browser.mount.backend.handle_request(request)
+        assert answer is not None
+        assert "does not work inside another page" in html(answer)
+    assert "Logged in" in html(await browser.come_back(confirmed))
 
 
 async def test_a_direct_login_that_fails(browser: Browser) -> None:

@@ -15,6 +15,7 @@ from jwt_auth.pages import (
     Page,
     confirmation_page,
     error_page,
+    is_in_frame,
     post_message_page,
     raw_page,
     success_page,
@@ -96,14 +97,41 @@ def test_the_message_is_what_web_interfaces_wait_for(mount: str, state: str) -> 
 
 
 def test_a_confirmation_says_who_and_what() -> None:
-    """Where the login was begun, and for which role; its button sends the same request again."""
-    page = confirmation_page("10.1.2.3", "admin", {"state": "st_x", "code": "c&d", "error": ""})
+    """Where the login was begun, for which role; its button sends the request again, with the proof."""
+    fields = {"state": "st_x", "code": "c&d", "error": "", "confirmation": "proof"}
+    page = confirmation_page("10.1.2.3", "admin", fields)
     read = Reader(page)
     assert "10.1.2.3" in read.text
     assert "admin" in read.text
-    assert read.values == {"state": "st_x", "code": "c&d", "confirmation": "1"}
+    assert read.values == {"state": "st_x", "code": "c&d", "confirmation": "proof"}
     assert "form-action 'self'" in page.policy
     assert "unknown address" in Reader(confirmation_page("", "x", {})).text
+
+
+def test_a_question_is_hidden_until_it_stands_alone() -> None:
+    """Without its script, as in a frame that forbids scripts, nothing is shown and no button works."""
+    page = confirmation_page("a", "b", {})
+    tags = Reader(page).tags
+    assert ("div", ("id", "hidden")) in tags
+    assert ("button", ("type", "disabled")) in tags
+    assert "window.top===window.self" in Reader(page).scripts[0]
+    assert "script-src 'sha256-" in page.policy
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_framed"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Dest": ["document"]}, False),
+        ({"Sec-Fetch-Dest": ["iframe"]}, True),
+        ({"sec-fetch-dest": ["empty"]}, True),
+        ({"Sec-Fetch-Dest": ["document", "iframe"]}, True),
+        ({"Other": ["iframe"]}, False),
+    ],
+)
+def test_what_a_browser_says_it_loads(headers: dict[str, list[str]], is_framed: bool) -> None:
+    """Only a page in a window may ask; a browser that says nothing is believed to show one."""
+    assert is_in_frame(headers) is is_framed
 
 
 @pytest.mark.parametrize(

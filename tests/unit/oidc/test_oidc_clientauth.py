@@ -100,7 +100,7 @@ async def test_a_public_client_says_its_name():
     [("rsa", "RS256"), ("p256", "ES256"), ("p384", "ES384"), ("p521", "ES512"), ("ed25519", "EdDSA")],
 )
 async def test_a_key_signs_an_assertion(name, algorithm):
-    """For this token endpoint, for a minute, and verified by the public half that is published."""
+    """For this issuer, for a minute, and verified by the public half that is published."""
     authentication = ClientAuthentication.by_key(Secret(private_pem(name)))
     header, form = await sent(authentication)
     assert header is None
@@ -114,7 +114,7 @@ async def test_a_key_signs_an_assertion(name, algorithm):
     assert claims == {
         "iss": CLIENT,
         "sub": CLIENT,
-        "aud": f"{ISSUER}/token",
+        "aud": ISSUER,
         "iat": NOW + 1,
         "exp": NOW + 61,
     }
@@ -130,6 +130,18 @@ async def test_an_assertion_is_used_once():
         assert token.kid == "mine"
         ids.add(json.loads(token.payload)["jti"])
     assert len(ids) == 3
+
+
+async def test_a_key_that_is_replaced():
+    """Each request is signed with the key of that moment."""
+    keys = [SigningKey(private_pem("p256"), kid="old"), SigningKey(private_pem("p384"), kid="new")]
+    authentication = ClientAuthentication.by_signer(lambda: keys[0])
+    signed = []
+    for _ in range(2):
+        _, form = await sent(authentication)
+        signed.append(split_token(form["client_assertion"]).kid)
+        keys.reverse()
+    assert signed == ["old", "new"]
 
 
 async def test_every_request_shows_who_it_is():

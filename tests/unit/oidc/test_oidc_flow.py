@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from authkit.oidc import (
     ClientAuthentication,
     DiscoveredKeys,
     EndpointError,
+    Leeways,
     OAuthError,
     OIDCClient,
     ProviderError,
@@ -34,6 +36,8 @@ from authkit.values import asdict, replace
 
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 """Of the verifier of the requests here, as RFC 7636, appendix B, has both."""
+
+CANNOT = "unable to exchange auth code with provider: oauth2: cannot fetch token: "
 
 
 async def test_a_code_becomes_claims():
@@ -247,7 +251,7 @@ async def test_a_silent_provider_is_given_up(monkeypatch):
     provider.answers["/token"] = never
     with pytest.raises(EndpointError) as caught:
         await provider.client().exchange(CODE, REQUEST)
-    assert caught.value.public == "unable to exchange auth code with provider: context deadline exceeded"
+    assert caught.value.public == CANNOT + "context deadline exceeded"
     assert caught.value.detail == "not done within 0.02 s"
     assert is_gone.is_set()
     assert provider.count("/token") == 1
@@ -282,7 +286,7 @@ async def test_a_connection_that_breaks_is_a_failure():
     provider.answers["/token"] = break_off
     with pytest.raises(EndpointError) as caught:
         await provider.client().exchange(CODE, REQUEST)
-    assert caught.value.public == "unable to exchange auth code with provider: no usable answer"
+    assert caught.value.public == CANNOT + "no usable answer"
     assert caught.value.detail == "RemoteProtocolError: gone"
     assert provider.count("/token") == 1
 
@@ -356,6 +360,56 @@ async def test_an_id_token_that_no_request_led_to():
     provider.claims |= {"aud": "client-2", "azp": "client-2"}
     with pytest.raises(TokenError, match="is not equal client_id"):
         await client.verify_id_token(provider.id_token, None)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "claims", "text"),
+    [
+        ({"profile": "at+jwt"}, {}, "token is no at+jwt"),
+        ({"profile": "id_token"}, {"iat": ...}, "missing claims of a id_token: iat"),
+        ({"profile": "jwt-svid"}, {}, "not a SPIFFE ID"),
+        ({"leeways": Leeways(clock_skew=timedelta(seconds=-1))}, {"iat": NOW + 30}, "token not yet valid"),
+        ({"leeways": Leeways(not_before=timedelta(seconds=-1))}, {"iat": ...}, "token not yet valid"),
+    ],
+    ids=str,
+)
+async def test_an_id_token_that_a_role_does_not_take(bounds, claims, text):
+    """Kind and leeways of a role bound an ID token too; without them the same token is taken."""
+    provider = FakeProvider()
+    changed = provider.claims | claims
+    provider.claims = {name: value for name, value in changed.items() if value is not ...}
+    client = provider.client()
+    assert await client.verify_id_token(provider.id_token, REQUEST)
+    with pytest.raises(TokenError) as caught:
+        await client.verify_id_token(provider.id_token, REQUEST, **bounds)
+    assert text in caught.value.public
+
+
+@pytest.mark.parametrize(
+    ("announced", "issuer", "required", "text"),
+    [
+        (True, ISSUER, True, ""),
+        (True, "https://evil.example", True, "of another issuer"),
+        (True, "https://evil.example", False, "of another issuer"),
+        (True, ISSUER + "/", False, "of another issuer"),
+        (True, "", True, "names no issuer"),
+        (True, "", False, ""),
+        (False, "", True, ""),
+        ("yes", "", True, ""),
+        (False, ISSUER, True, ""),
+        (False, "https://evil.example", True, "of another issuer"),
+    ],
+)
+async def test_the_issuer_of_a_response(announced, issuer, required, text):
+    """It is compared whenever it came, and required where the provider announces it and nothing drops it."""
+    provider = FakeProvider()
+    provider.metadata["authorization_response_iss_parameter_supported"] = announced
+    asked = provider.client().verify_response_issuer(issuer, is_required=required)
+    if not text:
+        await asked
+        return
+    with pytest.raises(TokenError, match=text):
+        await asked
 
 
 async def test_keys_that_rotate_in_the_middle_of_a_login():

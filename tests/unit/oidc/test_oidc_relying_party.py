@@ -21,6 +21,7 @@ from authkit.values import replace
 
 ID_TOKEN = "id_token failed verification: Provider.VerifyIDToken: "
 EXCHANGE = "unable to exchange auth code with provider: "
+FETCH = EXCHANGE + "oauth2: cannot fetch token: "
 UNSIGNED = "error verifying token signature: "
 MALFORMED = f"{ID_TOKEN}{UNSIGNED}oidc: malformed jwt: "
 NO_KEY = f"{ID_TOKEN}{UNSIGNED}failed to verify id token signature"
@@ -140,40 +141,40 @@ CASES = {
     ),
     "HTML in place of an error": (
         answering("/token", 503, "<html>busy</html>", "text/html"),
-        EXCHANGE + "503 Service Unavailable",
+        FETCH + "503 Service Unavailable",
     ),
     "HTML in place of tokens": (
         answering("/token", 200, "<html>log in</html>", "text/html"),
-        EXCHANGE + "200 OK, but no usable answer",
+        FETCH + "200 OK, but no usable answer",
     ),
     "a form in place of JSON": (
         answering("/token", 200, f"access_token={ACCESS_TOKEN}", "application/x-www-form-urlencoded"),
-        EXCHANGE + "200 OK, but no usable answer",
+        FETCH + "200 OK, but no usable answer",
     ),
     "a list in place of an object": (
         answering("/token", 200, "[]"),
-        EXCHANGE + "200 OK, but no usable answer",
+        FETCH + "200 OK, but no usable answer",
     ),
     "an error status with tokens": (
         answering("/token", 500, {"access_token": "x", "id_token": "x"}),
-        EXCHANGE + "500 Internal Server Error",
+        FETCH + "500 Internal Server Error",
     ),
     "a refusal with tokens": (
         answering("/token", 401, {"access_token": "x", "id_token": "x"}),
-        EXCHANGE + "401 Unauthorized",
+        FETCH + "401 Unauthorized",
     ),
     "a redirect with tokens": (
         answering("/token", 302, {"access_token": "x", "id_token": "x"}),
-        EXCHANGE + "302 Found, but no usable answer",
+        FETCH + "302 Found, but no usable answer",
     ),
-    "a redirect": (answering("/token", 307, ""), EXCHANGE + "307 Temporary Redirect, but no usable answer"),
+    "a redirect": (answering("/token", 307, ""), FETCH + "307 Temporary Redirect, but no usable answer"),
     "a huge answer": (
         answering("/token", 200, b" " * 300_000),
-        EXCHANGE + "answer is larger than 262144 bytes",
+        FETCH + "answer is larger than 262144 bytes",
     ),
     "members that occur twice": (
         answering("/token", 200, '{"access_token":"a","id_token":"a","id_token":"b"}'),
-        EXCHANGE + "200 OK, but no usable answer",
+        FETCH + "200 OK, but no usable answer",
     ),
     "no access token": (
         answering("/token", 200, {"id_token": "x"}),

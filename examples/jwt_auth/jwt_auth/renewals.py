@@ -1,0 +1,149 @@
+"""Renewals at the provider: a token goes on as long as the provider renews its own.
+
+A refresh token is sealed and kept with the Vault token, beside the provider and the client it is for, and
+is sent to no other. Most providers replace it at each use, and the host gets the new one only if everything
+after that succeeds. So it is stored first: after a renewal that fails or is cut off, the next one uses it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from authkit.auth import Identity, RenewCall
+from authkit.errors import LoginError, TooManyRequestsError
+from authkit.framework import StorageView
+from authkit.logical import Storage, StorageEntry
+from authkit.masking import Secret
+from authkit.oidc import NO_RECORD
+from authkit.values import replace
+from jwt_auth.admission import admit, verify_role_type
+from jwt_auth.config import JWTConfig
+from jwt_auth.id_tokens import AtProvider, RenewedProof
+from jwt_auth.mount_keys import RefreshTokens
+from jwt_auth.pending import forget_old
+from jwt_auth.role import JWTRole
+
+if TYPE_CHECKING:
+    from authkit.oidc import OIDCClient
+    from authkit.oidc.providers import Provider
+
+__all__ = ["Renewals"]
+
+REPLACED_SECONDS: Final = 32 * 86400
+"""How long a new refresh token is stored: as long as a token can live on a server that sets no other limit
+(Vault 1.21, `max_lease_ttl`). Each token has one at most, until its next renewal."""
+
+
+class Renewals:
+    """The renewals of one mount.
+
+    Args:
+        tokens: seals refresh tokens, for the provider, client and subject that they are of.
+        now: seconds since 1970.
+    """
+
+    def __init__(self, storage: Storage, tokens: RefreshTokens, now: Callable[[], float] = time.time) -> None:
+        self._replaced = StorageView(storage, "oidc/replaced/")
+        self._tokens = tokens
+        self._now = now
+        self._under_way: set[str] = set()
+
+    def at(
+        self, client: OIDCClient, lookups: Provider | None, config: JWTConfig, before: str = ""
+    ) -> AtProvider:
+        """Return the provider of a configuration. `before` names what the renewal has gone on from."""
+
+        async def keep(token: Secret, sub: str) -> Mapping[str, Any]:
+            parties = _parties(config)
+            return {
+                **parties,
+                "sub": sub,
+                "refresh": await self._tokens.hide(token, *parties.values(), sub),
+                "until": int(self._now()) + REPLACED_SECONDS,
+                "before": before,
+            }
+
+        return AtProvider(client=client, lookups=lookups, keep=keep)
+
+    async def renew(
+        self,
+        client: OIDCClient,
+        lookups: Provider | None,
+        config: JWTConfig,
+        role: JWTRole,
+        call: RenewCall,
+    ) -> Identity:
+        """Return whose token it is, with today's groups and the state for the next renewal.
+
+        Raises:
+            LoginError: the provider does not renew, or they may not log in with this role any more.
+            TooManyRequestsError: the same token is being renewed.
+            StorageError: a new refresh token cannot be stored.
+        """
+        verify_role_type(role, RenewedProof.role_type)
+        kept, parties = call.state, _parties(config)
+        if any(kept.get(name) != value for name, value in parties.items()):
+            raise LoginError(
+                "it was made with another provider or client than the configured one, log in again"
+            )
+        sub, name = str(kept.get("sub", "")), _stored_name(kept)
+        if not sub:
+            raise LoginError("it does not say whose it is, log in again")
+        context = (*parties.values(), sub)
+        with self._alone(name):
+            await self._forget(str(kept.get("before", "")))
+            replaced = await self._replaced.get(name)
+            hidden = str(kept.get("refresh", "")) if replaced is None else replaced.value.decode()
+            token = await self._tokens.unhide(hidden, *context)
+            tokens = await client.refresh(token)
+            if tokens.refresh_token is None:
+                tokens = replace(tokens, refresh_token=token)
+            else:
+                value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
+                await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
+            proof = RenewedProof(self.at(client, lookups, config, name), tokens, sub)
+            identity = await admit(
+                role, call.role_name, proof, NO_RECORD, connection=call.connection, is_from_user=False
+            )
+        if identity.name != call.name:
+            raise LoginError("the name has changed")
+        return identity
+
+    async def forget(self) -> None:
+        """Delete refresh tokens of tokens that nobody has renewed again.
+
+        Raises:
+            StorageError: one cannot be deleted.
+        """
+        await forget_old(self._replaced, self._now())
+
+    async def _forget(self, name: str) -> None:
+        """Delete what the renewal before has stored: the host has the state that came after it."""
+        if name:
+            await self._replaced.delete(name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Refuse a second renewal of the same token: one refresh token must not be sent twice."""
+        if name in self._under_way:
+            raise TooManyRequestsError("this token is being renewed at the provider, try again")
+        self._under_way.add(name)
+        try:
+            yield
+        finally:
+            self._under_way.discard(name)
+
+
+def _parties(config: JWTConfig) -> dict[str, str]:
+    """Return who a refresh token is for: the provider and the client."""
+    return {"iss": config.oidc_discovery_url, "client_id": config.oidc_client_id}
+
+
+def _stored_name(kept: Mapping[str, Any]) -> str:
+    """Return where a new refresh token is stored until the host has the state that holds it."""
+    until = kept.get("until")
+    return f"{until if isinstance(until, int) else 0}-{sha256(str(kept.get('refresh')).encode()).hexdigest()}"
