@@ -30,15 +30,16 @@ from authkit.wire.pb._pool import POOL
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
 
-__all__ = ["CLEANUP_TIMEOUT", "CLOSE_TIMEOUT", "MULTIPLEX_ID", "BackendService"]
+__all__ = ["CLOSE_TIMEOUT", "HOOK_TIMEOUT", "MULTIPLEX_ID", "BackendService"]
 
 logger = logging.getLogger("authkit.wire")
 
 MULTIPLEX_ID = "multiplex_id"
 """Metadata key that names the mount of a call (Vault SDK 0.21, helper/pluginutil/multiplexing.go)."""
 
-CLEANUP_TIMEOUT = timedelta(seconds=5)
-"""For one mount's cleanup: the host holds a lock on its mounts while it waits."""
+HOOK_TIMEOUT = timedelta(seconds=5)
+"""For one mount's cleanup, during which the host holds a lock on its mounts, and for one invalidation, of
+which a host has many to pass on."""
 
 CLOSE_TIMEOUT = timedelta(milliseconds=700)
 """For each step of the cleanup at the end of the process, which a host kills two seconds after `Shutdown`."""
@@ -131,7 +132,7 @@ class BackendService:
         replaced = self._mounts.get(key)
         self._mounts[key] = mount
         if replaced is not None:
-            await _retire(replaced, CLEANUP_TIMEOUT)
+            await _retire(replaced, HOOK_TIMEOUT)
         return _NO_SETUP_ERROR
 
     async def _build(self, setup: MountSetup) -> _Mount:
@@ -158,7 +159,7 @@ class BackendService:
     async def _cleanup(self, data: bytes, call: Call) -> bytes:
         mount = self._mounts.pop(_mount_key(call), None)
         if mount is not None:
-            await _retire(mount, CLEANUP_TIMEOUT)
+            await _retire(mount, HOOK_TIMEOUT)
         return _EMPTY
 
     # --- requests ------------------------------------------------------------------------------
@@ -177,7 +178,14 @@ class BackendService:
     async def _invalidate_key(self, data: bytes, call: Call) -> bytes:
         mount = self._find_for_work(call)
         key = _parse(pb.InvalidateKeyArgs, data).key
-        await guards.contain(lambda: mount.backend.invalidate_key(key), "invalidation failed", mount.name)
+        # In this task, unlike a cleanup: the backend forgets the key in the first step, come what may.
+        try:
+            async with asyncio.timeout(HOOK_TIMEOUT.total_seconds()):
+                await guards.contain(
+                    lambda: mount.backend.invalidate_key(key), "invalidation failed", mount.name
+                )
+        except TimeoutError:
+            _note_late("invalidation", mount.name)
         return _EMPTY
 
     def _special_paths(self, data: bytes, call: Call) -> bytes:
@@ -241,6 +249,10 @@ async def _within(timeout: timedelta, call: Callable[[], Awaitable[None]], what:
         # Not asyncio.timeout, which waits for whoever ignores a cancellation.
         _, late = await asyncio.wait({task}, timeout=timeout.total_seconds())
         if late:
-            logger.warning(f"{what} takes too long", extra={"kv": {"mount": mount}})
+            _note_late(what, mount)
     finally:
         task.cancel()
+
+
+def _note_late(what: str, mount: str) -> None:
+    logger.warning(f"{what} takes too long", extra={"kv": {"mount": mount}})

@@ -363,7 +363,7 @@ async def test_a_failed_cleanup_closes_the_connection_all_the_same(
 
 async def test_a_cleanup_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """Not even one that ignores its cancellation holds the host up."""
-    monkeypatch.setattr(module, "CLEANUP_TIMEOUT", module.CLEANUP_TIMEOUT * 0)
+    monkeypatch.setattr(module, "HOOK_TIMEOUT", module.HOOK_TIMEOUT * 0)
     release = asyncio.Event()
 
     async def stubborn() -> None:
@@ -380,6 +380,26 @@ async def test_a_cleanup_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPat
     assert "takes too long" in caplog.text
     release.set()
     await asyncio.sleep(0)
+
+
+async def test_an_invalidation_that_does_not_end_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """A hook of the author's does not hold up a host, which has the next keys to pass on."""
+    monkeypatch.setattr(module, "HOOK_TIMEOUT", module.HOOK_TIMEOUT * 0)
+
+    class Hanging(FakeBackend):
+        async def invalidate_key(self, key: str) -> None:
+            await super().invalidate_key(key)
+            await asyncio.get_running_loop().create_future()
+
+    backend = Hanging()
+    plugin = Plugin(backend)
+    await plugin.setup()
+    async with asyncio.timeout(5):
+        assert await plugin.call("InvalidateKey", pb.InvalidateKeyArgs(key="role/a")) == b""
+    assert backend.invalidated == ["role/a"]
+    assert "invalidation takes too long" in caplog.text
 
 
 async def test_a_cancelled_cleanup_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
