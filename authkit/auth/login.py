@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Final, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.identity import Identity
 from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call, Collection, Declaration, PathTemplate, Route
+from authkit.framework import Backend, BoundCollection, Call, Collection, PathTemplate, Route
 from authkit.framework.calls import invoke
 from authkit.framework.fields import LowerTextType, TextType
 from authkit.framework.help import documentation
-from authkit.framework.routes import Handler
+from authkit.framework.routes import Handler, MethodDeclaration
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Alias, Auth, Operation, Response
 
@@ -49,7 +49,7 @@ class LoginCall(Call, frozen=True, kw_only=True):
     """Under which the role is stored."""
 
 
-class Login(Declaration, Generic[H]):
+class Login(MethodDeclaration[H]):
     """The login paths of one handler. Made by `login`."""
 
     def __init__(
@@ -61,22 +61,13 @@ class Login(Declaration, Generic[H]):
         default_role: Naming | None,
         alias: Naming | None,
     ) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.templates = tuple(PathTemplate.parse(path) for path in paths)
         for template in self.templates:
             template.special_patterns()
         self.role_field = role_field
         self.default_role = default_role
         self.alias = alias
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Login[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Login[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
     @property
     def answers_for_roles(self) -> bool:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar
 
 from authkit.auth.arguments import HandlerPlan
 from authkit.auth.policies import equivalent_policies, sanitize_policies
 from authkit.auth.tokens import POLICIES_KEY, ROLE_KEY, STATE_KEY, TokenParameters, settings_at_renewal
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call, Declaration
+from authkit.framework import Backend, BoundCollection, Call
+from authkit.framework.routes import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
 from authkit.values import Value, replace
 
@@ -137,20 +138,8 @@ class RenewCall(Call, frozen=True, kw_only=True):
             raise UserError("policies have changed, not renewing")
 
 
-class RenewalHandler(Declaration, Generic[H]):
+class RenewalHandler(MethodDeclaration[H]):
     """A method that decides on renewals. Made by `renewal`."""
-
-    def __init__(self, handler: H) -> None:
-        self.handler = handler
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> RenewalHandler[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> RenewalHandler[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
 
 def renewal(handler: H) -> RenewalHandler[H]:

@@ -509,7 +509,7 @@ def test_handlers_that_cannot_work() -> None:
         (Wrong.nothing, {}, "Wrong.nothing has to return Identity, not NoneType"),
         (Wrong.unknown, {}, "Wrong.unknown: an annotation cannot be read: name 'Missing' is not defined"),
         (Wrong.default, {}, "Wrong.default: parameter 'x'"),
-        (Wrong.some_role, {"a": roles, "b": Collection(PinRole, "r/{name}")}, "it has 2"),
+        (Wrong.some_role, {"roles": roles, "b": Collection(PinRole, "r/{name}")}, "it has 2"),
         (
             Wrong.role_as_field,
             {"roles": roles},
