@@ -17,6 +17,7 @@ from authkit.errors import UnsupportedOperationError, UnsupportedPathError, User
 from authkit.framework.calls import Call
 from authkit.framework.derived import DerivedValues
 from authkit.framework.forwarding import verify_serves_writes
+from authkit.framework.keys import verify_disjoint
 from authkit.framework.manual import Manual
 from authkit.framework.node import Node
 from authkit.framework.notices import add_warnings
@@ -75,9 +76,11 @@ class Backend:
             if _VERSION.fullmatch(number) is None:
                 raise TypeError(f"{cls.__name__}: version {version!r} is not like '1.2.0'")
             cls.version = f"v{number}"
-        cls.declarations = MappingProxyType(_declared(cls))
+        declared = _declared(cls)
+        cls.declarations = MappingProxyType(declared)
         routes = cls.make_routes()
         try:
+            verify_disjoint(declared.values())
             cls.route_table = RouteTable(routes)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}") from error

@@ -16,6 +16,7 @@ from authkit.framework.bound import BoundCollection, BoundSingleton
 from authkit.framework.calls import Call, invoke
 from authkit.framework.fields import LowerTextType, TextType, is_name
 from authkit.framework.help import documentation
+from authkit.framework.keys import KeyRange, Span
 from authkit.framework.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
 from authkit.framework.models import Model
 from authkit.framework.paths import PathTemplate
@@ -150,6 +151,10 @@ class Singleton(_Served[M]):
             )
         ]
 
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return the key."""
+        return [KeyRange(self.key)]
+
     def seal_wrapped(self) -> Iterable[str]:
         """Return the key, if it is to be sealed."""
         return [self.key] if self.seal_wrap else []
@@ -199,7 +204,8 @@ class Collection(_Served[M]):
     ) -> None:
         super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
         self.template = PathTemplate.parse(path)
-        if len(self.template.names) != 1 or self.template.prefix + f"{{{self.template.names[0]}}}" != path:
+        prefix, names = self.template.prefix, self.template.names
+        if not prefix.endswith("/") or len(names) != 1 or path != f"{prefix}{{{names[0]}}}":
             raise ValueError(f"the path of a collection is like 'role/{{name}}', not {path!r}")
         self.name_field = self.template.names[0]
         if self.name_field in model.schema:
@@ -254,6 +260,10 @@ class Collection(_Served[M]):
                 description=description,
             ),
         ]
+
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return all keys of a name below the prefix."""
+        return [KeyRange(self.template.prefix, Span.NAME)]
 
     def seal_wrapped(self) -> Iterable[str]:
         """Return the prefix of all keys, if they are to be sealed."""

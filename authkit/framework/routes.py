@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 from authkit.framework.calls import Call
 from authkit.framework.fields import FieldType
+from authkit.framework.keys import KeyRange
 from authkit.framework.paths import PathTemplate
 from authkit.framework.schema import FieldSchema
 from authkit.framework.special import derive_special_paths
@@ -136,6 +137,10 @@ class Declaration:
         Raises:
             TypeError: the declaration does not fit the class.
         """
+        return ()
+
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return the storage keys that are this declaration's alone."""
         return ()
 
     def seal_wrapped(self) -> Iterable[str]:

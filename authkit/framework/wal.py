@@ -24,6 +24,7 @@ from authkit.errors import InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
 from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.durations import parse_duration
+from authkit.framework.keys import WAL_PREFIX
 from authkit.framework.node import PROBE_KEY
 from authkit.framework.routes import MethodDeclaration, Route
 from authkit.framework.views import StorageView
@@ -38,8 +39,6 @@ __all__ = ["Rollback", "WALEntry", "WriteAheadLog", "rollback"]
 H = TypeVar("H", bound=Callable[..., Any])
 
 _IDs = list[str]
-
-WAL_PREFIX: Final = "wal/"
 
 MAX_ENTRIES_PER_TICK: Final = 100
 """Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
