@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.login import Login
 from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, renew_auth
+from authkit.auth.resolution import RoleResolver
 from authkit.errors import BadRequestError, FieldError, LoginError, UserError
 from authkit.framework import Backend
 from authkit.logical import BackendType, Operation, Request, Response
@@ -42,6 +43,7 @@ class AuthMethod(Backend):
     _role_required: ClassVar[bool] = True
     """Whether every login has a role. Where only some have one, theirs is checked at renewal too."""
     _compare_policies: ClassVar[bool] = False
+    _resolver: ClassVar[RoleResolver | None] = None
 
     def __init_subclass__(cls, *, compare_policies: bool | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -59,6 +61,7 @@ class AuthMethod(Backend):
         if plan is None and len(set(roles)) > 1:
             raise TypeError(f"{cls.__name__} has logins with different roles and needs a renewal handler")
         cls._renewal_plan = plan
+        cls._resolver = RoleResolver.of(cls)
         # A handler that does not look at the role still has it checked: a role that is gone ends its tokens.
         named = set(roles) - {""}
         own = plan.roles if plan is not None else ""
@@ -79,6 +82,8 @@ class AuthMethod(Backend):
             BadRequestError: an alias lookahead failed. An error *response* would crash the host here
                 (Vault 1.21, vault/core.go, aliasNameFromLoginRequest).
         """
+        if self._resolver is not None and self._resolver.answers(request):
+            return await self._resolver.resolve(self, request.data)
         if request.operation is not Operation.ALIAS_LOOKAHEAD:
             return await super().handle_request(request)
         try:
