@@ -153,7 +153,8 @@ class LoginFlow:
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
             raise InternalError("the login handler returned no identity")
-        auth = make_auth(identity, role, role_name, call.connection)
+        roles = getattr(backend, self.plan.roles).path if self.plan.roles else ""
+        auth = make_auth(identity, role, role_name, call.connection, roles=roles)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
     async def look_ahead(self, backend: Backend, call: Call) -> Response:

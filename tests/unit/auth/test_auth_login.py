@@ -92,7 +92,7 @@ async def test_login() -> None:
     assert response.auth.alias is not None
     assert response.auth.alias.name == "owner-1"
     assert response.auth.policies == ("p",)
-    assert response.auth.internal_data == {"role": "dev"}
+    assert response.auth.internal_data == {"role": "dev", "roles": "role/"}
     assert list(response.warnings) == [
         "welcome",
         ">dev 192.0.2.1 1 none",
@@ -156,7 +156,7 @@ async def test_default_role() -> None:
     """A request that names no role gets the configured one, lower-cased like any other."""
     mount = await pin_mount()
     await mount.write("config", default_role="DEV")
-    assert (await mount.login(pin="1234")).internal_data == {"role": "dev"}
+    assert (await mount.login(pin="1234")).internal_data == {"role": "dev", "roles": "role/"}
     response = await mount.request(Operation.RESOLVE_ROLE, "login", {"pin": "x"})
     assert response is not None
     assert response.data == {"role": "dev"}
@@ -259,7 +259,7 @@ async def test_roles_are_resolved_on_the_path_that_hosts_ask() -> None:
     """That path is always `login`, and open to nobody else."""
     mount = Mount(Team)
     await mount.write("role/A")
-    assert (await mount.login("login/ann/now", team="A")).internal_data == {"role": "A"}
+    assert (await mount.login("login/ann/now", team="A")).internal_data == {"role": "A", "roles": "role/"}
     assert await mount.request(Operation.RESOLVE_ROLE, "login", {"team": "A", "x": 1}) == Response(
         data={"role": "A"}
     )
@@ -336,7 +336,7 @@ async def test_where_a_role_comes_from(path: str, fields: dict[str, str], role: 
     for name in ("a", "b"):
         await mount.write(f"role/{name}", token_policies=name)
     auth = await mount.login(path, user="ann", **fields)
-    assert auth.internal_data == ({} if role is None else {"role": role})
+    assert auth.internal_data == ({} if role is None else {"role": role, "roles": "role/"})
     assert auth.policies == (() if role is None else (role,))
 
 
