@@ -106,7 +106,7 @@ class Backend:
         self.storage: Final = config.storage
         self.system: Final = config.system
         self.events: Final = config.events
-        self.options: Final = config.options
+        self.options: Final = MappingProxyType(dict(config.options))
         """The mount's options."""
         self.log: Final = logging.getLogger(f"authkit.backend.{type(self).name}")
         self.objects: Final = ObjectStore(config.storage)
