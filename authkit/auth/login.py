@@ -17,27 +17,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Final, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns, verify_unchanged
 from authkit.auth.identity import Identity
 from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call, Collection, Declaration, PathTemplate, Route
+from authkit.framework import Backend, BoundCollection, Call, Collection, PathTemplate, Route
 from authkit.framework.calls import invoke
 from authkit.framework.fields import LowerTextType, TextType
 from authkit.framework.help import documentation
-from authkit.framework.routes import Handler
+from authkit.framework.routes import Handler, MethodDeclaration
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Alias, Auth, Operation, Response
 
-__all__ = ["Login", "LoginCall", "login"]
+__all__ = ["Login", "LoginCall", "LoginFlow", "login"]
 
 H = TypeVar("H", bound=Callable[..., Identity | Awaitable[Identity]])
 Naming = Callable[..., str | Awaitable[str]]
-
-RESOLVE_ROLE_PATH: Final = "login"
-"""Hosts ask for the role of a login on this path, whatever the real one is (Vault 1.21, vault/core.go)."""
 
 MAX_ROLE_NAME: Final = 1024
 """Characters of a role's name in a login, which anybody may send and which an answer repeats."""
@@ -50,7 +47,7 @@ class LoginCall(Call, frozen=True, kw_only=True):
     """Under which the role is stored."""
 
 
-class Login(Declaration, Generic[H]):
+class Login(MethodDeclaration[H]):
     """The login paths of one handler. Made by `login`."""
 
     def __init__(
@@ -62,7 +59,7 @@ class Login(Declaration, Generic[H]):
         default_role: Naming | None,
         alias: Naming | None,
     ) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.templates = tuple(PathTemplate.parse(path) for path in paths)
         for template in self.templates:
             template.special_patterns()
@@ -70,51 +67,23 @@ class Login(Declaration, Generic[H]):
         self.default_role = default_role
         self.alias = alias
 
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Login[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Login[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
-
-    @property
-    def answers_for_roles(self) -> bool:
-        """Whether hosts ask for roles on a path of this login."""
-        return any(template.text == RESOLVE_ROLE_PATH for template in self.templates)
-
     def find_roles(self, backend: type[Backend]) -> str:
         """Return the attribute that holds the roles of this login, empty when it has none."""
         return HandlerPlan.read(self.handler, backend, LoginCall).roles
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
-        """Return the login paths, and the one on which hosts ask for roles if that is another."""
-        flow = _Flow(self, backend)
+        """Return the login paths."""
+        flow = LoginFlow(self, backend)
         synopsis, description = documentation(self.handler)
-        resolve = _resolve_operation(backend)
         for template in self.templates:
-            asked = template.text == RESOLVE_ROLE_PATH
             yield Route(
                 path=template,
-                operations={**flow.operations(), **(resolve if asked else {})},
+                operations=flow.operations(),
                 fields=flow.fields,
                 unauthenticated=True,
                 synopsis=synopsis or "Log in.",
                 description=description,
             )
-        if self._resolves_elsewhere(backend):
-            # It is asked with the whole body of the login, of which only the role matters.
-            role = {self.role_field: flow.fields[self.role_field]}
-            path = PathTemplate.parse(RESOLVE_ROLE_PATH)
-            yield Route(path=path, operations=resolve, fields=role, arbitrary_input=True)
-
-    def _resolves_elsewhere(self, backend: type[Backend]) -> bool:
-        """Whether this login has to answer for roles on a path that is not its own."""
-        logins = _logins(backend)
-        if any(each.answers_for_roles for each in logins):
-            return False
-        return next((each for each in logins if each.find_roles(backend)), None) is self
 
 
 def login(
@@ -135,9 +104,10 @@ def login(
 
     Args:
         paths: relative to the mount, by default `login`; `{x}` is a parameter of the handler.
-        role_field: the field with the role's name. It may stand in the path: `login/{role}`. A
-            host that asks for the role of such a login shows the body alone, so only the default
-            role, or one that the body repeats, can be answered.
+        role_field: the field with the role's name. It may stand in the path: `login/{role}`; a body
+            with another role is refused. A host that counts by role sees bodies alone, so a class with
+            such a login takes no quotas for roles; see `authkit.auth.resolution`. No login takes a body
+            with the role field of another one.
         default_role: a method that returns the name of the role for requests that name none.
         alias: a method that returns the alias name a login would give, without logging in and without
             any effect. Hosts ask for it before some logins. It takes the same parameters.
@@ -148,13 +118,13 @@ def login(
     """
     if any(callable(path) for path in paths):
         raise TypeError('write @login("login"), with parentheses and a path')
-    paths = paths or (RESOLVE_ROLE_PATH,)
+    paths = paths or ("login",)
     return lambda handler: Login(
         handler, paths, role_field=role_field, default_role=default_role, alias=alias
     )
 
 
-class _Flow:
+class LoginFlow:
     """A login on one class: its plan and its handlers for the router."""
 
     def __init__(self, declared: Login[Any], backend: type[Backend]) -> None:
@@ -166,6 +136,7 @@ class _Flow:
             self.fields = {**self.look_ahead_plan.fields, **self.fields}
         if self.plan.roles:
             self.fields = {declared.role_field: self._role_schema(backend), **self.fields}
+        self.foreign_roles: Final = frozenset(_role_fields(backend) - self.fields.keys())
         verify_returns(declared.handler, Identity)
         for naming in (declared.default_role, declared.alias):
             if naming is not None:
@@ -186,7 +157,8 @@ class _Flow:
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
             raise InternalError("the login handler returned no identity")
-        auth = make_auth(identity, role, role_name, call.connection)
+        roles = getattr(backend, self.plan.roles).path if self.plan.roles else ""
+        auth = make_auth(identity, role, role_name, call.connection, roles=roles)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
     async def look_ahead(self, backend: Backend, call: Call) -> Response:
@@ -196,6 +168,11 @@ class _Flow:
         if not isinstance(name, str) or not name:
             raise InternalError("there is no alias for this login")
         return Response(auth=Auth(alias=Alias(name=name)))
+
+    @property
+    def folds_names(self) -> bool:
+        """Whether the case of a role's name does not count."""
+        return isinstance(self.fields[self.declared.role_field].type, LowerTextType)
 
     def named_role(self, body: Mapping[str, Any]) -> str:
         """Return the role's name in the body of a request, empty when there is none.
@@ -228,6 +205,7 @@ class _Flow:
     ) -> tuple[TokenParameters | None, str, Any]:
         changes = backend.objects.changes
         objects = await plan.load_objects(backend)
+        self._verify_names_no_other_role(call)
         role, role_name = None, ""
         if self.plan.roles:
             role, role_name = await self.find_role(backend, call.data.get(self.declared.role_field, ""))
@@ -239,6 +217,15 @@ class _Flow:
         if backend.objects.changes != changes:
             await verify_unchanged(backend, plan, objects, self.plan.roles, role_name, role)
         return role, role_name, result
+
+    def _verify_names_no_other_role(self, call: Call) -> None:
+        """Refuse a body that names another role than the login's: a host would count that one."""
+        body, field = call.request.data, self.declared.role_field
+        foreign = sorted(self.foreign_roles & body.keys())
+        if foreign:
+            raise UserError(f"'{foreign[0]}' names the role of another login; leave it out")
+        if field in call.data.replaced and self.named_role(body) != call.data.get(field):
+            raise UserError(f"'{field}' in the request is not the role in the path; leave it out")
 
     def _read_look_ahead(self, backend: type[Backend]) -> HandlerPlan | None:
         alias = self.declared.alias
@@ -260,29 +247,7 @@ class _Flow:
         return FieldSchema(name=name, type=kind, help="The role to log in with.", max_length=MAX_ROLE_NAME)
 
 
-def _logins(backend: type[Backend]) -> list[Login[Any]]:
-    return [each for each in backend.declarations.values() if isinstance(each, Login)]
-
-
-def _resolve_operation(backend: type[Backend]) -> dict[Operation, Handler]:
-    """Return the operation that answers which role a login would have, nothing when none has roles."""
-    declared = [each for each in _logins(backend) if each.find_roles(backend)]
-    if not declared:
-        return {}
-    # A host does not say which login it means; one on the very path that it asks comes first.
-    flows = [_Flow(each, backend) for each in sorted(declared, key=lambda each: not each.answers_for_roles)]
-
-    async def resolve_role(backend: Backend, call: Call) -> Response:
-        # The route's own fields need not include the role's: another login may be on its path.
-        asked = [(flow, flow.named_role(call.request.data)) for flow in flows]
-        failures = []
-        for flow, name in [each for each in asked if each[1]] or asked:
-            try:
-                _, stored = await flow.find_role(backend, name)
-            except UserError as error:
-                failures.append(error)
-            else:
-                return Response(data={"role": stored})
-        raise failures[0]
-
-    return {Operation.RESOLVE_ROLE: resolve_role}
+def _role_fields(backend: type[Backend]) -> set[str]:
+    """Return the fields in which the logins of a class take the name of a role."""
+    declared = [each for each in backend.declarations.values() if isinstance(each, Login)]
+    return {each.role_field for each in declared if each.find_roles(backend)}

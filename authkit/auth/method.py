@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.login import Login
-from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, renew_auth
+from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, RoleCollections, renew_auth
+from authkit.auth.resolution import RoleResolver
+from authkit.auth.tokens import TokenParameters
 from authkit.errors import BadRequestError, FieldError, LoginError, UserError
-from authkit.framework import Backend
+from authkit.framework import Backend, Collection
 from authkit.logical import BackendType, Operation, Request, Response
 
 __all__ = ["AuthMethod"]
@@ -38,10 +41,9 @@ class AuthMethod(Backend):
 
     backend_type: ClassVar[BackendType] = BackendType.CREDENTIAL
     _renewal_plan: ClassVar[HandlerPlan | None] = None
-    _renewal_roles: ClassVar[str] = ""
-    _role_required: ClassVar[bool] = True
-    """Whether every login has a role. Where only some have one, theirs is checked at renewal too."""
+    _role_collections: ClassVar[RoleCollections] = RoleCollections(by_path={})
     _compare_policies: ClassVar[bool] = False
+    _resolver: ClassVar[RoleResolver | None] = None
 
     def __init_subclass__(cls, *, compare_policies: bool | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -59,17 +61,11 @@ class AuthMethod(Backend):
         if plan is None and len(set(roles)) > 1:
             raise TypeError(f"{cls.__name__} has logins with different roles and needs a renewal handler")
         cls._renewal_plan = plan
-        # A handler that does not look at the role still has it checked: a role that is gone ends its tokens.
-        named = set(roles) - {""}
-        own = plan.roles if plan is not None else ""
-        if own and named - {own}:
-            # A role of the same name in the other collection would be taken for the login's.
-            raise TypeError(f"{cls.__name__}: the renewal takes roles that not all logins have")
-        cls._renewal_roles = own or (next(iter(named)) if len(named) == 1 else "")
-        cls._role_required = bool(own) or "" not in roles
+        cls._resolver = RoleResolver.of(cls)
+        cls._role_collections = _find_role_collections(cls, plan.roles if plan is not None else "", roles)
         if compare_policies is not None:
             cls._compare_policies = compare_policies
-        if cls._compare_policies and not cls._renewal_roles:
+        if cls._compare_policies and not cls._role_collections.by_path:
             raise TypeError(f"{cls.__name__} has no roles whose policies could be compared")
 
     async def handle_request(self, request: Request) -> Response | None:
@@ -79,6 +75,8 @@ class AuthMethod(Backend):
             BadRequestError: an alias lookahead failed. An error *response* would crash the host here
                 (Vault 1.21, vault/core.go, aliasNameFromLoginRequest).
         """
+        if self._resolver is not None and self._resolver.answers(request):
+            return await self._resolver.resolve(self, request.data)
         if request.operation is not Operation.ALIAS_LOOKAHEAD:
             return await super().handle_request(request)
         try:
@@ -97,9 +95,32 @@ class AuthMethod(Backend):
         auth = await renew_auth(
             self,
             request,
-            roles=self._renewal_roles,
-            role_required=self._role_required,
+            collections=self._role_collections,
             plan=self._renewal_plan,
             compare_policies=self._compare_policies,
         )
         return Response(auth=auth)
+
+
+def _find_role_collections(cls: type[AuthMethod], own: str, of_logins: Sequence[str]) -> RoleCollections:
+    """Return where the roles of tokens are: those that a handler does not look at are checked as well.
+
+    Raises:
+        TypeError: the renewal takes roles that not all logins have.
+    """
+    by_path = {
+        declared.template.prefix: attribute
+        for attribute, declared in cls.declarations.items()
+        if isinstance(declared, Collection) and issubclass(declared.model, TokenParameters)
+    }
+    named = set(of_logins) - {""}
+    if own and named - {own}:
+        # A role of the same name in the other collection would be taken for the login's.
+        raise TypeError(f"{cls.__name__}: the renewal takes roles that not all logins have")
+    candidates = {own} if own else named or set(by_path.values())
+    return RoleCollections(
+        by_path=by_path,
+        default=next(iter(candidates)) if len(candidates) == 1 else "",
+        required=own,
+        needed=bool(own) or (bool(of_logins) and "" not in of_logins),
+    )

@@ -15,13 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_unchanged
 from authkit.auth.policies import equivalent_policies, sanitize_policies
-from authkit.auth.tokens import POLICIES_KEY, ROLE_KEY, STATE_KEY, TokenParameters, settings_at_renewal
+from authkit.auth.tokens import (
+    COLLECTION_KEY,
+    POLICIES_KEY,
+    ROLE_KEY,
+    STATE_KEY,
+    TokenParameters,
+    settings_at_renewal,
+)
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call, Declaration
+from authkit.framework import Backend, BoundCollection, Call
+from authkit.framework.routes import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
 from authkit.values import Value, replace
 
@@ -137,20 +145,8 @@ class RenewCall(Call, frozen=True, kw_only=True):
             raise UserError("policies have changed, not renewing")
 
 
-class RenewalHandler(Declaration, Generic[H]):
+class RenewalHandler(MethodDeclaration[H]):
     """A method that decides on renewals. Made by `renewal`."""
-
-    def __init__(self, handler: H) -> None:
-        self.handler = handler
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> RenewalHandler[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> RenewalHandler[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
 
 def renewal(handler: H) -> RenewalHandler[H]:
@@ -163,29 +159,53 @@ def renewal(handler: H) -> RenewalHandler[H]:
     return RenewalHandler(handler)
 
 
+class RoleCollections(Value, frozen=True, kw_only=True):
+    """The collections in which the roles of a method's tokens are looked up."""
+
+    by_path: Mapping[str, str]
+    """By the path of a collection of roles, the attribute of the backend that holds it."""
+    default: str = ""
+    """The attribute for tokens that do not say; empty where there is more than one."""
+    required: str = ""
+    """The attribute that holds the roles which the renewal handler takes, if it takes any."""
+    needed: bool = True
+    """Whether every login has a role. Where only some have one, theirs is checked all the same."""
+
+    def find(self, internal_data: Mapping[str, Any]) -> str:
+        """Return the attribute that holds the role of a token, empty when the token has none.
+
+        Raises:
+            UserError: it cannot be told where the role is, so it cannot be told whether it is still there.
+        """
+        path = internal_data.get(COLLECTION_KEY)
+        if path is None and not (self.by_path and (self.needed or ROLE_KEY in internal_data)):
+            return ""
+        attribute = self.default if path is None else self.by_path.get(str(path), "")
+        if not attribute or self.required not in ("", attribute):
+            raise UserError("the token does not tell where its role is kept, not renewing; log in again")
+        return attribute
+
+
 async def renew_auth(
     backend: Backend,
     request: Request,
     *,
-    roles: str,
-    role_required: bool,
+    collections: RoleCollections,
     plan: HandlerPlan | None,
     compare_policies: bool,
 ) -> Auth:
-    """Return the login as it goes on. `roles` is the attribute that holds the roles, if there are any.
-
-    A login without role is one of a method that has such logins, unless `role_required`.
+    """Return the login as it goes on.
 
     Raises:
         LoginError: role or configuration have changed while the handler worked.
-        UserError: it may not go on: the role is gone, its policies have changed and that matters, or
-            the method has no renewal.
+        UserError: it may not go on: the role is gone or cannot be looked up, its policies have changed and
+            that matters, or the method has no renewal.
         InternalError: the handler made no decision.
     """
     assert request.auth is not None
     call, changes = RenewCall(request=request, auth=request.auth), backend.objects.changes
-    has_role = bool(roles) and (role_required or ROLE_KEY in request.auth.internal_data)
-    role = await _load_role(getattr(backend, roles), call.role_name) if has_role else None
+    attribute = collections.find(request.auth.internal_data)
+    role = await _load_role(getattr(backend, attribute), call.role_name) if attribute else None
     settings = settings_at_renewal(role, request.auth.internal_data)
     if compare_policies and settings is not None:
         call.verify_policies((*settings.token_policies, *_own_policies(request.auth)))
@@ -193,8 +213,8 @@ async def renew_auth(
         objects = await plan.load_objects(backend)
         decision = await plan.run(backend, call, role=role, objects=objects)
         if backend.objects.changes != changes:
-            await verify_unchanged(backend, plan, objects, roles, call.role_name, role)
-    elif roles:
+            await verify_unchanged(backend, plan, objects, attribute, call.role_name, role)
+    elif attribute:
         decision = keep()
     else:
         raise UserError("this auth type doesn't support renew")

@@ -18,6 +18,7 @@ from authkit.errors import UserError
 from authkit.framework import (
     KV,
     Bool,
+    BoundCollection,
     Cidrs,
     CommaList,
     FieldType,
@@ -41,6 +42,10 @@ __all__ = [
 
 ROLE_KEY: Final = "role"
 """The role's name in a token's internal data; vault-plugin-auth-jwt 0.26 uses the same."""
+
+COLLECTION_KEY: Final = "roles"
+"""What the path of that role begins with: a method may have roles of one name in two collections. Absent in
+tokens of other plugins, and of versions that kept the name alone."""
 
 STATE_KEY: Final = "state"
 """What a login handler wants back at renewal."""
@@ -208,8 +213,10 @@ def make_auth(
     role: TokenParameters | None,
     role_name: str = "",
     connection: Connection | None = None,
+    *,
+    roles: str = "",
 ) -> Auth:
-    """Return what a login grants.
+    """Return what a login grants. `roles` is the path of the role's collection.
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.
@@ -224,7 +231,7 @@ def make_auth(
     verify_policies(policies)
     return Auth(
         lease=Lease(ttl=settings.token_ttl, max_ttl=settings.token_max_ttl, renewable=True),
-        internal_data=_internal_data(identity, settings, role_name),
+        internal_data=_internal_data(identity, settings, role_name, roles),
         display_name=identity.display_name or identity.name,
         policies=policies,
         metadata=dict(identity.metadata),
@@ -240,12 +247,18 @@ def make_auth(
 
 
 def grant(
-    identity: Identity, role: TokenParameters | None, role_name: str, connection: Connection | None
+    identity: Identity,
+    role: TokenParameters | None,
+    role_name: str,
+    connection: Connection | None,
+    *,
+    roles: BoundCollection[Any] | None = None,
 ) -> Response:
     """Return the answer with which a handler of an open path logs somebody in; `@login` needs none.
 
     For logins that end otherwise than they began: after a browser came back, or once another device is done.
-    Take the role as it is now, and the connection of whoever gets the token.
+    Take the role as it is now, and the connection of whoever gets the token. `roles` is the collection of the
+    role: a method with several needs it, since no token is renewed whose role cannot be looked up.
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.
@@ -253,7 +266,8 @@ def grant(
         PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
     """
     verify_login_address(role or TokenParameters(), connection)
-    return Response(auth=make_auth(identity, role, role_name, connection), warnings=tuple(identity.warnings))
+    auth = make_auth(identity, role, role_name, connection, roles=roles.path if roles is not None else "")
+    return Response(auth=auth, warnings=tuple(identity.warnings))
 
 
 def settings_at_renewal(
@@ -273,9 +287,12 @@ def settings_at_renewal(
     return (role or TokenParameters()).replaced(**given)
 
 
-def _internal_data(identity: Identity, settings: TokenParameters, role_name: str) -> dict[str, Any]:
+def _internal_data(
+    identity: Identity, settings: TokenParameters, role_name: str, roles: str
+) -> dict[str, Any]:
     data = {
         ROLE_KEY: role_name,
+        COLLECTION_KEY: roles,
         STATE_KEY: dict(identity.state),
         SETTINGS_KEY: {} if identity.token is None else identity.token.kept(settings),
         POLICIES_KEY: list(identity.policies),

@@ -34,10 +34,11 @@ from authkit.framework.keyring import KeyRing
 from authkit.framework.merge import merge_patch
 from authkit.framework.models import Model
 from authkit.framework.node import Node
-from authkit.framework.objects import BoundCollection, BoundSingleton, Collection, Singleton, Write
+from authkit.framework.objects import BoundCollection, BoundSingleton, Collection, Singleton
 from authkit.framework.paths import PathTemplate
 from authkit.framework.periodic import Task, every
 from authkit.framework.routes import Declaration, OperationInfo, ResponseInfo, Route
+from authkit.framework.rules import Write
 from authkit.framework.schema import FieldData, FieldSchema, field
 from authkit.framework.sealing import Sealer
 from authkit.framework.views import StorageView

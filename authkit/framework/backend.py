@@ -17,6 +17,7 @@ from authkit.errors import UnsupportedOperationError, UnsupportedPathError, User
 from authkit.framework.calls import Call
 from authkit.framework.derived import DerivedValues
 from authkit.framework.forwarding import verify_serves_writes
+from authkit.framework.keys import verify_disjoint
 from authkit.framework.manual import Manual
 from authkit.framework.node import Node
 from authkit.framework.notices import add_warnings
@@ -63,7 +64,7 @@ class Backend:
     """As `v1.2.0`."""
     backend_type: ClassVar[BackendType] = BackendType.LOGICAL
     declarations: ClassVar[Mapping[str, Declaration]] = MappingProxyType({})
-    """What the class and its bases declare, by attribute, in order."""
+    """What the class and all its bases declare, by attribute, in order."""
     route_table: ClassVar[RouteTable] = RouteTable(())
     manual: ClassVar[Manual] = Manual("", route_table, backend_type)
     """Answers requests for help."""
@@ -76,18 +77,11 @@ class Backend:
             if _VERSION.fullmatch(number) is None:
                 raise TypeError(f"{cls.__name__}: version {version!r} is not like '1.2.0'")
             cls.version = f"v{number}"
-        declared = dict(cls.declarations)
-        for attribute, value in vars(cls).items():
-            declared.pop(attribute, None)
-            if isinstance(value, Declaration):
-                if attribute in _OWN_ATTRIBUTES or hasattr(Backend, attribute):
-                    raise TypeError(
-                        f"{cls.__name__}.{attribute} hides a part of Backend; name it differently"
-                    )
-                declared[attribute] = value
+        declared = _declared(cls)
         cls.declarations = MappingProxyType(declared)
         routes = cls.make_routes()
         try:
+            verify_disjoint(declared.values())
             cls.route_table = RouteTable(routes)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}") from error
@@ -113,7 +107,7 @@ class Backend:
         self.storage: Final = config.storage
         self.system: Final = config.system
         self.events: Final = config.events
-        self.options: Final = config.options
+        self.options: Final = MappingProxyType(dict(config.options))
         """The mount's options."""
         self.mount_id: Final = config.backend_uuid
         """Stays the same as long as the mount exists, and no other mount has it."""
@@ -254,6 +248,32 @@ class Backend:
                 await self.wal.roll_back(self, request)
             finally:
                 await self.derived.close_replaced()
+
+
+def _declared(cls: type[Backend]) -> dict[str, Declaration]:
+    """Return what a class and all its bases declare, in order; the lookup is Python's own.
+
+    Raises:
+        TypeError: a name is one of `Backend`, a declaration has two names, or something that is none
+            replaces one.
+    """
+    found: dict[str, Declaration] = {}
+    for base in reversed(cls.__mro__):
+        for attribute, value in vars(base).items():
+            replaced = found.pop(attribute, None)
+            where = f"{base.__name__}.{attribute}"
+            if isinstance(value, Declaration):
+                if attribute in _OWN_ATTRIBUTES or hasattr(Backend, attribute):
+                    raise TypeError(f"{where} hides a part of Backend; name it differently")
+                if value.attribute != attribute:
+                    raise TypeError(f"{where} is one declaration under two names, also {value.attribute!r}")
+                found[attribute] = value
+            elif replaced is not None and value is not None:
+                # A renewal, a rule or a task would be gone, and nobody would see it.
+                raise TypeError(
+                    f"{where} replaces a declaration of its base; decorate it as well, or set it to None"
+                )
+    return found
 
 
 def _lease_refusal(request: Request) -> str:

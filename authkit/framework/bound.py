@@ -60,6 +60,11 @@ class BoundCollection(Generic[M]):
         self._declared = declared
         self._backend = backend
 
+    @property
+    def path(self) -> str:
+        """Return what the paths of its objects begin with, in requests and in storage: `role/`."""
+        return self._declared.template.prefix
+
     async def find(self, name: str) -> M | None:
         """Return the object of this name, `None` when there is none. Any text may be asked for."""
         key = self._declared.find_key(name)
@@ -109,7 +114,7 @@ class BoundCollection(Generic[M]):
 
     async def names(self) -> list[str]:
         """Return all names, sorted."""
-        return await self._backend.objects.names(self._declared.template.prefix)
+        return await self._backend.objects.names(self.path)
 
     def _key(self, name: str) -> str:
         key = self._declared.find_key(name)

@@ -36,7 +36,7 @@ class MapType(FieldType[Mapping[str, Any]]):
         return MappingProxyType({})
 
     def parse(self, name: str, raw: Any) -> Mapping[str, Any]:
-        """Return the object, read-only at its top."""
+        """Return the object, read-only."""
         merged: dict[str, Any] = {}
         for part in raw if isinstance(raw, list | tuple) else [raw]:
             if not isinstance(part, Mapping) and not (part is None and isinstance(raw, list | tuple)):
@@ -150,11 +150,12 @@ class CommaIntsType(FieldType[tuple[int, ...]]):
         return ()
 
     def parse(self, name: str, raw: Any) -> tuple[int, ...]:
-        """Return the integers."""
-        if raw == "":
+        """Return the integers. Where there are commas and blanks alone there are none."""
+        items = _items(_split(name, raw))
+        if all(item is None or (isinstance(item, str) and not item.strip()) for item in items):
             return ()
         try:
-            return tuple(parse_integer(item) for item in _items(_split(name, raw)))
+            return tuple(map(parse_integer, items))
         except ValueError:
             raise FieldError(name, "expected a list of integers") from None
 

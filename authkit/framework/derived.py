@@ -1,13 +1,17 @@
-"""Values made from a model and kept as long as it stays the same: `@cached`.
+"""Values made from a stored object and kept until it is written again: `@cached`.
 
-For what is dear to make, such as key sets and HTTP clients. A value that is replaced is closed, but
-only when no request can be using it any more.
+For values that are expensive to make, such as key sets and HTTP clients. A value that is replaced is closed,
+but only when no request can be using it any more.
+
+Objects are compared by identity. Equality would be wrong twice: Python calls 1 and true equal, and an
+operator who writes an object again, to have withdrawn keys forgotten, would change nothing.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from authkit.framework.calls import invoke
@@ -56,17 +60,18 @@ class BoundCached(Generic[M, T]):
     def each(self, sources: Mapping[str, M]) -> Mapping[str, T]:
         """Return a value for each of these objects, which are all that there are.
 
-        One whose object is as it was is kept; those of objects that are gone are closed.
+        The value of an object that nobody has written is kept; those of objects that are gone are closed.
         """
         return self._backend.derived.get_each(self._declared, self._backend, sources)
 
 
 def cached(make: Callable[[Any, M], T]) -> Cached[M, T]:
-    """Keep what a plain method makes from a model, and make it again when it gets another model.
+    """Keep what a plain method makes from a stored object, and make it again when it gets another one.
 
-    Calling it with the very object that a request works with keeps both together, also while
-    somebody changes what is stored. A value with a `close` method is closed some time after it was
-    replaced, and at the end.
+    Every write of the object, here or on another node, makes it another one, also when nothing in it
+    changes; so does `replaced`. Calling it with the very object that a request works with keeps both
+    together, also while somebody changes what is stored. A value with a `close` method is closed some
+    time after it was replaced, and at the end.
 
     Raises:
         TypeError: the method is `async`.
@@ -82,13 +87,13 @@ class DerivedValues:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._current: dict[str, tuple[Model, Any]] = {}
-        self._each: dict[str, tuple[Mapping[str, Model], dict[str, Any]]] = {}
+        self._each: dict[str, tuple[Mapping[str, Model], Mapping[str, Any]]] = {}
         self._replaced: list[tuple[float, Any]] = []
 
     def get(self, declared: Cached[M, T], backend: Backend, source: M) -> T:
-        """Return the value for this object, or for an equal one before it."""
+        """Return the value for this object."""
         known = self._current.get(declared.attribute)
-        if known is not None and (known[0] is source or known[0] == source):
+        if known is not None and known[0] is source:
             value: T = known[1]
             return value
         made = declared.make(backend, source)
@@ -98,18 +103,18 @@ class DerivedValues:
         return made
 
     def get_each(self, declared: Cached[M, T], backend: Backend, sources: Mapping[str, M]) -> Mapping[str, T]:
-        """Return a value for each object, those before where the object is an equal one."""
+        """Return a value for each object, the one before where the object is the same. Read-only."""
         known, values = self._each.get(declared.attribute, ({}, {}))
         if known is sources:
             return values
         made: dict[str, T] = {}
         for name, source in sources.items():
-            is_known = name in values and (known[name] is source or known[name] == source)
+            is_known = name in values and known[name] is source
             made[name] = values[name] if is_known else declared.make(backend, source)
         now = self._clock()
         self._replaced += [(now, value) for name, value in values.items() if made.get(name) is not value]
-        self._each[declared.attribute] = (sources, made)
-        return made
+        self._each[declared.attribute] = (sources, MappingProxyType(made))
+        return self._each[declared.attribute][1]
 
     async def close_replaced(self) -> None:
         """Close the values that were replaced long enough ago."""

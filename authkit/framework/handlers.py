@@ -13,7 +13,7 @@ have handlers already: see `authkit.framework.objects`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from authkit.errors import InternalError
 from authkit.framework.answers import Answerable, make_response
@@ -22,7 +22,14 @@ from authkit.framework.calls import Call, read_parameters
 from authkit.framework.help import documentation
 from authkit.framework.options import HandlerOptions, verify_options
 from authkit.framework.paths import PathTemplate
-from authkit.framework.routes import Declaration, Handler, OperationInfo, ResponseInfo, Route, join_fields
+from authkit.framework.routes import (
+    Handler,
+    MethodDeclaration,
+    OperationInfo,
+    ResponseInfo,
+    Route,
+    join_fields,
+)
 from authkit.logical import Operation, Response
 from authkit.values import Value
 
@@ -44,7 +51,7 @@ _GLOBAL: Final = frozenset(
 """Operations that belong to no path, or that every path has."""
 
 
-class Handled(Declaration, Generic[H]):
+class Handled(MethodDeclaration[H]):
     """A method that serves operations on a path. Made by the decorators of this module."""
 
     def __init__(
@@ -55,20 +62,11 @@ class Handled(Declaration, Generic[H]):
         exists: Check | None,
         options: HandlerOptions,
     ) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.path = path
         self.operations = tuple(operations)
         self.exists = exists
         self.options = options
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Handled[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Handled[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
         """Return the one route.

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, ge
 from authkit.errors import InternalError, UserError
 from authkit.framework.fields import UNSET
 from authkit.framework.schema import FieldData, FieldSchema, build_schema, field
+from authkit.values import replace
 
 __all__ = ["VERSION_KEY", "Model"]
 
@@ -38,7 +39,9 @@ VERSION_KEY: Final = "_version"
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Model:
-    """A value made of fields. Never changed: a write makes a new one.
+    """A value made of fields. Neither it nor what is in it changes: a write makes a new one.
+
+    Lists are tuples and objects read-only mappings, at every level.
 
     An annotation says how a field is read (see `authkit.framework.schema`), a default or `field()`
     the rest. A field without default is required.
@@ -59,12 +62,15 @@ class Model:
         inherited: dict[str, FieldSchema] = {}
         for base in reversed(cls.__mro__[1:]):
             inherited |= vars(base).get("schema", {})
-        cls.schema = MappingProxyType(inherited | _declared_fields(cls, inherited))
-        for name, declared in cls.schema.items():
-            if declared.alias_of and declared.alias_of not in cls.schema:
+        schema = inherited | _declared_fields(cls, inherited)
+        for name, declared in schema.items():
+            if declared.alias_of and declared.alias_of not in schema:
                 raise TypeError(f"{cls.__name__}.{name} stands for an unknown field {declared.alias_of!r}")
-            if declared.alias_of and cls.schema[declared.alias_of].alias_of:
+            if declared.alias_of and schema[declared.alias_of].alias_of:
                 raise TypeError(f"{cls.__name__}.{name} stands for an older name")
+            if declared.alias_of and declared.max_length is None:
+                schema[name] = replace(declared, max_length=schema[declared.alias_of].max_length)
+        cls.schema = MappingProxyType(schema)
 
     def __init__(self, **values: Any) -> None:
         unknown = values.keys() - self.schema.keys()
@@ -80,7 +86,7 @@ class Model:
             value = given.get(name, declared.default)
             if declared.is_missing(value):
                 raise UserError(declared.missing)
-            self.__dict__[name] = declared.type.zero if value is UNSET else value
+            self.__dict__[name] = declared.default_or_zero() if value is UNSET else value
         self.__dict__[_OLDER_NAMES] = frozenset(older)
 
     @classmethod
@@ -225,7 +231,7 @@ def _dumped(model: Model) -> dict[str, Any]:
         declared = model.schema[name]
         own = model.schema[declared.alias_of] if declared.alias_of else declared
         if own is declared or value != own.type.zero:
-            shown[name] = own.type.dump(value)
+            shown[name] = own.dump(value)
     return shown
 
 

@@ -1,74 +1,48 @@
 """Stored objects served on paths: `Singleton` on one path, `Collection` on one for each name.
 
 Both read, write and delete a model as operators expect it. A write overlays the provided fields on
-what is stored, a patch merges into it (RFC 7396); then the whole is checked, the author's own rules run,
-and only then it is stored. What a list shows is left to `authkit.framework.listing`, what handlers
-do with the objects to `authkit.framework.bound`.
+what is stored, a patch merges into it (RFC 7396); then the whole is checked, the author's own rules
+(`authkit.framework.rules`) run, and only then it is stored. What a list shows is left to
+`authkit.framework.listing`, what handlers do with the objects to `authkit.framework.bound`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from authkit.errors import CodedError, UserError
+from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.bound import BoundCollection, BoundSingleton
 from authkit.framework.calls import Call, invoke
 from authkit.framework.fields import LowerTextType, TextType, is_name
 from authkit.framework.help import documentation
+from authkit.framework.keys import KeyRange, Span
 from authkit.framework.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
 from authkit.framework.models import Model
 from authkit.framework.paths import PathTemplate
-from authkit.framework.routes import Declaration, Route
+from authkit.framework.routes import Route
+from authkit.framework.rules import Ruled, Write
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Operation, Response
-from authkit.values import Value
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
 
-__all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton", "Write"]
+__all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton"]
 
 M = TypeVar("M", bound=Model)
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Write(Value, Generic[M], frozen=True, kw_only=True):
-    """A write that has passed the model's own checks and is not stored yet."""
-
-    new: M
-    """What will be stored."""
-    stored: M | None
-    """What is stored now."""
-    provided: frozenset[str]
-    """The fields that the request set."""
-    call: Call
-    name: str = ""
-    """In a collection, the name of the object."""
-
-    def warn(self, text: str) -> None:
-        """Tell the operator something that does not stop the write."""
-        self.call.warn(text)
-
-
-class _Served(Declaration, Generic[M]):
+class _Served(Ruled, Generic[M]):
     """What singletons and collections share: the model and its way into storage."""
 
     def __init__(self, model: type[M], *, seal_wrap: bool, local: bool, replace: bool, help: str) -> None:
+        super().__init__()
         self.model = model
         self.seal_wrap = seal_wrap
         self.local = local
         self.replace = replace
         self.help = help
-        self._rules: list[Callable[..., Any]] = []
-
-    def on_write(self, rule: F) -> F:
-        """Have a method called with the `Write` before each one is stored. It raises to refuse.
-
-        The method runs under the object's lock and can ask storage and the system view.
-        """
-        self._rules.append(rule)
-        return rule
 
     async def write_object(self, backend: Backend, call: Call, key: str, name: str = "") -> None:
         """Write or patch the object of `key`, as the request says.
@@ -76,15 +50,20 @@ class _Served(Declaration, Generic[M]):
         Raises:
             UserError, FieldError: the model or a rule refuses it; nothing is stored.
             CodedError: there is nothing to patch.
+            InternalError: there is a rule that no class has.
         """
         store = backend.objects
+        try:
+            rules = self.rules_in(type(backend))
+        except TypeError as error:
+            raise InternalError(str(error)) from error
         async with store.lock(key):
             stored = await store.find(key, self.model)
             new = self._changed(stored, call)
             new.verify()
             provided = frozenset(call.data.values) | call.data.nulls
             write = Write(new=new, stored=stored, provided=provided, call=call, name=name)
-            for rule in self._rules:
+            for rule in rules:
                 await invoke(rule, backend, write)
             await store.put(key, new, seal_wrap=self.seal_wrap)
 
@@ -148,7 +127,12 @@ class Singleton(_Served[M]):
         return self if backend is None else BoundSingleton(self, backend)
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
-        """Return the one route. It has no existence check: a write is always an update."""
+        """Return the one route. It has no existence check: a write is always an update.
+
+        Raises:
+            TypeError: there is a rule that no class has.
+        """
+        self.rules_in(backend)
         synopsis, description = self._documentation()
         operations = {
             Operation.READ: self._read,
@@ -166,6 +150,10 @@ class Singleton(_Served[M]):
                 description=description,
             )
         ]
+
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return the key."""
+        return [KeyRange(self.key)]
 
     def seal_wrapped(self) -> Iterable[str]:
         """Return the key, if it is to be sealed."""
@@ -216,7 +204,8 @@ class Collection(_Served[M]):
     ) -> None:
         super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
         self.template = PathTemplate.parse(path)
-        if len(self.template.names) != 1 or self.template.prefix + f"{{{self.template.names[0]}}}" != path:
+        prefix, names = self.template.prefix, self.template.names
+        if not prefix.endswith("/") or len(names) != 1 or path != f"{prefix}{{{names[0]}}}":
             raise ValueError(f"the path of a collection is like 'role/{{name}}', not {path!r}")
         self.name_field = self.template.names[0]
         if self.name_field in model.schema:
@@ -241,7 +230,12 @@ class Collection(_Served[M]):
         return self.template.prefix + name if is_name(name) and ".." not in name else None
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
-        """Return the route of the list and that of one object."""
+        """Return the route of the list and that of one object.
+
+        Raises:
+            TypeError: there is a rule that no class has.
+        """
+        self.rules_in(backend)
         synopsis, description = self._documentation()
         listing = PathTemplate.parse(self.template.prefix.rstrip("/"), optional_slash=True)
         return [
@@ -266,6 +260,10 @@ class Collection(_Served[M]):
                 description=description,
             ),
         ]
+
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return all keys of a name below the prefix."""
+        return [KeyRange(self.template.prefix, Span.NAME)]
 
     def seal_wrapped(self) -> Iterable[str]:
         """Return the prefix of all keys, if they are to be sealed."""

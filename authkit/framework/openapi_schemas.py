@@ -147,7 +147,7 @@ def _default(field: FieldSchema) -> Any:
     hidden = field.type.secret or field.sensitive
     if hidden or field.default is UNSET or field.default is None or field.alias_of:
         return None
-    dumped = field.type.dump(field.default)
+    dumped = field.dump(field.default)
     if field.type.label == _DURATION:
         return f"{dumped}s"
     return dumped

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from authkit.errors import AuthKitError, InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
 from authkit.framework.durations import parse_duration
-from authkit.framework.routes import Declaration
+from authkit.framework.routes import MethodDeclaration
 from authkit.framework.threads import Exclusive
 from authkit.logical import Request
 from authkit.values import Value
@@ -32,22 +32,13 @@ class Task(Value, frozen=True, kw_only=True):
     """Whether this node may write, as `Node.can_write` said before the run. Always true with `writes`."""
 
 
-class Periodic(Declaration, Generic[H]):
+class Periodic(MethodDeclaration[H]):
     """A method that runs from time to time. Made by `every`."""
 
     def __init__(self, handler: H, interval: timedelta, *, writes: bool) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.interval = interval
         self.writes = writes
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Periodic[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Periodic[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
 
 def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:

@@ -7,10 +7,11 @@ defined. Answering a request is left to `authkit.framework.backend`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, overload
 
 from authkit.framework.calls import Call
 from authkit.framework.fields import FieldType
+from authkit.framework.keys import KeyRange
 from authkit.framework.paths import PathTemplate
 from authkit.framework.schema import FieldSchema
 from authkit.framework.special import derive_special_paths
@@ -24,12 +25,15 @@ __all__ = [
     "Declaration",
     "ExistenceCheck",
     "Handler",
+    "MethodDeclaration",
     "OperationInfo",
     "ResponseInfo",
     "Route",
     "RouteTable",
     "join_fields",
 ]
+
+H = TypeVar("H", bound=Callable[..., Any])
 
 Handler = Callable[["Backend", Call], Awaitable[Response | None]]
 """Answers one operation. `None` is an empty answer."""
@@ -107,13 +111,23 @@ _NO_INFO: Final = OperationInfo()
 class Declaration:
     """What a class body declares on a backend: an object on a path, a login, a task.
 
-    Subclasses override what they contribute. `attribute` is the name in the class body.
+    Subclasses override what they contribute. `attribute` is the name in the class body. All classes below
+    share the object, so it does not change once a class has it: what a class makes of it is kept there.
     """
 
     attribute: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.attribute = name
+        if not self.attribute:
+            self.attribute = name
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self.attribute:
+            raise AttributeError(f"{self.attribute!r} is a declaration and does not change")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{self.attribute!r} is a declaration and does not change")
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
         """Return the routes on this class, in the order in which they are tried.
@@ -125,6 +139,10 @@ class Declaration:
         """
         return ()
 
+    def stored_keys(self) -> Iterable[KeyRange]:
+        """Return the storage keys that are this declaration's alone."""
+        return ()
+
     def seal_wrapped(self) -> Iterable[str]:
         """Return storage keys, and prefixes ending with `/`, that hold secrets."""
         return ()
@@ -132,6 +150,22 @@ class Declaration:
     def local_stored(self) -> Iterable[str]:
         """Return storage prefixes that stay in this cluster (Vault Enterprise)."""
         return ()
+
+
+class MethodDeclaration(Declaration, Generic[H]):
+    """A declaration made from a method, which stays one that can be called: `self.log_in(...)`."""
+
+    def __init__(self, handler: H) -> None:
+        self.handler = handler
+
+    @overload
+    def __get__(self, backend: None, owner: type[Any]) -> Self: ...
+
+    @overload
+    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
+
+    def __get__(self, backend: Backend | None, owner: type[Any]) -> Self | Callable[..., Any]:
+        return self if backend is None else self.handler.__get__(backend, owner)
 
 
 class RouteTable:

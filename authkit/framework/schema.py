@@ -15,6 +15,7 @@ from authkit.errors import FieldError
 from authkit.framework.annotations import find_type, is_field_annotation
 from authkit.framework.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields import UNSET, FieldType
+from authkit.framework.frozen import freeze, thaw
 from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
 from authkit.masking import Secret
 from authkit.values import Value, replace
@@ -66,7 +67,8 @@ def field(
     Args:
         default: used while nobody has set the field; read like a request, so `"1h"` is a duration.
         help: for help pages.
-        required: whether an absent or empty value is refused. By default, when there is no default.
+        required: whether an absent or empty value is refused: blanks, and lists and maps in which there is
+            nothing else. By default, when there is no default.
         missing: what the refusal says; by default `missing <name>`.
         deprecated: marked so on help pages. It works as ever, without a warning: operators of the
             official methods get none either.
@@ -78,8 +80,9 @@ def field(
         reset: whether a write without this field sets it back to its default. By default it does so only
             where writes replace the whole object; `False` keeps the field there as well.
         max_length: refuse more characters than this; an item of a list counts as one more. Without
-            it, `MAX_FIELD_SIZE`.
-        allowed: the only values, or items of a list, that are taken; written as a read shows them.
+            it, `MAX_FIELD_SIZE`. It bounds older names of the field as well.
+        allowed: the only values, or items of a list, that are taken, beside the default; written as a
+            read shows them. Zero and empty values are no exception. Null counts as absent.
         enforced: with `False`, `required` and `allowed` are for help pages only, as in the SDK: for
             methods that have texts of their own.
         sensitive: written, stored and never shown. A `Secret` always is; this is for maps and lists.
@@ -128,11 +131,13 @@ class FieldSchema(Value, frozen=True, kw_only=True):
     def convert(self, raw: object) -> Any:
         """Return the value of a JSON value from a request, `UNSET` for one that counts as absent.
 
+        It cannot be changed, at any level.
+
         Raises:
             FieldError: it cannot be converted, is too large, or not allowed.
         """
         verify_size(self.name, raw, self.max_length or MAX_FIELD_SIZE)
-        return self.accept(raw)
+        return self._allowed_value(raw, unset=self.default)
 
     def accept(self, raw: object) -> Any:
         """Return the value of a JSON value of any size: for what comes from storage or from code.
@@ -140,12 +145,15 @@ class FieldSchema(Value, frozen=True, kw_only=True):
         Raises:
             FieldError: it cannot be converted, or is not allowed.
         """
-        value = self.type.convert(self.name, raw)
-        if value is UNSET or not self.allowed or not self.enforced or value == self.default_or_zero():
-            # What a field is while nobody has set it must come back from storage.
+        # What a field is while nobody has set it must come back from storage.
+        return self._allowed_value(raw, unset=self.default if self.required else self.default_or_zero())
+
+    def _allowed_value(self, raw: object, *, unset: Any) -> Any:
+        value = freeze(self.type.convert(self.name, raw))
+        if value is UNSET or value is None or not self.allowed or not self.enforced or value == unset:
             return value
-        dumped = self.type.dump(value)
-        if not all(item in self.allowed for item in (dumped if isinstance(dumped, list) else [dumped])):
+        dumped = self.dump(value)
+        if not all(map(self._is_allowed, dumped if isinstance(dumped, list) else [dumped])):
             if raw is None:
                 # Where the empty value is not allowed, null is as good as absent.
                 return UNSET
@@ -159,18 +167,23 @@ class FieldSchema(Value, frozen=True, kw_only=True):
             FieldError: it cannot be converted, or what comes out is too large or not allowed.
         """
         merged = self.type.merge(self.name, current, raw)
-        return self.convert(self.type.dump(merged))
+        return self.convert(self.dump(merged))
+
+    def _is_allowed(self, item: object) -> bool:
+        # Python calls 1 and true equal.
+        return any(item == each and isinstance(item, bool) is isinstance(each, bool) for each in self.allowed)
+
+    def dump(self, value: Any) -> Any:
+        """Return a value of the field as JSON, which is the caller's to change."""
+        return thaw(self.type.dump(value))
 
     def default_or_zero(self) -> Any:
         """Return what the field is while nobody has set it."""
-        return self.type.zero if self.default is UNSET else self.default
+        return freeze(self.type.zero) if self.default is UNSET else self.default
 
     def is_missing(self, value: object) -> bool:
-        """Whether the field is required and `value` is none, or an empty one. Zero is a value."""
-        empty = value is UNSET or value is None
-        if isinstance(value, str | tuple | Secret | Mapping):
-            empty = len(value) == 0
-        return self.required and self.enforced and empty
+        """Whether the field is required and there is nothing in `value`. Zero and false are something."""
+        return self.required and self.enforced and _is_blank(value)
 
 
 def build_schema(name: str, annotation: object, default: object = UNSET) -> FieldSchema:
@@ -184,9 +197,11 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
         raise TypeError(f"field {name!r}: {annotation!r} is not a field type")
     options = _options(annotation, default)
     try:
-        value = UNSET if options.default is UNSET else kind.convert(name, options.default)
+        value = UNSET if options.default is UNSET else freeze(kind.convert(name, options.default))
     except FieldError as error:
         raise TypeError(f"field {name!r}: the default does not fit: {error.reason}") from error
+    if options.max_length is not None and options.max_length < 1:
+        raise TypeError(f"field {name!r}: max_length is at least 1; leave it out for no bound of its own")
     required = options.required
     if required is None:
         required = options.default is UNSET and not options.alias_of
@@ -260,6 +275,19 @@ class FieldData(Value, frozen=True, kw_only=True):
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value that the request set, else `default`."""
         return self.values.get(name, default)
+
+
+def _is_blank(value: object) -> bool:
+    """Whether there is no text but blanks in a value, at any level: such a bound would bind nothing."""
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, Mapping):
+        return all(map(_is_blank, value.values()))
+    if isinstance(value, tuple | list | frozenset):
+        return all(map(_is_blank, value))
+    return value is UNSET or value is None
 
 
 def _options(annotation: object, default: object) -> FieldOptions:

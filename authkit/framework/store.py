@@ -1,8 +1,9 @@
 """Models in storage: encoding, a bounded cache, one lock for each key.
 
 The cache is emptied of a key by every write, every delete and every invalidation from the host,
-also while a read of that key is under way. That nothing is stored under a key is not remembered:
-strangers may ask for any name. Paths and operations are left to
+also while a read of that key is under way. Between two of these a key has one object: whoever keeps
+something made from it (`authkit.framework.derived`) recognises it by identity. That nothing is stored under a
+key is not remembered: strangers may ask for any name. Paths and operations are left to
 `authkit.framework.objects`.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
@@ -19,6 +20,7 @@ from authkit.errors import InternalError, SystemViewError
 from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.models import Model
 from authkit.logical import Storage, StorageEntry, SystemView
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,12 +37,21 @@ MAX_TOGETHER: Final = 1_000
 """Objects that are kept in memory as a whole collection; a larger one is read each time."""
 
 
+class _Kept(Value, frozen=True, eq=False):
+    """An object in memory, and the bytes from which it was read."""
+
+    data: bytes
+    found: Model
+
+    unshown: ClassVar = ("data",)
+
+
 class ObjectStore:
     """The stored models of one mount. For use in one event loop."""
 
     def __init__(self, storage: Storage, *, max_cached: int = MAX_CACHED_OBJECTS) -> None:
         self._storage = storage
-        self._cache: LRUCache[str, Model] = LRUCache(max_cached)
+        self._cache: LRUCache[str, _Kept] = LRUCache(max_cached)
         self._together: dict[str, Mapping[str, Any]] = {}
         self.changes = 0
         """How often something may have changed: every write, delete and invalidation counts."""
@@ -48,16 +59,15 @@ class ObjectStore:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def respect_host(self, system: SystemView) -> None:
-        """Stop caching where the operator switched caches off (`disable_cache`).
+        """Read at each request where the operator switched caches off (`disable_cache`).
 
-        A host that cannot say is taken to have them on, as all hosts do by default.
+        An object is kept there as well, and stays the same one while its bytes do. A host that cannot
+        say is taken to have caches on, as all hosts do by default.
         """
         try:
             self._caching = not await system.caching_disabled()
         except SystemViewError:
             return
-        if not self._caching:
-            self.forget("")
 
     def lock(self, key: str) -> asyncio.Lock:
         """Return the lock of a key: hold it from reading an object until its new state is stored."""
@@ -72,21 +82,28 @@ class ObjectStore:
     async def find(self, key: str, model: type[M]) -> M | None:
         """Return the object, from memory if it is there, `None` when nothing is stored.
 
+        The same object until the key is written, deleted or invalidated, also when these change nothing.
+
         Raises:
             InternalError: what is stored cannot be read.
             StorageError: the host refused the read.
         """
-        cached = self._cache.get(key)
-        if isinstance(cached, model):
-            return cached
+        kept = self._cache.get(key)
+        if self._caching and kept is not None and isinstance(kept.found, model):
+            return kept.found
         changes = self.changes
         entry = await self._storage.get(key)
+        if changes != self.changes:
+            # Somebody wrote meanwhile, and what was read may be older than that.
+            return None if entry is None else _decode(key, entry.value, model)
         if entry is None:
+            self._cache.pop(key, None)
             return None
+        kept = self._cache.get(key)
+        if kept is not None and isinstance(kept.found, model) and kept.data == entry.value:
+            return kept.found
         found = _decode(key, entry.value, model)
-        if self._caching and changes == self.changes:
-            # Otherwise somebody wrote meanwhile, and what was read may be older than that.
-            self._cache[key] = found
+        self._cache[key] = _Kept(entry.value, found)
         return found
 
     async def find_all(self, prefix: str, model: type[M]) -> Mapping[str, M]:

@@ -18,14 +18,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from authkit.errors import InternalError, ReadOnlyError
 from authkit.framework.calls import invoke
 from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.durations import parse_duration
+from authkit.framework.keys import WAL_PREFIX
 from authkit.framework.node import PROBE_KEY
-from authkit.framework.routes import Declaration, Route
+from authkit.framework.routes import MethodDeclaration, Route
 from authkit.framework.threads import Exclusive
 from authkit.framework.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
@@ -39,8 +40,6 @@ __all__ = ["Rollback", "WALEntry", "WriteAheadLog", "rollback"]
 H = TypeVar("H", bound=Callable[..., Any])
 
 _IDs = list[str]
-
-WAL_PREFIX: Final = "wal/"
 
 MAX_ENTRIES_PER_TICK: Final = 100
 """Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
@@ -62,22 +61,13 @@ class WALEntry(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("data",)
 
 
-class Rollback(Declaration, Generic[H]):
+class Rollback(MethodDeclaration[H]):
     """A method that undoes what one kind of entry stands for. Made by `rollback`."""
 
     def __init__(self, handler: H, kind: str, min_age: timedelta) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self.kind = kind
         self.min_age = min_age
-
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Rollback[H]: ...
-
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> Callable[..., Any]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Rollback[H] | Callable[..., Any]:
-        return self if backend is None else self.handler.__get__(backend, owner)
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
         """Return none.

@@ -170,7 +170,8 @@ def verify_bound_claims(
     for name, expected in bound.items():
         actual = get_claim(claims, name)
         refusal = _find_refusal(name, actual, expected, kind)
-        checks.require(f"bound claim {name}", not refusal, refusal, expected=expected, had=actual)
+        shown = ("{}", expected)
+        checks.require(f"bound claim {name}", not refusal, refusal, expected=shown, had=actual)
 
 
 def _find_refusal(name: str, actual: Any, expected: Any, kind: str) -> str:

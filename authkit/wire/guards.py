@@ -18,7 +18,6 @@ from authkit.errors import (
     LoginError,
     UnsupportedOperationError,
     UnsupportedPathError,
-    UserError,
 )
 from authkit.logical import Alias, Auth, Backend, HasExistenceChecks, Operation, Request, Response
 from authkit.rpc.cancellation import is_cancellation
@@ -82,8 +81,8 @@ def _refusal(request: pb.Request, exc: BaseException, reference: str) -> bytes:
     """Return the reply to a request that failed with `exc`, in the form that its operation allows."""
     if _is_root_help(request):
         return _encode(_fallback_help())
-    # The answers to these two are read unchecked: an error response would crash the request.
-    if request.operation not in (Operation.ALIAS_LOOKAHEAD, Operation.RESOLVE_ROLE):
+    # Its answer is read unchecked: an error response would crash the request.
+    if request.operation != Operation.ALIAS_LOOKAHEAD:
         response = error_response(exc)
         if response is not None:
             return _encode(response)
@@ -208,15 +207,16 @@ def _checked(request: Request, response: Response | None) -> Response | None:
 
 
 def _checked_role(response: Response | None) -> Response:
-    """Return the role alone. Vault reads it unchecked (1.21, vault/core.go, doResolveRoleLocked).
+    """Return the role alone, or the error response. Vault reads a role unchecked (1.21, vault/core.go,
+    doResolveRoleLocked).
 
-    Only "unsupported" tells a host that there are no roles; any other error is a login without one
+    Only "unsupported" tells a host that there are no roles; an error response is a login without one
     (vault/logical_system_quotas.go asks with no data before it takes a quota with a role).
     """
     if response is None:
         raise UnsupportedOperationError
     if response.is_error and response.data:
-        raise UserError(str(response.data["error"]))
+        return Response.error(str(response.data["error"]))
     role = response.data.get("role") if response.data else None
     if type(role) is not str:
         raise InternalError("resolve-role was not answered with a role")

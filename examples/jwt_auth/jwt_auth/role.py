@@ -163,9 +163,9 @@ class JWTRole(SDKRecord, LegacyTokenNames):
 def _verify_glob(value: object) -> None:
     if isinstance(value, bool):
         raise UserError(f"claim is not a string: {_show(value)}")
-    if not isinstance(value, str | list):
+    if not isinstance(value, str | tuple):
         raise UserError(f"claim is not a string or list: {_show(value)}")
-    for item in value if isinstance(value, list) else ():
+    for item in value if isinstance(value, tuple) else ():
         if not isinstance(item, str):
             raise UserError(f"claim is not a string: {_show(item)}")
 

@@ -23,7 +23,7 @@ async def test_login(mount: JWTMount) -> None:
     assert auth.alias.name == auth.display_name == "ann"
     assert auth.alias.metadata == auth.metadata == {"email": "a@b.test", "role": "dev"}
     assert [alias.name for alias in auth.group_aliases] == ["g", "h"]
-    assert auth.internal_data == {"role": "dev"}
+    assert auth.internal_data == {"role": "dev", "roles": "role/"}
     assert auth.policies == ("p",)
     assert (auth.lease.ttl.total_seconds(), auth.lease.renewable) == (60, True)
 

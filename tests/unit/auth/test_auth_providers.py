@@ -206,7 +206,7 @@ async def test_a_login_with_everything() -> None:
     assert auth.metadata == {"mail": "ann@example.test"}
     assert [group.name for group in auth.group_aliases] == ["ops", "dev"]
     assert auth.display_name == "A Person"
-    assert auth.internal_data == {"role": "dev", "state": {"logins": 1}}
+    assert auth.internal_data == {"role": "dev", "roles": "role/", "state": {"logins": 1}}
 
 
 async def test_what_verify_said_wins() -> None:
@@ -232,7 +232,7 @@ async def test_a_refresh_brings_the_groups_and_state_of_today() -> None:
     people["ann"] = people["ann"] | {"groups": ("ops", "new")}
     renewed = await mount.renew(auth)
     assert [group.name for group in renewed.group_aliases] == ["ops", "new"]
-    assert renewed.internal_data == {"role": "dev", "state": {"logins": 2}}
+    assert renewed.internal_data == {"role": "dev", "roles": "role/", "state": {"logins": 2}}
     people["ann"] = people["ann"] | {"groups": ()}
     again = await mount.renew(renewed)
     assert (again.group_aliases, again.internal_data["state"]) == ((), {"logins": 3})

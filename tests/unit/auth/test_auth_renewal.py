@@ -17,13 +17,15 @@ from authkit.auth import (
     RenewCall,
     Role,
     TokenSettings,
+    grant,
     keep,
     login,
     renewal,
     update,
 )
 from authkit.errors import FieldError, InternalError, PermissionDeniedError, UserError
-from authkit.framework import Collection, CommaList, Seconds, Str
+from authkit.framework import Bool, Call, Collection, CommaList, Seconds, Str
+from authkit.framework import write as writes
 from authkit.logical import Alias, Auth, Lease, LeasedSecret, Operation, Request, Response
 from authkit.values import replace
 from authkit.wire.guards import answer
@@ -126,7 +128,7 @@ async def test_decisions() -> None:
     )
     changed = await mount.renew(auth)
     assert [alias.name for alias in changed.group_aliases] == ["x", "y"]
-    assert changed.internal_data == {"role": "dev", "state": {"seen": 2}}
+    assert changed.internal_data == {"role": "dev", "roles": "role/", "state": {"seen": 2}}
     assert (changed.lease.ttl, changed.lease.max_ttl) == (timedelta(seconds=5), timedelta(0))
     assert changed.metadata == auth.metadata
     mount.backend.decision = update(groups=())
@@ -179,6 +181,115 @@ async def test_without_roles_somebody_must_decide() -> None:
 
 class OtherRole(Role):
     """Another kind of role."""
+
+
+class TwoKinds(Plain, name="two-kinds"):
+    """Two kinds of roles, and a renewal that looks at neither."""
+
+    others = Collection(OtherRole, "other/{name}")
+
+    @login("second", role_field="other")
+    async def log_in_otherwise(self, role: OtherRole, user: Str) -> Identity:
+        """Log in."""
+        return Identity(name=user)
+
+    @writes("late", unauthenticated=True)
+    async def log_in_late(self, call: Call, kept: Bool = False) -> Response:
+        """Log in without `@login`."""
+        role, roles = await self.others.get("dev"), self.others if kept else None
+        return grant(Identity(name="ann"), role, "dev", call.connection, roles=roles)
+
+    @renewal
+    async def renew(self) -> Renewal:
+        """Go on."""
+        return keep()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "own", "another"),
+    [
+        ("login", {"role": "dev", "user": "ann"}, "role/dev", "other/dev"),
+        ("second", {"other": "dev", "user": "ann"}, "other/dev", "role/dev"),
+        ("late", {"kept": True}, "other/dev", "role/dev"),
+    ],
+)
+async def test_a_role_that_is_gone_ends_its_tokens_among_two_kinds(
+    path: str, body: dict[str, Any], own: str, another: str
+) -> None:
+    """Though the other kind has a role of that name, and the handler looks at none."""
+    mount = Mount(TwoKinds)
+    await mount.write("role/dev", token_ttl=60)
+    await mount.write("other/dev", token_ttl=90)
+    auth = await mount.login(path, **body)
+    assert (await mount.renew(auth)).lease.ttl == timedelta(seconds=60 if own == "role/dev" else 90)
+    await mount.delete(another)
+    await mount.renew(auth)
+    await mount.write(another)
+    await mount.delete(own)
+    with pytest.raises(UserError, match="role dev does not exist during renewal"):
+        await mount.renew(auth)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"role": "dev"},
+        {"role": "dev", "roles": "team/"},
+        {"role": "dev", "roles": ""},
+        {"role": "dev", "roles": ["role/"]},
+        {"roles": "team/"},
+        {},
+    ],
+    ids=["an earlier version", "a collection that is gone", "no collection", "no text", "no role", "nothing"],
+)
+async def test_a_role_that_cannot_be_looked_up_ends_its_tokens(data: dict[str, Any]) -> None:
+    """Where there are two kinds of roles and the token does not tell which one is its own."""
+    mount, auth = await logged_in(TwoKinds)
+    await mount.write("other/dev")
+    with pytest.raises(UserError, match="does not tell where its role is kept, not renewing; log in again"):
+        await mount.renew(replace(auth, internal_data=data))
+    late = await mount.login("late")
+    with pytest.raises(UserError, match="does not tell where its role is kept"):
+        await mount.renew(late)
+
+
+@pytest.mark.parametrize("kind", [Plain, Asked, Unasked])
+async def test_tokens_of_earlier_versions_go_on_with_one_kind_of_role(kind: type[Any]) -> None:
+    """They, and those of the official plugins, keep the name of the role alone: it can be that of one."""
+    mount, auth = await logged_in(kind)
+    mount.backend.decision = keep()
+    auth = replace(auth, internal_data={"role": "dev"})
+    await mount.renew(auth)
+    await mount.delete("role/dev")
+    with pytest.raises(UserError, match="role dev does not exist during renewal"):
+        await mount.renew(auth)
+
+
+class Late(AuthMethod, name="late"):
+    """Roles, and no login that names them."""
+
+    roles = Collection(Role, "role/{name}")
+
+    @writes("late", unauthenticated=True)
+    async def log_in_late(self, call: Call) -> Response:
+        """Log in without `@login`."""
+        return grant(Identity(name="ann"), await self.roles.get("dev"), "dev", call.connection)
+
+    @renewal
+    def renew(self) -> Renewal:
+        """Go on."""
+        return keep()
+
+
+async def test_a_role_that_is_gone_ends_its_tokens_without_a_login() -> None:
+    """A handler of an open path that grants a token has its role checked as well."""
+    mount = Mount(Late)
+    await mount.write("role/dev")
+    auth = await mount.login("late")
+    await mount.renew(auth)
+    await mount.delete("role/dev")
+    with pytest.raises(UserError, match="role dev does not exist during renewal"):
+        await mount.renew(auth)
 
 
 async def log_in_otherwise(self: Any, role: OtherRole) -> Identity:

@@ -115,7 +115,7 @@ TABLE: dict[str, tuple[Any, Any, Any, list[tuple[Any, Any]]]] = {
         ("2024-13-02T03:04:05Z", REFUSED), (True, REFUSED), ([], REFUSED), ({}, REFUSED),
     ]),
     "Map": (Map, {}, {}, [
-        ({"a": [1]}, {"a": [1]}), ([{"a": 1, "b": 1}, {"b": 2}], {"a": 1, "b": 2}), ([], {}), ([None], {}),
+        ({"a": [1]}, {"a": (1,)}), ([{"a": 1, "b": 1}, {"b": 2}], {"a": 1, "b": 2}), ([], {}), ([None], {}),
         ("", REFUSED), ("{}", REFUSED), (1, REFUSED), (True, REFUSED), (["a"], REFUSED), ([{}, 1], REFUSED),
     ]),
     "KVPairs": (KV, {}, {}, [

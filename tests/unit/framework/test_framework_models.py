@@ -147,7 +147,7 @@ def test_a_patch_merges() -> None:
     """Fields that a patch names change, maps are merged member by member, lists are replaced."""
     team = Team(motto="go", members=["a", "b"], rules={"a": {"b": 1, "c": 2}, "d": 3}, fresh=True, ttl=5)
     patched = patch(team, members="c", rules={"a": {"c": None, "e": [None]}, "d": 4, "f": {"g": None}})
-    assert patched.rules == {"a": {"b": 1, "e": [None]}, "d": 4, "f": {}}
+    assert patched.rules == {"a": {"b": 1, "e": (None,)}, "d": 4, "f": {}}
     assert patched.members == ("c",)
     # A patch names what changes, so `reset` does not apply.
     assert patched.fresh

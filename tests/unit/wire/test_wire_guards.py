@@ -354,11 +354,7 @@ async def test_a_role_is_sent_alone() -> None:
         Response(data={"role": 7}),
         Response(data={"role": ["a"]}),
         Response(raw=RawBody(status=204)),
-        Response.error("no role"),
         "dev",
-        UserError("x"),
-        LoginError("x"),
-        FieldError("a", "b"),
         PermissionDeniedError(),
         *FAILURES,
     ],
@@ -374,6 +370,23 @@ async def test_a_role_that_is_not_one_is_an_error(reply: Any) -> None:
     assert (result.err.err_type == ErrorKind.UNSUPPORTED_OPERATION) == (reply is None)
     # An author who raises an InternalError has chosen its text.
     assert "inner detail" not in result.err.err_msg or isinstance(reply, InternalError)
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (UserError('role "x" could not be found'), 'role "x" could not be found'),
+        (LoginError("x"), "x"),
+        (FieldError("a", "b"), 'Field validation failed: error converting input for field "a": b'),
+        (Response(data={"error": "no role", "data": {"role": "x"}}), "no role"),
+    ],
+    ids=repr,
+)
+async def test_a_role_that_is_unknown_is_an_error_response(reply: Any, text: str) -> None:
+    """As of the official methods: a host finds no role in it. The error alone travels."""
+    result = await ask(reply, "resolve-role", path="login")
+    assert not result.HasField("err")
+    assert json.loads(result.response.data) == {"error": text}
 
 
 async def test_unreadable_data_at_resolve_role_is_an_error() -> None:

@@ -1,0 +1,73 @@
+"""Which role a login would have, for a host that asks: its quotas and leases count by role.
+
+A host asks on the path `login`, whatever the login's own path is, and shows the body alone (Vault 1.21,
+vault/core.go, doResolveRoleLocked). The answer has to be the role that the login will have. So logins refuse
+bodies that name a role which is not theirs (`authkit.auth.login`), and a class whose bodies do not tell the
+role answers for none: an operator then cannot make a quota that would not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from authkit.auth.login import Login, LoginFlow
+from authkit.errors import UserError
+from authkit.framework import Backend
+from authkit.logical import Operation, Request, Response
+from authkit.values import Value
+
+__all__ = ["RoleResolver"]
+
+RESOLVE_ROLE_PATH: Final = "login"
+
+
+class RoleResolver(Value, frozen=True):
+    """The logins of one class that have roles."""
+
+    flows: Sequence[LoginFlow]
+
+    @classmethod
+    def of(cls, backend: type[Backend]) -> RoleResolver | None:
+        """Return the resolver of a class, `None` when it has no roles or its bodies do not tell them."""
+        declared = [each for each in backend.declarations.values() if isinstance(each, Login)]
+        flows = [LoginFlow(each, backend) for each in declared]
+        named = [flow for flow in flows if flow.plan.roles]
+        return cls(named) if named and _bodies_tell_roles(flows, named) else None
+
+    def answers(self, request: Request) -> bool:
+        """Whether a host asks for a role."""
+        return request.operation is Operation.RESOLVE_ROLE and request.path == RESOLVE_ROLE_PATH
+
+    async def resolve(self, backend: Backend, body: Mapping[str, Any]) -> Response:
+        """Return the role of a login with this body. Only the fields of roles are looked at.
+
+        Raises:
+            UserError, FieldError: no login with this body has a role.
+        """
+        asked = [(flow, flow.named_role(body)) for flow in self.flows]
+        failures = []
+        for flow, name in [each for each in asked if each[1]] or asked:
+            try:
+                _, stored = await flow.find_role(backend, name)
+            except UserError as error:
+                failures.append(error)
+            else:
+                return Response(data={"role": stored})
+        raise failures[0]
+
+
+def _bodies_tell_roles(flows: Iterable[LoginFlow], named: Sequence[LoginFlow]) -> bool:
+    """Whether two logins that accept the same body always have the same role."""
+    role_fields = {flow.declared.role_field for flow in named}
+    defaults = {flow.declared.default_role for flow in named} - {None}
+    for flow in flows:
+        own = flow.declared.role_field if flow.plan.roles else ""
+        if own and any(own in template.names for template in flow.declared.templates):
+            return False
+        # One that takes the field of another login's role for something else cannot refuse it.
+        if (role_fields - {own}) & flow.fields.keys():
+            return False
+        if not own and defaults:
+            return False
+    return len(defaults) <= 1 and len({flow.folds_names for flow in named}) == 1
