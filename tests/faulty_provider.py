@@ -65,6 +65,7 @@ class Fault(StrEnum):
     """An answer of 16 MiB."""
     NO_ACCESS_TOKEN = auto()
     NO_ID_TOKEN = auto()
+    NO_REFRESH_TOKEN = auto()
     ISS = auto()
     AUD = auto()
     """The ID token is for another client."""
@@ -320,7 +321,12 @@ class FaultyProvider(Provider):
             "id_token": self.id_token(began, access),
             "refresh_token": self.remember("refresh-", began),
         }
-        for fault, name in {Fault.NO_ACCESS_TOKEN: "access_token", Fault.NO_ID_TOKEN: "id_token"}.items():
+        left_out = {
+            Fault.NO_ACCESS_TOKEN: "access_token",
+            Fault.NO_ID_TOKEN: "id_token",
+            Fault.NO_REFRESH_TOKEN: "refresh_token",
+        }
+        for fault, name in left_out.items():
             if fault in self.faults:
                 del made[name]
         return made

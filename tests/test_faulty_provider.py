@@ -178,6 +178,7 @@ SEEN: dict[Fault, Callable[[Login], bool]] = {
     Fault.TOKEN_HUGE: lambda login: len(exchanged(login).content) == 16 << 20,
     Fault.NO_ACCESS_TOKEN: lambda login: "access_token" not in login.tokens(),
     Fault.NO_ID_TOKEN: lambda login: "id_token" not in login.tokens(),
+    Fault.NO_REFRESH_TOKEN: lambda login: "refresh_token" not in login.tokens(),
     Fault.ISS: lambda login: login.claims()["iss"] == EVIL_ISSUER,
     Fault.AUD: lambda login: login.claims()["aud"] == "another-client",
     Fault.AUD_SEVERAL: lambda login: login.claims()["aud"] == [login.provider.client_id, "another-client"],

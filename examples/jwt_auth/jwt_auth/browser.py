@@ -7,7 +7,8 @@ and tokens, `jwt_auth.method`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -23,8 +24,10 @@ from jwt_auth.config import JWTConfig
 from jwt_auth.id_tokens import FAILED, IDTokenProof
 from jwt_auth.mount_keys import RefreshTokens, make_login_keys
 from jwt_auth.outcomes import Outcomes, PostedTokens
+from jwt_auth.pace import DEFAULT_SECONDS, Pace
 from jwt_auth.pending import Pending, Spent, States, hash_nonce
 from jwt_auth.posted import Posted
+from jwt_auth.rates import DEVICES, LOGINS, POLLS, Allowance, KnownAddresses
 from jwt_auth.redirects import for_form_post, is_allowed, take_namespace
 from jwt_auth.renewals import Renewals
 from jwt_auth.role import JWTRole
@@ -38,10 +41,6 @@ __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 
 NO_CODE: Final = "no_code"
 """With this code the official plugin releases what an earlier POST has brought. Here it releases nothing."""
-
-MAX_DEVICES_AT_ONCE: Final = 8
-"""Logins on devices that begin at the same moment: each is a call to the provider, and anybody can
-begin one."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class Arrived(Value, frozen=True, kw_only=True):
 class BrowserLogins:
     """The browser logins of one mount."""
 
-    def __init__(self, storage: Storage, mount: str) -> None:
+    def __init__(self, storage: Storage, mount: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.client_keys = ClientKeys(storage)
         self.login_keys = make_login_keys(storage, mount)
         self.refresh_tokens = RefreshTokens(storage, mount)
@@ -87,8 +86,11 @@ class BrowserLogins:
         self.posted_tokens = PostedTokens(storage)
         self.posted = Posted(self.login_keys, self.posted_tokens)
         self.renewals = Renewals(storage, self.refresh_tokens)
-        self._beginning = 0
-        self._asked: set[bytes] = set()
+        known = KnownAddresses(clock)
+        self.logins = Allowance(LOGINS, known, clock)
+        self._devices = Allowance(DEVICES, known, clock)
+        self._polls = Allowance(POLLS, known, clock)
+        self._pace = Pace(clock)
 
     async def begin(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
@@ -308,17 +310,20 @@ class BrowserLogins:
 
         with _login_failed():
             verify_role_type(role, IDTokenProof.role_type)
-        if pending.id in self._asked:
+        if not self._pace.is_due(pending.id):
             raise NotYet("slow_down")
-        self._asked.add(pending.id)
         try:
-            tokens = await client.poll_device(pending.secret)
+            with self._polls.ask(connection.remote_addr if connection is not None else "") as asked:
+                tokens = await client.poll_device(pending.secret)
+                asked.is_good = True
+        except TooManyRequestsError as error:
+            raise NotYet("slow_down") from error
         except OAuthError as error:
+            if error.code == "slow_down":
+                self._pace.slow_down(pending.id)
             if error.code in ("authorization_pending", "slow_down"):
                 raise NotYet(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
-        finally:
-            self._asked.discard(pending.id)
         await self.spend(pending, None)
         at_provider = self.renewals.at(client, provider, config)
         proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
@@ -329,13 +334,8 @@ class BrowserLogins:
     async def _begin_device(
         self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
     ) -> dict[str, str]:
-        if self._beginning >= MAX_DEVICES_AT_ONCE:
-            raise TooManyRequestsError("too many logins begin at this moment, try again")
-        self._beginning += 1
-        try:
+        with self._devices.ask(asked.address):
             device = await client.authorize_device(_scopes(role))
-        finally:
-            self._beginning -= 1
         pending = self.states.begin(
             role_name,
             login_terms(role, config),
@@ -343,6 +343,7 @@ class BrowserLogins:
             address=asked.address,
             secret=device.device_code,
         )
+        self._pace.begin(pending.id, device.interval)
         answer = {
             "state": await self.states.close(pending),
             "poll_interval": _interval(role, device.interval),
@@ -433,7 +434,7 @@ def _scopes(role: JWTRole) -> tuple[str, ...]:
 
 def _interval(role: JWTRole, of_provider: int) -> str:
     """Return how long a client waits before it asks again, in seconds. Clients want a text."""
-    return str(int(role.poll_interval.total_seconds()) or of_provider or 5)
+    return str(int(role.poll_interval.total_seconds()) or of_provider or DEFAULT_SECONDS)
 
 
 def _refusal_of_provider(arrived: Arrived) -> LoginError:

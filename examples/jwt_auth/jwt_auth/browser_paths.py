@@ -20,7 +20,13 @@ from authkit.auth import (
     update,
     verify_login_address,
 )
-from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, UserError
+from authkit.errors import (
+    LoginError,
+    NotFoundError,
+    PermissionDeniedError,
+    TooManyRequestsError,
+    UserError,
+)
 from authkit.framework import (
     Call,
     Collection,
@@ -55,6 +61,7 @@ from jwt_auth.pages import (
     success_page,
 )
 from jwt_auth.pending import Pending
+from jwt_auth.rates import Asked
 from jwt_auth.redirects import mount_of
 from jwt_auth.role import JWTRole
 from jwt_auth.status import LoginCounts
@@ -184,9 +191,11 @@ class BrowserAuth(AuthMethod):
                 raise LoginError(
                     f"{FAILED} Expired or missing OAuth state.", "no browser comes back for a device"
                 )
-            await self.browser.spend(pending, client_nonce)
             verify_login_address(role, call.connection)
-            identity = await self.end(call, config, role, pending, arrived, record)
+            with self.browser.logins.ask(call.remote_addr) as asked:
+                await self.browser.spend(pending, client_nonce)
+                identity = await self.end(call, config, role, pending, arrived, record)
+                asked.is_good = True
             granted = await self.granted(call, pending, identity)
         except LoginError as refusal:
             raise self.deny(role_name, call, refusal, record) from refusal
@@ -289,6 +298,16 @@ class BrowserAuth(AuthMethod):
             fields = {"state": arrived.state, "code": arrived.code.reveal(), "iss": arrived.iss}
             fields["confirmation"] = confirmed
             return raw_page(confirmation_page(pending.address, pending.role, fields))
+        try:
+            with self.browser.logins.ask(call.remote_addr) as asked:
+                return await self.end_confirmed(call, config, role, pending, arrived, asked)
+        except TooManyRequestsError as refusal:
+            return raw_page(error_page(FAILED, str(refusal)), refusal.status)
+
+    async def end_confirmed(
+        self, call: Call, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived, asked: Asked
+    ) -> Raw:
+        """End a direct login that somebody has begun, for the client that waits for it."""
         record = Record()
         try:
             await self.browser.spend(pending, None)
@@ -304,6 +323,7 @@ class BrowserAuth(AuthMethod):
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
             self.browser.outcomes.fail(pending, denial.public)
             return _refusal_page(denial)
+        asked.is_good = True
         return raw_page(success_page())
 
     async def end(

@@ -9,9 +9,9 @@ from identity_provider import Provider, serve_provider
 from jwt_auth import JWTAuth
 from jwt_auth_keys import public_jwk
 from jwt_auth_mounts import JWTMount
-from test_jwt_auth_browser import browser, idp
+from test_jwt_auth_browser import browser, clock, idp
 
-__all__ = ["browser", "idp"]
+__all__ = ["browser", "clock", "idp"]
 
 
 @pytest.fixture

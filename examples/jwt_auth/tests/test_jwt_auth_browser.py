@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
+from factories import FakeClock
 from faulty_provider import EVIL_TEXT, Fault, FaultyProvider, encode
 from gcm_forgery import forge
 from identity_provider import serve
 from jwt_auth import JWTAuth
+from jwt_auth.browser import BrowserLogins
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LogicalError, LoginError, NotFoundError, PermissionDeniedError, UserError
@@ -92,6 +94,14 @@ async def browser(bare: JWTMount, idp: FaultyProvider) -> Browser:
     await browser.configure()
     await browser.write_role()
     return browser
+
+
+@pytest.fixture
+def clock(browser: Browser) -> FakeClock:
+    """A clock that stands still, for everything about browser logins that is counted by time."""
+    clock, backend = FakeClock(), browser.mount.backend
+    backend.browser = BrowserLogins(browser.mount.storage, backend.mount_id, clock)
+    return clock
 
 
 def html(answer: Response) -> str:
@@ -764,7 +774,7 @@ async def test_modes_that_need_more(browser: Browser) -> None:
         await browser.begin(DIRECT)
 
 
-async def test_a_login_on_a_device(browser: Browser) -> None:
+async def test_a_login_on_a_device(browser: Browser, clock: FakeClock) -> None:
     """The client shows where to go and asks; the token is verified, but for the nonce."""
     await browser.write_role(callback_mode="device")
     begun = await browser.begin("")
@@ -772,14 +782,17 @@ async def test_a_login_on_a_device(browser: Browser) -> None:
     assert begun["poll_interval"] == "1"
     assert await pending(browser, begun["state"]) == "authorization_pending"
     browser.idp.faults.add(Fault.DEVICE_SLOW_DOWN)
+    clock.advance(1)
     assert await pending(browser, begun["state"]) == "slow_down"
     browser.idp.faults.clear()
     browser.idp.approve_devices()
+    clock.advance(6)
     auth = await poll(browser, begun["state"])
     assert auth.alias is not None
     assert auth.alias.name == "ann"
     with pytest.raises((UserError, LoginError)):
         await poll(browser, begun["state"])
+    clock.advance(6)
     browser.idp.used.clear()  # a provider that would log the same device in twice
     assert await pending(browser, begun["state"]) == "Vault login failed. Expired or missing OAuth state."
     with pytest.raises(LoginError, match="Expired or missing OAuth state"):

@@ -1,0 +1,178 @@
+"""How often strangers can make a mount ask its provider, with the client's own credentials.
+
+Anybody can begin a login and come back with a code that they made up; each costs a request to the provider,
+whose own limits would then stop everybody. So failures are bounded per mount and per address; a login that
+succeeds costs nothing. Addresses from which somebody has logged in have a budget of their own, which
+strangers cannot use up, from however many addresses they come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from cachetools import LRUCache, TTLCache
+
+from authkit.errors import TooManyRequestsError
+from authkit.values import Value
+
+__all__ = ["DEVICES", "LOGINS", "POLLS", "Allowance", "Asked", "KnownAddresses", "Limit", "Share"]
+
+MAX_ADDRESSES: Final = 10_000
+"""Addresses in memory; then the one unused for longest is forgotten, and has its whole share again."""
+
+KNOWN_SECONDS: Final = 86400.0
+"""For how long an address is known after a login: who comes back every day stays known."""
+
+IPV6_PREFIX: Final = 64
+"""Bits of an IPv6 address that count: a subscriber has at least all addresses below them (RFC 6177)."""
+
+TEXT: Final = "too many logins that have failed or are under way, try again in a minute"
+
+
+class Limit(Value, frozen=True, kw_only=True):
+    """How often something may happen."""
+
+    rate: float
+    """Times a second, sustained;"""
+    burst: int
+    """times at a stretch, after a pause;"""
+    at_once: int
+    """times at the same moment."""
+
+
+class Share(Value, frozen=True):
+    """What there is of one kind of request."""
+
+    mount: Limit
+    """For all addresses together; once for strangers, and once for known addresses."""
+    address: Limit
+    """For each address."""
+
+
+# With both halves of a mount in use, LOGINS and POLLS make 28 requests a second to a token endpoint.
+# The lowest limit of a known provider is Okta's, 2,000 a minute for an organisation.
+LOGINS: Final = Share(
+    Limit(rate=8, burst=100, at_once=12),
+    Limit(rate=1, burst=20, at_once=6),
+)
+"""Logins that end with a code: only those that fail count."""
+
+DEVICES: Final = Share(
+    Limit(rate=2, burst=40, at_once=8),
+    Limit(rate=0.5, burst=20, at_once=2),
+)
+"""Logins on devices that begin. All of them count: nobody has shown anything yet."""
+
+POLLS: Final = Share(
+    Limit(rate=6, burst=100, at_once=8),
+    Limit(rate=2, burst=40, at_once=2),
+)
+"""Questions about logins on devices: ten people behind one address, at the usual interval."""
+
+
+class KnownAddresses:
+    """The addresses from which somebody has logged in."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._known: TTLCache[str, bool] = TTLCache(MAX_ADDRESSES, KNOWN_SECONDS, timer=clock)
+
+    def add(self, network: str) -> None:
+        """Remember one."""
+        self._known[network] = True
+
+    def __contains__(self, network: str) -> bool:
+        return network in self._known
+
+
+class Asked:
+    """A request under way."""
+
+    is_good = False
+    """Set by whoever asks, once somebody has logged in by it."""
+
+
+class Allowance:
+    """One kind of request to the provider of one mount.
+
+    Args:
+        share: how much of it there is.
+        known: from where somebody has logged in.
+    """
+
+    def __init__(
+        self, share: Share, known: KnownAddresses, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._address = share.address
+        self._known = known
+        self._clock = clock
+        self._pools = {is_known: _Bucket(share.mount, clock()) for is_known in (False, True)}
+        self._own: LRUCache[str, _Bucket] = LRUCache(MAX_ADDRESSES)
+
+    @contextmanager
+    def ask(self, address: str) -> Iterator[Asked]:
+        """Have a request made for somebody at this address, empty when it is not known.
+
+        It counts unless it turns out to be good.
+
+        Raises:
+            TooManyRequestsError: the address, or the mount, has used its share.
+        """
+        network, now = _network_of(address), self._clock()
+        own = self._own.get(network)
+        if own is None:
+            own = self._own[network] = _Bucket(self._address, now)
+        buckets = (own, self._pools[network in self._known])
+        if not all(bucket.has_room(now) for bucket in buckets):
+            raise TooManyRequestsError(TEXT)
+        for bucket in buckets:
+            bucket.take()
+        asked = Asked()
+        try:
+            yield asked
+        finally:
+            for bucket in buckets:
+                bucket.leave(asked.is_good)
+            if asked.is_good:
+                self._known.add(network)
+
+
+class _Bucket:
+    """A token bucket that also counts who is in it."""
+
+    def __init__(self, limit: Limit, now: float) -> None:
+        self._limit = limit
+        self._left = float(limit.burst)
+        self._filled = now
+        self._inside = 0
+
+    def has_room(self, now: float) -> bool:
+        """Whether another one may come; fills it first."""
+        self._left = min(self._limit.burst, self._left + (now - self._filled) * self._limit.rate)
+        self._filled = now
+        return self._left >= 1 and self._inside < self._limit.at_once
+
+    def take(self) -> None:
+        """Let one in."""
+        self._left -= 1
+        self._inside += 1
+
+    def leave(self, is_free: bool) -> None:
+        """Let one out; what was free is given back."""
+        self._inside -= 1
+        if is_free:
+            self._left = min(self._limit.burst, self._left + 1)
+
+
+def _network_of(address: str) -> str:
+    """Return what stands for all addresses of one subscriber."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ip_network((parsed, IPV6_PREFIX), strict=False))
