@@ -247,6 +247,8 @@ class BrowserLogins:
             if error.code in ("authorization_pending", "slow_down"):
                 raise NotYet(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
+        except TooManyRequestsError as error:
+            raise NotYet("slow_down") from error
         finally:
             self._asked.discard(pending.id)
         await self.spend(pending, None)

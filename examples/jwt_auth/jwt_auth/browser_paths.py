@@ -19,7 +19,7 @@ from authkit.auth import (
     update,
     verify_login_address,
 )
-from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, UserError
+from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, TooManyRequestsError, UserError
 from authkit.framework import (
     Call,
     Collection,
@@ -249,7 +249,7 @@ class BrowserAuth(AuthMethod):
             verify_login_address(role, call.connection)
             identity = await self.end(config, role, pending, arrived, record)
             await self.browser.outcomes.succeed(pending, identity)
-        except (LoginError, PermissionDeniedError) as refusal:
+        except (LoginError, PermissionDeniedError, TooManyRequestsError) as refusal:
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
             self.browser.outcomes.fail(pending, denial.public)
             return _refusal_page(denial)
@@ -324,5 +324,5 @@ def _refusal_page(refusal: LoginError) -> Raw:
     return raw_page(error_page(FAILED, refusal.public.removeprefix(FAILED).strip()), 400)
 
 
-def _as_denial(refusal: LoginError | PermissionDeniedError) -> LoginError:
+def _as_denial(refusal: LoginError | PermissionDeniedError | TooManyRequestsError) -> LoginError:
     return refusal if isinstance(refusal, LoginError) else LoginError(f"{FAILED} {refusal}")
