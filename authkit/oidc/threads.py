@@ -21,8 +21,8 @@ __all__ = ["MAX_THREADS", "Threads", "ThreadsBusyError"]
 T = TypeVar("T")
 
 MAX_THREADS = 128
-"""Threads of all providers of the process together: sixteen providers whose names never resolve have
-them all. One costs some 100 KiB while it waits."""
+"""Threads of all providers of the process together: thirty-two providers with four names each that never
+resolve have them all. One costs some 100 KiB while it waits."""
 
 _free = threading.BoundedSemaphore(MAX_THREADS)
 

@@ -20,13 +20,7 @@ from authkit.auth import (
     update,
     verify_login_address,
 )
-from authkit.errors import (
-    LoginError,
-    NotFoundError,
-    PermissionDeniedError,
-    TooManyRequestsError,
-    UserError,
-)
+from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, TooManyRequestsError, UserError
 from authkit.framework import (
     Call,
     Collection,
@@ -319,7 +313,7 @@ class BrowserAuth(AuthMethod):
             identity = await self.end(call, config, role, pending, arrived, record)
             await self.role_of(pending, await self.config.get())
             await self.browser.outcomes.succeed(pending, identity)
-        except (LoginError, PermissionDeniedError) as refusal:
+        except (LoginError, PermissionDeniedError, TooManyRequestsError) as refusal:
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
             self.browser.outcomes.fail(pending, denial.public)
             return _refusal_page(denial)
@@ -434,5 +428,5 @@ def _refusal_page(refusal: LoginError) -> Raw:
     return raw_page(error_page(FAILED, refusal.public.removeprefix(FAILED).strip()), 400)
 
 
-def _as_denial(refusal: LoginError | PermissionDeniedError) -> LoginError:
+def _as_denial(refusal: LoginError | PermissionDeniedError | TooManyRequestsError) -> LoginError:
     return refusal if isinstance(refusal, LoginError) else LoginError(f"{FAILED} {refusal}")

@@ -322,3 +322,38 @@ async def test_a_closed_port_is_a_failure():
     with pytest.raises(FetchError, match="no usable answer: ConnectError: ") as caught:
         await Fetcher(f"http://127.0.0.1:{port}/", max_bytes=99, network=Network()).fetch()
     assert caught.value.public == "no usable answer"
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:sesame@[::1",
+        "socks5://user:sesame@p.example",
+        "user:sesame@p.example:x",
+        "http://sesame:1:2",
+    ],
+)
+async def test_a_bad_proxy_is_a_failure_that_does_not_show_its_credentials(monkeypatch, proxy):
+    """The operator reads what is wrong, and looks at the environment."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(FetchError, match="no usable answer") as caught:
+        await Fetcher("https://issuer.invalid/keys", max_bytes=9, network=Network()).fetch()
+    assert "sesame" not in str(caught.value)
+    assert "sesame" not in str(caught.value.__cause__)
+
+
+async def test_a_proxy_gets_its_credentials_and_the_server_none_of_them(monkeypatch):
+    """They are of the environment, for the proxy alone."""
+    async with serve(http_answer(b"body")) as (port, requests):
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:sesame@127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert (await fetcher_at("http://issuer.invalid/keys").fetch()).body == b"body"
+    assert requests[0].startswith(b"GET http://issuer.invalid/keys HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic dXNlcjpzZXNhbWU=\r\n" in requests[0]
+    assert b"\r\nAuthorization" not in requests[0]
+
+
+def fetcher_at(url):
+    """A fetcher over the network."""
+    return Fetcher(url, max_bytes=99, network=Network())
