@@ -405,11 +405,12 @@ class Connection(Generic[T]):
         if not payload and not ended:
             self._budget.spend()
         stream.receive_window -= size
-        code = _find_fault(stream, len(payload), ended)
-        if code is not None:
-            self._fail_stream(stream_id, code)
-            self.consume(0, size)
-            return
+        if stream.missing is not None or stream.receive_window < 0 or not stream.got_headers:
+            code = _find_fault(stream, len(payload), ended)
+            if code is not None:
+                self._fail_stream(stream_id, code)
+                self.consume(0, size)
+                return
         if ended:
             self._end_receiving(stream_id, stream)
         self._events.append(Data(stream_id, payload, ended, size))
@@ -463,7 +464,7 @@ class Connection(Generic[T]):
         if headers.length is not None and not (stream.got_headers and ended):
             stream.missing = headers.length
         stream.got_headers = True
-        if stream.missing == MALFORMED or (ended and stream.missing):
+        if stream.missing is not None and (stream.missing == MALFORMED or (ended and stream.missing)):
             self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if ended:
