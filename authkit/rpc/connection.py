@@ -613,9 +613,9 @@ class Connection(Generic[T]):
             raise _protocol_error("a frame on an idle stream (5.1)")
         if stream is not None:
             self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
-        elif stream_id in self._resets or self.is_closing:
+        elif self.is_client or stream_id in self._resets or self.is_closing:
             self._budget.spend()  # it was under way when we reset the stream (5.1)
-        elif not self.is_client:
+        else:
             raise ConnectionFailure(ErrorCode.STREAM_CLOSED, "a frame on a closed stream (5.1)")
 
     def _fail_stream(self, stream_id: int, code: ErrorCode) -> None:
