@@ -59,9 +59,9 @@ No HMAC: a public key must never serve as a shared secret. No `none`.
 MAX_STATIC_KEYS = 64
 """Each login may try them all."""
 
-MAX_STATIC_RSA_WORK = 32 * 4096**3
-"""What testing the RSA keys among them may cost, which grows with the third power of the bits: as much as 32
-keys of 4096 bits, 3 s. All 64 may have 3072 bits, or 4 have 8192."""
+MAX_STATIC_RSA_WORK = 16 * 4096**3
+"""What testing the RSA keys among them may cost, which grows with the third power of the bits: as much as 16
+keys of 4096 bits, up to 3 s. All 64 may have 2048 bits."""
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
