@@ -27,8 +27,8 @@ MAX_KEYS = 500
 """Keys loaded of one document; the rest is ignored."""
 
 MAX_RSA_WORK = MAX_KEYS * 2048**3
-"""What testing the RSA keys of one document may cost: as much as `MAX_KEYS` keys of 2048 bits, 5 s of one
-thread. The cost of a key grows with the third power of its bits (see `authkit.oidc.strength`)."""
+"""What testing the RSA keys of one document may cost: as much as `MAX_KEYS` keys of 2048 bits, some 10 s
+of one thread. The cost of a key grows with the third power of its bits (see `authkit.oidc.strength`)."""
 
 MAX_KID_CHARACTERS = 1024
 """The longest key id that is looked up and remembered."""

@@ -59,6 +59,10 @@ No HMAC: a public key must never serve as a shared secret. No `none`.
 MAX_STATIC_KEYS = 64
 """Each login may try them all."""
 
+MAX_STATIC_RSA_WORK = 16 * 4096**3
+"""What testing the RSA keys among them may cost, which grows with the third power of the bits: as much as 16
+keys of 4096 bits, up to 3 s. All 64 may have 2048 bits."""
+
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 _PEM_BLOCK = re.compile(r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----.*?-----END (?P=label)-----", re.DOTALL)
@@ -173,10 +177,7 @@ class StaticKeys:
     """Keys that an operator wrote down. All are tried, whatever the `kid` of a token."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
-        if not keys:
-            raise ValueError("at least one public key is needed")
-        if len(keys) > MAX_STATIC_KEYS:
-            raise ValueError(f"more than {MAX_STATIC_KEYS} public keys")
+        _require_few(keys)
         self._keys = tuple(keys)
 
     @classmethod
@@ -187,11 +188,19 @@ class StaticKeys:
         vault-plugin-auth-jwt 0.26. RSA keys have at least 2048 bits here, a deliberate difference.
 
         Raises:
-            ValueError: an element is something else; the text never repeats it.
+            ValueError: an element is something else; the text never repeats it. Or there are too many, or
+                too many long ones.
         """
         if isinstance(pems, str):
             raise TypeError("pems is a sequence of texts")
-        return cls([_load_pem(pem) for pem in pems])
+        _require_few(pems)
+        keys, work = [], 0
+        for pem in pems:
+            keys.append(_load_pem(pem))
+            work += keys[-1].size ** 3 if keys[-1].kty == "RSA" else 0
+            if work > MAX_STATIC_RSA_WORK:
+                raise ValueError("too many long RSA keys: use shorter ones, ECDSA or Ed25519")
+        return cls(keys)
 
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Return all keys."""
@@ -203,6 +212,13 @@ class StaticKeys:
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+
+def _require_few(keys: Sequence[object]) -> None:
+    if not keys:
+        raise ValueError("at least one public key is needed")
+    if len(keys) > MAX_STATIC_KEYS:
+        raise ValueError(f"more than {MAX_STATIC_KEYS} public keys")
 
 
 def _load_pem(pem: str) -> VerificationKey:

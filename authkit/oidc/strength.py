@@ -20,7 +20,7 @@ MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3. vault-plugin-auth-jwt takes shorter keys; those can be factored."""
 
 MAX_RSA_BITS = 8192
-"""Go's crypto/tls takes no longer ones either (CVE-2023-29409); the first test of one takes 0.6 s."""
+"""Go's crypto/tls takes no longer ones either (CVE-2023-29409); the first test of one takes over a second."""
 
 MAX_RSA_EXPONENT = 2**31 - 1
 """As Go has it; the time of a verification grows with the exponent."""
@@ -35,7 +35,7 @@ MAX_REMEMBERED = 1024
 def require_rsa(key: RSAPublicKey) -> None:
     """Return if nobody is known to factor the modulus, and a verification takes bounded time.
 
-    The first test of a modulus takes 10 ms for 2048 bits, and eight times that for twice the bits.
+    The first test of a modulus takes 12 to 28 ms for 2048 bits, and eight times that for twice the bits.
 
     Raises:
         ValueError: the key is too weak or too slow.

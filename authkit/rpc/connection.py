@@ -405,11 +405,12 @@ class Connection(Generic[T]):
         if not payload and not ended:
             self._budget.spend()
         stream.receive_window -= size
-        code = _find_fault(stream, len(payload), ended)
-        if code is not None:
-            self._fail_stream(stream_id, code)
-            self.consume(0, size)
-            return
+        if stream.missing is not None or stream.receive_window < 0 or not stream.got_headers:
+            code = _find_fault(stream, len(payload), ended)
+            if code is not None:
+                self._fail_stream(stream_id, code)
+                self.consume(0, size)
+                return
         if ended:
             self._end_receiving(stream_id, stream)
         self._events.append(Data(stream_id, payload, ended, size))
@@ -463,7 +464,7 @@ class Connection(Generic[T]):
         if headers.length is not None and not (stream.got_headers and ended):
             stream.missing = headers.length
         stream.got_headers = True
-        if stream.missing == MALFORMED or (ended and stream.missing):
+        if stream.missing is not None and (stream.missing == MALFORMED or (ended and stream.missing)):
             self._fail_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if ended:
@@ -612,9 +613,9 @@ class Connection(Generic[T]):
             raise _protocol_error("a frame on an idle stream (5.1)")
         if stream is not None:
             self._fail_stream(stream_id, ErrorCode.STREAM_CLOSED)
-        elif stream_id in self._resets or self.is_closing:
+        elif self.is_client or stream_id in self._resets or self.is_closing:
             self._budget.spend()  # it was under way when we reset the stream (5.1)
-        elif not self.is_client:
+        else:
             raise ConnectionFailure(ErrorCode.STREAM_CLOSED, "a frame on a closed stream (5.1)")
 
     def _fail_stream(self, stream_id: int, code: ErrorCode) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,43 +15,69 @@ from certificates import host_identity, server_context
 from livebed.binaries import find_built
 
 from authkit.plugin.certificates import Identity, generate_identity
-from authkit.rpc import UnaryMethod, load_engine
+from authkit.rpc import Call, StreamMethod, load_engine, server
+from authkit.rpc.calls import RequestHead, parse_request_head
 
 RUN_SECONDS = 300
 
-CASES = 147
+CASES = 146
 """As many as h2spec has, in its strict form."""
 
-EXPECTED: dict[str, str] = {}
-"""Cases that do not pass, each with its reason."""
+NO_TABLE = "h2spec uses a dynamic table, whose size we have announced as 0 (RFC 7541 section 4.2)"
+DEPRECATED = "RFC 9113 section 5.3.2 no longer knows dependencies; priorities are ignored"
+ANSWERED = "h2spec ends each request, so that it is answered before there are too many"
+
+EXPECTED = {
+    "generic/5/14": NO_TABLE,
+    "generic/5/15": NO_TABLE,
+    "http2/6.10/1": NO_TABLE,
+    "http2/5.3.1/1": DEPRECATED,
+    "http2/5.3.1/2": DEPRECATED,
+    "http2/5.1.2/1": ANSWERED,
+}
+"""Cases that do not pass, by section and place in it, and why."""
 
 
-async def test_each_case_of_h2spec_passes_or_has_a_reason(short_directory: Path) -> None:
+async def test_each_case_of_h2spec_passes_or_has_a_reason(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None fails or is skipped that the list does not name; the list names none that passes."""
+    monkeypatch.setattr(server, "parse_request_head", parse_any_request)
     results = await run_suite(short_directory)
-    print(results)
+    failed = {case: problem for case, problem in results.items() if problem}
+    assert failed.keys() == EXPECTED.keys(), failed
     assert len(results) == CASES
-    assert {case for case, outcome in results.items() if outcome != "passed"} == set(EXPECTED)
+
+
+def parse_any_request(fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
+    """Take the suite's GET requests for calls of a method, so that they are answered with data."""
+    changed = [(name, b"POST" if name == b":method" else value) for name, value in fields]
+    return parse_request_head([*changed, (b"content-type", b"application/grpc")])
+
+
+async def answer(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    """Answer once the request has ended. What it holds is no message, for which the call fails."""
+    async for _ in requests:
+        pass
+    yield b"an answer"
 
 
 async def run_suite(directory: Path) -> dict[str, str]:
-    """Serve on a loopback port, run the suite, and return what became of each case."""
+    """Serve on a loopback port, run the suite, and return what is wrong with each case, mostly nothing."""
     binary = find_built("h2spec")
     if binary is None:
         pytest.skip("h2spec is not built: run scripts/live/build h2spec")
     client, plugin = host_identity(), generate_identity()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        server = load_engine("authkit", directory).server(
-            [UnaryMethod("/t.T/Echo", lambda request, call: request)],
-            listener,
-            tls=server_context(plugin, client, directory),
+        service = load_engine("authkit", directory).server(
+            [StreamMethod("/", answer)], listener, tls=server_context(plugin, client, directory)
         )
-        await server.start()
+        await service.start()
         try:
             await run(binary, listener.getsockname()[1], client, plugin, directory)
         finally:
-            await server.drain(timedelta(0))
+            await service.drain(timedelta(0))
     return read_report(directory / "report.xml")
 
 
@@ -78,11 +105,11 @@ async def run(binary: Path, port: int, client: Identity, plugin: Identity, direc
 
 
 def read_report(path: Path) -> dict[str, str]:
-    """Return the outcome of each case, by section and place in it."""
+    """Return what is wrong with each case, by section and place in it."""
     found: dict[str, str] = {}
     for suite in ElementTree.parse(path).getroot().iter("testsuite"):
         for number, case in enumerate(suite.iter("testcase"), 1):
-            name = f"{suite.get('package')}/{number}: {case.get('classname')}"
-            outcomes = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-            found[name] = outcomes[0] if outcomes else "passed"
+            problems = [f"{child.tag} {child.text or ''}".strip() for child in case]
+            name = f"{suite.get('package')}/{number}"
+            found[name] = f"{case.get('classname')}: {problems[0]}" if problems else ""
     return found

@@ -18,6 +18,7 @@ from oidc_factories import (
 )
 
 from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token, verify_signature
+from authkit.oidc import keys as keys_module
 from authkit.oidc.keys import MAX_STATIC_KEYS, KeySource, RenewableKeySource
 
 NO_KEY = "data does not contain any valid public keys"
@@ -143,3 +144,19 @@ def test_the_number_of_keys_is_bounded():
         StaticKeys.from_pem([])
     with pytest.raises(TypeError):
         StaticKeys.from_pem(pem)
+
+
+def test_the_work_for_static_keys_is_bounded(monkeypatch):
+    """Long RSA keys, which take long to test, may not be many; others do not count."""
+    monkeypatch.setattr(keys_module, "MAX_STATIC_RSA_WORK", 2 * 2048**3)
+    rsa_pem, other = public_pem("rsa"), public_pem("p256")
+    assert StaticKeys.from_pem([rsa_pem, other, rsa_pem, other])
+    with pytest.raises(ValueError, match="too many long RSA keys"):
+        StaticKeys.from_pem([rsa_pem, other, rsa_pem, rsa_pem])
+
+
+def test_too_many_keys_are_refused_before_they_are_loaded(monkeypatch):
+    """A list without end costs nothing."""
+    monkeypatch.setattr(keys_module, "_load_pem", lambda pem: pytest.fail("loaded"))
+    with pytest.raises(ValueError, match="more than 64 public keys"):
+        StaticKeys.from_pem([public_pem("rsa")] * (MAX_STATIC_KEYS + 1))

@@ -144,6 +144,14 @@ def test_interim_answers_without_end_are_cut_off() -> None:
     assert_calmed(side, headers(number, encode_headers([(b":status", b"103")])) * (UNITS + 20))
 
 
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.HEADERS])
+def test_frames_of_answers_that_are_over_are_not_free(kind: Kind) -> None:
+    """A client ignores them, and yet each has to be looked at."""
+    side, number = client()
+    side.receive(headers(number, RESPONSE, end=True), 0)
+    assert_calmed(side, build_frame(kind, END_HEADERS, number, RESPONSE) * (UNITS + 20))
+
+
 def test_a_window_opened_by_single_bytes_earns_nothing() -> None:
     """CVE-2019-9511: each byte of the answer would be a frame of its own."""
     side = server()

@@ -141,6 +141,25 @@ async def test_a_client_that_opens_no_window_loses_its_stream(
         assert await peer.until(Kind.RST_STREAM, 1) == pack(">L", ErrorCode.CANCEL)
 
 
+async def test_a_client_that_takes_an_answer_byte_by_byte_loses_it(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CVE-2019-9511: it would hold the rest in memory for as long as it likes."""
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 20 * TICK)
+    async with serving(short_directory) as (peer, _, _):
+        peer.writer.write(NO_WINDOW + opening(1, "/t.T/Large") + data(1, encode_message(b""), end=True))
+        byte = build_frame(Kind.WINDOW_UPDATE, 0, 1, pack(">L", 1))
+        peer.writer.write(byte)
+        for _ in range(server.MIN_ANSWER_BYTES):
+            for kind, _, _, payload in peer.frames.feed(await peer.reader.read(65536)):
+                if kind == Kind.DATA:
+                    peer.writer.write(byte)
+                elif kind == Kind.RST_STREAM:
+                    assert payload == pack(">L", ErrorCode.CANCEL)
+                    return
+        pytest.fail("it is still sent")
+
+
 async def test_answers_that_wait_are_bounded_together(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

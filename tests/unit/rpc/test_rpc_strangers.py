@@ -14,7 +14,7 @@ import pytest
 from rpc_peers import LIMIT, SETTINGS, Peer, data, headers, opening, scripted_server
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import Call, UnaryMethod
+from authkit.rpc import Call, UnaryMethod, budget
 from authkit.rpc.calls import encode_message, encode_response_head, encode_trailers
 from authkit.rpc.frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting, build_frame
 from authkit.rpc.server import GRPCServer
@@ -275,6 +275,32 @@ async def test_a_malformed_request_is_reset(short_directory: Path, fields: list[
         assert await peer.until(Kind.RST_STREAM, 1) == pack(">L", ErrorCode.PROTOCOL_ERROR)
         peer.writer.write(opening(3) + data(3, encode_message(b"on"), end=True))
         assert await peer.until(Kind.DATA, 3) == encode_message(b"on")
+
+
+async def test_malformed_requests_without_end_are_cut_off(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CVE-2025-8671: each is a stream that we open, and reset ourselves."""
+    monkeypatch.setattr(budget, "UNITS_A_SECOND", 100)
+    async with stranger(short_directory) as peer:
+        fields = changed(te=b"gzip")
+        peer.writer.write(b"".join(headers(number, fields) for number in range(1, 60, 2)))
+        assert (await peer.until(Kind.GOAWAY, 0))[4:8] == pack(">L", ErrorCode.ENHANCE_YOUR_CALM)
+        await peer.end()
+
+
+@pytest.mark.parametrize("path", ["/t.T/Echo", "/t.T/Wait"])
+async def test_a_request_of_another_length_never_reaches_a_method(short_directory: Path, path: str) -> None:
+    """The stream is reset with PROTOCOL_ERROR; the right length is served (RFC 9113 section 8.1.1)."""
+    message = encode_message(b"x")
+    async with stranger(short_directory) as peer:
+        for number, length in ((1, b"5"), (3, b"7")):
+            fields = changed(__path=path.encode(), content_length=length)
+            peer.writer.write(headers(number, fields) + data(number, message, end=True))
+            assert await peer.until(Kind.RST_STREAM, number) == pack(">L", ErrorCode.PROTOCOL_ERROR)
+        peer.writer.write(headers(5, changed(__path=path.encode(), content_length=b"6")))
+        peer.writer.write(data(5, message, end=True))
+        assert await peer.until(Kind.DATA, 5) == message
 
 
 @pytest.mark.parametrize(
