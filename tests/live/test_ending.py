@@ -22,6 +22,7 @@ ORPHAN_SECONDS = 5.0
 """As docs/operate.md promises."""
 TERMINATE_SECONDS = 12.0
 STOP_SECONDS = 3.0
+HANGS_UP_SECONDS = 2.0
 QUICK_SECONDS = 5.0
 """For what must not be held up, on a busy machine."""
 STRANGERS = 12
@@ -84,23 +85,24 @@ def test_killed_server_is_not_outlived_by_a_login(
     asked.result()
 
 
-def test_stopped_server_is_not_outlived_by_a_login(
-    own: Server, slow: Plugin, strangers: ThreadPoolExecutor
-) -> None:
-    """The server asks the plugin to end, which it does before the server would kill it."""
+def test_stopped_server_is_not_outlived_by_a_login(own: Server, slow: Plugin) -> None:
+    """Its client has hung up, its thread goes on: the plugin ends before the server would kill it.
+
+    (A server that is stopped waits for requests in flight, whichever plugin they are at.)
+    """
     mount = SlowMount(own, slow)
-    asked = strangers.submit(mount.login, "login")
+    assert mount.login("login", HANGS_UP_SECONDS) is None
     own.wait_for_log("login at work")
 
     own.stop()
 
     wait_for_exit(mount.pid, STOP_SECONDS)
     assert not list(own.temporary.iterdir())
-    asked.result()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("way", ["login", "loop"])
+@pytest.mark.parametrize(
+    ("way", "number"), [("login", signal.SIGTERM), ("loop", signal.SIGTERM), ("loop", signal.SIGHUP)]
+)
 def test_signals_end_the_plugin_in_bounded_time(
     way: str, number: signal.Signals, own: Server, slow: Plugin, strangers: ThreadPoolExecutor
 ) -> None:
