@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+from authkit.masking import Secret
 
 __all__ = ["FrozenDict", "freeze", "thaw"]
 
@@ -22,11 +24,17 @@ class FrozenDict(dict[Any, Any]):
         return FrozenDict, (dict(self),)
 
 
+_CHANGELESS: Final = frozenset({str, int, bool, float, type(None), Secret, FrozenDict})
+"""Types of most values: each field of each login asks."""
+
+
 def freeze(value: Any) -> Any:
     """Return the value with tuples for lists, frozen dictionaries for objects and frozen sets for sets.
 
     At every level; anything else is returned as it is. Fields are at most `MAX_DEPTH` levels deep.
     """
+    if type(value) in _CHANGELESS:
+        return value
     if isinstance(value, Mapping):
         return FrozenDict({key: freeze(member) for key, member in value.items()})
     if isinstance(value, list) or type(value) is tuple:
