@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, NoReturn
 
-__all__ = ["freeze", "thaw"]
+from authkit.masking import Secret
+
+__all__ = ["FrozenDict", "freeze", "thaw"]
+
+
+class FrozenDict(dict[Any, Any]):
+    """A dictionary that does not change: for encoders and comparisons it is one like any other."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a value of a stored object does not change; work on a copy, and write that")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[Any, Any]]]:
+        """Let it be copied and pickled, which would set one member after the other."""
+        return FrozenDict, (dict(self),)
+
+
+_CHANGELESS: Final = frozenset({str, int, bool, float, type(None), Secret, FrozenDict})
+"""Types of most values: each field of each login asks."""
 
 
 def freeze(value: Any) -> Any:
-    """Return the value with tuples for lists, read-only mappings for objects and frozen sets for sets.
+    """Return the value with tuples for lists, frozen dictionaries for objects and frozen sets for sets.
 
     At every level; anything else is returned as it is. Fields are at most `MAX_DEPTH` levels deep.
     """
+    if type(value) in _CHANGELESS:
+        return value
     if isinstance(value, Mapping):
-        return MappingProxyType({key: freeze(member) for key, member in value.items()})
+        return FrozenDict({key: freeze(member) for key, member in value.items()})
     if isinstance(value, list) or type(value) is tuple:
         return tuple(map(freeze, value))
     return frozenset(value) if isinstance(value, set) else value

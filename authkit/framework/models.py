@@ -41,7 +41,7 @@ VERSION_KEY: Final = "_version"
 class Model:
     """A value made of fields. Neither it nor what is in it changes: a write makes a new one.
 
-    Lists are tuples and objects read-only mappings, at every level.
+    Lists are tuples, and objects dictionaries that refuse changes, at every level.
 
     An annotation says how a field is read (see `authkit.framework.schema`), a default or `field()`
     the rest. A field without default is required.
@@ -250,7 +250,8 @@ def _declared_fields(cls: type[Model], inherited: Mapping[str, FieldSchema]) -> 
     for name in own:
         if get_origin(hints[name]) is ClassVar:
             continue
-        if hasattr(Model, name):
+        if hasattr(Model, name) or name.startswith("_"):
+            # Names with an underscore are the library's own, in storage too.
             raise TypeError(f"{cls.__name__}.{name} hides a part of Model; name the field differently")
         found[name] = build_schema(name, hints[name], vars(cls).get(name, UNSET))
         if name in vars(cls):

@@ -120,6 +120,9 @@ async def test_a_session(hosted: PluginProcess) -> None:
     assert listed.data["keys"] == ["dev"]
     resolved = await send(mount, "login", Operation.RESOLVE_ROLE, role="dev")
     assert resolved.data == {"role": "dev"}
+    unknown = await send(mount, "login", Operation.RESOLVE_ROLE, role="nobody")
+    assert unknown.is_error
+    assert unknown.data == {"error": 'role "nobody" could not be found'}
     renewal = Request(operation=Operation.RENEW, path="login", auth=auth, mount_point="auth/jwt/")
     renewed = await mount.handle_request(renewal)
     assert renewed is not None

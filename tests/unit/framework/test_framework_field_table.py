@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Literal
 
 import pytest
@@ -39,6 +38,7 @@ from authkit.framework import (
     field,
     parse_duration,
 )
+from authkit.framework.frozen import FrozenDict
 from authkit.framework.limits import MAX_DEPTH, MAX_FIELD_SIZE, MAX_ITEMS
 from authkit.framework.schema import build_schema
 from authkit.logical import JSONNumber
@@ -180,7 +180,7 @@ def test_values(kind: str, raw: Any, expected: Any) -> None:
         return
     found = schema.convert(raw)
     assert found == expected
-    assert type(found) is (MappingProxyType if isinstance(expected, dict) else type(expected))
+    assert type(found) is (FrozenDict if isinstance(expected, dict) else type(expected))
     assert schema.convert(schema.type.dump(found)) == found
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from factories import Mount, mount_config
 
@@ -34,6 +37,7 @@ from authkit.framework import (
     field,
     read,
 )
+from authkit.framework.frozen import FrozenDict
 from authkit.framework.schema import FieldSchema, build_schema
 from authkit.values import replace
 
@@ -102,7 +106,7 @@ class Everything(Model):
 
 def changes_of(value: Any) -> list[Any]:
     """Return the parts of a value that can be changed."""
-    if isinstance(value, dict | list | set | bytearray):
+    if isinstance(value, dict | list | set | bytearray) and not isinstance(value, FrozenDict):
         return [value]
     if isinstance(value, Mapping):
         return [part for member in value.values() for part in changes_of(member)]
@@ -149,6 +153,41 @@ async def test_reads_are_the_readers_own() -> None:
     assert model.read_shape()["map"] == model.read_shape()["own"] == GIVEN
     assert Everything.from_stored(model.to_stored()) == model
     assert hash(model) == hash(Everything.from_stored(model.to_stored()))
+
+
+CHANGES: list[Callable[[Any], Any]] = [
+    lambda value: value.update(x=1),
+    lambda value: value.clear(),
+    lambda value: value.pop("a"),
+    lambda value: value.popitem(),
+    lambda value: value.setdefault("x", 1),
+    lambda value: value.__setitem__("x", 1),
+    lambda value: value.__delitem__("a"),
+    lambda value: value.__ior__({"x": 1}),
+    lambda value: value["a"].append(1),
+    lambda value: value["e"].update(x=1),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_objects_refuse_every_change(change: Callable[[Any], Any]) -> None:
+    """Nothing that changes a dictionary or a list in place works on a value of a model."""
+    model = Everything(map=GIVEN)
+    with pytest.raises((TypeError, AttributeError)):
+        change(model.map)
+    assert model == Everything(map=GIVEN)
+
+
+def test_frozen_objects_are_dictionaries_to_everybody_else() -> None:
+    """They are encoded, compared, copied and merged like any other; a copy can be changed."""
+    value = Everything(map={"a": {"b": 1}}).map
+    assert json.dumps(value) == '{"a": {"b": 1}}'
+    assert msgspec.json.encode(value) == b'{"a":{"b":1}}'
+    assert value == {"a": {"b": 1}} == pickle.loads(pickle.dumps(value)) == copy.deepcopy(value)
+    merged = value | {"x": 1}
+    merged["y"] = 2
+    assert value == {"a": {"b": 1}}
+    assert all(isinstance(each, FrozenDict) for each in (copy.copy(value), copy.deepcopy(value)["a"]))
 
 
 def test_the_options_of_a_mount_do_not_change() -> None:

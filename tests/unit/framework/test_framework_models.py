@@ -368,6 +368,9 @@ def test_wrong_declarations_fail_at_definition() -> None:
     """A field of no type, one that hides a method, an alias of nothing, a default without type."""
     with pytest.raises(TypeError, match="not a field type"):
         type("Bad", (Model,), {"__annotations__": {"x": bytes}})
+    for name in ("_version", "_older_names", "_x"):
+        with pytest.raises(TypeError, match="hides a part of Model"):
+            type("Bad", (Model,), {"__annotations__": {name: str}})
     with pytest.raises(TypeError, match="hides a part of Model"):
         type("Bad", (Model,), {"__annotations__": {"check": Str}})
     with pytest.raises(TypeError, match="unknown field 'y'"):
