@@ -37,15 +37,17 @@ class Threads:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._running = 0
-        self._turn = asyncio.Semaphore(limit)
+        self._ended = asyncio.Event()
 
     async def run(self, call: Callable[[], T]) -> T:
         """Return what the call returns; wait for a free thread before it. Raises what it and `start` raise.
 
         Whoever waits bounds the time. When that is over the call goes on, and counts until it ends.
         """
-        async with self._turn:
-            return await self.start(call)
+        while self._running >= self._limit:
+            self._ended.clear()
+            await self._ended.wait()
+        return await self.start(call)
 
     def start(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Start the call now; return what will hold its result.
@@ -78,6 +80,7 @@ class Threads:
 
     def _end(self, end: Callable[[], None]) -> None:
         self._running -= 1
+        self._ended.set()
         end()
 
 

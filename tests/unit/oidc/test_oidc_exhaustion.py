@@ -178,22 +178,19 @@ async def test_requests_leave_the_threads_of_the_event_loop_alone(names, monkeyp
 
 
 async def test_threads_are_counted_until_their_call_ends():
-    """Whoever stops waiting does not make room: the call goes on."""
+    """Whoever stops waiting does not make room: the call goes on, and the next one waits for its end."""
     go, mine = threading.Event(), Threads(1)
-    waiting = asyncio.create_task(mine.run(go.wait))
+    given_up = asyncio.create_task(mine.run(go.wait))
     await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.wait([waiting])
+    given_up.cancel()
+    await asyncio.wait([given_up])
     with pytest.raises(ThreadsBusyError):
         mine.start(int)
-    ended = threading.Event()
+    waiting = [asyncio.create_task(mine.run(lambda: 5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in waiting)
     go.set()
-    while not ended.is_set():
-        try:
-            assert await mine.run(lambda: 5) == 5
-            ended.set()
-        except ThreadsBusyError:
-            await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == [5, 5, 5]
 
 
 async def test_threads_of_all_providers_are_bounded_together(monkeypatch):
