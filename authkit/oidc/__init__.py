@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         ProviderError,
     )
     from authkit.oidc.flow import OIDCClient
-    from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
+    from authkit.oidc.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
     from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from authkit.oidc.tokens import TokenVerifier
 
 __all__ = [
+    "AFTER_ISSUER",
     "ALGORITHMS",
     "DEFAULT_ISSUER",
     "NO_RECORD",
@@ -132,7 +133,7 @@ _HOMES = {
     "endpoints": {"EndpointError", "OAuthError", "known_code"},
     "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
     "flow": {"OIDCClient"},
-    "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
+    "issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},
     "jws": {"UnverifiedToken", "split_token", "verify_signature"},

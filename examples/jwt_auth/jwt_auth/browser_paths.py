@@ -36,7 +36,7 @@ from authkit.framework import (
 )
 from authkit.framework import write as writes
 from authkit.logical import Response, SpecialPaths
-from authkit.oidc import ProviderError, Record
+from authkit.oidc import NO_RECORD, Checks, ProviderError, Record
 from authkit.values import replace
 from jwt_auth.browser import FAILED, Arrived, Begun, BrowserLogins, NotYet
 from jwt_auth.config import JWTConfig
@@ -222,6 +222,7 @@ class BrowserAuth(AuthMethod):
                 verify_login_address(role, call.connection)
                 client, provider = await self.made_client(config), self.provider(config)
                 identity = await self.browser.poll_device(client, provider, role, pending, record)
+                await self.verify_user(config, role, pending.role, identity.name, record)
             granted = grant(identity, role, pending.role, call.connection)
         except NotYet as answer:
             raise UserError(str(answer)) from answer
@@ -260,9 +261,21 @@ class BrowserAuth(AuthMethod):
     ) -> Identity:
         """Return who has logged in at the provider."""
         client = await self.made_client(config)
-        return await self.browser.finish(
+        identity = await self.browser.finish(
             client, config, self.provider(config), role, pending, arrived, checks
         )
+        await self.verify_user(config, role, pending.role, identity.name, checks)
+        return identity
+
+    async def verify_user(
+        self, config: JWTConfig, role: JWTRole, role_name: str, user: str, checks: Checks
+    ) -> None:
+        """Return if a user of the default issuer is none of another's.
+
+        Raises:
+            LoginError: another issuer can name the same user.
+        """
+        raise NotImplementedError
 
     async def role_of(self, pending: Pending) -> JWTRole:
         """Return the role of a login, as it is now."""
@@ -298,6 +311,7 @@ class BrowserAuth(AuthMethod):
         config = await self.config.get()
         client = await self.made_client(config)
         try:
+            await self.verify_user(config, role, call.role_name, call.name, NO_RECORD)
             groups, state = await self.browser.renew(client, self.provider(config), role, call)
         except LoginError as error:
             self.log.warning("not renewed: %s", error.detail or error.public)

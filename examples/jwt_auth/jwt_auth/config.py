@@ -86,6 +86,11 @@ class JWTConfig(SDKRecord, KeySettings):
         """The values of the settings of which one is needed."""
         return (*super().sources, self.jwks_pairs, self._is_kubernetes)
 
+    @property
+    def all_iss(self) -> Sequence[str]:
+        """The `iss` of the default issuer's tokens, those of browser logins included; none if any will do."""
+        return tuple(filter(None, dict.fromkeys((self.bound_issuer, self.oidc_discovery_url))))
+
     def check(self) -> None:
         """Refuse what contradicts itself."""
         self._check_client()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from authkit.errors import UserError
 from authkit.framework import CommaList, SignedSeconds, Str, field
-from authkit.oidc import Leeways, TokenVerifier
+from authkit.oidc import AFTER_ISSUER, Leeways, TokenVerifier
 from jwt_auth.sources import KeySettings
 
 __all__ = ["JWTIssuer"]
@@ -17,7 +17,8 @@ class JWTIssuer(KeySettings):
     """Trust another issuer beside the one of the configuration.
 
     Exactly one of 'jwt_validation_pubkeys', 'jwks_url' and 'oidc_discovery_url' must be set. Tokens with
-    exactly this issuer in 'iss' are verified with its keys, and with no others.
+    exactly this issuer in 'iss' are verified with its keys, and with no others. No two issuers have the same
+    one, whatever its case: the server ignores case in the names of users.
     """
 
     bound_issuer: Str = field(
@@ -47,6 +48,10 @@ class JWTIssuer(KeySettings):
             raise UserError(self.source_rule)
         if not self.iss:
             raise UserError("'bound_issuer' must be set: it is how the tokens of this issuer are told apart")
+        if AFTER_ISSUER in self.iss:
+            raise UserError(
+                f"'bound_issuer' must not hold '{AFTER_ISSUER}', which ends it in the names of users"
+            )
 
     def make_verifier(self) -> TokenVerifier:
         """Return what verifies its tokens.

@@ -30,6 +30,7 @@ from jwt_auth.config import JWTConfig
 from jwt_auth.issuer import JWTIssuer
 from jwt_auth.providers import Lookups
 from jwt_auth.role import JWTRole
+from jwt_auth.several_issuers import verify_user
 from jwt_auth.user_claim import compose_user_name
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ async def authenticate(
     # Lookups are those of the default issuer.
     provider = trust.provider if verified.issuer == DEFAULT_ISSUER else None
     lookups = Lookups(provider, role, presented.access_token)
-    return await identify(verified.claims, role, role_name, lookups, checks)
+    identity = await identify(verified.claims, role, role_name, lookups, checks)
+    verify_user(trust.issuers, role, role_name, verified.issuer, identity.name, checks)
+    return identity
 
 
 async def identify(

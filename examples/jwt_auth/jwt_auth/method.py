@@ -25,13 +25,23 @@ from authkit.framework import (
     read,
 )
 from authkit.framework import write as writes
-from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier
+from authkit.oidc import DEFAULT_ISSUER, Checks, Explanation, Issuers, Record, TokenVerifier
 from jwt_auth.browser_paths import BrowserAuth
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import show_checks
 from jwt_auth.issuer import JWTIssuer
 from jwt_auth.login import Presented, Trust, authenticate, verify_request
 from jwt_auth.role import JWTRole
+from jwt_auth.several_issuers import (
+    distinct,
+    find_problem,
+    find_refusal,
+    has_several,
+    verify_config,
+    verify_issuer,
+    verify_roles,
+    verify_user,
+)
 from jwt_auth.status import show_issuer
 
 __all__ = ["JWTAuth"]
@@ -75,14 +85,24 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         try:
             others = self.other_issuer.each(issuers)
             default = self.default_issuer(config) if config.has_source else None
+            if default is not None and issuers and not default.issuer:
+                default = default.for_issuer(config.oidc_discovery_url)
         except ValueError as error:
             raise LoginError(f"error configuring token validator: {error}") from error
         try:
             provider = self.provider(config)
         except ValueError as error:
             raise LoginError(f"failed to load custom provider config: {error}") from error
-        self.known_trust = Trust(config, issuers, Issuers(_distinct(others), default), provider)
+        trusted = Issuers(distinct(others), default, also_default=config.all_iss)
+        self.known_trust = Trust(config, issuers, trusted, provider)
         return self.known_trust
+
+    async def verify_user(
+        self, config: JWTConfig, role: JWTRole, role_name: str, user: str, checks: Checks
+    ) -> None:
+        """Return if a user of the default issuer is none of another's; for browser logins."""
+        trust = await self.trusted(config)
+        verify_user(trust.issuers, role, role_name, DEFAULT_ISSUER, user, checks)
 
     @every("10m")
     async def let_go(self, task: Task) -> None:
@@ -94,9 +114,13 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @BrowserAuth.config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
-        """Ask a provider before it is relied on."""
-        if not write.new.has_source and not await self.issuers.names():
+        """Compare it with the further issuers, and ask a provider before it is relied on."""
+        issuers = await self.issuers.all()
+        if not write.new.has_source and not issuers:
             raise UserError(write.new.source_rule)
+        verify_config(write.new, issuers)
+        if has_several(write.new, issuers) and not has_several(write.stored, issuers):
+            verify_roles(await self.roles.all())
         try:
             await write.new.ask_providers()
         except UserError as error:
@@ -109,9 +133,10 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         """Refuse a second issuer of the same tokens, and ask its provider."""
         if write.name == DEFAULT_ISSUER:
             raise UserError(f"'{DEFAULT_ISSUER}' is the name of the issuer in 'config'")
-        for name, issuer in (await self.issuers.all()).items():
-            if issuer.iss == write.new.iss and name != write.name:
-                raise UserError(f"issuer {name!r} is for tokens with the same 'iss'")
+        config, issuers = await self.config.find(), await self.issuers.all()
+        verify_issuer(write.name, write.new, config, issuers)
+        if has_several(config, {**issuers, write.name: write.new}) and not has_several(config, issuers):
+            verify_roles(await self.roles.all())
         await write.new.ask_providers()
 
     # --- roles ---------------------------------------------------------------------------------
@@ -138,8 +163,11 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @BrowserAuth.roles.on_write
     async def check_issuers(self, write: Write[JWTRole]) -> None:
-        """Tell of issuers that are not there yet."""
-        for name in sorted({*write.new.issuers} - {DEFAULT_ISSUER, *await self.issuers.names()}):
+        """Refuse users that two issuers can name, and tell of issuers that are not there yet."""
+        issuers = await self.issuers.all()
+        if has_several(await self.config.find(), issuers) and (refusal := find_refusal(write.new)):
+            raise UserError(refusal)
+        for name in sorted({*write.new.issuers} - {DEFAULT_ISSUER, *issuers}):
             write.warn(f"there is no issuer '{name}' yet; until then its tokens are refused")
 
     # --- logins --------------------------------------------------------------------------------
@@ -227,10 +255,6 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
                 shown[f"issuer/{name}"] = show_issuer(verifier)
         except ValueError as error:
             problem = f"error configuring token validator: {error}"
+        else:
+            problem = find_problem(config, others)
         return {"issuers": shown, "problem": problem, "logins": self.counts.show()}
-
-
-def _distinct(verifiers: Mapping[str, TokenVerifier]) -> dict[str, TokenVerifier]:
-    """Return them with one per `iss`, the first by name: two writes at the same moment can store two."""
-    names = {verifiers[name].issuer: name for name in sorted(verifiers, reverse=True)}
-    return {name: verifiers[name] for name in names.values()}

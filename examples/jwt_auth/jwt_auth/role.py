@@ -9,7 +9,7 @@ from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
 from authkit.oidc import DEFAULT_ISSUER, Leeways
-from jwt_auth.user_claim import verify_user_claim
+from jwt_auth.user_claim import begins_with_issuer, verify_user_claim
 
 __all__ = ["JWTRole"]
 
@@ -49,6 +49,18 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         default=(),
         help="Names of the issuers whose tokens may log in; 'default' is the one in 'config', and the only "
         "one if this is not set.",
+    )
+    shares_users_across_issuers: Bool = field(
+        default=False,
+        help="On a mount with several issuers, let the names of this role's users lack their issuer. Whoever "
+        "another issuer gives the same name is then the same user, with all of that user's policies. Set it "
+        "only where you trust every issuer of the mount to name nobody else's users.",
+    )
+    shares_groups_across_issuers: Bool = field(
+        default=False,
+        help="On a mount with several issuers, allow 'groups_claim'. Whoever another issuer puts into a "
+        "group of the same name is then in the same group. Set it only where you trust every issuer whose "
+        "roles set it.",
     )
     bound_audiences: CommaList | None = field(
         default=None, help="Values of the 'aud' claim of which a token must have one."
@@ -118,6 +130,18 @@ class JWTRole(SDKRecord, LegacyTokenNames):
     def issuers(self) -> Sequence[str]:
         """The names of the issuers whose tokens may log in, never empty."""
         return tuple(map(str.lower, self.bound_issuers)) or (DEFAULT_ISSUER,)
+
+    @property
+    def keeps_users_apart(self) -> bool:
+        """Whether no user can be one of another issuer's; or the operator wants that, for one issuer."""
+        if begins_with_issuer(self.user_claim, self.user_claim_json_pointer):
+            return True
+        return self.shares_users_across_issuers and len({*self.issuers}) == 1
+
+    @property
+    def keeps_groups_apart(self) -> bool:
+        """Whether it names no groups; or the operator wants them shared, for one issuer."""
+        return not self.groups_claim or (self.shares_groups_across_issuers and len({*self.issuers}) == 1)
 
     @property
     def leeways(self) -> Leeways:

@@ -31,9 +31,10 @@ async def test_groups(mount: JWTMount, provider: str, claim: Any, groups: list[s
 
 async def test_lookups_are_the_default_issuer_s(mount: JWTMount) -> None:
     """Nobody is asked about the users of another issuer."""
-    await mount.configure(provider_config={"provider": "secureauth"})
+    await mount.configure(provider_config={"provider": "secureauth"}, bound_issuer="https://people")
+    apart = {"user_claim": "{iss}|{sub}", "shares_groups_across_issuers": True}
+    await mount.write_role(groups_claim="groups", bound_issuers="ci", **apart)
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    await mount.write_role(groups_claim="groups", bound_issuers="ci")
     auth = await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci", groups="a,b"))
     assert [alias.name for alias in auth.group_aliases] == ["a,b"]
 

@@ -24,6 +24,8 @@ DEFAULTS = {
     "oidc_disable_confirmation": False,
     "poll_interval": 0,
     "renew_at_provider": False,
+    "shares_groups_across_issuers": False,
+    "shares_users_across_issuers": False,
     "bound_token_type": "any",
     "bound_claims": None,
     "bound_claims_type": "string",
