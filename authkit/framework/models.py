@@ -65,6 +65,9 @@ class Model:
                 raise TypeError(f"{cls.__name__}.{name} stands for an unknown field {declared.alias_of!r}")
             if declared.alias_of and cls.schema[declared.alias_of].alias_of:
                 raise TypeError(f"{cls.__name__}.{name} stands for an older name")
+            for place in declared.goes_to:
+                if place.partition(".")[0] not in cls.schema:
+                    raise TypeError(f"{cls.__name__}.{name} goes to an unknown field {place!r}")
 
     def __init__(self, **values: Any) -> None:
         unknown = values.keys() - self.schema.keys()
@@ -143,7 +146,8 @@ class Model:
 
         An older name is shown while it is in use and not empty.
         """
-        return {name: value for name, value in _dumped(self).items() if not self.schema[name].sensitive}
+        shown = {name: value for name, value in _dumped(self).items() if not self.schema[name].sensitive}
+        return {name: self.schema[name].show(value) for name, value in shown.items()}
 
     def to_stored(self) -> dict[str, Any]:
         """Return what is kept, secrets included."""

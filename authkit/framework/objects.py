@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from authkit.errors import CodedError, UserError
 from authkit.framework.bound import BoundCollection, BoundSingleton
 from authkit.framework.calls import Call, invoke
+from authkit.framework.derived import BoundCached, discard
+from authkit.framework.destinations import verify_destinations
 from authkit.framework.fields import LowerTextType, TextType, is_name
 from authkit.framework.help import documentation
 from authkit.framework.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
@@ -23,6 +25,7 @@ from authkit.framework.routes import Declaration, Route
 from authkit.framework.schema import FieldSchema
 from authkit.logical import Operation, Response
 from authkit.values import Value
+from authkit.values import field as attribute
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton", "Write"]
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -45,6 +49,16 @@ class Write(Value, Generic[M], frozen=True, kw_only=True):
     call: Call
     name: str = ""
     """In a collection, the name of the object."""
+    derived: list[tuple[BoundCached[M, Any], Any]] = attribute(default_factory=list)
+    """What `derive` was given."""
+
+    def derive(self, cached: BoundCached[M, T], value: T) -> None:
+        """Once the object is stored, have `cached` return this value for it, and make none.
+
+        For what a rule had to fetch anyway. The value is closed if the object is not stored, or if nobody
+        asks for it within two minutes.
+        """
+        self.derived.append((cached, value))
 
     def warn(self, text: str) -> None:
         """Tell the operator something that does not stop the write."""
@@ -74,19 +88,31 @@ class _Served(Declaration, Generic[M]):
         """Write or patch the object of `key`, as the request says.
 
         Raises:
-            UserError, FieldError: the model or a rule refuses it; nothing is stored.
+            UserError, FieldError: the model or a rule refuses it, or a secret would go elsewhere; nothing is
+                stored.
             CodedError: there is nothing to patch.
         """
         store = backend.objects
         async with store.lock(key):
             stored = await store.find(key, self.model)
             new = self._changed(stored, call)
+            if stored is not None:
+                verify_destinations(stored, new, call.data)
             new.verify()
             provided = frozenset(call.data.values) | call.data.nulls
             write = Write(new=new, stored=stored, provided=provided, call=call, name=name)
-            for rule in self._rules:
-                await invoke(rule, backend, write)
-            await store.put(key, new, seal_wrap=self.seal_wrap)
+            try:
+                for rule in self._rules:
+                    await invoke(rule, backend, write)
+                await store.put(key, new, seal_wrap=self.seal_wrap)
+                source = await store.find(key, self.model) if write.derived else None
+            except BaseException:
+                for _, value in write.derived:
+                    await discard(value)
+                raise
+            for cached, value in write.derived:
+                # What another node has deleted meanwhile is offered to nobody, and closed like any other.
+                backend.derived.offer(cached, key, source or new, value)
 
     def _changed(self, stored: M | None, call: Call) -> M:
         if call.request.operation is not Operation.PATCH:

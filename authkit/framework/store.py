@@ -1,5 +1,9 @@
 """Models in storage: encoding, a bounded cache, one lock for each key.
 
+An object that nobody writes stays the same object, as long as the cache has room: what is derived from it
+is known by that. Where the operator has switched caches off, it is read each time, and stays the same as
+long as what is stored does.
+
 The cache is emptied of a key by every write, every delete and every invalidation from the host,
 also while a read of that key is under way. That nothing is stored under a key is not remembered:
 strangers may ask for any name. Paths and operations are left to
@@ -19,6 +23,7 @@ from authkit.errors import InternalError, SystemViewError
 from authkit.framework.codec import decode_object, encode_object
 from authkit.framework.models import Model
 from authkit.logical import Storage, StorageEntry, SystemView
+from authkit.values import Value
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,12 +40,20 @@ MAX_TOGETHER: Final = 1_000
 """Objects that are kept in memory as a whole collection; a larger one is read each time."""
 
 
+class _Known(Value, frozen=True):
+    """An object in memory."""
+
+    value: Model
+    data: bytes
+    """What it was read from, where that has to be compared."""
+
+
 class ObjectStore:
     """The stored models of one mount. For use in one event loop."""
 
     def __init__(self, storage: Storage, *, max_cached: int = MAX_CACHED_OBJECTS) -> None:
         self._storage = storage
-        self._cache: LRUCache[str, Model] = LRUCache(max_cached)
+        self._cache: LRUCache[str, _Known] = LRUCache(max_cached)
         self._together: dict[str, Mapping[str, Any]] = {}
         self._forgotten = 0
         self._caching = True
@@ -75,17 +88,20 @@ class ObjectStore:
             InternalError: what is stored cannot be read.
             StorageError: the host refused the read.
         """
-        cached = self._cache.get(key)
-        if isinstance(cached, model):
+        known = self._cache.get(key)
+        cached, data = (None, b"") if known is None else (known.value, known.data)
+        if isinstance(cached, model) and self._caching:
             return cached
         forgotten = self._forgotten
         entry = await self._storage.get(key)
         if entry is None:
             return None
+        if isinstance(cached, model) and self._cache.get(key) is known and data == entry.value:
+            return cached
         found = _decode(key, entry.value, model)
-        if self._caching and forgotten == self._forgotten:
+        if forgotten == self._forgotten:
             # Otherwise somebody wrote meanwhile, and what was read may be older than that.
-            self._cache[key] = found
+            self._cache[key] = _Known(found, b"" if self._caching else entry.value)
         return found
 
     async def find_all(self, prefix: str, model: type[M]) -> Mapping[str, M]:
