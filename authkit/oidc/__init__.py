@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         FetchTimeoutError,
         IssuerMismatchError,
         ProviderError,
+        is_loopback,
     )
     from authkit.oidc.flow import OIDCClient
     from authkit.oidc.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         verify_registered_claims,
     )
     from authkit.oidc.remote import RemoteStatus
+    from authkit.oidc.settings import PROVIDER_SETTINGS, ProviderSettings, verify_settings
     from authkit.oidc.signing import SigningKey
     from authkit.oidc.tokens import TokenVerifier
 
@@ -61,6 +63,7 @@ __all__ = [
     "DEFAULT_ISSUER",
     "NO_RECORD",
     "PROFILES",
+    "PROVIDER_SETTINGS",
     "AuthorizationRequest",
     "Check",
     "Checks",
@@ -87,6 +90,7 @@ __all__ = [
     "OIDCClient",
     "ProviderError",
     "ProviderMetadata",
+    "ProviderSettings",
     "Record",
     "RemoteStatus",
     "RenewableKeySource",
@@ -100,6 +104,7 @@ __all__ = [
     "add_claims",
     "get_claim",
     "groups_from_claim",
+    "is_loopback",
     "known_code",
     "metadata_from_claims",
     "new_nonce",
@@ -112,6 +117,7 @@ __all__ = [
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
+    "verify_settings",
     "verify_signature",
 ]
 
@@ -131,7 +137,14 @@ _HOMES = {
     "clientauth": {"ClientAuthentication"},
     "discovery": {"Discovery", "ProviderMetadata"},
     "endpoints": {"EndpointError", "OAuthError", "known_code"},
-    "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
+    "fetch": {
+        "DiscoveryError",
+        "IssuerMismatchError",
+        "FetchError",
+        "FetchTimeoutError",
+        "ProviderError",
+        "is_loopback",
+    },
     "flow": {"OIDCClient"},
     "issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
@@ -154,6 +167,7 @@ _HOMES = {
         "verify_registered_claims",
     },
     "remote": {"RemoteStatus"},
+    "settings": {"PROVIDER_SETTINGS", "ProviderSettings", "verify_settings"},
     "signing": {"SigningKey"},
     "tokens": {"TokenVerifier"},
 }

@@ -11,9 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError, check_url
+from authkit.oidc.fetch import (
+    DiscoveryError,
+    Fetcher,
+    FetchError,
+    IssuerMismatchError,
+    check_url,
+    is_loopback,
+)
 from authkit.oidc.jsontext import quote
 from authkit.values import Value
 
@@ -89,7 +97,9 @@ class Discovery:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url
-        self._is_https = check_url(url).scheme == "https"
+        parts = check_url(url)
+        self._is_https = parts.scheme == "https"
+        self._is_local = is_loopback(parts.hostname or "")
         self._is_issuer_checked = is_issuer_checked
         self._fetcher = Fetcher(
             url.removesuffix("/") + WELL_KNOWN_PATH,
@@ -119,16 +129,20 @@ class Discovery:
             document.body,
             issuer=self._url if self._is_issuer_checked else None,
             is_https=self._is_https,
+            is_local=self._is_local,
         )
         return metadata, document.cache_control
 
 
-def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> ProviderMetadata:
+def parse_metadata(
+    document: bytes, *, issuer: str | None, is_https: bool, is_local: bool = False
+) -> ProviderMetadata:
     """Return the checked metadata of a document.
 
     Args:
         issuer: exactly what the document must name; `None` for any.
         is_https: whether the document came over https: its endpoints then are https too.
+        is_local: whether it came from this machine: endpoints that are not https then are on it too.
 
     Raises:
         DiscoveryError: they cannot be used.
@@ -143,13 +157,14 @@ def parse_metadata(document: bytes, *, issuer: str | None, is_https: bool) -> Pr
             )
         if not content.get("jwks_uri"):
             raise ValueError("it names no jwks_uri")
+        get_endpoint = partial(_get_endpoint, content, is_https=is_https, is_local=is_local)
         return ProviderMetadata(
             issuer=found,
-            jwks_uri=_get_endpoint(content, "jwks_uri", is_https),
-            authorization_endpoint=_get_endpoint(content, "authorization_endpoint", is_https),
-            token_endpoint=_get_endpoint(content, "token_endpoint", is_https),
-            userinfo_endpoint=_get_endpoint(content, "userinfo_endpoint", is_https),
-            device_authorization_endpoint=_get_endpoint(content, "device_authorization_endpoint", is_https),
+            jwks_uri=get_endpoint("jwks_uri"),
+            authorization_endpoint=get_endpoint("authorization_endpoint"),
+            token_endpoint=get_endpoint("token_endpoint"),
+            userinfo_endpoint=get_endpoint("userinfo_endpoint"),
+            device_authorization_endpoint=get_endpoint("device_authorization_endpoint"),
             token_endpoint_auth_methods=_get_texts(content, "token_endpoint_auth_methods_supported"),
             signing_algorithms=_get_texts(content, "id_token_signing_alg_values_supported"),
         )
@@ -170,7 +185,7 @@ def _parse_object(document: bytes) -> Mapping[str, Any]:
     return content
 
 
-def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
+def _get_endpoint(content: Mapping[str, Any], name: str, *, is_https: bool, is_local: bool) -> str:
     url = _get_text(content, name)
     if not url:
         return ""
@@ -184,6 +199,10 @@ def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
         raise ValueError(f"its {name} holds credentials or a fragment")
     if is_https and parts.scheme != "https":
         raise ValueError(f"its {name} is not https, the document itself is")
+    if is_local and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"its {name} is not https and on another machine, the document itself is on this one"
+        )
     return url
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.jwks import DiscoveredKeys
 from authkit.oidc.providers.base import NO_FIELDS
@@ -35,8 +35,6 @@ class KubernetesProvider:
     Arguments and errors: see `Provider`; `folder` is where token and certificates are, and no other
     source of keys may be configured.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

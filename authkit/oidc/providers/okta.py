@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as escape
 from urllib.parse import urlsplit
 
@@ -40,8 +40,6 @@ class OktaProvider:
     Unless `org_url` is set, the host of `oidc_discovery_url` is asked; `oidc_discovery_ca_pem` vouches
     for either. Arguments and errors: see `Provider`.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset({"api_token"})
 
     def __init__(
         self,

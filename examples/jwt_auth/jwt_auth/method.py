@@ -64,12 +64,12 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @cached
     def default_issuer(self, config: JWTConfig) -> TokenVerifier:
-        """Keep its keys, fetched ones included, until the configuration changes."""
+        """Keep its keys, fetched ones included, until the configuration is written again."""
         return config.make_verifier()
 
     @cached
     def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
-        """Keep the keys of each issuer until it changes."""
+        """Keep the keys of each issuer until it is written again."""
         return issuer.make_verifier()
 
     async def trusted(self, config: JWTConfig) -> Trust:
@@ -121,12 +121,19 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         verify_config(write.new, issuers)
         if has_several(write.new, issuers) and not has_several(write.stored, issuers):
             verify_roles(await self.roles.all())
+        self.warn_of_plaintext(write)
+        if not write.new.has_source:
+            return
+        verifier = write.new.make_verifier()
         try:
-            await write.new.ask_providers()
+            await write.new.ask_providers(verifier.keys)
         except UserError as error:
+            await verifier.close()
             if not write.new.skip_jwks_validation:
                 raise
             write.warn(str(error))
+        else:
+            write.derive(self.default_issuer, verifier)
 
     @issuers.on_write
     async def check_issuer(self, write: Write[JWTIssuer]) -> None:
@@ -137,7 +144,15 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         verify_issuer(write.name, write.new, config, issuers)
         if has_several(config, {**issuers, write.name: write.new}) and not has_several(config, issuers):
             verify_roles(await self.roles.all())
-        await write.new.ask_providers()
+        self.warn_of_plaintext(write)
+        verifier = write.new.make_verifier()
+        write.derive(self.other_issuer, verifier)
+        await write.new.ask_providers(verifier.keys)
+
+    def warn_of_plaintext(self, write: Write[JWTConfig] | Write[JWTIssuer]) -> None:
+        """Tell of keys that arrive unprotected."""
+        for text in write.new.plaintext_warnings:
+            write.warn(text)
 
     # --- roles ---------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
 from authkit.oidc import DEFAULT_ISSUER, Leeways
+from jwt_auth.bounds import verify_bounds, verify_claims, verify_leeways
 from jwt_auth.user_claim import begins_with_issuer, verify_user_claim
 
 __all__ = ["JWTRole"]
@@ -179,7 +180,13 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         verify_user_claim(self.user_claim)
         if self.role_type == "oidc" and not self.allowed_redirect_uris:
             raise UserError("'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.")
-        bounds = (self.bound_audiences, self.token_bound_cidrs, self.bound_subject, self.bound_claims)
+        verify_bounds(self.bound_audiences or (), bound_subject=self.bound_subject)
+        verify_claims(self.bound_claims or {})
+        verify_leeways(self.leeways)
+        # A block of all addresses leaves nobody out.
+        is_address_bound = all(block.network.prefixlen for block in self.token_bound_cidrs)
+        cidrs = self.token_bound_cidrs if is_address_bound else ()
+        bounds = (self.bound_audiences, cidrs, self.bound_subject, self.bound_claims)
         if self.role_type == "jwt" and not any(bounds):
             raise UserError("must have at least one bound constraint when creating/updating a role")
 

@@ -136,6 +136,7 @@ async def test_status(mount: JWTMount, provider: Provider) -> None:
 async def test_status_of_a_provider_that_is_down(mount: JWTMount, provider: Provider) -> None:
     """The last error is told, without what the provider sent."""
     await mount.write("config", jwks_url=provider.keys_url)
+    await mount.backend.invalidate_key("config")
     provider.answers["/keys"] = (500, "secret stack trace")
     await denied(mount, role="dev", jwt=make_token(key="first"))
     found = await mount.read("status")

@@ -140,6 +140,7 @@ async def test_a_dead_provider_concerns_its_own_issuer_only(mount: JWTMount, pro
     """Its logins are refused; those of others go on, without a call to it."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
     await write_role(mount, bound_issuers="default,cloud")
+    await mount.backend.invalidate_key("issuer/cloud")
     provider.answers |= dict.fromkeys(("/keys", "/.well-known/openid-configuration"), (500, "out of order"))
     with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
         await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
