@@ -90,12 +90,18 @@ def verify_issuer(
 
 
 def find_problem(config: JWTConfig | None, issuers: Mapping[str, JWTIssuer]) -> str:
-    """Return why stored issuers cannot be told apart; empty if they can."""
+    """Return what would be refused today of issuers that an earlier version has stored; empty for nothing."""
     try:
         for name, issuer in issuers.items():
             verify_issuer(name, issuer, config, issuers)
     except UserError as error:
         return f"issuer {name!r} cannot be used: {error}"
+    try:
+        for settings in filter(None, (config, *issuers.values())):
+            for source, url in settings.urls:
+                settings.verify_protection(source, url)
+    except (UserError, ValueError) as error:
+        return str(error)
     return ""
 
 

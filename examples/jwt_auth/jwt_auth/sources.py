@@ -194,4 +194,4 @@ async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
 
 
 def _is_plaintext(url: str) -> bool:
-    return urlsplit(url).scheme == "http"
+    return url[:7].lower() == "http://"

@@ -367,6 +367,10 @@ async def test_attack_keys_that_anybody_on_the_way_can_replace(
     assert provider.fetches == []
     # Nobody is there, or nobody answers: what counts is that it gets that far.
     JWTConfig(**fields, allow_plaintext_key_sources=True).verify()
+    await mount.backend.config.put(JWTConfig(**fields))
+    status = await mount.read("status")
+    assert status is not None
+    assert f"'{name}' begins with http:// and leads to another machine" in status["problem"]
 
 
 @pytest.mark.parametrize(
