@@ -10,11 +10,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "authkit"
 
-BOTTOM = {"errors", "masking", "values"}
+BOTTOM = {"errors", "masking", "names", "values"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "masking": set(),
     "errors": set(),
+    "names": set(),
     "values": set(),
     "logical": BOTTOM,
     "framework": {*BOTTOM, "logical"},

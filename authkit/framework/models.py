@@ -70,6 +70,9 @@ class Model:
                 raise TypeError(f"{cls.__name__}.{name} stands for an older name")
             if declared.alias_of and declared.max_length is None:
                 schema[name] = replace(declared, max_length=schema[declared.alias_of].max_length)
+            for place in declared.goes_to:
+                if place.partition(".")[0] not in schema:
+                    raise TypeError(f"{cls.__name__}.{name} goes to an unknown field {place!r}")
         cls.schema = MappingProxyType(schema)
 
     def __init__(self, **values: Any) -> None:
@@ -149,7 +152,8 @@ class Model:
 
         An older name is shown while it is in use and not empty.
         """
-        return {name: value for name, value in _dumped(self).items() if not self.schema[name].sensitive}
+        shown = {name: value for name, value in _dumped(self).items() if not self.schema[name].sensitive}
+        return {name: self.schema[name].show(value) for name, value in shown.items()}
 
     def to_stored(self) -> dict[str, Any]:
         """Return what is kept, secrets included."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.bound import BoundCollection, BoundSingleton
 from authkit.framework.calls import Call, invoke
+from authkit.framework.derived import discard
+from authkit.framework.destinations import verify_destinations
 from authkit.framework.fields import LowerTextType, TextType, is_name
 from authkit.framework.help import documentation
 from authkit.framework.keys import KeyRange, Span
@@ -48,7 +50,8 @@ class _Served(Ruled, Generic[M]):
         """Write or patch the object of `key`, as the request says.
 
         Raises:
-            UserError, FieldError: the model or a rule refuses it; nothing is stored.
+            UserError, FieldError: the model or a rule refuses it, or a secret would go elsewhere; nothing is
+                stored.
             CodedError: there is nothing to patch.
             InternalError: there is a rule that no class has.
         """
@@ -60,12 +63,23 @@ class _Served(Ruled, Generic[M]):
         async with store.lock(key):
             stored = await store.find(key, self.model)
             new = self._changed(stored, call)
+            if stored is not None:
+                verify_destinations(stored, new, call.data)
             new.verify()
             provided = frozenset(call.data.values) | call.data.nulls
             write = Write(new=new, stored=stored, provided=provided, call=call, name=name)
-            for rule in rules:
-                await invoke(rule, backend, write)
-            await store.put(key, new, seal_wrap=self.seal_wrap)
+            try:
+                for rule in rules:
+                    await invoke(rule, backend, write)
+                await store.put(key, new, seal_wrap=self.seal_wrap)
+                source = await store.find(key, self.model) if write.derived else None
+            except BaseException:
+                for _, value in write.derived:
+                    await discard(value)
+                raise
+            for cached, value in write.derived:
+                # What another node has deleted meanwhile is offered to nobody, and closed like any other.
+                backend.derived.offer(cached, key, source or new, value)
 
     def _changed(self, stored: M | None, call: Call) -> M:
         if call.request.operation is not Operation.PATCH:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from authkit.framework.calls import Call
+from authkit.framework.derived import BoundCached
 from authkit.framework.models import Model
 from authkit.framework.routes import Declaration, MethodDeclaration, Route
 from authkit.values import Value
+from authkit.values import field as attribute
 
 if TYPE_CHECKING:
     from authkit.framework.backend import Backend
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Ruled", "Write", "WriteRule"]
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,6 +38,16 @@ class Write(Value, Generic[M], frozen=True, kw_only=True):
     call: Call
     name: str = ""
     """In a collection, the name of the object."""
+    derived: list[tuple[BoundCached[M, Any], Any]] = attribute(default_factory=list)
+    """What `derive` was given."""
+
+    def derive(self, cached: BoundCached[M, T], value: T) -> None:
+        """Once the object is stored, have `cached` return this value for it, and make none.
+
+        For what a rule had to fetch anyway. The value is closed if the object is not stored, or if nobody
+        asks for it within two minutes.
+        """
+        self.derived.append((cached, value))
 
     def warn(self, text: str) -> None:
         """Tell the operator something that does not stop the write."""

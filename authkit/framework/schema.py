@@ -7,13 +7,14 @@ fields as parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from authkit.errors import FieldError
 from authkit.framework.annotations import find_type, is_field_annotation
 from authkit.framework.choices import ChoiceType, EnumType, OptionalType
+from authkit.framework.containers import KVType, MapType
 from authkit.framework.fields import UNSET, FieldType
 from authkit.framework.frozen import freeze, thaw
 from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
@@ -38,6 +39,9 @@ class FieldOptions(Value, frozen=True, kw_only=True):
     allowed: Sequence[Any] = ()
     enforced: bool = True
     sensitive: bool = False
+    shown_members: Collection[str] | None = None
+    kind_member: str = ""
+    goes_to: Sequence[str] = ()
     query: bool = False
 
 
@@ -54,6 +58,9 @@ def field(
     allowed: Sequence[Any] = (),
     enforced: bool = True,
     sensitive: bool = False,
+    shown_members: Collection[str] | None = None,
+    kind_member: str = "",
+    goes_to: Sequence[str] = (),
     query: bool = False,
 ) -> Any:
     """Describe a field: in a model in place of its default value, in a handler within `Annotated`.
@@ -86,6 +93,13 @@ def field(
         enforced: with `False`, `required` and `allowed` are for help pages only, as in the SDK: for
             methods that have texts of their own.
         sensitive: written, stored and never shown. A `Secret` always is; this is for maps and lists.
+        shown_members: of a map, the members that a read shows. All others are as secret as a `Secret`, those
+            that nobody has thought of too.
+        kind_member: of a map, the member that says what the others mean. A patch that changes it replaces the
+            map, so that no member is read as one of another kind.
+        goes_to: where a secret is sent: fields, or members as `map.member`, of the same model. A write that
+            changes one of them has to have the secret too; otherwise whoever may write the object could have
+            the secret sent to a place of their own. Members of a map count as secrets unless they are shown.
         query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
     return FieldOptions(
@@ -100,6 +114,9 @@ def field(
         allowed=allowed,
         enforced=enforced,
         sensitive=sensitive,
+        shown_members=shown_members,
+        kind_member=kind_member,
+        goes_to=goes_to,
         query=query,
     )
 
@@ -126,6 +143,12 @@ class FieldSchema(Value, frozen=True, kw_only=True):
     """Whether `required` and `allowed` are more than documentation."""
     sensitive: bool = False
     """Whether it is never shown."""
+    shown_members: frozenset[str] | None = None
+    """Of a map, the members that are shown; `None` for all."""
+    kind_member: str = ""
+    """Of a map, the member that says what the others mean."""
+    goes_to: tuple[str, ...] = ()
+    """The fields, and members of maps, that say where a secret is sent."""
     query: bool = False
 
     def convert(self, raw: object) -> Any:
@@ -166,6 +189,9 @@ class FieldSchema(Value, frozen=True, kw_only=True):
         Raises:
             FieldError: it cannot be converted, or what comes out is too large or not allowed.
         """
+        if self.kind_member and isinstance(raw, Mapping) and self.kind_member in raw:
+            kind = current.get(self.kind_member) if current else None
+            current = current if raw[self.kind_member] == kind else self.type.zero
         merged = self.type.merge(self.name, current, raw)
         return self.convert(self.dump(merged))
 
@@ -176,6 +202,12 @@ class FieldSchema(Value, frozen=True, kw_only=True):
     def dump(self, value: Any) -> Any:
         """Return a value of the field as JSON, which is the caller's to change."""
         return thaw(self.type.dump(value))
+
+    def show(self, dumped: Any) -> Any:
+        """Return what a read shows of a dumped value."""
+        if self.shown_members is None or not isinstance(dumped, Mapping):
+            return dumped
+        return {name: value for name, value in dumped.items() if name in self.shown_members}
 
     def default_or_zero(self) -> Any:
         """Return what the field is while nobody has set it."""
@@ -202,6 +234,11 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
         raise TypeError(f"field {name!r}: the default does not fit: {error.reason}") from error
     if options.max_length is not None and options.max_length < 1:
         raise TypeError(f"field {name!r}: max_length is at least 1; leave it out for no bound of its own")
+    holds_map = isinstance(kind.inner if isinstance(kind, OptionalType) else kind, MapType | KVType)
+    if not holds_map and (options.shown_members is not None or options.kind_member):
+        raise TypeError(f"field {name!r}: only maps have members")
+    if options.goes_to and not (kind.secret or options.sensitive or options.shown_members is not None):
+        raise TypeError(f"field {name!r} is no secret that could go anywhere")
     required = options.required
     if required is None:
         required = options.default is UNSET and not options.alias_of
@@ -219,6 +256,9 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
         allowed=_allowed(name, kind, options.allowed),
         enforced=options.enforced,
         sensitive=options.sensitive or kind.secret,
+        shown_members=None if options.shown_members is None else frozenset(options.shown_members),
+        kind_member=options.kind_member,
+        goes_to=tuple(options.goes_to),
         query=options.query,
     )
 

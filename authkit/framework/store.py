@@ -1,5 +1,9 @@
 """Models in storage: encoding, a bounded cache, one lock for each key.
 
+An object that nobody writes stays the same object, as long as the cache has room: what is derived from it
+is known by that. Where the operator has switched caches off, it is read each time, and stays the same as
+long as what is stored does.
+
 The cache is emptied of a key by every write, every delete and every invalidation from the host,
 also while a read of that key is under way. Between two of these a key has one object: whoever keeps
 something made from it (`authkit.framework.derived`) recognises it by identity. That nothing is stored under a

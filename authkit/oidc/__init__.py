@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from authkit.oidc.flow import OIDCClient
     from authkit.oidc.idtoken import verify_age
-    from authkit.oidc.issuers import DEFAULT_ISSUER, Issuers, VerifiedToken
+    from authkit.oidc.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
     from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
     from authkit.oidc.jwkset import KeySet, parse_jwks
     from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
@@ -54,15 +54,18 @@ if TYPE_CHECKING:
         verify_registered_claims,
     )
     from authkit.oidc.remote import RemoteStatus
+    from authkit.oidc.settings import PROVIDER_SETTINGS, ProviderSettings, verify_settings
     from authkit.oidc.signing import SigningKey
     from authkit.oidc.tokens import TokenVerifier
-    from authkit.oidc.urls import has_credentials, hide_credentials, show_url, split_url
+    from authkit.oidc.urls import has_credentials, hide_credentials, is_loopback, show_url, split_url
 
 __all__ = [
+    "AFTER_ISSUER",
     "ALGORITHMS",
     "DEFAULT_ISSUER",
     "NO_RECORD",
     "PROFILES",
+    "PROVIDER_SETTINGS",
     "AuthorizationRequest",
     "Check",
     "Checks",
@@ -90,6 +93,7 @@ __all__ = [
     "OIDCClient",
     "ProviderError",
     "ProviderMetadata",
+    "ProviderSettings",
     "Record",
     "RemoteStatus",
     "RenewableKeySource",
@@ -105,6 +109,7 @@ __all__ = [
     "groups_from_claim",
     "has_credentials",
     "hide_credentials",
+    "is_loopback",
     "known_code",
     "metadata_from_claims",
     "new_nonce",
@@ -120,6 +125,7 @@ __all__ = [
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
+    "verify_settings",
     "verify_signature",
 ]
 
@@ -139,10 +145,16 @@ _HOMES = {
     "clientauth": {"ClientAuthentication"},
     "discovery": {"Discovery", "ProviderMetadata"},
     "endpoints": {"EndpointError", "OAuthError", "known_code"},
-    "fetch": {"DiscoveryError", "IssuerMismatchError", "FetchError", "FetchTimeoutError", "ProviderError"},
+    "fetch": {
+        "DiscoveryError",
+        "IssuerMismatchError",
+        "FetchError",
+        "FetchTimeoutError",
+        "ProviderError",
+    },
     "flow": {"OIDCClient"},
     "idtoken": {"verify_age"},
-    "issuers": {"DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
+    "issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
     "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "jwkset": {"KeySet", "parse_jwks"},
     "jws": {"UnverifiedToken", "split_token", "verify_signature"},
@@ -164,9 +176,10 @@ _HOMES = {
         "verify_registered_claims",
     },
     "remote": {"RemoteStatus"},
+    "settings": {"PROVIDER_SETTINGS", "ProviderSettings", "verify_settings"},
     "signing": {"SigningKey"},
     "tokens": {"TokenVerifier"},
-    "urls": {"has_credentials", "hide_credentials", "show_url", "split_url"},
+    "urls": {"has_credentials", "hide_credentials", "is_loopback", "show_url", "split_url"},
 }
 """The modules of this package where the names live."""
 

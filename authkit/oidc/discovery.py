@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
 from authkit.oidc.jsontext import quote
 from authkit.oidc.network import Network
-from authkit.oidc.urls import check_url, has_credentials
+from authkit.oidc.urls import check_url, has_credentials, is_loopback
 from authkit.values import Value
 
 __all__ = [
@@ -83,6 +84,7 @@ class Discovery:
             raise ValueError("the URL of an issuer has no credentials, query or fragment")
         self._url = url
         self._is_https = parts.scheme == "https"
+        self._is_local = is_loopback(parts.hostname or "")
         address = url.removesuffix("/") + WELL_KNOWN_PATH
         self._fetcher = Fetcher(address, max_bytes=MAX_METADATA_BYTES, network=network)
         self.host = self._fetcher.host
@@ -102,16 +104,21 @@ class Discovery:
             document = await self._fetcher.fetch()
         except FetchError as error:
             raise DiscoveryError(error.public, error.detail) from error
-        metadata = parse_metadata(document.body, issuer=self._url, is_https=self._is_https)
+        metadata = parse_metadata(
+            document.body, issuer=self._url, is_https=self._is_https, is_local=self._is_local
+        )
         return metadata, document.cache_control
 
 
-def parse_metadata(document: bytes, *, issuer: str, is_https: bool) -> ProviderMetadata:
+def parse_metadata(
+    document: bytes, *, issuer: str, is_https: bool, is_local: bool = False
+) -> ProviderMetadata:
     """Return the checked metadata of a document.
 
     Args:
         issuer: exactly what the document must name.
         is_https: whether the document came over https: its endpoints then are https too.
+        is_local: whether it came from this machine: endpoints that are not https then are on it too.
 
     Raises:
         DiscoveryError: they cannot be used.
@@ -126,13 +133,14 @@ def parse_metadata(document: bytes, *, issuer: str, is_https: bool) -> ProviderM
             )
         if not content.get("jwks_uri"):
             raise ValueError("it names no jwks_uri")
+        get_endpoint = partial(_get_endpoint, content, is_https=is_https, is_local=is_local)
         return ProviderMetadata(
             issuer=found,
-            jwks_uri=_get_endpoint(content, "jwks_uri", is_https),
-            authorization_endpoint=_get_endpoint(content, "authorization_endpoint", is_https),
-            token_endpoint=_get_endpoint(content, "token_endpoint", is_https),
-            userinfo_endpoint=_get_endpoint(content, "userinfo_endpoint", is_https),
-            device_authorization_endpoint=_get_endpoint(content, "device_authorization_endpoint", is_https),
+            jwks_uri=get_endpoint("jwks_uri"),
+            authorization_endpoint=get_endpoint("authorization_endpoint"),
+            token_endpoint=get_endpoint("token_endpoint"),
+            userinfo_endpoint=get_endpoint("userinfo_endpoint"),
+            device_authorization_endpoint=get_endpoint("device_authorization_endpoint"),
             token_endpoint_auth_methods=_get_texts(content, "token_endpoint_auth_methods_supported"),
             signing_algorithms=_get_texts(content, "id_token_signing_alg_values_supported"),
             sends_issuer=content.get("authorization_response_iss_parameter_supported") is True,
@@ -154,7 +162,7 @@ def _parse_object(document: bytes) -> Mapping[str, Any]:
     return content
 
 
-def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
+def _get_endpoint(content: Mapping[str, Any], name: str, *, is_https: bool, is_local: bool) -> str:
     url = _get_text(content, name)
     if not url:
         return ""
@@ -168,6 +176,10 @@ def _get_endpoint(content: Mapping[str, Any], name: str, is_https: bool) -> str:
         raise ValueError(f"its {name} holds credentials or a fragment")
     if is_https and parts.scheme != "https":
         raise ValueError(f"its {name} is not https, the document itself is")
+    if is_local and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"its {name} is not https and on another machine, the document itself is on this one"
+        )
     return url
 
 

@@ -11,13 +11,17 @@ from typing import Final
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
+from authkit.names import fold_name
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jws import UnverifiedToken
 from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.oidc.tokens import TokenVerifier, parse_claims, take_apart
 from authkit.values import Value
 
-__all__ = ["DEFAULT_ISSUER", "Issuers", "VerifiedToken"]
+__all__ = ["AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"]
+
+AFTER_ISSUER: Final = "|"
+"""What separates an issuer's `iss` from the rest of a user's name, and cannot be part of a URL (RFC 3986)."""
 
 DEFAULT_ISSUER: Final = "default"
 """The name of the issuer of all tokens that no other issuer has: that of the plain configuration."""
@@ -37,28 +41,47 @@ class VerifiedToken(Value, frozen=True):
 class Issuers:
     """The issuers of one mount.
 
-    A token whose `iss` is exactly that of a named issuer is verified by that one alone: no other
-    key can sign for it. Every other token, also one without `iss`, is the default issuer's.
+    A token's `iss` picks the issuer that verifies it: no other key can sign for it. Without named issuers
+    all tokens are the default issuer's, also those without `iss`.
+
+    Issuers are picked without regard to case, and then their `iss` must be exact: a server ignores case in
+    the names of users, so that two issuers, or two spellings of one, would share them. Beside named issuers
+    the default one needs an `issuer` too: its keys could sign for users of an issuer that is named later.
 
     Args:
-        named: by name, each with an `issuer` of its own.
-        default: for all other tokens, as if there were no named ones; `None` refuses them.
+        named: by name, each with an `issuer` of its own; one with that of the default takes its place.
+        default: that of the plain configuration; `None` if there is none.
+        also_default: further `iss` with which the default issuer names users elsewhere, as in browser logins.
 
     Raises:
-        ValueError: a named issuer has no `issuer`, two have the same, or one has the default's name.
+        ValueError: a named issuer has no `issuer`, two have the same but for case, or one has the
+            default's name.
     """
 
-    def __init__(self, named: Mapping[str, TokenVerifier] = {}, default: TokenVerifier | None = None) -> None:
+    def __init__(
+        self,
+        named: Mapping[str, TokenVerifier] = {},
+        default: TokenVerifier | None = None,
+        *,
+        also_default: Collection[str] = (),
+    ) -> None:
         self._by_iss: dict[str, tuple[str, TokenVerifier]] = {}
         for name, verifier in named.items():
             if name == DEFAULT_ISSUER:
                 raise ValueError(f"{name!r} is the name of the default issuer")
             if not verifier.issuer:
                 raise ValueError(f"issuer {name!r} has no iss by which to pick it")
-            other, _ = self._by_iss.setdefault(verifier.issuer, (name, verifier))
+            other, _ = self._by_iss.setdefault(fold_name(verifier.issuer), (name, verifier))
             if other != name:
                 raise ValueError(f"issuers {other!r} and {name!r} have the same iss")
         self._default = default
+        self._is_default_alone = default is not None and not named
+        self.are_several = len(named) + (default is not None) > 1
+        """Whether tokens of more than one issuer can be accepted."""
+        if default is not None and default.issuer:
+            self._by_iss.setdefault(fold_name(default.issuer), (DEFAULT_ISSUER, default))
+        self._owners = dict.fromkeys(map(fold_name, also_default), DEFAULT_ISSUER)
+        self._owners |= {iss: name for iss, (name, _) in self._by_iss.items()}
 
     async def verify(
         self,
@@ -81,17 +104,39 @@ class Issuers:
         claims = await verifier.verify_unverified(unverified, audiences, subject, leeways, profile, checks)
         return VerifiedToken(claims, name, verifier)
 
+    def verify_user(self, name: str, issuer: str, checks: Checks = NO_RECORD) -> None:
+        """Return if a user whom `issuer` names so is not one of another issuer's.
+
+        Names that begin with an `iss` and `AFTER_ISSUER` are that issuer's, whatever their case.
+
+        Raises:
+            TokenError: the name is another issuer's.
+        """
+        iss, separator, _ = name.partition(AFTER_ISSUER)
+        owner = self._owners.get(fold_name(iss), issuer) if separator else issuer
+        checks.require(
+            "user of the issuer",
+            owner == issuer,
+            "the user claim names a user of another issuer",
+            expected=("a name that is not another issuer's",),
+            had=("a name of issuer {}", owner),
+        )
+
     def _pick(
         self, token: UnverifiedToken, among: Collection[str], checks: Checks
     ) -> tuple[str, TokenVerifier]:
-        if not self._by_iss and self._default is not None and DEFAULT_ISSUER in among:
+        if self._is_default_alone and self._default is not None and DEFAULT_ISSUER in among:
             return DEFAULT_ISSUER, self._default
         iss = _read_issuer(token)
-        name, picked = self._by_iss.get(iss, (DEFAULT_ISSUER, self._default))
+        rest = self._default if self._is_default_alone else None
+        name, picked = self._by_iss.get(fold_name(iss), (DEFAULT_ISSUER, rest))
+        refusal = "invalid issuer (iss) claim"
+        if picked is None and name in among and self._default is not None and not self._default.issuer:
+            refusal += ": 'bound_issuer' of the configuration has to be set, as there are further issuers"
         checks.require(
             "issuer",
             picked is not None and name in among,
-            "invalid issuer (iss) claim",
+            refusal,
             expected=("that of an issuer among {}", list(among)),
             had=("{}, which no issuer has", iss) if picked is None else ("{}, which is issuer {}", iss, name),
             detail=f"the token's issuer is none of {', '.join(among)}",

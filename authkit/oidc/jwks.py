@@ -277,7 +277,7 @@ class CombinedKeys:
     def __init__(self, sources: Sequence[ProviderKeys]) -> None:
         if not sources:
             raise ValueError("at least one source of keys is needed")
-        self._sources = tuple(sources)
+        self.sources = tuple(sources)
 
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Return the keys with this id of all providers that are known to have it, else ask them all.
@@ -287,14 +287,14 @@ class CombinedKeys:
         Raises:
             TokenError: no provider has it, or none could be asked.
         """
-        known = [source.peek(kid) for source in self._sources]
+        known = [source.peek(kid) for source in self.sources]
         found = [key for keys in known for key in keys or ()]
         if found and (kid is not None or None not in known):
             return found
-        found, errors = await self._gather([source.find_keys(kid) for source in self._sources])
+        found, errors = await self._gather([source.find_keys(kid) for source in self.sources])
         if found:
             return found
-        if len(errors) == len(self._sources):
+        if len(errors) == len(self.sources):
             raise errors[0]
         if kid is None:
             return ()
@@ -304,7 +304,7 @@ class CombinedKeys:
 
     async def find_newer_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Ask those again that were not asked lately, and return their keys."""
-        found, _ = await self._gather([source.find_newer_keys(kid) for source in self._sources])
+        found, _ = await self._gather([source.find_newer_keys(kid) for source in self.sources])
         return found
 
     async def load(self) -> None:
@@ -314,18 +314,18 @@ class CombinedKeys:
             ProviderError: one of them cannot be had.
         """
         for result in await asyncio.gather(
-            *(source.load() for source in self._sources), return_exceptions=True
+            *(source.load() for source in self.sources), return_exceptions=True
         ):
             if isinstance(result, BaseException):
                 raise result
 
     def status(self) -> Sequence[KeyStatus]:
         """Return how things stand, one value per provider."""
-        return [status for source in self._sources for status in source.status()]
+        return [status for source in self.sources for status in source.status()]
 
     async def close(self) -> None:
         """Close every source."""
-        await asyncio.gather(*(source.close() for source in self._sources))
+        await asyncio.gather(*(source.close() for source in self.sources))
 
     async def _gather(
         self, searches: Sequence[Awaitable[Sequence[VerificationKey]]]

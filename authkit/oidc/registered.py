@@ -34,13 +34,23 @@ Claims: TypeAlias = Mapping[str, Any]
 MAX_DATE = 253_402_300_799
 """The last second of the year 9999. A date beyond it is a mistake, or a try to overflow a clock."""
 
+MAX_CLOCK_SKEW_LEEWAY = timedelta(hours=1)
+"""RFC 7519 section 4.1.4 speaks of a few minutes. A token that ended longer ago is never accepted."""
+
+MAX_LIFETIME_LEEWAY = timedelta(days=1)
+"""How long a token lives that does not say when it ends, or begins before it ends, at most: as long as a
+withdrawn key can stay trusted (`authkit.oidc.remote.MAX_AGE`)."""
+
 _DEFAULT_EXPIRATION_LEEWAY = timedelta(seconds=150)
 _DEFAULT_NOT_BEFORE_LEEWAY = timedelta(seconds=150)
 _DEFAULT_CLOCK_SKEW_LEEWAY = timedelta(seconds=60)
 
 
 class Leeways(Value, frozen=True):
-    """How generously the times of a token are read. Zero means the default, negative means none."""
+    """How generously the times of a token are read. Zero means the default, negative means none.
+
+    A longer one than `MAX_CLOCK_SKEW_LEEWAY` or `MAX_LIFETIME_LEEWAY` counts as that.
+    """
 
     expiration: timedelta = timedelta(0)
     """Set by the role. Lifetime of a token that has no `exp`, counted from the later of `iat` and `nbf`; it
@@ -50,6 +60,21 @@ class Leeways(Value, frozen=True):
     other use. Default: 150 seconds."""
     clock_skew: timedelta = timedelta(0)
     """Set by the role. How far the issuer's clock may be off, for every comparison. Default: 60 seconds."""
+
+    def verify(self) -> None:
+        """Return if none is longer than what counts.
+
+        Raises:
+            ValueError: one is.
+        """
+        longest = {
+            "expiration": MAX_LIFETIME_LEEWAY,
+            "not_before": MAX_LIFETIME_LEEWAY,
+            "clock_skew": MAX_CLOCK_SKEW_LEEWAY,
+        }
+        for name, limit in longest.items():
+            if getattr(self, name) > limit:
+                raise ValueError(f"'{name}_leeway' is longer than {limit // timedelta(hours=1)} h")
 
     def or_else(self, others: Leeways) -> Leeways:
         """Return these, and those of `others` where these are zero."""
@@ -117,7 +142,8 @@ def verify_audience(found: Sequence[str], bound: Collection[str], name: str, che
     """
     checks.require(
         name,
-        any(audience in bound for audience in found),
+        # What is blank names nobody, even if somebody has bound it.
+        any(audience in bound and audience.strip() for audience in found),
         "invalid audience (aud) claim: audience claim does not match any expected audience",
         expected=("one of {}", bound),
         had=found,
@@ -164,10 +190,12 @@ def verify_times(
         expected=("iat, nbf or exp",),
         is_last=True,
     )
-    skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY)
+    skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY, MAX_CLOCK_SKEW_LEEWAY)
     starts = [date for date in (issued, begins) if date is not None]
     end: float = (
-        max(starts) + _seconds(leeways.expiration, _DEFAULT_EXPIRATION_LEEWAY) if expires is None else expires
+        max(starts) + _seconds(leeways.expiration, _DEFAULT_EXPIRATION_LEEWAY, MAX_LIFETIME_LEEWAY)
+        if expires is None
+        else expires
     )
     start: float
     if begins is not None:
@@ -175,7 +203,7 @@ def verify_times(
     elif issued is not None:
         start = issued
     else:
-        start = end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY)
+        start = end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY, MAX_LIFETIME_LEEWAY)
     # Each comparison is written so that a clock that gives NaN lets nobody in.
     checks.require(
         "nbf",
@@ -201,8 +229,8 @@ def verify_times(
         )
 
 
-def _seconds(leeway: timedelta, default: timedelta) -> float:
-    return max((leeway or default).total_seconds(), 0.0)
+def _seconds(leeway: timedelta, default: timedelta, longest: timedelta) -> float:
+    return max(min(leeway or default, longest).total_seconds(), 0.0)
 
 
 def get_text(claims: Claims, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from typing import Any
 
 from authkit.errors import TokenError
@@ -140,6 +141,12 @@ class TokenVerifier:
             verify_audience(get_audiences(claims), self.audiences, "aud of the issuer", checks)
         kind.verify_claims(claims, checks=checks)
         return claims
+
+    def for_issuer(self, issuer: str) -> TokenVerifier:
+        """Return a verifier with the same keys for tokens of exactly this `issuer`. Close one of the two."""
+        bound = copy(self)
+        bound.issuer = issuer
+        return bound
 
     async def close(self) -> None:
         """Let go of the connections and tasks of the keys. Safe to call more than once."""

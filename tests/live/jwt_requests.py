@@ -211,7 +211,10 @@ def config_writes(world: World) -> Iterator[Step]:
     )
     yield get("config")
     for name in ("azure", "secureauth", "ibmisam"):
-        yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": name, "extra": "kept"})
+        unknown = f"400 invalid provider_config: provider '{name}' has no setting 'extra'"
+        wrong = {"provider": name, "extra": "kept"}
+        yield put("config", "provider-settings", unknown, jwt_validation_pubkeys=pem, provider_config=wrong)
+        yield put("config", jwt_validation_pubkeys=pem, provider_config={"provider": name})
         yield get("config")
     yield put("config", "google", "204", jwt_validation_pubkeys=pem, provider_config={"provider": "gsuite"})
     bad_account = {"provider": "gsuite", "gsuite_service_account": "{}"}
@@ -247,6 +250,7 @@ def config_sources(world: World) -> Iterator[Step]:
     yield put("config", jwks_url=f"{url}/broken")
     yield put("config", jwks_url=f"{url}/missing")
     yield put("config", jwks_url="http://127.0.0.1:1/keys")
+    yield put("config", "plaintext", "400 'jwks_url' begins with http://", jwks_url="http://0.0.0.0:1/keys")
     yield put("config", jwks_url="ftp://127.0.0.1/keys")
     yield put("config", jwks_url="no url")
     yield put("config", jwks_url=provider.keys_url, jwks_ca_pem="no pem")
@@ -325,6 +329,8 @@ def role_writes(world: World) -> Iterator[Step]:
     yield from bad_role(role_type="saml")
     yield from bad_role(role_type=None)
     yield from bad_role(role_type="oidc")
+    yield from bad_role("bounds", "400 'bound_audiences' holds an empty text", bound_audiences=[""])
+    yield from bad_role("leeways", "400 'clock_skew_leeway' is longer than 1 h", clock_skew_leeway="2h")
     yield from bad_role(user_claim="")
     yield from bad_role(user_claim=None)
     yield from bad_role(bound_audiences="")

@@ -57,7 +57,7 @@ def test_faults_of_providers(mount: Mount) -> None:
         ).keys_url
         good = healthy.answer("/keys")
         healthy.answers |= {f"/{name}": good for name in providers}
-        mount.write_role(bound_issuers=["default", *providers])
+        mount.write_role(user_claim="{iss}|{sub}", bound_issuers=["default", *providers])
         for name, url in providers.items():
             ca_pem = {"jwks_ca_pem": authority.pem} if name == "expired" else {}
             client.write(f"auth/{mount.path}/issuer/{name}", bound_issuer=name, jwks_url=url, **ca_pem)
@@ -121,8 +121,8 @@ def test_keys_that_rotate_every_second(mount: Mount) -> None:
     """A new key is found within the pause between fetches, and the provider is asked no more often."""
     signers = [replace(Issuer.ec(), kid=f"key-{number}") for number in range(4)]
     with serve_provider(signers[0].jwk) as provider:
+        mount.write_role(user_claim="{iss}|{sub}", bound_issuers="r")
         mount.client.write(f"auth/{mount.path}/issuer/r", bound_issuer="r", jwks_url=provider.keys_url)
-        mount.write_role(bound_issuers="r")
         mount.login(jwt=signers[0].token(iss="r"))
         asked = len(provider.fetches)
         for signer in signers[1:]:

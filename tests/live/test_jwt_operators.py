@@ -99,10 +99,11 @@ def test_several_issuers(mount: Mount) -> None:
     """Each signs for itself; status tells how each is doing, and how logins went."""
     client, path, other = mount.client, f"auth/{mount.path}", Issuer.ec("cloud")
     with serve_provider(other.jwk) as provider:
+        mount.write_role(user_claim="{iss}|{sub}")
         client.write(f"{path}/issuer/cloud", oidc_discovery_url=provider.url)
         assert client.list(f"{path}/issuer") == ["cloud"]
         assert "invalid issuer (iss) claim" in denied(mount, other.token(iss=provider.url))[0]
-        mount.write_role(bound_issuers=["default", "cloud"])
+        mount.write_role(user_claim="{iss}|{sub}", bound_issuers=["default", "cloud"])
         mount.login(jwt=other.token(iss=provider.url))
         mount.login()
         denied(mount, mount.issuer.token(iss=provider.url))
@@ -181,6 +182,7 @@ def test_logins_while_the_configuration_changes(mount: Mount) -> None:
         request = {"role": "dev", "jwt": tokens[number % 2]}
         return stranger.raw("POST", f"auth/{mount.path}/login", request).status_code
 
+    mount.write_role(user_claim="{iss}|{sub}")
     with ThreadPoolExecutor(8) as pool:
         logins = [pool.submit(log_in, number) for number in range(400)]
         for number in range(20):

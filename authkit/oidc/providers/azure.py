@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from authkit.errors import LoginError
@@ -54,8 +54,6 @@ class AzureProvider:
 
     `oidc_discovery_ca_pem`, if set, must vouch for Graph too. Arguments and errors: see `Provider`.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

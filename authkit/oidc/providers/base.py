@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
@@ -85,9 +85,6 @@ class Provider(Protocol):
     Raises:
         ValueError: the settings do not fit; the text holds none of them that is secret.
     """
-
-    secret_settings: ClassVar[frozenset[str]]
-    """Settings that are never shown."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from authkit.errors import LoginError
@@ -61,8 +61,6 @@ class GSuiteProvider:
     machine, which may have to sign for `impersonate_principal`. Arguments and errors: see `Provider`;
     `find_default` gives the machine's credentials, `now` the seconds since 1970.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset({"gsuite_service_account"})
 
     def __init__(
         self,

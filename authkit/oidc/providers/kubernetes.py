@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from authkit.oidc.jwks import JWKSKeys
 from authkit.oidc.providers.base import NO_FIELDS
@@ -40,8 +40,6 @@ class KubernetesProvider:
     Arguments and errors: see `Provider`; `folder` is where token and certificates are, and no other
     source of keys may be configured.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
@@ -50,8 +50,6 @@ class OktaProvider:
     Unless `org_url` is set, the host of `oidc_discovery_url` is asked; `oidc_discovery_ca_pem` vouches
     for either. Arguments and errors: see `Provider`.
     """
-
-    secret_settings: ClassVar[frozenset[str]] = frozenset({"api_token"})
 
     def __init__(
         self,

@@ -17,7 +17,6 @@ __all__ = ["IBMISAMProvider", "SecureAuthProvider"]
 class _SplitProvider:
     """Splits a string of groups. The parts are not trimmed, as in vault-plugin-auth-jwt 0.26."""
 
-    secret_settings: ClassVar[frozenset[str]] = frozenset()
     separator: ClassVar[str]
 
     def __init__(

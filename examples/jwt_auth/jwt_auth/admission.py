@@ -20,6 +20,7 @@ from authkit.oidc import (
     NO_RECORD,
     Checks,
     Claims,
+    Issuers,
     groups_from_claim,
     metadata_from_claims,
     verify_bound_claims,
@@ -27,6 +28,7 @@ from authkit.oidc import (
 from authkit.values import replace
 from jwt_auth.providers import Lookups
 from jwt_auth.role import JWTRole
+from jwt_auth.several_issuers import verify_user
 from jwt_auth.user_claim import compose_user_name
 
 __all__ = ["Proof", "admit", "verify_login_age", "verify_role_type"]
@@ -44,6 +46,10 @@ class Proof(ABC):
 
     role_type: ClassVar[RoleType]
     """The type of the roles that it is for."""
+    issuers: Issuers
+    """Who may sign for the mount."""
+    issuer: str = DEFAULT_ISSUER
+    """The name of the issuer that has signed, once `verify` has returned."""
 
     @abstractmethod
     async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
@@ -142,6 +148,7 @@ async def admit(
         verify_bound_claims(claims, role.bound_claims or {}, role.bound_claims_type, checks=checks)
     except TokenError as error:
         raise LoginError(f"error validating claims: {error.public}", error.detail) from error
+    verify_user(proof.issuers, role, role_name, proof.issuer, identity.name, checks)
     return replace(identity, state=await proof.keep(claims)) if role.renew_at_provider else identity
 
 

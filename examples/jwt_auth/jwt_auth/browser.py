@@ -35,7 +35,7 @@ from jwt_auth.terms import login_terms
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
-    from authkit.oidc.providers import Provider
+    from jwt_auth.trust import Trust
 
 __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 
@@ -192,8 +192,7 @@ class BrowserLogins:
     async def finish(
         self,
         client: OIDCClient,
-        config: JWTConfig,
-        provider: Provider | None,
+        trust: Trust,
         role: JWTRole,
         pending: Pending,
         arrived: Arrived,
@@ -209,8 +208,8 @@ class BrowserLogins:
             verify_role_type(role, IDTokenProof.role_type)
         if arrived.error:
             raise _refusal_of_provider(arrived)
-        request = _request(pending, config, role, state=arrived.state)
-        code, id_token = await self._received(config, pending, arrived)
+        request = _request(pending, trust.config, role, state=arrived.state)
+        code, id_token = await self._received(trust.config, pending, arrived)
         # The command line and web interfaces pass on the code and the state alone.
         is_straight = role.callback_mode == "direct"
         await _verify_issuer(client, arrived, is_required=is_straight)
@@ -220,7 +219,7 @@ class BrowserLogins:
         else:
             tokens, token, word = None, id_token, _verification_failed
         proof = IDTokenProof(
-            self.renewals.at(client, provider, config),
+            self.renewals.at(client, trust),
             token,
             tokens=tokens,
             request=request,
@@ -293,8 +292,7 @@ class BrowserLogins:
     async def poll_device(
         self,
         client: OIDCClient,
-        config: JWTConfig,
-        provider: Provider | None,
+        trust: Trust,
         role: JWTRole,
         pending: Pending,
         checks: Checks,
@@ -325,7 +323,7 @@ class BrowserLogins:
                 raise NotYet(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
         await self.spend(pending, None)
-        at_provider = self.renewals.at(client, provider, config)
+        at_provider = self.renewals.at(client, trust)
         proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
         identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)

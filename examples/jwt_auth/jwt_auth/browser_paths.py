@@ -64,6 +64,7 @@ from jwt_auth.terms import TERMS_CHANGED, login_terms
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient
     from authkit.oidc.providers import Provider
+    from jwt_auth.trust import Trust
 
 
 __all__ = ["BrowserAuth"]
@@ -262,9 +263,9 @@ class BrowserAuth(AuthMethod):
                 identity = await self.browser.outcome(pending)
             else:
                 verify_login_address(role, call.connection)
-                client, provider = await self.made_client(config), self.provider(config)
+                client, trust = await self.made_client(config), await self.trusted(config)
                 identity = await self.browser.poll_device(
-                    client, config, provider, role, pending, record, call.connection
+                    client, trust, role, pending, record, call.connection
                 )
             granted = await self.granted(call, pending, identity)
         except NotYet as answer:
@@ -332,8 +333,16 @@ class BrowserAuth(AuthMethod):
         """Return who has logged in at the provider."""
         client = await self.made_client(config)
         return await self.browser.finish(
-            client, config, self.provider(config), role, pending, arrived, checks, call.connection
+            client, await self.trusted(config), role, pending, arrived, checks, call.connection
         )
+
+    async def trusted(self, config: JWTConfig) -> Trust:
+        """Return whose tokens are accepted.
+
+        Raises:
+            LoginError: an issuer has keys that this version does not take, or a provider cannot be used.
+        """
+        raise NotImplementedError
 
     async def role_of(self, pending: Pending, config: JWTConfig) -> JWTRole:
         """Return the role of a login, as it is now and was when the login began.
@@ -396,7 +405,8 @@ class BrowserAuth(AuthMethod):
             )
         client = await self.made_client(config)
         try:
-            identity = await self.browser.renewals.renew(client, self.provider(config), config, role, call)
+            trust = await self.trusted(config)
+            identity = await self.browser.renewals.renew(client, trust, role, call)
         except LoginError as error:
             self.log.warning("not renewed: %s", error.detail or error.public)
             raise UserError(f"not renewed at the provider: {error.public}") from error

@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from authkit.auth import SDKRecord
 from authkit.errors import UserError
 from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
-from authkit.oidc import CombinedKeys, DiscoveredKeys, JWKSKeys, KeySource, TokenVerifier, hide_credentials
-from jwt_auth.providers import KUBERNETES, make_provider, without_secrets
-from jwt_auth.sources import KeySettings, ask_for_keys, load_keys, verify_key_set_url
+from authkit.oidc import (
+    PROVIDER_SETTINGS,
+    CombinedKeys,
+    DiscoveredKeys,
+    JWKSKeys,
+    KeySource,
+    TokenVerifier,
+    hide_credentials,
+    verify_settings,
+)
+from jwt_auth.bounds import verify_bounds
+from jwt_auth.providers import KUBERNETES, make_provider
+from jwt_auth.sources import KeySettings, ask_for_keys, ask_for_metadata, verify_key_set_url
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient, SigningKey
     from authkit.oidc.providers import Provider
 
-__all__ = ["JWTConfig"]
+__all__ = ["SHOWN_SETTINGS", "JWTConfig"]
+
+SHOWN_SETTINGS: Final = frozenset({"provider"}).union(*(each.shown for each in PROVIDER_SETTINGS.values()))
+"""Members of `provider_config` that a read shows, whichever provider they are for."""
 
 
 class JWTConfig(SDKRecord, KeySettings):
@@ -44,11 +57,20 @@ class JWTConfig(SDKRecord, KeySettings):
         default="", help="The role to use for logins that name none. If not set, they must name one."
     )
     provider_config: Map = field(
-        default={}, help="Settings for lookups at a particular provider, named by its key 'provider'."
+        default={},
+        shown_members=SHOWN_SETTINGS,
+        kind_member="provider",
+        goes_to=("oidc_discovery_url", "oidc_discovery_ca_pem", "provider_config.org_url"),
+        help="Settings for lookups at a particular provider, named by its key 'provider'. Those that are "
+        "secret are never shown. Whoever changes 'oidc_discovery_url', 'oidc_discovery_ca_pem' or 'org_url' "
+        "has to send them again.",
     )
     oidc_client_id: Str = field(default="", help="The OAuth client ID configured with the OIDC provider.")
     oidc_client_secret: Secret = field(
-        default="", help="The OAuth client secret configured with the OIDC provider. It is never shown."
+        default="",
+        goes_to=("oidc_discovery_url", "oidc_discovery_ca_pem"),
+        help="The OAuth client secret configured with the OIDC provider. It is never shown. Whoever changes "
+        "'oidc_discovery_url' or 'oidc_discovery_ca_pem' has to send it again.",
     )
     oidc_client_authentication: Literal[
         "", "client_secret_basic", "client_secret_post", "private_key_jwt", "none"
@@ -96,26 +118,35 @@ class JWTConfig(SDKRecord, KeySettings):
         """Whether the provider is asked to send its response as a form."""
         return self.oidc_response_mode == "form_post"
 
+    @property
+    def urls(self) -> Sequence[tuple[str, str]]:
+        """Where keys come from, pairs included."""
+        return [*super().urls, *(("jwks_pairs", url) for url, _ in self._pairs())]
+
+    @property
+    def all_iss(self) -> Sequence[str]:
+        """The `iss` of the default issuer's tokens, those of browser logins included; none if any will do."""
+        return tuple(filter(None, dict.fromkeys((self.bound_issuer, self.oidc_discovery_url))))
+
     def check(self) -> None:
         """Refuse what contradicts itself."""
         self._check_client()
         self._check_pairs()
         self._check_responses()
+        verify_bounds((), bound_issuer=self.bound_issuer)
         try:
+            verify_settings(self.provider_config)
             self.make_provider()
         except ValueError as error:
             raise UserError(f"invalid provider_config: {error}") from error
 
     def read_shape(self) -> dict[str, Any]:
-        """Return what a read shows: neither the client's secret nor those of the provider."""
+        """Return what a read shows. Credentials in URLs are of an earlier version, and are left out."""
         pairs = [
             {**pair, "jwks_url": hide_credentials(url)}
             for pair, (url, _) in zip(self.jwks_pairs, self._pairs(), strict=True)
         ]
-        return super().read_shape() | {
-            "provider_config": without_secrets(self.provider_config),
-            "jwks_pairs": pairs,
-        }
+        return super().read_shape() | {"jwks_pairs": pairs}
 
     @classmethod
     def from_stored(cls, data: Mapping[str, Any]) -> Self:
@@ -164,16 +195,19 @@ class JWTConfig(SDKRecord, KeySettings):
             algorithms=self.jwt_supported_algs or ("RS256",),
         )
 
-    async def ask_providers(self) -> None:
+    async def ask_providers(self, keys: KeySource) -> None:
         """Return if everything can be had that the configuration names."""
-        await super().ask_providers()
-        if self._is_kubernetes:
-            await load_keys(self._make_cluster_keys(), "error checking the keys of the cluster")
-        # All at the same time: each may take ten seconds.
-        asked = (ask_for_keys(url, ca_pem) for url, ca_pem in self._pairs())
-        for failure in await asyncio.gather(*asked, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        if self._is_kubernetes and isinstance(keys, DiscoveredKeys):
+            await ask_for_metadata(keys, "error checking the keys of the cluster")
+        elif isinstance(keys, CombinedKeys):
+            # All at the same time: each may take ten seconds.
+            pairs = zip(keys.sources, self._pairs(), strict=True)
+            asked = (ask_for_keys(source, url) for source, (url, _) in pairs)
+            for failure in await asyncio.gather(*asked, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+        else:
+            await super().ask_providers(keys)
 
     def make_provider(self) -> Provider | None:
         """Return the lookups that `provider_config` asks for, `None` when it asks for none.
@@ -228,6 +262,7 @@ class JWTConfig(SDKRecord, KeySettings):
                 )
         for url, ca_pem in self._pairs():
             verify_key_set_url(url, ca_pem)
+            self.verify_protection("jwks_pairs", url)
 
     def _check_responses(self) -> None:
         types, mode = self.oidc_response_types, self.oidc_response_mode

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
-from authkit.oidc import Checks, Claims, Leeways
+from authkit.oidc import Checks, Claims, Issuers, Leeways
 from authkit.values import Value
 from jwt_auth.admission import Proof, verify_login_age
 from jwt_auth.providers import Lookups
@@ -38,6 +38,8 @@ class AtProvider(Value, frozen=True, kw_only=True):
     client: OIDCClient
     lookups: Provider | None
     """What is asked about its users."""
+    issuers: Issuers
+    """The issuers of the mount, of which it is the default one."""
     keep: Callable[[Secret, str], Awaitable[Mapping[str, Any]]]
     """Makes what is kept of a refresh token and a subject."""
 
@@ -68,6 +70,7 @@ class IDTokenProof(Proof):
         word: Callable[[LoginError], LoginError] = lambda error: error,
     ) -> None:
         self.provider = provider
+        self.issuers = provider.issuers
         self.id_token = id_token
         self.tokens = tokens
         self.subject = ""

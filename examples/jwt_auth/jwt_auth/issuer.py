@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from authkit.errors import UserError
 from authkit.framework import CommaList, SignedSeconds, Str, field
-from authkit.oidc import Leeways, TokenVerifier
+from authkit.oidc import AFTER_ISSUER, Leeways, TokenVerifier
+from jwt_auth.bounds import verify_bounds, verify_leeways
 from jwt_auth.sources import KeySettings
 
 __all__ = ["JWTIssuer"]
@@ -17,7 +18,8 @@ class JWTIssuer(KeySettings):
     """Trust another issuer beside the one of the configuration.
 
     Exactly one of 'jwt_validation_pubkeys', 'jwks_url' and 'oidc_discovery_url' must be set. Tokens with
-    exactly this issuer in 'iss' are verified with its keys, and with no others.
+    exactly this issuer in 'iss' are verified with its keys, and with no others. No two issuers have the same
+    one, whatever its case: the server ignores case in the names of users.
     """
 
     bound_issuer: Str = field(
@@ -42,11 +44,22 @@ class JWTIssuer(KeySettings):
         return self.bound_issuer or self.oidc_discovery_url
 
     def check(self) -> None:
-        """Refuse an issuer without keys, or without a name in its tokens."""
+        """Refuse an issuer without keys or without a name in its tokens, and bounds that bind nothing."""
         if not self.has_source:
             raise UserError(self.source_rule)
+        verify_bounds(self.bound_audiences, bound_issuer=self.bound_issuer)
+        verify_leeways(self.leeways)
         if not self.iss:
             raise UserError("'bound_issuer' must be set: it is how the tokens of this issuer are told apart")
+        if AFTER_ISSUER in self.iss:
+            raise UserError(
+                f"'bound_issuer' must not hold '{AFTER_ISSUER}', which ends it in the names of users"
+            )
+
+    @property
+    def leeways(self) -> Leeways:
+        """How generously the times of its tokens are read."""
+        return Leeways(self.expiration_leeway, self.not_before_leeway, self.clock_skew_leeway)
 
     def make_verifier(self) -> TokenVerifier:
         """Return what verifies its tokens.
@@ -59,5 +72,5 @@ class JWTIssuer(KeySettings):
             algorithms=self.jwt_supported_algs,
             issuer=self.iss,
             audiences=self.bound_audiences,
-            leeways=Leeways(self.expiration_leeway, self.not_before_leeway, self.clock_skew_leeway),
+            leeways=self.leeways,
         )

@@ -7,39 +7,21 @@ verified, `authkit.oidc`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from authkit.errors import LoginError, TokenError, UserError
 from authkit.masking import Secret
-from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, Issuers, verify_audience_is_bound
+from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, verify_audience_is_bound
 from authkit.values import Value
 from jwt_auth.admission import Proof, verify_login_age, verify_role_type
-from jwt_auth.config import JWTConfig
-from jwt_auth.issuer import JWTIssuer
 from jwt_auth.providers import Lookups
 from jwt_auth.role import JWTRole
+from jwt_auth.trust import Trust
 
-if TYPE_CHECKING:
-    from authkit.oidc.providers import Provider
-
-__all__ = ["Presented", "TokenProof", "Trust", "verify_request"]
+__all__ = ["Presented", "TokenProof", "verify_request"]
 
 NO_TOKEN = Secret("")
 """In place of an access token that nobody has presented."""
-
-
-class Trust(Value, frozen=True):
-    """Whose tokens are accepted. Stands as long as the objects that it was made from do."""
-
-    config: JWTConfig
-    """The configuration that it was made from,"""
-    others: Mapping[str, JWTIssuer]
-    """and the further issuers."""
-    issuers: Issuers
-    """Who may sign."""
-    provider: Provider | None
-    """What is asked about the users of the default issuer."""
 
 
 class Presented(Value, frozen=True):
@@ -72,6 +54,7 @@ class TokenProof(Proof):
 
     def __init__(self, trust: Trust, presented: Presented) -> None:
         self._trust = trust
+        self.issuers = trust.issuers
         self._presented = presented
 
     async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
@@ -91,5 +74,6 @@ class TokenProof(Proof):
             raise LoginError(f"error validating token: {error.public}", error.detail) from error
         is_bound = bool(role.bound_audiences or verified.verifier.audiences)
         verify_audience_is_bound(verified.claims, is_bound, checks=checks)
+        self.issuer = verified.issuer
         provider = self._trust.provider if verified.issuer == DEFAULT_ISSUER else None
         return verified.claims, Lookups(provider, role, self._presented.access_token)

@@ -32,9 +32,19 @@ from jwt_auth.browser_paths import BrowserAuth
 from jwt_auth.config import JWTConfig
 from jwt_auth.explain import show_checks
 from jwt_auth.issuer import JWTIssuer
-from jwt_auth.login import Presented, TokenProof, Trust, verify_request
+from jwt_auth.login import Presented, TokenProof, verify_request
 from jwt_auth.role import JWTRole
+from jwt_auth.several_issuers import (
+    distinct,
+    find_problem,
+    find_refusal,
+    has_several,
+    verify_config,
+    verify_issuer,
+    verify_roles,
+)
 from jwt_auth.status import show_issuer
+from jwt_auth.trust import Trust
 
 __all__ = ["JWTAuth"]
 
@@ -56,12 +66,12 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @cached
     def default_issuer(self, config: JWTConfig) -> TokenVerifier:
-        """Keep its keys, fetched ones included, until the configuration changes."""
+        """Keep its keys, fetched ones included, until the configuration is written again."""
         return config.make_verifier()
 
     @cached
     def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
-        """Keep the keys of each issuer until it changes."""
+        """Keep the keys of each issuer until it is written again."""
         return issuer.make_verifier()
 
     async def trusted(self, config: JWTConfig) -> Trust:
@@ -77,13 +87,16 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         try:
             others = self.other_issuer.each(issuers)
             default = self.default_issuer(config) if config.has_source else None
+            if default is not None and issuers and not default.issuer:
+                default = default.for_issuer(config.oidc_discovery_url)
         except ValueError as error:
             raise LoginError(f"error configuring token validator: {error}") from error
         try:
             provider = self.provider(config)
         except ValueError as error:
             raise LoginError(f"failed to load custom provider config: {error}") from error
-        self.known_trust = Trust(config, issuers, Issuers(_distinct(others), default), provider)
+        trusted = Issuers(distinct(others), default, also_default=config.all_iss)
+        self.known_trust = Trust(config, issuers, trusted, provider)
         return self.known_trust
 
     @every("10m")
@@ -96,25 +109,45 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @BrowserAuth.config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:
-        """Ask a provider before it is relied on."""
-        if not write.new.has_source and not await self.issuers.names():
+        """Compare it with the further issuers, and ask a provider before it is relied on."""
+        issuers = await self.issuers.all()
+        if not write.new.has_source and not issuers:
             raise UserError(write.new.source_rule)
+        verify_config(write.new, issuers)
+        if has_several(write.new, issuers) and not has_several(write.stored, issuers):
+            verify_roles(await self.roles.all())
+        self.warn_of_plaintext(write)
+        if not write.new.has_source:
+            return
+        verifier = write.new.make_verifier()
         try:
-            await write.new.ask_providers()
+            await write.new.ask_providers(verifier.keys)
         except UserError as error:
+            await verifier.close()
             if not write.new.skip_jwks_validation:
                 raise
             write.warn(str(error))
+        else:
+            write.derive(self.default_issuer, verifier)
 
     @issuers.on_write
     async def check_issuer(self, write: Write[JWTIssuer]) -> None:
         """Refuse a second issuer of the same tokens, and ask its provider."""
         if write.name == DEFAULT_ISSUER:
             raise UserError(f"'{DEFAULT_ISSUER}' is the name of the issuer in 'config'")
-        for name, issuer in (await self.issuers.all()).items():
-            if issuer.iss == write.new.iss and name != write.name:
-                raise UserError(f"issuer {name!r} is for tokens with the same 'iss'")
-        await write.new.ask_providers()
+        config, issuers = await self.config.find(), await self.issuers.all()
+        verify_issuer(write.name, write.new, config, issuers)
+        if has_several(config, {**issuers, write.name: write.new}) and not has_several(config, issuers):
+            verify_roles(await self.roles.all())
+        self.warn_of_plaintext(write)
+        verifier = write.new.make_verifier()
+        write.derive(self.other_issuer, verifier)
+        await write.new.ask_providers(verifier.keys)
+
+    def warn_of_plaintext(self, write: Write[JWTConfig] | Write[JWTIssuer]) -> None:
+        """Tell of keys that arrive unprotected."""
+        for text in write.new.plaintext_warnings:
+            write.warn(text)
 
     # --- roles ---------------------------------------------------------------------------------
 
@@ -140,8 +173,11 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @BrowserAuth.roles.on_write
     async def check_issuers(self, write: Write[JWTRole]) -> None:
-        """Tell of issuers that are not there yet."""
-        for name in sorted({*write.new.issuers} - {DEFAULT_ISSUER, *await self.issuers.names()}):
+        """Refuse users that two issuers can name, and tell of issuers that are not there yet."""
+        issuers = await self.issuers.all()
+        if has_several(await self.config.find(), issuers) and (refusal := find_refusal(write.new)):
+            raise UserError(refusal)
+        for name in sorted({*write.new.issuers} - {DEFAULT_ISSUER, *issuers}):
             write.warn(f"there is no issuer '{name}' yet; until then its tokens are refused")
 
     # --- logins --------------------------------------------------------------------------------
@@ -244,10 +280,6 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
                 shown[f"issuer/{name}"] = show_issuer(verifier)
         except ValueError as error:
             problem = f"error configuring token validator: {error}"
+        else:
+            problem = find_problem(config, others)
         return {"issuers": shown, "problem": problem, "logins": self.counts.show()}
-
-
-def _distinct(verifiers: Mapping[str, TokenVerifier]) -> dict[str, TokenVerifier]:
-    """Return them with one per `iss`, the first by name: two writes at the same moment can store two."""
-    names = {verifiers[name].issuer: name for name in sorted(verifiers, reverse=True)}
-    return {name: verifiers[name] for name in names.values()}

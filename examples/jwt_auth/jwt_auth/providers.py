@@ -17,7 +17,7 @@ from jwt_auth.role import JWTRole
 if TYPE_CHECKING:
     from authkit.oidc.providers import Provider
 
-__all__ = ["KUBERNETES", "Lookups", "make_provider", "without_secrets"]
+__all__ = ["KUBERNETES", "Lookups", "make_provider"]
 
 KUBERNETES = "kubernetes"
 """The provider that is a source of keys: those of the cluster that the server runs in."""
@@ -87,14 +87,3 @@ def make_provider(settings: Mapping[str, Any], fields: Mapping[str, Any]) -> Pro
     from authkit.oidc import providers
 
     return providers.make_provider(settings, fields)
-
-
-def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that may be shown."""
-    if not settings:
-        return {}
-    from authkit.oidc.providers import PROVIDERS
-
-    provider = PROVIDERS.get(settings.get("provider", ""))
-    hidden = provider.secret_settings if provider is not None else frozenset()
-    return {name: value for name, value in settings.items() if name not in hidden}

@@ -29,7 +29,7 @@ from jwt_auth.role import JWTRole
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient
-    from authkit.oidc.providers import Provider
+    from jwt_auth.trust import Trust
 
 __all__ = ["Renewals"]
 
@@ -52,13 +52,11 @@ class Renewals:
         self._now = now
         self._under_way: set[str] = set()
 
-    def at(
-        self, client: OIDCClient, lookups: Provider | None, config: JWTConfig, before: str = ""
-    ) -> AtProvider:
-        """Return the provider of a configuration. `before` names what the renewal has gone on from."""
+    def at(self, client: OIDCClient, trust: Trust, before: str = "") -> AtProvider:
+        """Return the provider of the mount. `before` names what the renewal has gone on from."""
 
         async def keep(token: Secret, sub: str) -> Mapping[str, Any]:
-            parties = _parties(config)
+            parties = _parties(trust.config)
             return {
                 **parties,
                 "sub": sub,
@@ -67,16 +65,9 @@ class Renewals:
                 "before": before,
             }
 
-        return AtProvider(client=client, lookups=lookups, keep=keep)
+        return AtProvider(client=client, lookups=trust.provider, issuers=trust.issuers, keep=keep)
 
-    async def renew(
-        self,
-        client: OIDCClient,
-        lookups: Provider | None,
-        config: JWTConfig,
-        role: JWTRole,
-        call: RenewCall,
-    ) -> Identity:
+    async def renew(self, client: OIDCClient, trust: Trust, role: JWTRole, call: RenewCall) -> Identity:
         """Return whose token it is, with today's groups and the state for the next renewal.
 
         Raises:
@@ -85,7 +76,7 @@ class Renewals:
             StorageError: a new refresh token cannot be stored.
         """
         verify_role_type(role, RenewedProof.role_type)
-        kept, parties = call.state, _parties(config)
+        kept, parties = call.state, _parties(trust.config)
         if any(kept.get(name) != value for name, value in parties.items()):
             raise LoginError(
                 "it was made with another provider or client than the configured one, log in again"
@@ -105,7 +96,7 @@ class Renewals:
             else:
                 value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
                 await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
-            proof = RenewedProof(self.at(client, lookups, config, name), tokens, sub)
+            proof = RenewedProof(self.at(client, trust, name), tokens, sub)
             identity = await admit(
                 role, call.role_name, proof, NO_RECORD, connection=call.connection, is_from_user=False
             )

@@ -9,7 +9,8 @@ from authkit.auth import LegacyTokenNames, SDKRecord
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
 from authkit.oidc import DEFAULT_ISSUER, Leeways
-from jwt_auth.user_claim import verify_user_claim
+from jwt_auth.bounds import verify_bounds, verify_claims, verify_leeways
+from jwt_auth.user_claim import begins_with_issuer, verify_user_claim
 
 __all__ = ["JWTRole"]
 
@@ -49,6 +50,18 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         default=(),
         help="Names of the issuers whose tokens may log in; 'default' is the one in 'config', and the only "
         "one if this is not set.",
+    )
+    shares_users_across_issuers: Bool = field(
+        default=False,
+        help="On a mount with several issuers, let the names of this role's users lack their issuer. Whoever "
+        "another issuer gives the same name is then the same user, with all of that user's policies. Set it "
+        "only where you trust every issuer of the mount to name nobody else's users.",
+    )
+    shares_groups_across_issuers: Bool = field(
+        default=False,
+        help="On a mount with several issuers, allow 'groups_claim'. Whoever another issuer puts into a "
+        "group of the same name is then in the same group. Set it only where you trust every issuer whose "
+        "roles set it.",
     )
     bound_audiences: CommaList | None = field(
         default=None, help="Values of the 'aud' claim of which a token must have one."
@@ -120,6 +133,18 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         return tuple(map(str.lower, self.bound_issuers)) or (DEFAULT_ISSUER,)
 
     @property
+    def keeps_users_apart(self) -> bool:
+        """Whether no user can be one of another issuer's; or the operator wants that, for one issuer."""
+        if begins_with_issuer(self.user_claim, self.user_claim_json_pointer):
+            return True
+        return self.shares_users_across_issuers and len({*self.issuers}) == 1
+
+    @property
+    def keeps_groups_apart(self) -> bool:
+        """Whether it names no groups; or the operator wants them shared, for one issuer."""
+        return not self.groups_claim or (self.shares_groups_across_issuers and len({*self.issuers}) == 1)
+
+    @property
     def leeways(self) -> Leeways:
         """How generously the times of a token are read."""
         return Leeways(
@@ -155,7 +180,13 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         verify_user_claim(self.user_claim)
         if self.role_type == "oidc" and not self.allowed_redirect_uris:
             raise UserError("'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.")
-        bounds = (self.bound_audiences, self.token_bound_cidrs, self.bound_subject, self.bound_claims)
+        verify_bounds(self.bound_audiences or (), bound_subject=self.bound_subject)
+        verify_claims(self.bound_claims or {})
+        verify_leeways(self.leeways)
+        # A block of all addresses leaves nobody out.
+        is_address_bound = all(block.network.prefixlen for block in self.token_bound_cidrs)
+        cidrs = self.token_bound_cidrs if is_address_bound else ()
+        bounds = (self.bound_audiences, cidrs, self.bound_subject, self.bound_claims)
         if self.role_type == "jwt" and not any(bounds):
             raise UserError("must have at least one bound constraint when creating/updating a role")
 

@@ -6,10 +6,11 @@ How keys are fetched, kept and renewed is left to `authkit.oidc`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from authkit.errors import UserError
-from authkit.framework import CommaList, Model, Str, field
+from authkit.framework import Bool, CommaList, Model, Str, field
 from authkit.oidc import (
     ALGORITHMS,
     DiscoveredKeys,
@@ -19,8 +20,12 @@ from authkit.oidc import (
     StaticKeys,
     has_credentials,
     hide_credentials,
+    is_loopback,
     show_url,
 )
+
+if TYPE_CHECKING:
+    from authkit.oidc.jwks import ProviderKeys
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
@@ -52,6 +57,11 @@ class KeySettings(Model):
         default=(),
         help="A list of PEM-encoded public keys or certificates that verify signatures locally.",
     )
+    allow_plaintext_key_sources: Bool = field(
+        default=False,
+        help="Fetch keys over http:// from other machines as well. Whoever is on the way can then put keys "
+        "of their own in place, and log in as anybody.",
+    )
     jwt_supported_algs: CommaList = field(
         default=(), help="A list of accepted signing algorithms. If empty, all of them are accepted."
     )
@@ -65,6 +75,21 @@ class KeySettings(Model):
     def has_source(self) -> bool:
         """Whether there are keys at all."""
         return any(self.sources)
+
+    @property
+    def urls(self) -> Sequence[tuple[str, str]]:
+        """Where keys come from: the names of the settings, and the URLs that they have."""
+        named = {"oidc_discovery_url": self.oidc_discovery_url, "jwks_url": self.jwks_url}
+        return [(name, url) for name, url in named.items() if url]
+
+    @property
+    def plaintext_warnings(self) -> Sequence[str]:
+        """What an operator is told of sources of keys that are not protected on their way."""
+        return [
+            f"'{name}' begins with http://: the keys that verify logins arrive unprotected"
+            for name, url in self.urls
+            if _is_plaintext(url)
+        ]
 
     def check(self) -> None:
         """Refuse what could never verify a token. Nothing is asked of any provider."""
@@ -85,6 +110,25 @@ class KeySettings(Model):
                 DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
             except ValueError as error:
                 raise UserError(f"error checking oidc discovery URL: {error}") from error
+        self.verify_protection("oidc_discovery_url", self.oidc_discovery_url)
+        self.verify_protection("jwks_url", self.jwks_url)
+
+    def verify_protection(self, name: str, url: str) -> None:
+        """Return if keys are protected on their way from this well-formed URL, or do not have to be.
+
+        Raises:
+            UserError: whoever is on the way could put keys of their own in place.
+        """
+        if (
+            not _is_plaintext(url)
+            or is_loopback(urlsplit(url).hostname or "")
+            or self.allow_plaintext_key_sources
+        ):
+            return
+        raise UserError(
+            f"'{name}' begins with http:// and leads to another machine: whoever is on the way could log in "
+            "as anybody. Use https://, or set 'allow_plaintext_key_sources'"
+        )
 
     def read_shape(self) -> dict[str, Any]:
         """Return what a read shows. Credentials in URLs are of an earlier version, and are left out."""
@@ -103,17 +147,18 @@ class KeySettings(Model):
             return DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
         return JWKSKeys(self.jwks_url, ca_pem=self.jwks_ca_pem)
 
-    async def ask_providers(self) -> None:
+    async def ask_providers(self, keys: KeySource) -> None:
         """Return if everything can be had that these settings name. Each provider is asked once.
+
+        What was fetched is in `keys` then, which are those of `make_keys`.
 
         Raises:
             UserError: it cannot; what a provider sent is not repeated.
         """
-        if self.oidc_discovery_url:
-            keys = DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
+        if isinstance(keys, DiscoveredKeys):
             await ask_for_metadata(keys, "error checking oidc discovery URL")
-        if self.jwks_url:
-            await ask_for_keys(self.jwks_url, self.jwks_ca_pem)
+        elif isinstance(keys, JWKSKeys):
+            await ask_for_keys(keys, self.jwks_url)
 
 
 def verify_key_set_url(url: str, ca_pem: str) -> None:
@@ -135,31 +180,20 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
         raise UserError("error checking jwks_ca_pem") from error
 
 
-async def ask_for_keys(url: str, ca_pem: str) -> None:
-    """Return if there is a key set at this URL.
+async def ask_for_keys(keys: ProviderKeys, url: str) -> None:
+    """Return if there is a key set at this URL, which then is in `keys`.
 
     Raises:
         UserError: there is none.
     """
-    await load_keys(JWKSKeys(url, ca_pem=ca_pem), f"error checking jwks URL {show_url(url)}")
-
-
-async def load_keys(keys: JWKSKeys, refusal: str) -> None:
-    """Return if the key set can be had; it is closed.
-
-    Raises:
-        UserError: it cannot; the text is `refusal`.
-    """
     try:
         await keys.load()
     except ProviderError as error:
-        raise UserError(refusal) from error
-    finally:
-        await keys.close()
+        raise UserError(f"error checking jwks URL {show_url(url)}") from error
 
 
 async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
-    """Return if the issuer's metadata can be had; the keys are closed.
+    """Return if the issuer's metadata can be had, which then are in `keys`.
 
     Raises:
         UserError: they cannot; the text is `refusal`.
@@ -168,5 +202,7 @@ async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
         await keys.metadata()
     except ProviderError as error:
         raise UserError(refusal) from error
-    finally:
-        await keys.close()
+
+
+def _is_plaintext(url: str) -> bool:
+    return url[:7].lower() == "http://"

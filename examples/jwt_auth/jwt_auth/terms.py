@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from jwt_auth.config import JWTConfig
-from jwt_auth.providers import without_secrets
+from jwt_auth.config import SHOWN_SETTINGS, JWTConfig
 from jwt_auth.role import JWTRole
 
 __all__ = ["TERMS_CHANGED", "login_terms"]
@@ -32,7 +31,9 @@ def login_terms(role: JWTRole, config: JWTConfig) -> str:
     API token of `provider_config` while logins are under way.
     """
     settings = config.to_stored()
-    settings["provider_config"] = without_secrets(config.provider_config)
+    settings["provider_config"] = {
+        name: value for name, value in config.provider_config.items() if name in SHOWN_SETTINGS
+    }
     del settings["oidc_client_secret"]
     stored = json.dumps([role.to_stored(), settings], sort_keys=True, default=_plain)
     return urlsafe_b64encode(sha256(stored.encode()).digest()[:DIGEST_BYTES]).rstrip(b"=").decode()

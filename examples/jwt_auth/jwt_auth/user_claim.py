@@ -1,7 +1,7 @@
 """The name of whoever logs in: one claim, or several put together by a template.
 
-`sub` is one claim, `{repository}:{ref}` two. Two different users never get the same name: a value that
-holds the text which separates it from the next one is refused.
+`sub` is one claim, `{repository}:{ref}` two. Two different users never get the same name, nor names that
+differ in case only: a value that holds the text which separates it from the next one is refused.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 from authkit.errors import TokenError, UserError
-from authkit.oidc import Claims, user_name
+from authkit.names import fold_name
+from authkit.oidc import AFTER_ISSUER, Claims, user_name
 
-__all__ = ["compose_user_name", "verify_user_claim"]
+__all__ = ["begins_with_issuer", "compose_user_name", "verify_user_claim"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -33,6 +34,13 @@ def verify_user_claim(user_claim: str) -> None:
         raise UserError("invalid 'user_claim': in a template some text has to stand between two claims")
 
 
+def begins_with_issuer(user_claim: str, json_pointer: bool) -> bool:
+    """Whether names begin with the `iss` of the token and a separator that cannot be in it."""
+    texts, names = _take_apart(user_claim)
+    is_issuer = bool(names) and names[0] in (("iss", "/iss") if json_pointer else ("iss",))
+    return is_issuer and not texts[0] and texts[1].startswith(AFTER_ISSUER)
+
+
 def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
     """Return who the token names. Claims of the template are named as `user_claim` itself would be.
 
@@ -45,7 +53,7 @@ def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> st
     composed = texts[0]
     for name, separator in zip(names, texts[1:], strict=True):
         value = user_name(claims, name, json_pointer)
-        if not value or (separator and (value + separator).find(separator) != len(value)):
+        if not value or (separator and fold_name(value + separator).find(fold_name(separator)) != len(value)):
             raise TokenError(f'claim "{name}" is empty, or holds the text that follows it in the user claim')
         composed += value + separator
     return composed

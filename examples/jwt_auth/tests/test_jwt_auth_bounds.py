@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from faulty_provider import FaultyProvider
 from jwt_auth.role import JWTRole
+from jwt_auth_keys import public_pem
 from test_jwt_auth_browser import CALLBACK, DIRECT, ROLE, WEB, Browser, poll
 
 from authkit.errors import AuthKitError
@@ -147,6 +148,7 @@ PROVIDER = ("browser", "form", "direct", "device", "renewal")
 TOKEN_SETTING = "says what the token is like, not who gets one"
 NO_BROWSER = "no browser comes back to be sent anywhere"
 NO_LOGIN = "nobody logs in at a renewal: what they did at the login was compared then"
+SEVERAL = "asked for on mounts with several issuers only; see test_a_role_that_mixes_users_bounds_a_way"
 AN_ALIAS = "another name of the field that it stands for"
 WEB_ROLE = {"role_type": "oidc"}
 TOKEN_ROLE = {"role_type": "jwt", "bound_audiences": "client-1"}
@@ -240,6 +242,8 @@ TABLE: dict[str, dict[str, Bound | str]] = {
     "poll_interval": everywhere("how often a client asks; test_jwt_auth_rates asks too often"),
     "oidc_disable_confirmation": everywhere("whether a page asks, in the way 'direct' only"),
     "verbose_oidc_logging": everywhere("what is logged"),
+    "shares_users_across_issuers": everywhere(SEVERAL),
+    "shares_groups_across_issuers": everywhere(SEVERAL),
     "bound_cidrs": everywhere(AN_ALIAS),
     "policies": everywhere(AN_ALIAS),
     "ttl": everywhere(AN_ALIAS),
@@ -285,3 +289,31 @@ async def test_a_field_bounds_a_way(browser: Browser, idp: FaultyProvider, way: 
         await WAYS[way](browser, bound.refuses)
     if not isinstance(caught.value, Refused):
         assert bound.text in str(caught.value)
+
+
+async def add_issuer(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a further issuer beside roles that could be stored by a version that did not look at them."""
+    monkeypatch.setattr("jwt_auth.method.find_refusal", lambda role: "")
+    monkeypatch.setattr("jwt_auth.method.verify_roles", lambda roles: None)
+    await browser.mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "renewal"])
+async def test_a_role_that_mixes_users_bounds_a_way(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """With a further issuer on the mount, a role that names users by 'sub' alone lets nobody in."""
+    await add_issuer(browser, monkeypatch)
+    assert (await WAYS[way](browser, {"user_claim": "{iss}|{sub}"})).alias is not None
+    with pytest.raises((AuthKitError, Refused), match="cannot be used"):
+        await WAYS[way](browser, {"user_claim": "sub"})
+
+
+async def test_a_role_that_mixes_users_renews_nobody(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever logged in before there was a further issuer is not renewed at the provider."""
+    auth = await by_browser(browser, {"renew_at_provider": True})
+    await add_issuer(browser, monkeypatch)
+    with pytest.raises(AuthKitError, match="cannot be used"):
+        await browser.mount.renew(auth)

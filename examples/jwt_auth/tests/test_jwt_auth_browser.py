@@ -17,6 +17,8 @@ from gcm_forgery import forge
 from identity_provider import serve
 from jwt_auth import JWTAuth
 from jwt_auth.browser import BrowserLogins
+from jwt_auth.issuer import JWTIssuer
+from jwt_auth_keys import public_pem
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LogicalError, LoginError, NotFoundError, PermissionDeniedError, UserError
@@ -897,3 +899,21 @@ async def test_old_logins_are_forgotten(browser: Browser) -> None:
     (known,) = await browser.mount.storage.list("oidc/spent/")
     await browser.mount.backend.browser.forget_old()
     assert await browser.mount.storage.list("oidc/spent/") == [known]
+
+
+async def test_attack_a_browser_login_as_a_user_of_another_issuer(browser: Browser) -> None:
+    """On a mount with several issuers a browser login names no user and no group of another one either."""
+    await browser.log_in()
+    fields = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
+    with pytest.raises(UserError, match=r"^role 'web' has to be changed before there can be another issuer"):
+        await browser.mount.write("issuer/ci", fields)
+    await browser.mount.backend.issuers.put("ci", JWTIssuer(**fields))
+    assert (await browser.refusal()).startswith("role 'web' cannot be used: 'user_claim' has to begin with")
+    await browser.write_role(user_claim="{iss}|{sub}")
+    auth = await browser.log_in()
+    assert auth.alias is not None
+    assert auth.alias.name.startswith(f"{browser.idp.url}|")
+    await browser.write_role(user_claim="sub", shares_users_across_issuers=True)
+    assert (await browser.log_in()).alias is not None
+    with pytest.raises(UserError, match="'groups_claim' is not for mounts with several issuers"):
+        await browser.write_role(groups_claim="groups")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from identity_provider import Provider
-from jwt_auth_keys import make_token, public_pem
+from identity_provider import DISCOVERY, Provider, serve_provider
+from jwt_auth.config import JWTConfig
+from jwt_auth_keys import make_token, public_jwk, public_pem
 from jwt_auth_mounts import JWTMount
 
-from authkit.errors import UnsupportedOperationError, UserError
+from authkit.errors import LoginError, UnsupportedOperationError, UserError
+from authkit.logical import Operation
+from authkit.oidc import PROVIDER_SETTINGS
 
 NO_SOURCE = (
     "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' or 'oidc_discovery_url' must be set"
 )
 DEFAULTS = {
+    "allow_plaintext_key_sources": False,
     "oidc_discovery_url": "",
     "oidc_discovery_ca_pem": "",
     "oidc_client_id": "",
@@ -186,7 +191,8 @@ async def test_a_provider_that_is_not_there_yet(
     """On request a configuration is stored all the same, with a warning; the request is not stored."""
     response = await mount.write("config", fill(fields, provider), skip_jwks_validation=True)
     assert response is not None
-    (warning,) = response.warnings
+    plaintext, warning = response.warnings
+    assert "begins with http://" in plaintext
     assert warning.startswith("error checking ")
     found = await mount.read("config")
     assert found == DEFAULTS | fill(fields, provider)
@@ -196,6 +202,205 @@ async def test_a_provider_that_is_not_there_yet(
     for wrong in ({}, {"jwks_url": "ftp://x"}, {"jwks_url": provider.keys_url, "jwks_ca_pem": "x"}):
         with pytest.raises(UserError):
             await mount.write("config", wrong, skip_jwks_validation=True)
+
+
+SECRETS = {"api_token": "wL3mB6tTqkzR", "gsuite_service_account": "9pGm2VxQ-account"}
+
+
+async def patch(mount: JWTMount, **fields: Any) -> None:
+    """Patch the configuration."""
+    await mount.request(Operation.PATCH, "config", fields)
+
+
+@pytest.fixture
+async def okta(bare: JWTMount, provider: Provider) -> JWTMount:
+    """A mount that has a secret of its client, and one of its provider."""
+    lookups = {"provider": "okta", "org_url": "https://okta.test", "api_token": SECRETS["api_token"]}
+    client = {"oidc_client_id": "id", "oidc_client_secret": "9pGm2VxQ"}
+    await bare.write("config", oidc_discovery_url=provider.url, provider_config=lookups, **client)
+    return bare
+
+
+@pytest.mark.parametrize("name", ["ibmisam", "azure", "secureauth", None])
+async def test_attack_another_provider_shows_the_secrets_of_the_one_before(
+    okta: JWTMount, name: str | None
+) -> None:
+    """They are neither shown nor kept."""
+    await patch(okta, provider_config={"provider": name} if name else None)
+    assert SECRETS["api_token"] not in str(await okta.read("config"))
+    entry = await okta.storage.get("config")
+    assert entry is not None
+    assert SECRETS["api_token"].encode() not in entry.value
+
+
+async def test_attack_secrets_of_another_provider_that_are_stored(bare: JWTMount) -> None:
+    """Whatever 'provider' says, and whatever was mistyped: only what is known to be no secret is shown."""
+    for name in (*PROVIDER_SETTINGS, "unknown", ""):
+        stored = {"provider": name, "api_tokn": "wL3mB6tTqkzS", "fetch_groups": True} | SECRETS
+        await bare.backend.config.put(JWTConfig(jwt_validation_pubkeys=public_pem(), provider_config=stored))
+        found = await bare.read("config")
+        assert found is not None
+        assert found["provider_config"] == {"provider": name, "fetch_groups": True}
+    with pytest.raises(
+        UserError, match=r"^invalid provider_config: provider 'azure' has no setting 'api_tokn'"
+    ):
+        await bare.configure(provider_config={"provider": "azure", "api_tokn": "wL3mB6tTqkzS"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "secret"),
+    [
+        ({"oidc_discovery_url": "{other}", "provider_config": None}, "oidc_client_secret"),
+        ({"oidc_discovery_ca_pem": "{pem}", "provider_config": None}, "oidc_client_secret"),
+        ({"oidc_discovery_url": "{other}", "oidc_client_secret": "9pGm2VxQ"}, "provider_config.api_token"),
+        ({"oidc_discovery_ca_pem": "x", "oidc_client_secret": "9pGm2VxQ"}, "provider_config.api_token"),
+        ({"provider_config": {"org_url": "https://evil.test"}}, "provider_config.api_token"),
+        ({"provider_config": {"org_url": None}}, "provider_config.api_token"),
+    ],
+    ids=str,
+)
+async def test_attack_a_changed_destination_keeps_the_secret(
+    okta: JWTMount, fields: dict[str, Any], secret: str
+) -> None:
+    """Whoever may patch the configuration would have the secrets sent to a server of their own."""
+    with serve_provider(public_jwk("evil")) as evil:
+        filled = json.loads(json.dumps(fields).replace("{other}", evil.url))
+        with pytest.raises(UserError, match=rf"^'{secret}' has to be sent again in the same request"):
+            await patch(okta, **filled)
+        assert evil.fetches == []
+
+
+async def test_a_changed_destination_with_the_secrets(okta: JWTMount) -> None:
+    """Who knows them may send them anywhere; what says nothing of the way needs no secret."""
+    with serve_provider(public_jwk("first")) as other:
+        client = {"oidc_discovery_url": other.url, "oidc_client_secret": "9pGm2VxQ"}
+        await patch(okta, **client, provider_config={"api_token": SECRETS["api_token"]})
+        await patch(okta, default_role="dev", provider_config={"groups_cap": 50, "fetch_groups": True})
+    found = await okta.read("config")
+    assert found is not None
+    assert found["provider_config"]["org_url"] == "https://okta.test"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"jwks_url": "{url}/keys"},
+        {"jwks_pairs": [{"jwks_url": "{url}/keys"}, {"jwks_url": "{url}/empty"}]},
+        {"oidc_discovery_url": "{url}"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("way", ["write", "patch", "another node"])
+async def test_attack_a_withdrawn_key_survives_a_rewrite(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any], way: str
+) -> None:
+    """An operator who writes the configuration again expects the provider's keys of now."""
+    await mount.write("config", fill(fields, provider))
+    stolen = make_token(key="first")
+    await mount.login(role="dev", jwt=stolen)
+    provider.keys[:] = [public_jwk("second")]
+    if way == "write":
+        await mount.write("config", fill(fields, provider))
+    elif way == "patch":
+        await patch(mount, default_role="")
+    else:
+        await mount.backend.invalidate_key("config")
+    with pytest.raises(LoginError):
+        await mount.login(role="dev", jwt=stolen)
+    await mount.login(role="dev", jwt=make_token(key="second"))
+
+
+async def test_attack_a_withdrawn_key_of_a_further_issuer(mount: JWTMount, provider: Provider) -> None:
+    """The same holds for each issuer; keys of the others are not fetched again."""
+    issuer = {"bound_issuer": "https://ci", "jwks_url": provider.keys_url}
+    await mount.configure(bound_issuer="https://people")
+    await mount.write_role(user_claim="{iss}|{sub}", bound_issuers="ci,other")
+    await mount.write("issuer/ci", issuer)
+    await mount.write("issuer/other", issuer | {"bound_issuer": "https://other"})
+    stolen = make_token(key="first", iss="https://ci")
+    for iss in ("https://ci", "https://other"):
+        await mount.login(role="dev", jwt=make_token(key="first", iss=iss))
+    provider.keys[:] = [public_jwk("second")]
+    fetches = len(provider.fetches)
+    await mount.write("issuer/ci", issuer)
+    with pytest.raises(LoginError):
+        await mount.login(role="dev", jwt=stolen)
+    await mount.login(role="dev", jwt=make_token(key="first", iss="https://other"))
+    assert len(provider.fetches) == fetches + 1
+
+
+async def test_what_a_write_has_fetched_serves_the_first_login(mount: JWTMount, provider: Provider) -> None:
+    """So the keys are those of the write, and a provider that goes down right then does no harm."""
+    await mount.write("config", jwks_url=provider.keys_url)
+    assert provider.fetches == ["/keys"]
+    provider.answers["/keys"] = (500, "out of order")
+    await mount.login(role="dev", jwt=make_token(key="first"))
+    assert provider.fetches == ["/keys"]
+
+
+REMOTE = "192.0.2.1"
+PLAINTEXT = r"begins with http:// and leads to another machine: whoever is on the way could log in as anybody"
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"jwks_url": f"http://{REMOTE}/keys"}, "jwks_url"),
+        ({"jwks_url": "HTTP://keys.example/keys"}, "jwks_url"),
+        ({"jwks_url": "http://localhost.example/keys"}, "jwks_url"),
+        ({"oidc_discovery_url": f"http://{REMOTE}"}, "oidc_discovery_url"),
+        ({"jwks_pairs": [{"jwks_url": "{url}/keys"}, {"jwks_url": f"http://{REMOTE}/"}]}, "jwks_pairs"),
+    ],
+    ids=str,
+)
+async def test_attack_keys_that_anybody_on_the_way_can_replace(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any], name: str
+) -> None:
+    """Refused before anything is fetched, unless a field says that it may be so; further issuers too."""
+    fields = fill(fields, provider)
+    with pytest.raises(UserError, match=rf"^'{name}' {PLAINTEXT}"):
+        await mount.write("config", fields, skip_jwks_validation=True)
+    if name != "jwks_pairs":
+        with pytest.raises(UserError, match=rf"^'{name}' {PLAINTEXT}"):
+            await mount.write("issuer/ci", fields, bound_issuer="https://ci")
+    assert provider.fetches == []
+    # Nobody is there, or nobody answers: what counts is that it gets that far.
+    JWTConfig(**fields, allow_plaintext_key_sources=True).verify()
+    await mount.backend.config.put(JWTConfig(**fields))
+    status = await mount.read("status")
+    assert status is not None
+    assert f"'{name}' begins with http:// and leads to another machine" in status["problem"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"jwks_url": "{url}/keys"},
+        {"oidc_discovery_url": "{url}"},
+        {"jwks_pairs": [{"jwks_url": "{url}/keys"}]},
+    ],
+)
+async def test_plaintext_on_this_machine_is_told(
+    mount: JWTMount, provider: Provider, fields: dict[str, Any]
+) -> None:
+    """It is stored with a warning."""
+    response = await mount.write("config", fill(fields, provider))
+    assert response is not None
+    (name,) = fields
+    assert response.warnings == (
+        f"'{name}' begins with http://: the keys that verify logins arrive unprotected",
+    )
+
+
+@pytest.mark.parametrize("name", ["jwks_uri", "token_endpoint", "authorization_endpoint"])
+async def test_attack_a_document_of_this_machine_leads_to_another(
+    mount: JWTMount, provider: Provider, name: str
+) -> None:
+    """Over http, that is: the way there is no more protected than a source of keys would be."""
+    document = provider.document(provider.url) | {name: f"http://{REMOTE}/x"}
+    provider.answers[DISCOVERY] = (200, json.dumps(document))
+    with pytest.raises(UserError, match=r"^error checking oidc discovery URL"):
+        await mount.write("config", oidc_discovery_url=provider.url)
 
 
 async def test_configuration_cannot_be_deleted(mount: JWTMount) -> None:

@@ -108,19 +108,24 @@ def test_who_may_ask() -> None:
 
 async def test_status(mount: JWTMount, provider: Provider) -> None:
     """Per issuer its keys, and logins by outcome; nothing secret."""
+    await mount.configure(bound_issuer="https://people")
+    await mount.write_role(user_claim="{iss}|{sub}", bound_issuers="default,cloud")
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
     before = await mount.read("status")
     assert before is not None
     (source,) = before["issuers"]["issuer/cloud"]["keys"]
     assert (source["source"], source["keys"], source["fetched_at"]) == (f"{provider.url}", 0, None)
-    await mount.write_role(bound_issuers="default,cloud")
     await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
-    await mount.login(role="dev", jwt=make_token())
-    for jwt in ("junk", make_token(exp=5, iat=1), make_token(key="wrong")):
+    people = {"iss": "https://people"}
+    await mount.login(role="dev", jwt=make_token(**people))
+    for jwt in ("junk", make_token(exp=5, iat=1, **people), make_token(key="wrong", **people)):
         await denied(mount, role="dev", jwt=jwt)
     after = await mount.read("status")
     assert after is not None
-    assert after["issuers"]["default"] == {"iss": "", "keys": [{"source": "static keys", "keys": 1}]}
+    assert after["issuers"]["default"] == {
+        "iss": "https://people",
+        "keys": [{"source": "static keys", "keys": 1}],
+    }
     (source,) = after["issuers"]["issuer/cloud"]["keys"]
     assert (source["keys"], source["fetches"], source["last_error"]) == (1, 1, "")
     assert (source["metadata"]["fetches"], source["metadata"]["last_error"]) == (1, "")
@@ -131,6 +136,7 @@ async def test_status(mount: JWTMount, provider: Provider) -> None:
 async def test_status_of_a_provider_that_is_down(mount: JWTMount, provider: Provider) -> None:
     """The last error is told, without what the provider sent."""
     await mount.write("config", jwks_url=provider.keys_url)
+    await mount.backend.invalidate_key("config")
     provider.answers["/keys"] = (500, "secret stack trace")
     await denied(mount, role="dev", jwt=make_token(key="first"))
     found = await mount.read("status")

@@ -14,30 +14,48 @@ from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
 from authkit.errors import LoginError, UserError
 
+PEOPLE = "https://people"
+
+
+@pytest.fixture
+async def mount(mount: JWTMount) -> JWTMount:
+    """A mount that is ready for further issuers."""
+    await mount.configure(bound_issuer=PEOPLE)
+    await write_role(mount)
+    return mount
+
+
+async def write_role(mount: JWTMount, **fields: Any) -> None:
+    """Write the role `dev`, whose users are named with their issuers."""
+    await mount.write_role(**({"user_claim": "{iss}|{sub}"} | fields))
+
+
+def people_token(**claims: Any) -> str:
+    """Return a token of the default issuer."""
+    return make_token(**({"iss": PEOPLE} | claims))
+
 
 async def test_an_issuer_signs_for_itself_only(mount: JWTMount) -> None:
-    """A token's `iss` picks the issuer, and no other key can sign for it; the rest is the default's."""
+    """A token's `iss` picks the issuer, and no other key can sign for it."""
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    await mount.write_role(bound_issuers="default,ci")
+    await write_role(mount, bound_issuers="default,ci")
     await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci"))
-    await mount.login(role="dev", jwt=make_token(iss="https://other"))
-    await mount.login(role="dev", jwt=make_token())
-    for forged in (
-        make_token(iss="https://ci"),
-        make_token(key="ci"),
-        make_token(key="ci", iss="https://ci/"),
-    ):
+    await mount.login(role="dev", jwt=people_token())
+    for forged in (make_token(iss="https://ci"), people_token(key="ci")):
         with pytest.raises(LoginError, match="no known key successfully validated"):
             await mount.login(role="dev", jwt=forged)
+    for unknown in (make_token(key="ci"), make_token(), make_token(key="ci", iss="https://ci/")):
+        with pytest.raises(LoginError, match=r"invalid issuer \(iss\) claim"):
+            await mount.login(role="dev", jwt=unknown)
 
 
 async def test_a_mount_of_issuers_only(bare: JWTMount) -> None:
     """With issuers the configuration needs no keys; tokens of nobody are refused."""
     await bare.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
     await bare.write("config", default_role="dev")
-    await bare.write_role(bound_issuers="ci")
+    await write_role(bare, bound_issuers="ci")
     await bare.login(jwt=make_token(key="ci", iss="https://ci"))
-    for token in (make_token(iss="https://other"), make_token()):
+    for token in (make_token(iss="https://other"), people_token()):
         with pytest.raises(LoginError, match=r"error validating token: invalid issuer \(iss\) claim"):
             await bare.login(jwt=token)
     await bare.delete("issuer/ci")
@@ -49,12 +67,14 @@ async def test_what_an_issuer_asks_for(mount: JWTMount) -> None:
     """Its audiences, algorithms and leeways apply beside those of the role."""
     keys = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
     await mount.write("issuer/ci", keys, bound_audiences="internal")
-    await mount.write_role(bound_issuers="default,ci")
+    await write_role(mount, bound_issuers="default,ci")
     token = {"key": "ci", "iss": "https://ci"}
     await mount.login(role="dev", jwt=make_token(**token, aud=["vault", "internal"]))
     with pytest.raises(LoginError, match="invalid audience"):
         await mount.login(role="dev", jwt=make_token(**token))
-    await mount.write("role/open", role_type="jwt", user_claim="sub", bound_subject="ann", bound_issuers="ci")
+    await mount.write(
+        "role/open", role_type="jwt", user_claim="{iss}|{sub}", bound_subject="ann", bound_issuers="ci"
+    )
     await mount.login(role="open", jwt=make_token(**token, aud="internal"))
     await mount.write("issuer/ci", keys, bound_audiences="", jwt_supported_algs="RS256")
     with pytest.raises(LoginError, match="token signed with unexpected algorithm"):
@@ -62,7 +82,7 @@ async def test_what_an_issuer_asks_for(mount: JWTMount) -> None:
     await mount.write("issuer/ci", jwt_supported_algs="", clock_skew_leeway="1h")
     await mount.login(role="dev", jwt=make_token(**token, iat=1, exp=make_expiry(-1800)))
     with pytest.raises(LoginError, match="token is expired"):
-        await mount.login(role="dev", jwt=make_token(iat=1, exp=make_expiry(-1800)))
+        await mount.login(role="dev", jwt=people_token(iat=1, exp=make_expiry(-1800)))
 
 
 def make_expiry(seconds: int) -> int:
@@ -112,21 +132,22 @@ async def test_discovery_names_the_issuer(mount: JWTMount, provider: Provider) -
     found = await mount.read("issuer/cloud")
     assert found is not None
     assert (found["oidc_discovery_url"], found["bound_issuer"]) == (provider.url, "")
-    await mount.write_role(bound_issuers="cloud")
+    await write_role(mount, bound_issuers="cloud")
     await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
 
 
 async def test_a_dead_provider_concerns_its_own_issuer_only(mount: JWTMount, provider: Provider) -> None:
     """Its logins are refused; those of others go on, without a call to it."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
-    await mount.write_role(bound_issuers="default,cloud")
+    await write_role(mount, bound_issuers="default,cloud")
+    await mount.backend.invalidate_key("issuer/cloud")
     provider.answers |= dict.fromkeys(("/keys", "/.well-known/openid-configuration"), (500, "out of order"))
     with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
         await mount.login(role="dev", jwt=make_token(key="first", iss=provider.url))
     fetches = len(provider.fetches)
-    await mount.login(role="dev", jwt=make_token())
+    await mount.login(role="dev", jwt=people_token())
     await mount.read("config")
-    await mount.write_role(bound_issuers="default,cloud")
+    await write_role(mount, bound_issuers="default,cloud")
     assert len(provider.fetches) == fetches
 
 
@@ -134,8 +155,12 @@ async def test_a_warm_login_asks_nobody(mount: JWTMount, provider: Provider) -> 
     """Neither the provider nor the host's storage, however many issuers there are."""
     await mount.write("issuer/cloud", oidc_discovery_url=provider.url)
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    await mount.write_role(bound_issuers="default,cloud,ci")
-    tokens = [make_token(key="first", iss=provider.url), make_token(key="ci", iss="https://ci"), make_token()]
+    await write_role(mount, bound_issuers="default,cloud,ci")
+    tokens = [
+        make_token(key="first", iss=provider.url),
+        make_token(key="ci", iss="https://ci"),
+        people_token(),
+    ]
     for token in tokens:
         await mount.login(role="dev", jwt=token)
     before = mount.storage.reads, len(provider.fetches)
@@ -149,8 +174,8 @@ async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
     clock = FakeClock()
     mount = JWTMount(JWTAuth, clock=clock)
     await mount.backend.initialize()
-    await mount.configure()
-    await mount.write_role(bound_issuers="gone,kept")
+    await mount.configure(bound_issuer=PEOPLE)
+    await write_role(mount, bound_issuers="gone,kept")
     for name in ("gone", "kept"):
         await mount.write(f"issuer/{name}", bound_issuer=name, jwks_url=provider.keys_url)
         await mount.login(role="dev", jwt=make_token(key="first", iss=name))
@@ -173,9 +198,9 @@ async def test_two_issuers_of_one_name(mount: JWTMount) -> None:
     for name, key in (("b", "second"), ("a", "first")):
         issuer = JWTIssuer(bound_issuer="https://ci", jwt_validation_pubkeys=[public_pem(key)])
         await mount.backend.issuers.put(name, issuer)
-    await mount.write_role(bound_issuers="default,a,b")
+    await write_role(mount, bound_issuers="default,a,b")
     await mount.login(role="dev", jwt=make_token(key="first", iss="https://ci"))
-    await mount.login(role="dev", jwt=make_token())
+    await mount.login(role="dev", jwt=people_token())
     with pytest.raises(LoginError):
         await mount.login(role="dev", jwt=make_token(key="second", iss="https://ci"))
 
@@ -197,9 +222,9 @@ async def test_a_role_names_its_issuers(mount: JWTMount, bound: str, accepted: s
         await mount.write(
             f"issuer/{name}", bound_issuer=f"https://{name}", jwt_validation_pubkeys=public_pem(name)
         )
-    await mount.write_role(bound_issuers=bound)
+    await write_role(mount, bound_issuers=bound)
     tokens = {name: make_token(key=name, iss=f"https://{name}") for name in ("ci", "other")}
-    for name, token in (tokens | {"default": make_token()}).items():
+    for name, token in (tokens | {"default": people_token()}).items():
         if name in accepted:
             await mount.login(role="dev", jwt=token)
         else:
@@ -211,9 +236,9 @@ async def test_a_role_of_an_issuer_that_is_gone(mount: JWTMount) -> None:
     """Its logins end with its issuer; the default does not step in, and a new issuer of its name does."""
     keys = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
     await mount.write("issuer/ci", keys)
-    await mount.write_role(bound_issuers="ci")
+    await write_role(mount, bound_issuers="ci")
     await mount.delete("issuer/ci")
-    for token in (make_token(), make_token(iss="https://ci"), make_token(key="ci", iss="https://ci")):
+    for token in (people_token(), make_token(iss="https://ci"), make_token(key="ci", iss="https://ci")):
         with pytest.raises(LoginError, match=r"invalid issuer \(iss\) claim"):
             await mount.login(role="dev", jwt=token)
     await mount.write("issuer/ci", keys)

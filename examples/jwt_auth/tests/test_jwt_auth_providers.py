@@ -31,9 +31,10 @@ async def test_groups(mount: JWTMount, provider: str, claim: Any, groups: list[s
 
 async def test_lookups_are_the_default_issuer_s(mount: JWTMount) -> None:
     """Nobody is asked about the users of another issuer."""
-    await mount.configure(provider_config={"provider": "secureauth"})
+    await mount.configure(provider_config={"provider": "secureauth"}, bound_issuer="https://people")
+    apart = {"user_claim": "{iss}|{sub}", "shares_groups_across_issuers": True}
+    await mount.write_role(groups_claim="groups", bound_issuers="ci", **apart)
     await mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
-    await mount.write_role(groups_claim="groups", bound_issuers="ci")
     auth = await mount.login(role="dev", jwt=make_token(key="ci", iss="https://ci", groups="a,b"))
     assert [alias.name for alias in auth.group_aliases] == ["a,b"]
 
@@ -42,7 +43,10 @@ async def test_groups_that_cannot_be_had(mount: JWTMount) -> None:
     """The login is denied, and says at which step."""
     await mount.configure(provider_config={"provider": "azure"})
     await mount.write_role(groups_claim="groups")
-    pointer = {"_claim_names": {"groups": "s"}, "_claim_sources": {"s": {"endpoint": "https://graph.test/x"}}}
+    pointer = {
+        "_claim_names": {"groups": "s"},
+        "_claim_sources": {"s": {"endpoint": "https://graph.microsoft.com/x"}},
+    }
     for claims, text in (
         ({}, "unable to get claim sources: unable to locate groups claim"),
         (pointer, "access token is empty. Cannot call Microsoft Graph API"),

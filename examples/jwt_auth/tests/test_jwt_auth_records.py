@@ -20,6 +20,8 @@ MORE_KEYS = {
     "oidc_disable_confirmation",
     "poll_interval",
     "renew_at_provider",
+    "shares_groups_across_issuers",
+    "shares_users_across_issuers",
     "token_strictly_bind_ip",
 }
 """What is stored beside the official plugin's keys; it passes over them."""

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from jwt_auth_mounts import JWTMount
+from jwt_auth.role import JWTRole
+from jwt_auth_keys import make_token, public_pem
+from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
-from authkit.errors import FieldError, UserError
+from authkit.errors import FieldError, LoginError, UserError
 from authkit.logical import Operation
 
 NO_REDIRECT = "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified."
@@ -24,6 +26,8 @@ DEFAULTS = {
     "oidc_disable_confirmation": False,
     "poll_interval": 0,
     "renew_at_provider": False,
+    "shares_groups_across_issuers": False,
+    "shares_users_across_issuers": False,
     "bound_token_type": "any",
     "bound_claims": None,
     "bound_claims_type": "string",
@@ -167,3 +171,58 @@ async def test_warnings(bare: JWTMount) -> None:
     assert cut.startswith("token max ttl is greater than the system or backend mount's maximum TTL value; ")
     assert logged.startswith("verbose_oidc_logging has been enabled for this role. This is not recommended")
     assert await bare.read("role/dev") is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"bound_audiences": [""]}, "'bound_audiences' holds an empty text"),
+        ({"bound_audiences": ["vault", " "]}, "'bound_audiences' holds an empty text"),
+        ({"bound_audiences": "vault,"}, "'bound_audiences' holds an empty text"),
+        ({"bound_audiences": "", "bound_subject": " "}, "'bound_subject' is blank"),
+        ({"bound_audiences": "", "bound_claims": {"team": ""}}, "'bound_claims' has an empty name or value"),
+        ({"bound_audiences": "", "bound_claims": {"team": []}}, "'bound_claims' has an empty name or value"),
+        ({"bound_audiences": "", "bound_claims": {"team": ["a", " "]}}, "'bound_claims' has an empty name"),
+        ({"bound_audiences": "", "bound_claims": {" ": "a"}}, "'bound_claims' has an empty name or value"),
+        ({"bound_audiences": "", "bound_claims": {}}, "must have at least one bound constraint"),
+        (
+            {"bound_audiences": "", "token_bound_cidrs": "0.0.0.0/0"},
+            "must have at least one bound constraint",
+        ),
+        ({"bound_audiences": "", "token_bound_cidrs": "10.0.0.0/8,::/0"}, "must have at least one bound"),
+    ],
+    ids=str,
+)
+async def test_attack_bounds_that_bind_nothing(bare: JWTMount, fields: dict[str, Any], text: str) -> None:
+    """A bound that every token can meet is no bound."""
+    with pytest.raises(UserError, match=f"^{text}"):
+        await bare.write("role/dev", GOOD_ROLE | fields)
+
+
+async def test_attack_a_token_for_nobody_in_particular(mount: JWTMount) -> None:
+    """A stored role that binds the empty audience logs nobody in: issuers let anybody choose it."""
+    await mount.backend.roles.put("stored", JWTRole(**(GOOD_ROLE | {"bound_audiences": ["", " "]})))
+    for audience in ("", " ", ["", " "], None):
+        with pytest.raises(LoginError):
+            await mount.login(role="stored", jwt=make_token(aud=audience))
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [("clock_skew_leeway", "1h"), ("expiration_leeway", "24h"), ("not_before_leeway", "24h")],
+)
+async def test_attack_leeways_that_let_tokens_live_for_ever(mount: JWTMount, name: str, longest: str) -> None:
+    """Refused in roles and issuers; those that are stored count as the longest."""
+    refused = rf"^'{name}' is longer than {longest[:-1]} h$"
+    issuer = {"bound_issuer": "https://ci", "jwt_validation_pubkeys": public_pem("ci")}
+    for long in ("87600h", f"{int(longest[:-1]) * 3600 + 1}s"):
+        with pytest.raises(UserError, match=refused):
+            await mount.write_role(**{name: long})
+        with pytest.raises(UserError, match=refused):
+            await mount.write("issuer/ci", issuer | {name: long})
+    await mount.write_role(**{name: longest})
+    await mount.backend.roles.put("stored", JWTRole(**(GOOD_ROLE | {name: "87600h"})))
+    with pytest.raises(LoginError, match="token is expired"):
+        await mount.login(role="stored", jwt=make_token(iat=1, exp=2 * 86400))
+    with pytest.raises(LoginError, match="token is expired"):
+        await mount.login(role="stored", jwt=make_token(iat=1, exp=None))

@@ -73,7 +73,9 @@ async def mount_at(provider: FaultyProvider) -> AsyncIterator[JWTMount]:
     mount = JWTMount(JWTAuth)
     await mount.backend.initialize()
     client = {"oidc_client_id": provider.client_id, "oidc_client_secret": provider.client_secret}
-    await mount.write("config", {"oidc_discovery_url": provider.url, **client})
+    await mount.write(
+        "config", {"oidc_discovery_url": provider.url, "allow_plaintext_key_sources": True, **client}
+    )
     await mount.write("role/web", {"user_claim": "sub", "allowed_redirect_uris": CALLBACK})
     await log_in(mount, provider)
     yield mount

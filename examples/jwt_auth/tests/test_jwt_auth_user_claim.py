@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt_auth.user_claim import compose_user_name, verify_user_claim
+from jwt_auth_keys import public_pem
 
 from authkit.errors import TokenError, UserError
+from authkit.names import fold_name
+from authkit.oidc import Issuers, StaticKeys, TokenVerifier
 
 
 @pytest.mark.parametrize(
@@ -54,13 +57,41 @@ def test_refused_at_login(claims: dict[str, Any]) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(":-x", max_size=4), min_size=4, max_size=4), st.text(":-", min_size=1, max_size=3))
+@given(
+    st.lists(st.text(":-kK\u212a", max_size=4), min_size=4, max_size=4),
+    st.text(":-k\u212a", min_size=1, max_size=3),
+)
 def test_two_users_never_have_one_name(values: list[str], separator: str) -> None:
-    """Whatever the values and the separator: equal names mean equal claims."""
+    """Whatever the values and the separator: names that are equal to a server mean claims that are."""
     names = []
     for first, second in (values[:2], values[2:]):
         try:
             names.append(compose_user_name({"a": first, "b": second}, f"{{a}}{separator}{{b}}", False))
         except TokenError:
             return
-    assert (names[0] == names[1]) == (values[:2] == values[2:])
+    folded = list(map(fold_name, values))
+    assert (fold_name(names[0]) == fold_name(names[1])) == (folded[:2] == folded[2:])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text("ak|", min_size=1, max_size=3), min_size=2, max_size=2, unique_by=fold_name),
+    st.lists(
+        st.sampled_from(["{iss}|{sub}", "{iss}|{sub}-{team}", "{iss}|k{team}|{sub}", "sub"]), min_size=2
+    ),
+    st.lists(st.text("aAkK\u212a|-", min_size=1, max_size=6), min_size=4, max_size=4),
+)
+def test_two_issuers_never_name_one_user(iss: list[str], templates: list[str], values: list[str]) -> None:
+    """Whatever the roles, unless both share their users."""
+    keys = StaticKeys.from_pem([public_pem()])
+    issuers = Issuers({name: TokenVerifier(keys, issuer=each) for name, each in zip("xy", iss, strict=True)})
+    names = []
+    for name, each, template, claims in zip("xy", iss, templates, (values[:2], values[2:]), strict=False):
+        try:
+            everything = {"iss": each, "sub": claims[0], "team": claims[1]}
+            names.append(compose_user_name(everything, template, json_pointer=False))
+            issuers.verify_user(names[-1], name)
+        except TokenError:
+            return
+    if templates[:2] != ["sub", "sub"]:
+        assert fold_name(names[0]) != fold_name(names[1])

@@ -12,6 +12,7 @@ from authkit.errors import (
     FieldError,
     InternalError,
     ReadOnlyError,
+    StorageError,
     UnsupportedOperationError,
     UnsupportedPathError,
     UserError,
@@ -29,11 +30,12 @@ from authkit.framework import (
     Singleton,
     Str,
     Task,
+    Write,
     cached,
     every,
     field,
 )
-from authkit.logical import Auth, BackendType, LeasedSecret, Operation, Request, Response
+from authkit.logical import Auth, BackendType, LeasedSecret, Operation, Request, Response, StorageEntry
 
 
 class Settings(Model):
@@ -330,22 +332,111 @@ async def test_a_failing_task_stops_no_other() -> None:
 
 
 async def test_derived_values_follow_their_object() -> None:
-    """A value stays while the object is the same; then it is replaced, and closed later."""
+    """A value stays until the object is written, here or on another node, even if it stays equal."""
     clock = FakeClock()
     mount = Mount(Shop, clock=clock)
     settings = mount.backend.settings
+    values = []
+
+    async def current() -> Client:
+        value = mount.backend.client(await settings.get())
+        assert mount.backend.client(await settings.get()) is value
+        values.append(value)
+        return value
+
     await mount.write("config", url="one")
-    first = mount.backend.client(await settings.get())
-    assert mount.backend.client(await settings.get()) is first
+    first = await current()
+    await mount.write("config", url="one")
+    await current()
+    await mount.backend.invalidate_key("config")
+    await current()
     await mount.write("config", url="two")
-    second = mount.backend.client(await settings.get())
-    assert second.url == "two"
+    assert (await current()).url == "two"
+    await mount.backend.settings.put(Settings(url="two"))
+    await current()
+    assert len({id(value) for value in values}) == 5
     await mount.tick()
     assert first.closed == 0
     clock.advance(120)
     await mount.tick()
     await mount.backend.cleanup()
-    assert (first.closed, second.closed) == (1, 1)
+    assert [value.closed for value in values] == [1] * 5
+
+
+async def test_derived_values_where_caches_are_off() -> None:
+    """A value stays as long as what is stored does: what was fetched is not fetched for each request."""
+    mount = Mount(Shop)
+
+    async def caching_disabled() -> bool:
+        return True
+
+    mount.backend.system.caching_disabled = caching_disabled  # type: ignore[method-assign]
+    await mount.backend.initialize()
+    await mount.write("config", url="one")
+    await mount.write("item/a", tags="x")
+    first = mount.backend.client(await mount.backend.settings.get())
+    shelf = mount.backend.shelf.each(await mount.backend.items.all())["a"]
+    assert mount.backend.client(await mount.backend.settings.get()) is first
+    assert mount.backend.shelf.each(await mount.backend.items.all())["a"] is shelf
+    entry = await mount.storage.get("config")
+    assert entry is not None
+    await mount.storage.put(StorageEntry("config", entry.value.replace(b"one", b"two")))
+    assert mount.backend.client(await mount.backend.settings.get()).url == "two"
+    await mount.write("config", url="two")
+    assert (await mount.backend.settings.get()).url == "two"
+
+
+class Fetching(Backend, name="fetching"):
+    """A backend whose rule fetches something."""
+
+    settings = Singleton(Settings, "config")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fetched: list[Client] = []
+
+    @cached
+    def client(self, settings: Settings) -> Client:
+        """Make a client."""
+        return Client("made")
+
+    @settings.on_write
+    async def fetch(self, write: Write[Settings]) -> None:
+        """Fetch, then perhaps refuse."""
+        self.fetched.append(Client(write.new.url))
+        write.derive(self.client, self.fetched[-1])
+        if write.new.url == "bad":
+            raise UserError("bad")
+
+
+async def test_values_that_a_rule_has_fetched() -> None:
+    """They serve the object that was written, and no other; each is closed once."""
+    clock = FakeClock()
+    mount = Mount(Fetching, clock=clock)
+    backend = mount.backend
+    await mount.write("config", url="one")
+    assert backend.client(await backend.settings.get()) is backend.fetched[0]
+    with pytest.raises(UserError):
+        await mount.write("config", url="bad")
+    assert backend.client(await backend.settings.get()) is backend.fetched[0]
+    assert backend.fetched[1].closed == 1
+    await mount.write("config", url="two")
+    await mount.write("config", url="three")
+    assert backend.client(await backend.settings.get()) is backend.fetched[3]
+    await mount.write("config", url="four")
+    await backend.invalidate_key("config")
+    assert backend.client(await backend.settings.get()).url == "made"
+    mount.storage.failure = StorageError("no")
+    with pytest.raises(StorageError):
+        await mount.write("config", url="five")
+    mount.storage.failure = None
+    for _ in range(2):
+        clock.advance(120)
+        await mount.tick()
+    assert [value.closed for value in backend.fetched] == [1] * 6
+    await mount.write("config", url="six")
+    await backend.cleanup()
+    assert [value.closed for value in backend.fetched] == [1] * 7
 
 
 async def test_derived_values_of_each_object() -> None:

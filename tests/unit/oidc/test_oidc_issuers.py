@@ -8,6 +8,7 @@ import pytest
 from oidc_factories import NOW, make_token, private_key, verification_key
 
 from authkit.errors import TokenError
+from authkit.names import fold_name
 from authkit.oidc import Explanation, Issuers, Leeways, Record, StaticKeys, TokenVerifier
 
 ISSUER = "invalid issuer (iss) claim"
@@ -52,8 +53,8 @@ def blue():
 
 @pytest.fixture
 def default():
-    """The plain configuration, with no bound issuer."""
-    return issuer("rsa")
+    """The plain configuration."""
+    return issuer("rsa", "https://default")
 
 
 async def verify(issuers, text, among=("red", "blue", "default"), **options):
@@ -90,24 +91,78 @@ async def test_only_an_issuers_own_keys_sign_for_it(red, blue, default, key, iss
         assert default.keys.asked == 0
 
 
+@pytest.mark.parametrize("iss", [..., "https://other", "", "https://red/", " https://red", None])
+async def test_other_tokens_are_nobodys(red, blue, default, iss):
+    """Not the default's either, which has an `iss` of its own; no key is asked for."""
+    claims = {} if iss is ... else {"iss": iss}
+    issuers = Issuers({"red": red, "blue": blue}, default)
+    for key in ("rsa", "rsa-other"):
+        assert await refusal(issuers, token(key, **claims)) == ISSUER
+    assert (red.keys.asked, blue.keys.asked, default.keys.asked) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("iss", ["https://RED", "HTTPS://red", "Https://Default", "https://blue\u212a"])
+async def test_another_spelling_is_nobodys_either(red, default, iss):
+    """It picks the issuer whose users it would name, which does not accept it."""
+    blue = issuer("p256", "https://bluek")
+    issuers = Issuers({"red": red, "blue": blue}, default)
+    owner = next(
+        verifier for verifier in (red, blue, default) if fold_name(verifier.issuer) == fold_name(iss)
+    )
+    for key, verifier in {"rsa-other": red, "p256": blue, "rsa": default}.items():
+        assert await refusal(issuers, token(key, iss=iss)) == (ISSUER if verifier is owner else SIGNATURE)
+
+
+@pytest.mark.parametrize("iss", [..., "https://other", "https://RED"])
+async def test_a_default_without_iss_is_for_mounts_of_its_own(red, iss):
+    """Beside others it verifies nobody: its keys could sign for whoever is added next."""
+    claims = {} if iss is ... else {"iss": iss}
+    plain = issuer("rsa")
+    assert await verify(Issuers({}, plain), token("rsa", **claims))
+    plain.keys.asked = 0
+    issuers = Issuers({"red": red}, plain)
+    assert (await refusal(issuers, token("rsa", **claims))).startswith(
+        SIGNATURE if iss == "https://RED" else f"{ISSUER}: 'bound_issuer' of the configuration has to be set"
+    )
+    assert plain.keys.asked == 0
+    bound = Issuers({"red": red}, plain.for_issuer("https://other"))
+    assert (await refusal(bound, token("rsa", iss="https://OTHER"))) == ISSUER
+    assert (await verify(bound, token("rsa", iss="https://other"))).issuer == "default"
+
+
 @pytest.mark.parametrize(
-    "claims",
+    ("user", "owners"),
     [
-        {},
-        {"iss": "https://other"},
-        {"iss": ""},
-        {"iss": "https://red/"},
-        {"iss": "https://RED"},
-        {"iss": " https://red"},
-        {"iss": None},
+        ("https://red|ann", {"red"}),
+        ("HTTPS://R\u00e9D|ann", {"red", "blue", "default"}),
+        ("HTTPS://RED|ann", {"red"}),
+        ("https://red", {"red", "blue", "default"}),
+        ("https://redder|ann", {"red", "blue", "default"}),
+        ("https://red||https://blue|ann", {"red"}),
+        ("https://default|ann", {"default"}),
+        ("https://browser|ann", {"default"}),
+        ("auth0|https://red|ann", {"red", "blue", "default"}),
+        ("ann", {"red", "blue", "default"}),
+        ("", {"red", "blue", "default"}),
     ],
 )
-async def test_every_other_token_is_the_defaults(red, blue, default, claims):
-    """Exactly as if there were no named issuers; named keys cannot sign for it."""
-    issuers = Issuers({"red": red, "blue": blue}, default)
-    assert (await verify(issuers, token("rsa", **claims))).verifier is default
-    assert await refusal(issuers, token("rsa-other", **claims)) == SIGNATURE
-    assert (red.keys.asked, blue.keys.asked) == (0, 0)
+def test_names_that_begin_with_an_iss_are_that_issuers(red, blue, default, user, owners):
+    """Whatever their case, and whatever stands behind."""
+    issuers = Issuers({"red": red, "blue": blue}, default, also_default=["https://browser"])
+    assert issuers.are_several
+    for name in ("red", "blue", "default"):
+        if name in owners:
+            issuers.verify_user(user, name)
+        else:
+            with pytest.raises(TokenError, match="names a user of another issuer"):
+                issuers.verify_user(user, name)
+
+
+def test_how_many_issuers_there_are(red, blue, default):
+    """The default counts as one."""
+    counts = [(Issuers(), False), (Issuers({}, default), False), (Issuers({"red": red}), False)]
+    counts += [(Issuers({"red": red}, default), True), (Issuers({"red": red, "blue": blue}), True)]
+    assert [issuers.are_several for issuers, _ in counts] == [several for _, several in counts]
 
 
 async def test_the_default_keeps_its_bound_issuer(red):
@@ -141,7 +196,7 @@ async def test_a_login_names_the_issuers_that_count(red, blue, default, among, a
     tokens = {
         "red": token("rsa-other", iss="https://red"),
         "blue": token("p256", iss="https://blue"),
-        "default": token("rsa"),
+        "default": token("rsa", iss="https://default"),
     }
     for name, text in tokens.items():
         if name in accepted:
@@ -175,12 +230,12 @@ async def test_without_any_issuer_everything_is_refused():
     "payload", [b"[]", b"nonsense", b'{"iss":"https://red","iss":"https://blue"}', b"\xff"]
 )
 async def test_claims_that_cannot_be_read_pick_nobody(red, blue, default, payload):
-    """The default refuses them as it does today: after the signature."""
+    """A lone default refuses them after the signature."""
     issuers = Issuers({"red": red, "blue": blue}, default)
-    assert (await refusal(issuers, make_token(payload))).startswith(
-        "error verifying token signature: malformed claims: "
-    )
-    assert await refusal(issuers, make_token(payload, key=private_key("rsa-other"))) == SIGNATURE
+    for key in ("rsa", "rsa-other"):
+        assert await refusal(issuers, make_token(payload, key=private_key(key))) == ISSUER
+    refused = await refusal(Issuers({}, default), make_token(payload))
+    assert refused.startswith("error verifying token signature: malformed claims: ")
 
 
 async def test_issuers_without_a_name_of_their_own_are_a_mistake(red):
@@ -190,7 +245,7 @@ async def test_issuers_without_a_name_of_their_own_are_a_mistake(red):
     with pytest.raises(ValueError, match="'default' is the name of the default issuer"):
         Issuers({"default": red})
     with pytest.raises(ValueError, match="issuers 'red' and 'pink' have the same iss"):
-        Issuers({"red": red, "pink": issuer("rsa", "https://red")})
+        Issuers({"red": red, "pink": issuer("rsa", "HTTPS://Red")})
 
 
 # --- what belongs to an issuer -----------------------------------------------------------------
@@ -220,9 +275,9 @@ async def test_a_token_is_for_the_issuers_audience_and_the_roles(audiences, aud,
 async def test_algorithms_are_the_issuers():
     """Another issuer's list does not matter."""
     strict = issuer("rsa", "https://red", algorithms=["PS256"])
-    issuers = Issuers({"red": strict}, issuer("rsa"))
+    issuers = Issuers({"red": strict}, issuer("rsa", "https://default"))
     assert "unexpected algorithm" in await refusal(issuers, token("rsa", iss="https://red"))
-    assert await verify(issuers, token("rsa"))
+    assert await verify(issuers, token("rsa", iss="https://default"))
 
 
 @pytest.mark.parametrize(
@@ -269,8 +324,8 @@ async def test_the_choice_of_the_issuer_is_a_check(red, blue, default):
     assert [check.name for check in checks.checks][:3] == ["form", "issuer", "algorithm"]
     assert checks.checks[1].had == '"https://blue", which is issuer "blue"'
     checks = Record()
-    await verify(Issuers({"red": red}, default), token("rsa", iss="https://x"), checks=checks)
-    assert checks.checks[1].had == '"https://x", which is issuer "default"'
+    await verify(Issuers({}, default), token("rsa", iss="https://default"), checks=checks)
+    assert [check.name for check in checks.checks][:3] == ["form", "algorithm", "keys"]
     checks = Explanation()
     assert (
         await refusal(Issuers({"red": red, "blue": blue}), token("p256", iss="https://x"), checks=checks)

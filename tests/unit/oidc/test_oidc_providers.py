@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
+import re
+import sys
 
 import httpx
 import pytest
@@ -12,7 +15,7 @@ from oidc_factories import Clock, jwk, jwks
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
-from authkit.oidc import add_claims, set_claim
+from authkit.oidc import PROVIDER_SETTINGS, add_claims, set_claim, verify_settings
 from authkit.oidc.providers import (
     PROVIDERS,
     GroupsProvider,
@@ -88,7 +91,7 @@ def test_null_and_unknown_settings_do_not_matter():
     assert make_provider({"provider": "okta", "groups_cap": 5.0}, {})
 
 
-def test_what_each_provider_can_do_and_hides():
+def test_what_each_provider_can_do():
     """Found out from its methods."""
     assert {name for name, kind in PROVIDERS.items() if issubclass(kind, GroupsProvider)} == {
         "azure",
@@ -98,10 +101,28 @@ def test_what_each_provider_can_do_and_hides():
         "secureauth",
     }
     assert [name for name, kind in PROVIDERS.items() if issubclass(kind, UserInfoProvider)] == ["gsuite"]
-    assert {name: set(kind.secret_settings) for name, kind in PROVIDERS.items() if kind.secret_settings} == {
-        "gsuite": {"gsuite_service_account"},
-        "okta": {"api_token"},
-    }
+
+
+def test_every_setting_that_a_provider_reads_is_known():
+    """Others cannot be written; the secret ones are never shown, whichever provider is named."""
+    assert PROVIDER_SETTINGS.keys() == PROVIDERS.keys()
+    for name, kind in PROVIDERS.items():
+        module = sys.modules[kind.__module__]
+        read = set(re.findall(r'get_setting\(\s*settings, "(\w+)"', inspect.getsource(module)))
+        known = PROVIDER_SETTINGS[name]
+        assert read == known.shown | known.secret
+    secret = {name: known.secret for name, known in PROVIDER_SETTINGS.items() if known.secret}
+    assert secret == {"gsuite": {"gsuite_service_account"}, "okta": {"api_token"}}
+    shown = frozenset().union(*(known.shown for known in PROVIDER_SETTINGS.values()))
+    assert not shown & frozenset().union(*secret.values())
+
+
+def test_settings_that_no_provider_has():
+    """Refused by their name; what a nameless or unknown provider has, another check refuses."""
+    for settings in ({}, {"provider": "azure", "fetch_groups": True}, {"provider": "x", "a": 1}, {"a": 1}):
+        verify_settings(settings)
+    with pytest.raises(ValueError, match=r"^provider 'azure' has no setting 'api_tokn'$"):
+        verify_settings({"provider": "azure", "api_tokn": "s3cr3t"})
 
 
 # --- what is done with it ----------------------------------------------------------------------

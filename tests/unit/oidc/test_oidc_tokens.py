@@ -410,9 +410,15 @@ def test_leeways_of_a_role_apply(given, claims, text):
 
 
 def test_the_longest_leeway_overflows_nothing():
-    """The largest leeways that exist are just large numbers."""
+    """The largest leeways that exist count as the largest that are allowed."""
     longest = Leeways(timedelta.max, timedelta.max, timedelta.max)
-    assert check({"exp": 1}, leeways=longest) == ""
+    hour, day = 3600, 86400
+    assert check({"exp": NOW - hour}, leeways=longest) == ""
+    assert check({"exp": NOW - hour - 1}, leeways=longest) == EXPIRED
+    assert check({"iat": NOW - day - hour}, leeways=longest) == ""
+    assert check({"iat": NOW - day - hour - 1}, leeways=longest) == EXPIRED
+    assert check({"exp": NOW + day + hour}, leeways=longest) == ""
+    assert check({"exp": NOW + day + hour + 1}, leeways=longest) == NOT_YET
     assert check({"exp": 1}, leeways=Leeways(timedelta.min, timedelta.min, timedelta.min)) == EXPIRED
 
 

@@ -1,0 +1,49 @@
+"""Bounds that bind: what a role or an issuer asks of tokens must be something that not every token has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from authkit.errors import UserError
+from authkit.oidc import Leeways
+
+__all__ = ["verify_bounds", "verify_claims", "verify_leeways"]
+
+
+def verify_bounds(bound_audiences: Sequence[str], **texts: str) -> None:
+    """Return if no bound is blank: issuers may let anybody choose an audience, the empty one too.
+
+    Raises:
+        UserError: one is; the text names it.
+    """
+    if not all(audience.strip() for audience in bound_audiences):
+        raise UserError("'bound_audiences' holds an empty text, which would bind nothing")
+    for name, text in texts.items():
+        if text and not text.strip():
+            raise UserError(f"'{name}' is blank")
+
+
+def verify_claims(bound: Mapping[str, Any]) -> None:
+    """Return if every bound claim has a name, and values that are not blank.
+
+    Raises:
+        UserError: one has not.
+    """
+    for name, value in bound.items():
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        blank = not values or any(isinstance(each, str) and not each.strip() for each in values)
+        if blank or not name.strip():
+            raise UserError(f"'bound_claims' has an empty name or value, which would bind nothing: '{name}'")
+
+
+def verify_leeways(leeways: Leeways) -> None:
+    """Return if the leeways are within their limits.
+
+    Raises:
+        UserError: one is longer.
+    """
+    try:
+        leeways.verify()
+    except ValueError as error:
+        raise UserError(str(error)) from error
