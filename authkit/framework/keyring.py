@@ -186,7 +186,7 @@ class KeyRing:
             (_decode(entry) for entry in entries if entry is not None), key=lambda key: (key.created, key.id)
         )
         if forgotten == self._forgotten:
-            # Otherwise another node has changed them meanwhile.
+            # Otherwise they have changed meanwhile.
             self._keys = keys
             secrets = {key.secret for key in keys}
             self._sealers = {at: sealer for at, sealer in self._sealers.items() if at[0] in secrets}
@@ -203,6 +203,7 @@ class KeyRing:
     async def _put(self, key: Key) -> None:
         value = json.dumps({"created": key.created, "key": b64encode(key.secret).decode()})
         await self._view.put(StorageEntry(key.id.hex(), value.encode(), seal_wrap=True))
+        self._forgotten += 1  # a read that began before does not know it
 
 
 def _decode(entry: StorageEntry) -> Key:

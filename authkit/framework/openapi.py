@@ -217,5 +217,6 @@ def _response(info: ResponseInfo) -> dict[str, Any]:
     schema = response_schema(info.fields.values()) if info.fields else {}
     if info.example is not None:
         schema["example"] = dict(info.example)
-    content = {"content": {info.media_type: {"schema": schema}}} if schema else {}
+    is_told = schema or info.media_type != "application/json"
+    content = {"content": {info.media_type: {"schema": schema}}} if is_told else {}
     return {"description": info.description or "OK"} | content

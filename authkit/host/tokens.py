@@ -6,7 +6,6 @@ Who may do what with a token is left to `authkit.host.authorization`, what a log
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import heapq
 import secrets
@@ -16,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from authkit.errors import SealedTextError
+from authkit.framework import Sealer
+from authkit.framework.sealing import KEY_BYTES
 from authkit.host.clock import Clock
 from authkit.host.records import dump, load
 from authkit.host.storage import PhysicalStorage
@@ -33,7 +32,6 @@ _ALPHABET = string.ascii_letters + string.digits
 REVOCATION_PENDING = -1
 """Uses left of a token during its last request (Vault 1.21, vault/token_store.go)."""
 
-_NONCE_BYTES = 12
 _ZERO = timedelta(0)
 
 
@@ -94,6 +92,10 @@ def random_text(length: int = 24) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
+def _make_sealer(key: bytes) -> Sealer:
+    return Sealer(key, purpose="batch token")
+
+
 class TokenStore:
     """All tokens of a host."""
 
@@ -107,15 +109,15 @@ class TokenStore:
         self._accessors: dict[str, str] = {}
         self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._due: list[tuple[datetime, str]] = []
-        self._sealer = AESGCM(AESGCM.generate_key(256))
+        self._sealer = _make_sealer(secrets.token_bytes(KEY_BYTES))
 
     async def load(self) -> None:
         """Read what is stored."""
         key = await self._physical.get(self.BATCH_KEY)
         if key is None:
-            key = AESGCM.generate_key(256)
+            key = secrets.token_bytes(KEY_BYTES)
             await self._physical.apply({self.BATCH_KEY: key})
-        self._sealer = AESGCM(key)
+        self._sealer = _make_sealer(key)
         for name in await self._physical.keys(self.PREFIX):
             stored = await self._physical.get(name)
             if stored is not None:
@@ -134,9 +136,7 @@ class TokenStore:
 
     def seal(self, token: Token) -> str:
         """Return a batch token: it is not kept, but holds all that is known of it, encrypted."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + self._sealer.encrypt(nonce, dump(replace(token, key="", accessor="")), None)
-        return "hvb." + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return "hvb." + self._sealer.seal(dump(replace(token, key="", accessor="")))
 
     async def change(self, key: str, **changes: Any) -> Token | None:
         """Change some fields of a token that may have changed meanwhile; `None` when it is gone."""
@@ -204,9 +204,8 @@ class TokenStore:
 
     def _open(self, text: str) -> Token | None:
         try:
-            sealed = base64.urlsafe_b64decode(text[4:] + "=" * (-len(text) % 4))
-            plain = self._sealer.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        except (ValueError, InvalidTag):
+            plain = self._sealer.open(text.removeprefix("hvb."))
+        except SealedTextError:
             return None
         token = load(Token, plain)
         if self.is_expired(token) or (token.parent and self._alive(token.parent) is None):

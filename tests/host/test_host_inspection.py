@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -476,3 +477,22 @@ async def test_help_pages(name: str) -> None:
     )
     findings = {finding.check: finding for finding in await inspect_mount(life, "x")}
     assert bad(findings) == expected
+
+
+async def test_pages_for_browsers_name_their_tuning() -> None:
+    """An operator reads which headers a server keeps back unless the mount is tuned."""
+    page = {"post": {"responses": {"200": {"description": "OK", "content": {"text/html": {"schema": {}}}}}}}
+    document = {"openapi": "3.0.2", "paths": {"/login": {"get": {}}, "/callback": page}}
+    life = FakeLife(
+        Setup=pb.SetupReply(),
+        SpecialPaths=pb.SpecialPathsReply(paths=pb.Paths(unauthenticated=["login"])),
+        Initialize=pb.InitializeReply(),
+        HandleRequest=pb.HandleRequestReply(
+            response=pb.Response(data=json.dumps({"help": "h", "openapi": document}))
+        ),
+        Cleanup=pb.Empty(),
+    )
+    findings = {finding.check: finding for finding in await inspect_mount(life, "x")}
+    assert bad(findings) == {}
+    assert findings["pages"].seen.startswith("/callback: ")
+    assert "-allowed-response-headers=X-Frame-Options" in findings["pages"].seen

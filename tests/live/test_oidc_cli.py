@@ -34,6 +34,10 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
         "implicit",
         {"oidc_response_mode": "form_post", "oidc_response_types": ["id_token"]},
     ),
+    "both, form_post": (
+        "implicit",
+        {"oidc_response_mode": "form_post", "oidc_response_types": ["code", "id_token"]},
+    ),
 }
 
 

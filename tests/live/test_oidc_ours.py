@@ -71,6 +71,12 @@ def test_a_client_without_a_secret(mount: Mount, oidc_provider: OIDCProvider, ho
         keys = mount.client.with_token("").raw("GET", f"auth/{mount.path}/oidc/jwks").json()["keys"]
         assert "d" not in keys[0]
         oidc_provider.trust_client_keys(*keys)
+        # The provider has keys by hand here: the new one is published, and signs only once that knows it.
+        mount.client.write(f"auth/{mount.path}/oidc/jwks/rotate", after="1h")
+        kid = mount.client.write(f"auth/{mount.path}/oidc/jwks/rotate")["data"]["kid"]
+        published = mount.client.with_token("").raw("GET", f"auth/{mount.path}/oidc/jwks").json()["keys"]
+        assert [key["kid"] for key in published] == [keys[0]["kid"], kid]
+        oidc_provider.trust_client_keys(*published)
     with OIDCCommand(mount.client, mount.path, port, role="people") as command, Person(oidc_provider) as ann:
         assert ann.http.send(ann.log_in(command.url())).is_success
         check_owner(mount, command.auth(), "ann")
@@ -121,8 +127,14 @@ def test_a_direct_login(mount: Mount, oidc_provider: OIDCProvider, scheme: str) 
     callback = f"{mount.client.address}/v1/auth/{mount.path}/oidc/callback"
     let_people_in(mount, oidc_provider, callback)
     mount.client.write(f"auth/{mount.path}/role/people", role_type="oidc", callback_mode="direct")
-    mount.tune(allowed_response_headers=["Content-Security-Policy", "X-Frame-Options"])
+    mount.tune(
+        allowed_response_headers=["Content-Security-Policy", "X-Frame-Options"],
+        passthrough_request_headers=["Sec-Fetch-Dest"],
+    )
     begun = begin(mount, callback)
+    client, path = mount.client.with_token(""), f"auth/{mount.path}/oidc/callback"
+    framed = client.raw("GET", path, params=begun, headers={"Sec-Fetch-Dest": "iframe"})
+    assert (framed.status_code, "does not work inside another page" in framed.text) == (400, True)
     asked = mount.client.with_token("").raw("GET", f"auth/{mount.path}/oidc/callback", params=begun)
     assert (asked.headers["Cache-Control"], asked.headers["X-Frame-Options"]) == ("no-store", "DENY")
     assert asked.headers["Content-Security-Policy"].endswith("; frame-ancestors 'none'")

@@ -10,7 +10,7 @@ import pytest
 from jwt_auth.pages import Page as Made
 from jwt_auth.pages import confirmation_page, error_page, post_message_page, success_page
 from livebed.browser import CHROMIUM, open_browser
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run scripts/live/browser")
 
@@ -26,7 +26,9 @@ OPENER = """<!doctype html><title>x</title><script>
 PAGES = {
     "success": success_page(),
     "error": error_page(EVIL, EVIL * 5),
-    "confirmation": confirmation_page("2001:db8::1", "a" * 200, {"state": "st_x", "code": EVIL}),
+    "confirmation": confirmation_page(
+        "2001:db8::1", "a" * 200, {"state": "st_x", "code": EVIL, "confirmation": "proof"}
+    ),
 }
 
 
@@ -69,15 +71,38 @@ def test_pages(browser: Browser, name: str, scheme: str, size: tuple[int, int]) 
     asked, said = serve(page, {"/callback": made.html})
     page.goto(f"{ORIGIN}/callback")
     assert page.evaluate(OVERFLOW) == 0
-    assert page.locator("script, img").count() == 0
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == made.html.count("<script>")
     if name == "confirmation":
         page.get_by_role("button", name="I began it: log in").click()
-        page.wait_for_url("**/callback?state=st_x&code=*&confirmation=1")
+        page.wait_for_url("**/callback?state=st_x&code=*&confirmation=proof")
     folder = os.environ.get("AUTHKIT_SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"oidc-page-{name}-{width}-{scheme}.png", full_page=True)
     assert [path for path in asked if not path.startswith(("/callback", "/favicon"))] == []
     assert [text for text in said if not text.startswith("Failed to load resource")] == []
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "attributes", ["", "sandbox", 'sandbox="allow-scripts"', 'sandbox="allow-scripts allow-forms"']
+)
+def test_a_framed_question_does_nothing(browser: Browser, attributes: str) -> None:
+    """On a mount that lets no header out: nothing is shown, and no click confirms anything."""
+    context = browser.new_context()
+    page = context.new_page()
+    outer = f"<!doctype html><iframe {attributes} src='/callback?state=st_x' width=700 height=700></iframe>"
+    asked, _ = serve(page, {"/": outer, "/callback": PAGES["confirmation"].html})
+    page.goto(f"{ORIGIN}/")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#alone")).to_be_visible()
+    expect(frame.locator("#question")).to_be_hidden()
+    expect(frame.locator("button")).to_be_disabled()
+    for place in range(20, 700, 40):
+        page.mouse.click(80, place)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert [path for path in asked if "confirmation" in path] == []
     context.close()
 
 

@@ -106,6 +106,11 @@ async def inspect_mount(life: Life, name: str) -> list[Finding]:
     return findings
 
 
+_TUNING = (
+    "shown in browsers; let their headers out with vault auth tune "
+    "-allowed-response-headers=Content-Security-Policy -allowed-response-headers=X-Frame-Options "
+    "-allowed-response-headers=Referrer-Policy -passthrough-request-headers=Sec-Fetch-Dest"
+)
 _LOOK_AT_LOG = "Look into its log for the cause."
 
 
@@ -190,7 +195,7 @@ async def _help(client: BackendClient, name: str) -> list[Finding]:
         response = await client.handle_request(request)
     except AuthKitError as error:
         response = Response.error(str(error))
-    return [_judge_help(response), _judge_openapi(response)]
+    return [_judge_help(response), _judge_openapi(response), *_judge_pages(response)]
 
 
 def _judge_help(response: Response | None) -> Finding:
@@ -206,8 +211,27 @@ def _judge_help(response: Response | None) -> Finding:
     return passed("help", lines[0] if lines else "a page")
 
 
+def _document(response: Response | None) -> Any:
+    return response.data.get("openapi") if response is not None and response.data else None
+
+
+def _judge_pages(response: Response | None) -> Iterator[Finding]:
+    """Name the tuning without which a server keeps a page's headers from browsers."""
+    found = []
+    try:
+        for path, item in _document(response)["paths"].items():
+            operations = [item[method] for method in ("get", "post") if method in item]
+            answers = [answer for each in operations for answer in each.get("responses", {}).values()]
+            if any("text/html" in answer.get("content", {}) for answer in answers):
+                found.append(path)
+    except (TypeError, KeyError, AttributeError):
+        return  # `_judge_openapi` reports it
+    if found:
+        yield passed("pages", f"{', '.join(found[:_MAX_SHOWN])}: {_TUNING}")
+
+
 def _judge_openapi(response: Response | None) -> Finding:
-    document: Any = response.data.get("openapi") if response is not None and response.data else None
+    document = _document(response)
     if document is None:
         return warning("OpenAPI", "none", "It is left out of the server's document and of generated clients.")
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):

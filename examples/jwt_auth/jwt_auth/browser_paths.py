@@ -32,6 +32,7 @@ from authkit.framework import (
     Collection,
     LowerStr,
     Raw,
+    ResponseInfo,
     Seconds,
     Secret,
     Singleton,
@@ -75,6 +76,9 @@ __all__ = ["BrowserAuth"]
 
 Code = Annotated[Secret, field(default="", help="The code that the provider has sent.")]
 IDToken = Annotated[Secret, field(default="", help="The ID token that the provider has sent.")]
+
+
+PAGE = ResponseInfo(description="A page for a browser.", media_type="text/html")
 
 
 class BrowserAuth(AuthMethod):
@@ -198,7 +202,7 @@ class BrowserAuth(AuthMethod):
         self.counts.allowed += 1
         return granted
 
-    @writes("oidc/callback", unauthenticated=True, forward=True)
+    @writes("oidc/callback", unauthenticated=True, forward=True, responses={200: PAGE})
     async def posted(
         self,
         code: Code,

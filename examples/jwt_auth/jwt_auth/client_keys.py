@@ -49,7 +49,9 @@ class ClientKeys:
         self._storage = storage
         self._now = now
         self._keys: Sequence[ClientKey] = ()
-        self._is_fresh = False
+        self._forgotten = 0
+        self._as_of = -1
+        """How often the keys had been forgotten when those in memory were read."""
         self._signers: dict[str, SigningKey] = {}
         self._changing = asyncio.Lock()
 
@@ -63,11 +65,17 @@ class ClientKeys:
         if not self._is_fresh:
             async with self._changing:
                 if not self._is_fresh:
-                    self._take(await self._read() or await self._store([self._make(self._now())]))
+                    forgotten = self._forgotten
+                    keys = await self._read() or await self._store([self._make(self._now())])
+                    self._take(keys, forgotten)
 
     def forget(self) -> None:
         """Read them again when they are next needed."""
-        self._is_fresh = False
+        self._forgotten += 1
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._as_of == self._forgotten
 
     def signer(self) -> SigningKey:
         """Return the key that signs now. `load` has been called before."""
@@ -88,24 +96,24 @@ class ClientKeys:
         """
         await self.load()
         async with self._changing:
-            now = self._now()
-            kept = [key for key in _kept(self._keys, now) if key.since <= now]
+            now, forgotten = self._now(), self._forgotten
+            kept = [key for key in _kept(await self._read(), now) if key.since <= now]
             if len(kept) >= MAX_CLIENT_KEYS:
                 raise UserError("too many keys are published; one that was replaced is published for a day")
             new = self._make(now + after)
-            self._take(await self._store([*kept, new]))
+            self._take(await self._store([*kept, new]), forgotten)
             return self._signer(new).kid
 
     async def drop_former(self) -> None:
         """Move the signing key from where it was before, so that the key beside it is deleted."""
         async with self._changing:
             if not self._is_fresh:
-                found = await self._read()
+                forgotten, found = self._forgotten, await self._read()
                 if found:
-                    self._take(found)
+                    self._take(found, forgotten)
 
-    def _take(self, keys: Sequence[ClientKey]) -> None:
-        self._keys, self._is_fresh = keys, True
+    def _take(self, keys: Sequence[ClientKey], as_of: int) -> None:
+        self._keys, self._as_of = keys, as_of
         pems = {key.pem.reveal() for key in keys}
         self._signers = {pem: signer for pem, signer in self._signers.items() if pem in pems}
 

@@ -21,6 +21,7 @@ from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LogicalError, LoginError, NotFoundError, PermissionDeniedError, UserError
 from authkit.logical import Auth, BackendConfig, Connection, Operation, Request, Response
+from authkit.values import replace
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 WEB = "https://vault.example/ui/vault/auth/jwt/oidc/callback"
@@ -597,6 +598,26 @@ async def test_forms_that_are_refused(browser: Browser) -> None:
     assert "has changed since" in html(await post(browser, {"state": state, "code": "x"}))
 
 
+async def test_nobody_comes_back_for_a_device(browser: Browser) -> None:
+    """Neither by GET nor by POST, whatever they bring: only its client's polls end such a login."""
+    await browser.configure(oidc_response_mode="form_post")
+    await browser.write_role(callback_mode="device")
+    state = (await browser.begin(""))["state"]
+    for nonce in ("", "n"):
+        page = await post(browser, {"state": state, "code": "x", "client_nonce": nonce})
+        assert "Expired or missing OAuth state." in html(page)
+        with pytest.raises(LoginError, match="Expired or missing OAuth state"):
+            await browser.come_back({"state": state, "code": "x", "client_nonce": nonce})
+    browser.idp.approve_devices()
+    assert (await poll(browser, state)).policies == ("p",)
+
+
+async def test_nobody_polls_for_a_client(browser: Browser) -> None:
+    """A login whose browser comes back to its client has no other end."""
+    state = asked_with((await browser.begin())["auth_url"])["state"]
+    assert await pending(browser, state) == "Vault login failed. Expired or missing OAuth state."
+
+
 # --- terms that change -------------------------------------------------------------------------
 
 
@@ -829,6 +850,29 @@ async def test_renewals_that_are_refused(browser: Browser) -> None:
     await browser.write_role(bound_claims={"email": "bob@example.com"})
     with pytest.raises(UserError, match=r"^not renewed at the provider: error validating claims"):
         await browser.mount.renew(auth)
+
+
+async def test_a_refresh_token_of_an_earlier_version(browser: Browser) -> None:
+    """Its key is gone: the renewal is refused, and says what to do; so is one bound to somebody else."""
+    await browser.write_role(renew_at_provider=True)
+    auth = await browser.log_in()
+    kept = auth.internal_data
+    for change in ({"refresh": "b2xkIHRleHQ"}, {"sub": "bob"}):
+        changed = json.loads(json.dumps(kept, default=dict))
+        assert replace_in(changed, change)
+        with pytest.raises(UserError, match=r"cannot be opened any more, log in again"):
+            await browser.mount.renew(replace(auth, internal_data=changed))
+    assert len(browser.idp.forms) == 1
+
+
+def replace_in(record: Any, change: dict[str, str]) -> bool:
+    """Replace members wherever they are in nested mappings; return whether all were found."""
+    if not isinstance(record, dict):
+        return False
+    if change.keys() <= record.keys():
+        record.update(change)
+        return True
+    return any(replace_in(value, change) for value in record.values())
 
 
 async def browser_login(browser: Browser) -> Auth:

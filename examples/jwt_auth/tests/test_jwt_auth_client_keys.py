@@ -72,6 +72,26 @@ async def test_a_key_is_replaced_at_once() -> None:
     assert kids(keys) == [new]
 
 
+async def test_a_key_that_changes_while_it_is_read_is_read_again() -> None:
+    """What was read is used until then, and for no longer."""
+
+    class Slow(InMemoryStorage):
+        """Another node changes the key while this one reads it."""
+
+        async def get(self, key: str) -> StorageEntry | None:
+            found = await super().get(key)
+            keys.forget()
+            return found
+
+    slow, now = Slow(), Now()
+    keys = ClientKeys(slow, now)
+    await keys.load()
+    first = keys.signer().kid
+    await ClientKeys(slow, now).rotate(0)
+    await keys.load()
+    assert keys.signer().kid != first
+
+
 async def test_a_key_can_be_published_before_it_signs() -> None:
     """For providers that are given keys by hand; a second rotation replaces the key that waits."""
     storage, now = InMemoryStorage(), Now()

@@ -34,12 +34,21 @@ class Watched(InMemoryStorage):
 
     lists = 0
     is_read_only = False
+    held: asyncio.Event | None = None
+    """Lists wait for it once they know what there is."""
+
+    def on_list(self) -> None:
+        """Called when a list waits."""
 
     async def list(self, prefix: str) -> list[str]:
         """Count, and list."""
         self.lists += 1
         await asyncio.sleep(0)
-        return await super().list(prefix)
+        found = await super().list(prefix)
+        if self.held is not None:
+            self.on_list()
+            await self.held.wait()
+        return found
 
     async def put(self, entry: StorageEntry) -> None:
         """Store, if it may be."""
@@ -182,6 +191,23 @@ async def test_a_key_of_a_wrong_clock_is_replaced_like_others(storage: Watched, 
     now.time += KEEP
     await used.tend()
     assert len(await storage.list("keys/")) == 1
+
+
+async def test_a_read_that_began_before_a_new_key_does_not_hide_it(storage: Watched, now: Now) -> None:
+    """It ends later than the read of the new key; texts of that open all the same."""
+    used = ring(storage, now)
+    text = await used.seal("p", b"x")
+    now.time += DAY
+    used.forget()
+    listed, storage.held = asyncio.Event(), asyncio.Event()
+    storage.on_list = listed.set
+    early = asyncio.create_task(used.open("p", text))
+    await listed.wait()
+    held, storage.held = storage.held, None
+    new = await used.seal("p", b"y")
+    held.set()
+    assert await early == b"x"
+    assert await used.open("p", new) == b"y"
 
 
 async def test_a_ring_nobody_uses_has_no_key(storage: Watched, now: Now) -> None:

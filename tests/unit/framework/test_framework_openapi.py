@@ -405,3 +405,19 @@ async def test_documents_are_made_once_for_each_prefix() -> None:
     for number in range(20):
         other = await document(prefix=f"p{number}")
         assert other["paths"]["/rotate"]["post"]["operationId"] == f"p{number}-write-rotate"
+
+
+async def test_an_answer_that_is_not_json() -> None:
+    """Its media type is in the document without a schema: a page for a browser."""
+
+    class Pages(Backend, name="pages"):
+        """Shows a page."""
+
+        @read("page", responses={200: ResponseInfo(description="A page.", media_type="text/html")})
+        async def page(self) -> None:
+            """Show it."""
+
+    found = await document(mount=Mount(Pages))
+    OpenAPIV30SpecValidator(found).validate()
+    answer = found["paths"]["/page"]["get"]["responses"]["200"]
+    assert answer == {"description": "A page.", "content": {"text/html": {"schema": {}}}}
