@@ -103,7 +103,8 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         help="How far clocks may differ. Zero means 60 seconds, a negative value none.",
     )
     max_age: Seconds = field(
-        default=0, help="How long ago somebody may have logged in at the provider, for browser logins."
+        default=0,
+        help="How long ago somebody may have logged in at the provider, by the 'auth_time' of the token.",
     )
     callback_mode: Literal["client", "direct", "device"] = field(
         default="client",
