@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["FILTER_SECONDS", "NameFilter"]
 
 FILTER_SECONDS = 0.5
-"""For all names of a login. A usual pattern takes some 10 microseconds for a name."""
+"""Of processor time, for all names of a login. A usual pattern takes some 10 microseconds for a name."""
 
 MAX_PATTERN_CHARACTERS = 1000
 """The longest pattern."""
@@ -24,19 +24,22 @@ MAX_PATTERN_CHARACTERS = 1000
 MAX_NAME_CHARACTERS = 1024
 """The longest name that can pass; Okta's have 255 at most."""
 
+MAX_REPEATS = 1000
+"""How often something is repeated by count, nested counts multiplied. The limit is RE2's: memory grows
+with it."""
+
+_FLAGS = re.compile(r"\(\?[ims]+\)")
 _ESCAPE = r"\\(?:[^A-Za-z0-9]|[dDsSwWnrtfva]|x[0-9A-Fa-f]{2})"
 
-_RE2_PATTERN = re.compile(
+_TOKEN = re.compile(
     rf"""
-    (?:\(\?[ims]+\))?                                                 # flags, at the beginning only
-    (?:
-        (?:
-            [^\\(\[{{*+?] | {_ESCAPE} | \\[AzbB]                      # one character, or a place
-          | (?:\((?!\?)|\(\?(?:P?<[A-Za-z_]\w*>|[ims]*(?:-[ims]+)?:))(?![*+?{{]) # a group's beginning
-          | \[\^?\]?(?:\[:\^?[a-z]+:\]|{_ESCAPE}|[^\]\\])*\]          # a class of characters
-        )
-        (?:(?:[*+?]|\{{(?:1000|[0-9]{{1,3}})(?:,(?:1000|[0-9]{{1,3}})?)?\}})\??(?![*+?{{]))?
-    )*
+    (?P<open>\((?!\?) | \(\?(?:P?<[A-Za-z_]\w*>|[ims]*(?:-[ims]+)?:)) (?![*+?{{])
+  | (?:
+        (?P<close>\))
+      | [^\\(\[{{*+?] | {_ESCAPE} | \\[AzbB]                     # one character, or a place
+      | \[\^?\]?(?:\[:\^?[a-z]+:\]|{_ESCAPE}|[^\]\\])*\]        # a class of characters
+    )
+    (?:(?:[*+?]|\{{(?P<least>[0-9]{{1,4}})(?:,(?P<most>[0-9]{{0,4}}))?\}})\??(?![*+?{{]))?
     """,
     re.VERBOSE,
 )
@@ -57,8 +60,7 @@ class NameFilter:
     def __init__(self, pattern: str) -> None:
         if len(pattern) > MAX_PATTERN_CHARACTERS:
             raise ValueError(f"longer than {MAX_PATTERN_CHARACTERS} characters")
-        if not _RE2_PATTERN.fullmatch(pattern):
-            raise ValueError("not of the syntax of RE2, or of a part of it that is not supported")
+        _check_syntax(pattern)
         import regex
 
         try:
@@ -72,13 +74,31 @@ class NameFilter:
         Raises:
             TimeoutError: it takes longer than `FILTER_SECONDS`.
         """
-        end = time.monotonic() + FILTER_SECONDS
-        return [name for name in names if _is_plain(name) and self._is_found(name, end - time.monotonic())]
+        end = time.thread_time() + FILTER_SECONDS
+        return [name for name in names if _is_plain(name) and self._is_found(name, end - time.thread_time())]
 
     def _is_found(self, name: str, seconds: float) -> bool:
         if seconds <= 0:
             raise TimeoutError
         return bool(self._pattern.search(name, timeout=seconds, concurrent=True))
+
+
+def _check_syntax(pattern: str) -> None:
+    flags = _FLAGS.match(pattern)
+    position, repeats = flags.end() if flags else 0, [1]
+    while position < len(pattern):
+        token = _TOKEN.match(pattern, position)
+        if token is None:
+            raise ValueError("not of the syntax of RE2, or of a part of it that is not supported")
+        position = token.end()
+        if token["open"]:
+            repeats.append(1)
+            continue
+        inside = repeats.pop() if token["close"] and len(repeats) > 1 else 1
+        inside *= max(int(token["most"] or token["least"] or 1), 1)
+        if inside > MAX_REPEATS:
+            raise ValueError(f"something is repeated more than {MAX_REPEATS} times")
+        repeats[-1] = max(repeats[-1], inside)
 
 
 def _is_plain(name: str) -> bool:

@@ -394,6 +394,8 @@ async def test_a_filter_that_takes_too_long_refuses_the_login():
         (r"(?P<x>p)+?-", ["app-a"]),
         (r"[^]a-z-]", ["\xe9"]),
         ("a{1000}", []),
+        ("(?:(p{1,10}){1,10}-){1,10}", ["app-a"]),
+        ("(?:a{0})p{2,}", ["app-a"]),
     ],
 )
 async def test_patterns_of_go_are_taken(pattern, names):
@@ -414,6 +416,10 @@ async def test_patterns_of_go_are_taken(pattern, names):
         "a++",
         "a**",
         "a{1001}",
+        "a{1,1001}",
+        "((a?){500}){500}b",
+        "(?:(a{10}){10}b{2}){11}",
+        "a)",
         "a{e<=1}",
         "a{,3}",
         "a(?i)b",
