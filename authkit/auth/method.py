@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.login import Login
 from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, RoleCollections, renew_auth
-from authkit.auth.resolution import RoleResolver
+from authkit.auth.resolution import RESOLVE_ROLE_PATH, RoleResolver
 from authkit.auth.tokens import TokenParameters
 from authkit.errors import BadRequestError, FieldError, LoginError, UserError
 from authkit.framework import Backend, Collection
@@ -62,6 +62,9 @@ class AuthMethod(Backend):
             raise TypeError(f"{cls.__name__} has logins with different roles and needs a renewal handler")
         cls._renewal_plan = plan
         cls._resolver = RoleResolver.of(cls)
+        asked = cls.route_table.find(RESOLVE_ROLE_PATH)
+        if cls._resolver is not None and asked and Operation.RESOLVE_ROLE in asked[0].operations:
+            raise TypeError(f"{cls.__name__}: a handler of {Operation.RESOLVE_ROLE} is never reached")
         cls._role_collections = _find_role_collections(cls, plan.roles if plan is not None else "", roles)
         if compare_policies is not None:
             cls._compare_policies = compare_policies

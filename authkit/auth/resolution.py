@@ -17,7 +17,7 @@ from authkit.framework import Backend
 from authkit.logical import Operation, Request, Response
 from authkit.values import Value
 
-__all__ = ["RoleResolver"]
+__all__ = ["RESOLVE_ROLE_PATH", "RoleResolver"]
 
 RESOLVE_ROLE_PATH: Final = "login"
 

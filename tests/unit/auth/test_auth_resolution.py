@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, keep, login, renewal
 from authkit.errors import AuthKitError, UnsupportedOperationError, UnsupportedPathError, UserError
-from authkit.framework import Collection, Int, Map, Str
+from authkit.framework import Collection, Int, Map, Str, route
 from authkit.logical import Auth, Operation
 
 
@@ -267,3 +267,16 @@ async def test_classes_whose_bodies_do_not_tell_take_no_quotas(define: Any) -> N
     for body in ({}, {"role": "dear"}):
         with pytest.raises((UnsupportedOperationError, UnsupportedPathError)):
             await mount.request(Operation.RESOLVE_ROLE, "login", body)
+
+
+def test_a_resolution_of_ones_own_is_for_classes_that_have_none() -> None:
+    """Where the bodies tell the role a handler for it would never be reached."""
+
+    async def resolve(self: Any) -> dict[str, Any]:
+        """Tell the role."""
+        return {"role": "dear"}
+
+    own = {"resolve": route("login", Operation.RESOLVE_ROLE)(resolve)}
+    with pytest.raises(TypeError, match="a handler of resolve-role is never reached"):
+        type("Own", (Both,), own)
+    type("Own", (Paths,), own)
