@@ -10,10 +10,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "authkit"
 
-BOTTOM = {"errors", "masking", "values"}
+BOTTOM = {"errors", "masking", "printable", "values"}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "masking": set(),
+    "live_values": set(),
+    "masking": {"live_values"},
+    "printable": set(),
     "errors": set(),
     "values": set(),
     "logical": BOTTOM,

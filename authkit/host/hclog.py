@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from authkit.masking import MASK, is_secret_name, mask_text
+from authkit.masking import MASK, is_secret_name, mask_logged
 from authkit.plugin.logs import TRACE
 from authkit.values import Value, field
 
@@ -73,7 +73,7 @@ class LogReader:
             self.finish()
         if is_piece:
             fault = "longer than 64 KiB: a server cuts it into pieces at debug"
-            self._on_record(PluginLog(level=logging.DEBUG, message=mask_text(text), fault=fault))
+            self._on_record(PluginLog(level=logging.DEBUG, message=mask_logged(text), fault=fault))
         elif _TRACE_BEGINS.match(text):
             self._trace.append(text)
         else:
@@ -83,7 +83,7 @@ class LogReader:
         """Hand on a trace that was kept back."""
         if self._trace:
             lines, self._trace = self._trace, []
-            self._on_record(PluginLog(level=logging.ERROR, message=mask_text("\n".join(lines))))
+            self._on_record(PluginLog(level=logging.ERROR, message=mask_logged("\n".join(lines))))
 
     def _goes_on(self, text: str) -> bool:
         # A panic's trace has lines of every form, but none is an object; it ends with the process.
@@ -100,15 +100,15 @@ def parse_line(text: str) -> PluginLog:
     if entry is None:
         prefix = _PREFIX.match(text)
         level = _LEVELS[prefix[1].lower()] if prefix else logging.DEBUG
-        return PluginLog(level=level, message=mask_text(text))
+        return PluginLog(level=level, message=mask_logged(text))
     fault = _fault(entry)
     if fault:
-        return PluginLog(level=logging.DEBUG, message=mask_text(text), fault=fault)
+        return PluginLog(level=logging.DEBUG, message=mask_logged(text), fault=fault)
     pairs = {key: _masked(key, value) for key, value in entry.items() if key not in (*_TEXTS, "@module")}
     return PluginLog(
         level=_LEVELS[entry["@level"].lower()],
-        message=mask_text(entry.get("@message", "")),
-        module=mask_text(str(entry.get("@module", ""))),
+        message=mask_logged(entry.get("@message", "")),
+        module=mask_logged(str(entry.get("@module", ""))),
         pairs=pairs,
         timestamp=entry.get("@timestamp", ""),
     )
@@ -141,4 +141,4 @@ def _masked(key: str, value: Any) -> Any:
         return MASK
     if isinstance(value, bool | int | float) or value is None:
         return value
-    return mask_text(value if isinstance(value, str) else json.dumps(value))
+    return mask_logged(value if isinstance(value, str) else json.dumps(value))

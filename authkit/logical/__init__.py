@@ -12,6 +12,7 @@ from authkit.logical.backend import (
     BackendType,
     EventSender,
     HasExistenceChecks,
+    HasSecretFields,
     SpecialPaths,
 )
 from authkit.logical.request import Connection, JSONNumber, Operation, Request, TLSState, WrapRequest
@@ -42,6 +43,7 @@ __all__ = [
     "EventSender",
     "Group",
     "HasExistenceChecks",
+    "HasSecretFields",
     "IdentityToken",
     "InMemoryStorage",
     "JSONNumber",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ __all__ = [
     "BackendType",
     "EventSender",
     "HasExistenceChecks",
+    "HasSecretFields",
     "SpecialPaths",
 ]
 
@@ -122,6 +123,18 @@ class HasExistenceChecks(Protocol):
 
     def has_existence_check(self, path: str) -> bool:
         """Return whether `handle_existence_check` has to be asked about `path`."""
+        ...
+
+
+@runtime_checkable
+class HasSecretFields(Protocol):
+    """A backend that knows which fields of a request hold secrets.
+
+    Optional. When a request fails, these are masked in the text that its client reads.
+    """
+
+    def secret_texts(self, request: Request) -> Collection[str]:
+        """Return what the request has in secret fields. Called for any request, a malformed one too."""
         ...
 
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from authkit.masking import MASK, Secret, is_secret_name, mask_text
+from authkit.masking import MASK, Secret, is_secret_name, mask_logged
 
 __all__ = ["MAX_LINE_BYTES", "TRACE", "HCLogFormatter", "HCLogHandler", "install", "send_all"]
 
@@ -61,13 +61,13 @@ class HCLogFormatter(logging.Formatter):
         pairs: dict[str, str | int | float | bool | None] = {}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            pairs["error"] = _cut(f"{type(error).__name__}: {mask_text(str(error))}", _MAX_VALUE)
-            pairs["traceback"] = _cut_front(mask_text(_traceback(error)), _MAX_TRACEBACK)
+            pairs["error"] = _cut(f"{type(error).__name__}: {mask_logged(str(error))}", _MAX_VALUE)
+            pairs["traceback"] = _cut_front(mask_logged(_traceback(error)), _MAX_TRACEBACK)
         given = getattr(record, "kv", None)
         if with_pairs and isinstance(given, Mapping):
             for key, value in list(given.items())[:_MAX_PAIRS]:
                 pairs[_key(key)] = _value(str(key), value)
-        message = _cut(mask_text(record.getMessage()), _MAX_MESSAGE)
+        message = _cut(mask_logged(record.getMessage()), _MAX_MESSAGE)
         return _encode(level_name(record.levelno), message, record, **pairs)
 
 
@@ -90,7 +90,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
         "@level": level,
         "@message": message,
         "@timestamp": moment,
-        "@module": _cut(mask_text(str(record.name)), _MAX_VALUE),
+        "@module": _cut(mask_logged(str(record.name)), _MAX_VALUE),
         **pairs,
     }
     # ASCII only: what cannot be encoded (a lone surrogate) is escaped instead of raising later.
@@ -98,7 +98,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
 
 
 def _key(key: object) -> str:
-    text = _cut(mask_text(str(key)), 128)
+    text = _cut(mask_logged(str(key)), 128)
     # Go's logger and its readers use keys as names; and the reserved ones are ours alone.
     return f"_{text}" if text in _RESERVED or text.startswith("@") or not text else text
 
@@ -108,7 +108,7 @@ def _value(key: str, value: object) -> str | int | bool | None:
         return MASK
     if value is None or isinstance(value, bool) or (type(value) is int and abs(value) < 2**53):
         return value
-    return _cut(mask_text(str(value)), _MAX_VALUE)
+    return _cut(mask_logged(str(value)), _MAX_VALUE)
 
 
 def _traceback(error: BaseException) -> str:

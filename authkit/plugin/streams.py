@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 
-from authkit.masking import mask_text
+from authkit.masking import mask_logged
 
 __all__ = ["CapturedStream", "StandardStreams"]
 
@@ -143,7 +143,7 @@ class _Lines:
             self._in_key = "-----END" not in line
             return
         self._in_key = _KEY_BEGINS.search(line) is not None and "-----END" not in line
-        text = mask_text(line)
+        text = mask_logged(line)
         yield from (text[start : start + _MAX_LINE] for start in range(0, len(text) or 1, _MAX_LINE))
 
 

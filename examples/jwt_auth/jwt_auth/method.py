@@ -13,6 +13,7 @@ from authkit.auth import (
 )
 from authkit.errors import LoginError, NotFoundError, UserError
 from authkit.framework import (
+    Call,
     Collection,
     Secret,
     Str,
@@ -189,7 +190,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
     # --- for operators -------------------------------------------------------------------------
 
     @writes("explain", sudo=True)
-    async def explain(self, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
+    async def explain(self, call: Call, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
         """Show every check that a login with this role and token would pass or fail.
 
         Nobody is logged in. The answer holds claims of the token, and never the token.
@@ -202,7 +203,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             record, error = Explanation(), refusal.public
             with suppress(LoginError):
                 await authenticate(trust, bounds, role, presented, record)
-        return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
+        checks = show_checks(record.checks, self.secret_texts(call.request))
+        return {"allowed": not error, "error": error, "checks": checks}
 
     @read("explain/{reference}", sudo=True)
     async def explain_denial(self, reference: Str) -> Mapping[str, Any]:
