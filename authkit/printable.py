@@ -25,9 +25,9 @@ def to_printable(text: str) -> str:
 
 
 def to_printable_lines(text: str) -> str:
-    """Return `text` with its newlines, and each line as `to_printable` makes it.
+    """Return `text` with its newlines, blanks for tabs, and each line as `to_printable` makes it.
 
     Only for what is shown with every line marked or indented, such as a traceback: the text must not be
     able to begin a line.
     """
-    return text if text.isprintable() else "\n".join(map(to_printable, text.split("\n")))
+    return text if text.isprintable() else "\n".join(map(to_printable, text.expandtabs(4).split("\n")))

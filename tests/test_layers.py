@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "testing": {"errors", "values", "logical", "host"},
     "testing_pytest": {"testing"},
-    "cli": {"values", "host"},
+    "cli": {"printable", "values", "host"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 
