@@ -17,7 +17,7 @@ from authkit.framework.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields import UNSET, FieldType
 from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
 from authkit.masking import Secret
-from authkit.values import Value, replace
+from authkit.values import Value, replace, verify_collections
 from authkit.values import field as attribute
 
 __all__ = ["FieldData", "FieldOptions", "FieldSchema", "build_schema", "field", "is_field_annotation"]
@@ -85,6 +85,7 @@ def field(
         sensitive: written, stored and never shown. A `Secret` always is; this is for maps and lists.
         query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
+    verify_collections(allowed=allowed)
     return FieldOptions(
         default=default,
         help=help,

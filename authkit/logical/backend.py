@@ -10,7 +10,7 @@ from authkit.logical.request import Request
 from authkit.logical.response import Response
 from authkit.logical.storage import Storage
 from authkit.logical.system import SystemView
-from authkit.values import Value, field
+from authkit.values import Value, asdict, field, verify_collections
 
 __all__ = [
     "Backend",
@@ -50,6 +50,9 @@ class SpecialPaths(Value, frozen=True, kw_only=True):
     limited: tuple[str, ...] = ()
     allow_snapshot_read: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        verify_collections(**asdict(self))
+
 
 class EventSender(Protocol):
     """Events and observations. A host without them takes both calls and does nothing."""
@@ -83,6 +86,9 @@ class BackendConfig(Value, frozen=True, kw_only=True):
     """The mount's options, and `plugin_name`, `plugin_type`, `plugin_version`."""
     backend_uuid: str = ""
     """Stays the same as long as the mount exists."""
+
+    def __post_init__(self) -> None:
+        verify_collections(options=self.options)
 
 
 class Backend(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -175,6 +175,7 @@ class StaticKeys:
     """Keys that an operator wrote down. All are tried, whatever the `kid` of a token."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        verify_collections(keys=keys)
         if not keys:
             raise ValueError("at least one public key is needed")
         if len(keys) > MAX_STATIC_KEYS:
@@ -191,8 +192,7 @@ class StaticKeys:
         Raises:
             ValueError: an element is something else; the text never repeats it.
         """
-        if isinstance(pems, str):
-            raise TypeError("pems is a sequence of texts")
+        verify_collections(pems=pems)
         return cls([_load_pem(pem) for pem in pems])
 
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
