@@ -1,45 +1,53 @@
 """Values that must not be seen: the `Secret` type and the masking of text.
 
-Every place that turns something into text for a person (log lines, error texts, representations)
-goes through here. Which lines are written, and where, is left to `authkit.plugin.logs`.
+There are two ways to mask, and who reads the text decides. What goes to a client is masked by
+`mask_text`: only by what the text itself and the client's own request show, because a mask that depends on
+secrets of others tells a client whether a guess of one is right. Log lines are masked by `mask_logged`,
+which knows every live secret. Which lines are written, and where, is left to `authkit.plugin.logs`.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from weakref import WeakValueDictionary
+
+from authkit.live_values import LiveValues
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
-__all__ = ["MASK", "Secret", "is_secret_name", "mask_text"]
+__all__ = ["MASK", "Secret", "is_secret_name", "mask_logged", "mask_text"]
 
 MASK = "[masked]"
 
-MIN_VERBATIM_LENGTH = 4
-"""A shorter secret is not searched for in text: masking every `7` would leave no log to read."""
+MIN_OWN_LENGTH = 4
+"""A shorter value of a request's own is not searched for: masking every `7` would leave no text to read."""
+
+_live = LiveValues()
 
 
 class Secret:
     """A text that is shown nowhere.
 
     `str()`, `repr()`, formatting and JSON give a mask or fail; comparison takes constant time;
-    pickling is refused. `reveal()` gives the text itself. As long as the object lives, `mask_text`
-    also removes its value from any text, so that a careless log line stays harmless.
+    pickling is refused. `reveal()` gives the text itself. As long as the object lives, its value, if it
+    is not short (`authkit.live_values.WINDOW`), is also removed from log lines, so that a careless one stays
+    harmless.
     """
 
-    __slots__ = ("__weakref__", "_value")
+    __slots__ = ("__weakref__", "_number", "_value")
 
     def __init__(self, value: str) -> None:
         if not isinstance(value, str):
             raise TypeError("a Secret holds text")
         self._value = value
-        if len(value) >= MIN_VERBATIM_LENGTH:
-            with _live_lock:
-                _live[id(self)] = self
+        self._number = _live.add(value)
+
+    def __del__(self, live: LiveValues = _live) -> None:
+        # Absent when __init__ has raised.
+        if getattr(self, "_number", 0):
+            live.end(self._number)
 
     def reveal(self) -> str:
         """Return the text. The caller answers for where it goes."""
@@ -74,10 +82,6 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
-# By identity, not by value: two equal secrets are two entries, and each ends with its own object.
-_live: WeakValueDictionary[int, Secret] = WeakValueDictionary()
-_live_lock = threading.Lock()
-
 _SECRET_NAMES = re.compile(
     r"""(?ix)
     ^(?:.*[_.-])? (?:
@@ -92,7 +96,9 @@ _SECRET_NAMES = re.compile(
 _SECRET_SHAPES = re.compile(
     r"""(?xs)
       -----BEGIN[ ](?P<kind>[A-Z0-9 ]*PRIVATE[ ]KEY)-----.*?(?:-----END[ ](?P=kind)-----|\Z)
-    | \bey[JKI][A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}   # compact JWS and JWE
+    # Compact JWS and JWE. From the first letter of a run on, and atomic: a long run is read once.
+    | (?<![A-Za-z0-9_-])(?>[A-Za-z0-9_-]*?(?<![A-Za-z0-9])ey[JKI])[A-Za-z0-9_-]{6,}+
+      \.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}
     | \b(?:hv[sbr]|[sbr])\.[A-Za-z0-9_-]{20,}                # Vault and OpenBao tokens
     | (?i:\b(?:bearer|basic)[ ]+)[A-Za-z0-9._~+/=-]{8,}      # Authorization values
     """
@@ -104,16 +110,41 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAMES.match(name) is not None
 
 
-def mask_text(text: str) -> str:
-    """Return `text` without anything that is, or looks like, a secret."""
-    for value in _live_values():
-        if value in text:
-            text = text.replace(value, MASK)
-    return _SECRET_SHAPES.sub(MASK, text)
+def mask_text(text: str, own: Iterable[str] = ()) -> str:
+    """Return a text for a client without what looks like a secret, and without the values `own`.
+
+    `own` is what the client's own request has in secret fields, and nothing else.
+    """
+    return _cover(text, [*_find_shapes(text), *_find_values(text, own)])
 
 
-def _live_values() -> Iterator[str]:
-    with _live_lock:
-        values = {secret.reveal() for secret in _live.values()}
-    # Longest first, so that a secret which contains another one disappears whole.
-    return iter(sorted(values, key=len, reverse=True))
+def mask_logged(text: str) -> str:
+    """Return a text for the log without what looks like a secret, and without the values of live secrets.
+
+    Never for a client. Its cost depends on the length of the text alone.
+    """
+    return _cover(text, [*_find_shapes(text), *_live.find(text)])
+
+
+def _find_shapes(text: str) -> Iterator[tuple[int, int]]:
+    return (match.span() for match in _SECRET_SHAPES.finditer(text))
+
+
+def _find_values(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for value in values:
+        begin = text.find(value) if len(value) >= MIN_OWN_LENGTH else -1
+        while begin >= 0:
+            yield begin, begin + len(value)
+            begin = text.find(value, begin + len(value))
+
+
+def _cover(text: str, spans: list[tuple[int, int]]) -> str:
+    """Return the text with a mask over each span, and over those that overlap one."""
+    if not spans:
+        return text
+    shown, covered = [], 0
+    for begin, end in sorted(spans):
+        if begin >= covered:
+            shown += [text[covered:begin], MASK]
+        covered = max(covered, end)
+    return "".join([*shown, text[covered:]])

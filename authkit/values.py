@@ -12,7 +12,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-__all__ = ["Value", "asdict", "field", "replace"]
+__all__ = ["Value", "asdict", "field", "replace", "verify_collections"]
 
 
 class Value(Struct, frozen=True):
@@ -34,3 +34,14 @@ class Value(Struct, frozen=True):
         shown = (name for name in self.__struct_fields__ if name not in self.unshown)
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
         return f"{type(self).__name__}({fields})"
+
+
+def verify_collections(**given: object) -> None:
+    """Return if no text was given where a collection is meant: Python would take it for its characters.
+
+    Raises:
+        TypeError: one of them is a text, also an empty one; the error names it and does not show it.
+    """
+    for name, value in given.items():
+        if isinstance(value, str | bytes | bytearray):
+            raise TypeError(f"'{name}' is one text where a collection is meant: write {name}=[...]")

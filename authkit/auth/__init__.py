@@ -4,8 +4,9 @@ These are the public names; what is no auth matter (models, stored objects, task
 `authkit.framework`, and the tests that every identity provider has to pass in `authkit.auth.contract`.
 """
 
+from authkit.auth.alias_metadata import split_alias_metadata
 from authkit.auth.cidrs import is_address_in, verify_remote_address
-from authkit.auth.identity import Identity, split_alias_metadata
+from authkit.auth.identity import Identity
 from authkit.auth.legacy import LegacyTokenNames
 from authkit.auth.login import LoginCall, login
 from authkit.auth.method import AuthMethod

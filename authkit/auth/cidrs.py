@@ -11,12 +11,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from authkit.errors import PermissionDeniedError
 from authkit.framework import AddressBlock
 from authkit.logical import Connection
+from authkit.values import verify_collections
 
 __all__ = ["is_address_in", "pin_address", "verify_remote_address"]
 
 
 def is_address_in(blocks: Iterable[AddressBlock], address: str) -> bool:
     """Whether one of the blocks contains the address. What is no address is in no block."""
+    verify_collections(blocks=blocks)
     client = _find_address(address)
     return client is not None and any(client in block.network for block in blocks)
 

@@ -6,32 +6,25 @@ host makes of it is left to `authkit.auth.tokens`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from authkit.auth.alias_metadata import find_metadata_fault
 from authkit.auth.policies import find_refused_policy
 from authkit.errors import LoginError
-from authkit.values import Value, field
+from authkit.values import Value, field, verify_collections
 
 if TYPE_CHECKING:
     from authkit.auth.tokens import TokenSettings
 
-__all__ = ["Identity", "find_metadata_fault", "split_alias_metadata", "verify_policies"]
-
-MAX_METADATA_PAIRS: Final = 64
-MAX_METADATA_KEY: Final = 128
-MAX_METADATA_VALUE: Final = 512
-"""Limits of a host when it makes an entity, the last two in bytes (Vault 1.21, vault/identity_store.go,
-CreateOrFetchEntity)."""
-
-_METADATA_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
+__all__ = ["Identity", "verify_policies"]
 
 
 class Identity(Value, frozen=True, kw_only=True):
     """Who has logged in, and what the login adds to the token.
 
     Raises:
+        TypeError: a text was given where a collection is meant.
         LoginError: a host would refuse it.
     """
 
@@ -59,6 +52,14 @@ class Identity(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("state",)
 
     def __post_init__(self) -> None:
+        verify_collections(
+            groups=self.groups,
+            alias_metadata=self.alias_metadata,
+            metadata=self.metadata,
+            policies=self.policies,
+            state=self.state,
+            warnings=self.warnings,
+        )
         if not self.name and not self.anonymous:
             raise LoginError("missing name in alias")
         if not all(self.groups):
@@ -78,33 +79,3 @@ def verify_policies(policies: Iterable[str]) -> None:
     refusal = find_refused_policy(policies)
     if refusal is not None:
         raise LoginError(refusal)
-
-
-def find_metadata_fault(metadata: Mapping[str, str]) -> str | None:
-    """Return why a host would not keep this metadata with an alias, `None` when it would."""
-    if len(metadata) > MAX_METADATA_PAIRS:
-        return f"invalid alias metadata: more than {MAX_METADATA_PAIRS} pairs"
-    return next((fault for fault in map(_find_pair_fault, metadata.items()) if fault is not None), None)
-
-
-def split_alias_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return what a host keeps with an alias, and the keys of all that it would refuse the login for.
-
-    For metadata that somebody else decides on, such as the claims of a token: one value that is too
-    long must not keep its owner out.
-    """
-    fitting = [pair for pair in metadata.items() if _find_pair_fault(pair) is None]
-    kept = dict(fitting[:MAX_METADATA_PAIRS])
-    return kept, tuple(key for key in metadata if key not in kept)
-
-
-def _find_pair_fault(pair: tuple[str, str]) -> str | None:
-    key, value = pair
-    if len(key) > MAX_METADATA_KEY or _METADATA_KEY.fullmatch(key) is None:
-        return "invalid alias metadata: a key is too long or has characters other than A-Za-z0-9=/+_-"
-    if key.startswith("vault-"):
-        return 'invalid alias metadata: a key begins with "vault-"'
-    # A host counts the bytes (Go's len).
-    if len(value.encode()) > MAX_METADATA_VALUE:
-        return f"invalid alias metadata: a value is longer than {MAX_METADATA_VALUE} bytes"
-    return None

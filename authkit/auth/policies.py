@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from authkit.logical import fold_name, fold_policy
+from authkit.values import verify_collections
+
 __all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies"]
 
 DEFAULT_POLICY: Final = "default"
@@ -21,7 +24,8 @@ def sanitize_policies(policies: Iterable[str], *, add_default: bool = False) -> 
     `root` swallows all others; `add_default` puts `default` beside them (Vault SDK 0.21,
     helper/policyutil/policyutil.go, SanitizePolicies).
     """
-    names = {name for name in (policy.strip().lower() for policy in policies) if name}
+    verify_collections(policies=policies)
+    names = {name for name in map(fold_policy, policies) if name}
     if _ROOT in names:
         return (_ROOT,)
     if add_default:
@@ -35,6 +39,7 @@ def equivalent_policies(first: Iterable[str], second: Iterable[str]) -> bool:
     Names are not trimmed (Vault SDK 0.21, helper/policyutil/policyutil.go, EquivalentPolicies;
     OpenBao's compares case).
     """
+    verify_collections(first=first, second=second)
     return _comparable(first) == _comparable(second)
 
 
@@ -44,7 +49,8 @@ def find_refused_policy(policies: Iterable[str]) -> str | None:
     A host would make the login fail only after the plugin has granted it (Vault 1.21,
     vault/request_handling.go, LoginCreateToken). It compares cleaned names.
     """
-    names = {policy.strip().lower() for policy in policies}
+    verify_collections(policies=policies)
+    names = set(map(fold_policy, policies))
     if _ROOT in names:
         return "auth methods cannot create root tokens"
     refused = min(names & _HOST_POLICIES, default=None)
@@ -52,4 +58,4 @@ def find_refused_policy(policies: Iterable[str]) -> str | None:
 
 
 def _comparable(policies: Iterable[str]) -> frozenset[str]:
-    return frozenset(policy.lower() for policy in policies) - {DEFAULT_POLICY}
+    return frozenset(map(fold_name, policies)) - {DEFAULT_POLICY}

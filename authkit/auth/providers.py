@@ -17,7 +17,7 @@ from authkit.auth.identity import Identity
 from authkit.auth.renewal import Renewal, RenewCall, keep, update
 from authkit.errors import InternalError, PermissionDeniedError
 from authkit.framework.calls import invoke
-from authkit.values import Value, field
+from authkit.values import Value, field, verify_collections
 
 if TYPE_CHECKING:
     from authkit.masking import Secret
@@ -59,6 +59,9 @@ class Verified(Value, frozen=True, kw_only=True):
     """What `refresh` needs: JSON, kept with the token on the host and never shown."""
 
     unshown: ClassVar = ("state",)
+
+    def __post_init__(self) -> None:
+        verify_collections(groups=self.groups, metadata=self.metadata, state=self.state)
 
 
 @runtime_checkable

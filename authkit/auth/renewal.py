@@ -31,7 +31,7 @@ from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call
 from authkit.framework.routes import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
-from authkit.values import Value, replace
+from authkit.values import Value, replace, verify_collections
 
 __all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "keep", "renew_auth", "renewal", "update"]
 
@@ -53,6 +53,9 @@ class Renewal(Value, frozen=True, kw_only=True):
     """`None` keeps what the login left."""
     lifetimes: Lifetimes | None = None
     """`None` means: those of the login's own settings, else of the role as it is now."""
+
+    def __post_init__(self) -> None:
+        verify_collections(groups=self.groups, state=self.state)
 
 
 H = TypeVar("H", bound=Callable[..., Renewal | Awaitable[Renewal]])
@@ -77,8 +80,10 @@ def update(
         lifetimes: for this renewal; the next one starts from the role again.
 
     Raises:
+        TypeError: a text was given where a collection is meant.
         ValueError: a group has no name.
     """
+    verify_collections(groups=groups, state=state)
     if groups is not None and not all(groups):
         raise ValueError("a group has no name")
     names = None if groups is None else tuple(dict.fromkeys(groups))

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
+from authkit.auth.alias_metadata import find_metadata_fault
 from authkit.auth.cidrs import pin_address, verify_remote_address
-from authkit.auth.identity import Identity, find_metadata_fault, verify_policies
+from authkit.auth.identity import Identity, verify_policies
 from authkit.auth.policies import find_refused_policy
 from authkit.errors import UserError
 from authkit.framework import (
@@ -29,7 +30,7 @@ from authkit.framework import (
     format_block,
 )
 from authkit.logical import Alias, Auth, Connection, Lease, Response, TokenType
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = [
     "Role",
@@ -176,6 +177,9 @@ class TokenSettings(Value, frozen=True, kw_only=True):
     num_uses: int | None = None
     type: TokenType | None = None
     strictly_bind_ip: bool | None = None
+
+    def __post_init__(self) -> None:
+        verify_collections(policies=self.policies, bound_cidrs=self.bound_cidrs)
 
     def apply(self, role: TokenParameters | None) -> TokenParameters:
         """Return the parameters of a token that this login of this role gets.

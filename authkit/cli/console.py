@@ -1,15 +1,21 @@
-"""What the commands print: colours on a terminal, plain text elsewhere, and errors of one line."""
+"""What the commands print: colours on a terminal, plain text elsewhere, and errors of one line.
+
+Plugins, servers and tokens have a say in many of these texts: control characters are escaped in all of them.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.text import Text
 
-__all__ = ["PLAIN_WIDTH", "CommandError", "console", "fail"]
+from authkit.printable import to_printable, to_printable_lines
+
+__all__ = ["PLAIN_WIDTH", "CommandError", "cell", "console", "fail"]
 
 PLAIN_WIDTH = 200
 """Where output goes to a file or pipe nothing is wrapped for a screen that isn't there."""
@@ -20,14 +26,27 @@ class CommandError(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Print the line."""
-        print(f"authkit: {' '.join(self.message.split())}", file=sys.stderr)
+        print(f"authkit: {to_printable(' '.join(self.message.split()))}", file=sys.stderr)
+
+
+class _Console(Console):
+    """Prints each text in one line of its own."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Escape control characters."""
+        return super().render_str(to_printable(text), **options)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Return a text for a cell of a table, which may have several lines."""
+    return Text(to_printable_lines(text), style)
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return where to print. Rich itself looks at NO_COLOR and whether there is a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=True, markup=False)
+    return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=True, markup=False)
 
 
 def fail(error: Exception) -> NoReturn:

@@ -26,6 +26,7 @@ from authkit.host.descriptions import Form, MountDescription
 from authkit.host.development import DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
 from authkit.host.operator import RefusedError
+from authkit.host.private import NotPrivateError, make_private_folder, private_path
 from authkit.host.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
 from authkit.values import Value
 
@@ -223,9 +224,12 @@ def _plugin_directory(data: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="authkit-dev-") as temporary:
             yield Path(temporary).resolve()
         return
-    folder = data.resolve().with_name(data.name + ".plugins")
+    folder = data.with_name(data.name + ".plugins")
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = private_path(folder)
+        make_private_folder(folder)
+    except NotPrivateError as error:
+        raise CommandError(f"{data} can't be used: {error}") from None
     except OSError as error:
         raise CommandError(f"{folder} can't be made: {error.strerror}") from None
     yield folder

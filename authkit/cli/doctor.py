@@ -16,9 +16,8 @@ import click
 from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from authkit.cli.console import CommandError, console
+from authkit.cli.console import CommandError, cell, console
 from authkit.host.inspection import Finding, Verdict, inspect_plugin
 
 __all__ = ["doctor"]
@@ -82,10 +81,10 @@ def _print(findings: Sequence[Finding], out: Console) -> None:
         table = Table("check", "verdict", box=None, pad_edge=False)
         table.add_column("seen, and what to do", overflow="fold")
         for finding in findings:
-            text = Text(finding.seen)
+            text = cell(finding.seen)
             if finding.advice:
-                text.append(f"\n→ {finding.advice}", "bold")
-            table.add_row(finding.check, Text(finding.verdict, STYLES[finding.verdict]), text)
+                text.append(cell(f"\n→ {finding.advice}", "bold"))
+            table.add_row(cell(finding.check), cell(finding.verdict, STYLES[finding.verdict]), text)
         out.print(table, soft_wrap=False)
     else:
         for finding in findings:

@@ -17,9 +17,8 @@ import click
 import httpx
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from authkit.cli.console import CommandError, console
+from authkit.cli.console import CommandError, cell, console
 
 __all__ = ["explain"]
 
@@ -135,9 +134,9 @@ def _print(answer: Mapping[str, Any], out: Console) -> None:
     """Print a table on a terminal, else lines that grep finds."""
     for name in ("time", "role", "remote_addr", "error", "detail"):
         if answer.get(name):
-            out.print(f"{name.replace('_', ' ')}: {_shown(answer[name])}")
+            out.print(f"{name.replace('_', ' ')}: {answer[name]}")
     checks = [
-        (_shown(check["name"]), bool(check["passed"]), _shown(check["expected"]), _shown(check["had"]))
+        (str(check["name"]), bool(check["passed"]), str(check["expected"]), str(check["had"]))
         for check in answer.get("checks") or ()
     ]
     if out.is_terminal:
@@ -145,17 +144,10 @@ def _print(answer: Mapping[str, Any], out: Console) -> None:
         table.add_column("expected", overflow="fold")
         table.add_column("the token had", overflow="fold")
         for name, passed, expected, had in checks:
-            verdict = Text("passed", "green") if passed else Text("failed", "bold red")
-            table.add_row(Text(name), verdict, Text(expected), Text(had))
+            verdict = cell("passed", "green") if passed else cell("failed", "bold red")
+            table.add_row(cell(name), verdict, cell(expected), cell(had))
         out.print(table, soft_wrap=False)
     else:
         for name, passed, expected, had in checks:
             out.print(f"{'passed' if passed else 'failed'} {name}: expected {expected}, had {had}")
     out.print("The login is allowed." if answer.get("allowed") else "The login is denied.")
-
-
-def _shown(value: object) -> str:
-    """Return a text for a terminal: whoever made the token chose some of its characters."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value)
-    )

@@ -1,22 +1,45 @@
-"""The log of a command: lines on standard error, with the key and value pairs that authkit logs."""
+"""The log of a command: lines on standard error, with the key and value pairs that authkit logs.
+
+As a server writes it: control characters are escaped, and each line of a value with several is marked.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
+
+from authkit.printable import to_printable, to_printable_lines
 
 __all__ = ["show_logs"]
+
+MARK = "  | "
+"""In front of a line that is part of a record: nothing that is logged can look like a record of its own."""
 
 
 class _Lines(logging.Formatter):
     """Level, module, message, pairs."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name that logging calls)
+        """Return the line, with the lines of its values."""
+        line = _marked(super().formatMessage(record))
         pairs = getattr(record, "kv", None)
         if not isinstance(pairs, dict):
             return line
-        return f"{line}: " + " ".join(f"{key}={value}" for key, value in pairs.items())
+        return f"{line}: " + " ".join(f"{to_printable(str(key))}={_marked(pairs[key])}" for key in pairs)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback, each line marked."""
+        return _marked(super().formatException(ei), always=True)
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        """Return the stack, each line marked."""
+        return _marked(stack_info, always=True)
+
+
+def _marked(value: object, *, always: bool = False) -> str:
+    first, *others = to_printable_lines(str(value)).split("\n")
+    return "\n".join([f"{MARK}{first}" if always else first, *(MARK + line for line in others)])
 
 
 def show_logs(level: int = logging.INFO) -> None:

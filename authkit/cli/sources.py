@@ -66,7 +66,8 @@ def write_launcher(source: Source, folder: Path) -> Path:
     """Write the file that a server starts; return it. A running server notices no change in between."""
     file = folder / source.name
     beside = folder / f".{source.name}.new"
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700)
+    beside.unlink(missing_ok=True)  # of a server that was killed in between
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o700)
     with open(descriptor, "w") as out:
         out.write(source.launcher)
     beside.chmod(0o700)

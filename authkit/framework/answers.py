@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from authkit.errors import InternalError
 from authkit.framework.models import Model
 from authkit.logical import RawBody, Response, WrapInfo
-from authkit.values import Value, field
+from authkit.values import Value, field, verify_collections
 
 __all__ = ["Answer", "Answerable", "Listing", "Raw", "Redirect", "make_response"]
 
@@ -33,7 +33,8 @@ class Listing(Value, frozen=True):
     """More about some keys, by key; what is no key is left out."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.keys, str) or not all(isinstance(key, str) for key in self.keys):
+        verify_collections(keys=self.keys, info=self.info)
+        if not all(isinstance(key, str) for key in self.keys):
             raise ValueError("the keys of a list are texts")
 
 
@@ -56,6 +57,7 @@ class Raw(Value, frozen=True):
     unshown: ClassVar = ("body",)
 
     def __post_init__(self) -> None:
+        verify_collections(headers=self.headers)
         if not 200 <= self.status <= 599:
             raise ValueError(f"a raw answer cannot have the status {self.status}")
         if self.status == _NO_CONTENT and self.body:
@@ -99,8 +101,7 @@ class Answer(Value, frozen=True):
     """Wrap the answer for so long; a shorter wish of the client wins."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.warnings, str):
-            raise ValueError("warnings are a list of texts")
+        verify_collections(data=self.data, warnings=self.warnings, headers=self.headers)
         if self.wrap_ttl is not None and self.wrap_ttl <= timedelta(0):
             raise ValueError("an answer is wrapped for a positive time")
         _header_lists(self.headers)

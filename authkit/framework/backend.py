@@ -24,6 +24,7 @@ from authkit.framework.notices import add_warnings
 from authkit.framework.periodic import Periodic, Scheduler
 from authkit.framework.routes import Declaration, Route, RouteTable
 from authkit.framework.schema import FieldData
+from authkit.framework.secret_fields import secret_texts
 from authkit.framework.store import ObjectStore
 from authkit.framework.threads import Threads
 from authkit.framework.wal import Rollback, WriteAheadLog
@@ -173,6 +174,14 @@ class Backend:
         """Return whether the path has an existence check, or is not one of ours, which is to be told."""
         found = self.route_table.find(path)
         return found is None or found[0].exists is not None
+
+    def secret_texts(self, request: Request) -> tuple[str, ...]:
+        """Return what the request has in fields that are never shown."""
+        found = self.route_table.find(request.path)
+        if found is None:
+            return ()
+        route, captures = found
+        return secret_texts(route.fields, {**request.data, **captures})
 
     async def handle_existence_check(self, request: Request) -> bool | None:
         """Return whether the object of the path exists, `None` where no object belongs to it.

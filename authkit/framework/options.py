@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from authkit.framework.routes import ResponseInfo
+from authkit.values import verify_collections
 
 __all__ = ["HandlerOptions", "verify_options"]
 
@@ -43,6 +44,7 @@ def verify_options(options: HandlerOptions) -> None:
     Raises:
         TypeError: they do not.
     """
+    verify_collections(responses=options.get("responses"), examples=options.get("examples"))
     unknown = sorted(options.keys() - HandlerOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"handlers have no option '{unknown[0]}'")

@@ -19,7 +19,7 @@ from authkit.framework.fields import UNSET, FieldType
 from authkit.framework.frozen import freeze, thaw
 from authkit.framework.limits import MAX_FIELD_SIZE, verify_size
 from authkit.masking import Secret
-from authkit.values import Value, replace
+from authkit.values import Value, replace, verify_collections
 from authkit.values import field as attribute
 
 __all__ = ["FieldData", "FieldOptions", "FieldSchema", "build_schema", "field", "is_field_annotation"]
@@ -102,6 +102,7 @@ def field(
             the secret sent to a place of their own. Members of a map count as secrets unless they are shown.
         query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
+    verify_collections(allowed=allowed)
     return FieldOptions(
         default=default,
         help=help,

@@ -19,6 +19,7 @@ from authkit.host.identity_fields import (
 )
 from authkit.host.state import HostState
 from authkit.host.times import show_time
+from authkit.logical import fold_name
 from authkit.values import replace
 
 __all__ = ["add_entity_routes"]
@@ -187,7 +188,7 @@ class _Entities:
         if owner is None:
             raise Failure(400, "invalid canonical ID")
         if existing is not None:
-            found = next(each for each in existing.aliases if each.name.lower() == name.lower())
+            found = next(each for each in existing.aliases if fold_name(each.name) == fold_name(name))
             return await self._change_alias((existing, found), data, owner.id)
         if any(each.mount_accessor == accessor for each in owner.aliases):
             raise Failure(400, "Alias already exists for requested entity and mount accessor")

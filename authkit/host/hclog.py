@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from authkit.masking import MASK, is_secret_name, mask_text
+from authkit.masking import MASK, is_secret_name, mask_logged
 from authkit.plugin.logs import TRACE
+from authkit.printable import to_printable, to_printable_lines
 from authkit.values import Value, field
 
 __all__ = ["LogReader", "PluginLog", "parse_line"]
@@ -36,7 +37,7 @@ _TEXTS = ("@message", "@level", "@timestamp")
 
 
 class PluginLog(Value, frozen=True, kw_only=True):
-    """One record of a plugin's, secrets masked. Set by the reader."""
+    """One record of a plugin's, secrets masked and control characters escaped. Set by the reader."""
 
     level: int
     """As `logging` counts; hclog's trace is 5."""
@@ -73,7 +74,7 @@ class LogReader:
             self.finish()
         if is_piece:
             fault = "longer than 64 KiB: a server cuts it into pieces at debug"
-            self._on_record(PluginLog(level=logging.DEBUG, message=mask_text(text), fault=fault))
+            self._on_record(PluginLog(level=logging.DEBUG, message=_shown(text), fault=fault))
         elif _TRACE_BEGINS.match(text):
             self._trace.append(text)
         else:
@@ -83,7 +84,8 @@ class LogReader:
         """Hand on a trace that was kept back."""
         if self._trace:
             lines, self._trace = self._trace, []
-            self._on_record(PluginLog(level=logging.ERROR, message=mask_text("\n".join(lines))))
+            text = to_printable_lines(mask_logged("\n".join(lines)))
+            self._on_record(PluginLog(level=logging.ERROR, message=text))
 
     def _goes_on(self, text: str) -> bool:
         # A panic's trace has lines of every form, but none is an object; it ends with the process.
@@ -100,16 +102,16 @@ def parse_line(text: str) -> PluginLog:
     if entry is None:
         prefix = _PREFIX.match(text)
         level = _LEVELS[prefix[1].lower()] if prefix else logging.DEBUG
-        return PluginLog(level=level, message=mask_text(text))
+        return PluginLog(level=level, message=_shown(text))
     fault = _fault(entry)
     if fault:
-        return PluginLog(level=logging.DEBUG, message=mask_text(text), fault=fault)
-    pairs = {key: _masked(key, value) for key, value in entry.items() if key not in (*_TEXTS, "@module")}
+        return PluginLog(level=logging.DEBUG, message=_shown(text), fault=fault)
+    others = {key: value for key, value in entry.items() if key not in (*_TEXTS, "@module")}
     return PluginLog(
         level=_LEVELS[entry["@level"].lower()],
-        message=mask_text(entry.get("@message", "")),
-        module=mask_text(str(entry.get("@module", ""))),
-        pairs=pairs,
+        message=_shown(entry.get("@message", "")),
+        module=_shown(str(entry.get("@module", ""))),
+        pairs={_shown(key): _masked(key, value) for key, value in others.items()},
         timestamp=entry.get("@timestamp", ""),
     )
 
@@ -141,4 +143,9 @@ def _masked(key: str, value: Any) -> Any:
         return MASK
     if isinstance(value, bool | int | float) or value is None:
         return value
-    return mask_text(value if isinstance(value, str) else json.dumps(value))
+    # With its lines, such as a traceback's: a server marks each of them.
+    return to_printable_lines(mask_logged(value if isinstance(value, str) else json.dumps(value)))
+
+
+def _shown(text: str) -> str:
+    return to_printable(mask_logged(text))

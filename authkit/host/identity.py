@@ -5,17 +5,16 @@ The API over it is left to `authkit.host.identity_routes`.
 
 from __future__ import annotations
 
-import re
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
+from authkit.auth.alias_metadata import MAX_PAIRS, TOO_MANY_PAIRS, find_pair_fault
 from authkit.host.clock import Clock
 from authkit.host.records import dump, load
 from authkit.host.storage import PhysicalStorage
-from authkit.logical import Alias
+from authkit.logical import Alias, fold_name
 from authkit.values import Value, field, replace
 
 __all__ = [
@@ -31,11 +30,6 @@ __all__ = [
 ]
 
 INTERNAL, EXTERNAL = "internal", "external"
-
-MAX_PAIRS: Final = 64
-MAX_KEY: Final = 128
-MAX_VALUE: Final = 512
-_KEY: Final = re.compile(r"[A-Za-z0-9=/+_-]+")
 
 
 class IdentityError(ValueError):
@@ -103,25 +97,14 @@ def verify_metadata(metadata: Mapping[str, str]) -> None:
     """Return if a new alias or entity may have this metadata.
 
     Raises:
-        IdentityError: it has too much, or a key that none may have (Vault 1.21,
-            vault/identity_store_util.go).
+        IdentityError: it has too much, or a key that none may have.
     """
     if len(metadata) > MAX_PAIRS:
-        raise IdentityError(f"metadata can have at most {MAX_PAIRS} key/value pairs")
+        raise IdentityError(TOO_MANY_PAIRS)
     for key, value in metadata.items():
-        reason = _why_not(key, value)
+        reason = find_pair_fault(key, value)
         if reason:
             raise IdentityError(f'failed to load metadata pair ("{key}", "{value}"): {reason}')
-
-
-def _why_not(key: str, value: str) -> str:
-    if len(key) > MAX_KEY:
-        return f"key is too long (limit: {MAX_KEY} characters)"
-    if _KEY.fullmatch(key) is None:
-        return "key contains invalid characters"
-    if key.startswith("vault-"):
-        return 'key prefix "vault-" is reserved for internal use'
-    return f"value is too long (limit: {MAX_VALUE} characters)" if len(value) > MAX_VALUE else ""
 
 
 class IdentityStore:
@@ -154,11 +137,12 @@ class IdentityStore:
 
     def find_entity_by_name(self, name: str) -> EntityRecord | None:
         """Return the entity of that name, whatever its case."""
-        return next((each for each in self.entities.values() if each.name.lower() == name.lower()), None)
+        folded = fold_name(name)
+        return next((each for each in self.entities.values() if fold_name(each.name) == folded), None)
 
     def find_owner(self, accessor: str, name: str) -> EntityRecord | None:
         """Return the entity that has the alias `name` at a mount."""
-        return self.entities.get(self._owners.get((accessor, name.lower()), ""))
+        return self.entities.get(self._owners.get((accessor, fold_name(name)), ""))
 
     def find_alias(self, alias_id: str) -> tuple[EntityRecord, EntityAlias] | None:
         """Return the alias of that id with its entity."""
@@ -198,12 +182,12 @@ class IdentityStore:
     def _take(self, entity: EntityRecord) -> None:
         self.entities[entity.id] = entity
         for alias in entity.aliases:
-            self._owners[alias.mount_accessor, alias.name.lower()] = entity.id
+            self._owners[alias.mount_accessor, fold_name(alias.name)] = entity.id
 
     def _forget(self, entity_id: str) -> None:
         entity = self.entities.pop(entity_id, None)
         for alias in entity.aliases if entity else ():
-            self._owners.pop((alias.mount_accessor, alias.name.lower()), None)
+            self._owners.pop((alias.mount_accessor, fold_name(alias.name)), None)
 
     async def of_login(self, alias: Alias, mount_path: str) -> EntityRecord:
         """Return the entity of a login, made or updated as needed.
@@ -238,8 +222,8 @@ class IdentityStore:
         return await self.put_entity(replace(self.new_entity(), aliases=(kept,)))
 
     async def _refresh(self, entity: EntityRecord, alias: Alias) -> EntityRecord:
-        key = (alias.mount_accessor, alias.name.lower())
-        known = next(each for each in entity.aliases if (each.mount_accessor, each.name.lower()) == key)
+        key = (alias.mount_accessor, fold_name(alias.name))
+        known = next(each for each in entity.aliases if (each.mount_accessor, fold_name(each.name)) == key)
         if dict(known.metadata) == dict(alias.metadata):
             return entity
         changed = replace(known, metadata=dict(alias.metadata), updated=self._clock.now())
@@ -258,16 +242,17 @@ class IdentityStore:
 
     def find_group_by_name(self, name: str) -> GroupRecord | None:
         """Return the group of that name, whatever its case."""
-        return next((each for each in self.groups.values() if each.name.lower() == name.lower()), None)
+        folded = fold_name(name)
+        return next((each for each in self.groups.values() if fold_name(each.name) == folded), None)
 
     def find_mapped_group(self, accessor: str, name: str) -> GroupRecord | None:
         """Return the external group that a mount's group name is mapped to."""
-        key = (accessor, name.lower())
+        key = (accessor, fold_name(name))
         return next(
             (
                 group
                 for group in self.groups.values()
-                if group.alias and (group.alias.mount_accessor, group.alias.name.lower()) == key
+                if group.alias and (group.alias.mount_accessor, fold_name(group.alias.name)) == key
             ),
             None,
         )

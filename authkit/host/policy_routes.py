@@ -9,6 +9,7 @@ from authkit.host.builtin import Answer, Call, Routes, list_of, text_of
 from authkit.host.exchange import Failure, listed
 from authkit.host.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
 from authkit.host.state import HostState
+from authkit.logical import fold_name, fold_policy
 
 __all__ = ["add_policy_routes"]
 
@@ -58,14 +59,15 @@ class _Policies:
         return self._read(call, "rules")
 
     def _read(self, call: Call, member: str) -> Answer | None:
-        policy = self._store.find(call.data["name"].lower())
+        policy = self._store.find(fold_policy(call.data["name"]))
         return None if policy is None else Answer(data={"name": policy.name, member: policy.text})
 
     async def write(self, call: Call) -> Answer | None:
         asked = call.data["name"]
-        name, warnings = asked.lower(), []
-        if name != asked:
-            warnings.append(f"policy name was converted to {name}")
+        name, warnings = fold_policy(asked), []
+        # The blanks around it are removed without a word.
+        if (lower := fold_name(asked)) != asked:
+            warnings.append(f"policy name was converted to {lower}")
         text = text_of(call.data, "policy")
         if not text and text_of(call.data, "rules"):
             text = text_of(call.data, "rules")
@@ -81,7 +83,7 @@ class _Policies:
         return Answer(warnings=tuple(warnings)) if warnings else None
 
     async def delete(self, call: Call) -> None:
-        name = call.data["name"].lower()
+        name = fold_policy(call.data["name"])
         if name == DEFAULT:
             raise Failure(400, "cannot delete default policy")
         if name in (ROOT, WRAPPING):

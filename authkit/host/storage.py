@@ -14,7 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
+from authkit.host.private import make_private_file, private_path, verify_private_file
+
 __all__ = ["InMemoryPhysicalStorage", "PhysicalStorage", "SQLiteStorage"]
+
+
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite makes beside a file, and restores its content from (sqlite.org/tempfiles.html)."""
 
 
 class PhysicalStorage(Protocol):
@@ -80,9 +86,11 @@ class InMemoryPhysicalStorage:
 class SQLiteStorage:
     """One file. Reads come from memory; a write is in the file before it is answered.
 
-    The file is only for its owner to read. One process at a time can have it open.
+    The file is only for its owner to read, in a folder to which nobody else may write. One process at a time
+    can have it open.
 
     Raises:
+        NotPrivateError: another user could read or replace the file, or one that SQLite keeps beside it.
         OSError: the file cannot be opened, or another process has it open.
         sqlite3.DatabaseError: it is no such file.
     """
@@ -132,8 +140,10 @@ class SQLiteStorage:
 
 
 def _open(path: Path) -> tuple[sqlite3.Connection, dict[str, bytes | None]]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.close(descriptor)
+    path = private_path(path)
+    for suffix in _BESIDE:
+        verify_private_file(path.with_name(path.name + suffix))
+    make_private_file(path)
     database = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
         # A second process would answer from its own memory: it is kept out. FULL: also after a power cut.

@@ -12,8 +12,10 @@ from authkit.logical.backend import (
     BackendType,
     EventSender,
     HasExistenceChecks,
+    HasSecretFields,
     SpecialPaths,
 )
+from authkit.logical.names import fold_name, fold_policy
 from authkit.logical.request import Connection, JSONNumber, Operation, Request, TLSState, WrapRequest
 from authkit.logical.response import RawBody, Response, WrapInfo
 from authkit.logical.storage import InMemoryStorage, Storage, StorageEntry, check_key, check_prefix
@@ -42,6 +44,7 @@ __all__ = [
     "EventSender",
     "Group",
     "HasExistenceChecks",
+    "HasSecretFields",
     "IdentityToken",
     "InMemoryStorage",
     "JSONNumber",
@@ -65,4 +68,6 @@ __all__ = [
     "WrapRequest",
     "check_key",
     "check_prefix",
+    "fold_name",
+    "fold_policy",
 ]

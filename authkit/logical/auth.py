@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from authkit.values import Value, field
+from authkit.values import Value, field, verify_collections
 
 __all__ = ["Alias", "Auth", "Lease", "LeasedSecret", "TokenType"]
 
@@ -59,6 +59,9 @@ class Alias(Value, frozen=True, kw_only=True):
     local: bool = False
     """Set by the host: the alias belongs to a local mount."""
 
+    def __post_init__(self) -> None:
+        verify_collections(metadata=self.metadata, custom_metadata=self.custom_metadata)
+
 
 class Auth(Value, frozen=True, kw_only=True):
     """What a login grants; at renewal, what it granted."""
@@ -101,6 +104,17 @@ class Auth(Value, frozen=True, kw_only=True):
     """Set by the host."""
 
     unshown: ClassVar = ("internal_data", "client_token")
+
+    def __post_init__(self) -> None:
+        verify_collections(
+            internal_data=self.internal_data,
+            policies=self.policies,
+            metadata=self.metadata,
+            group_aliases=self.group_aliases,
+            bound_cidrs=self.bound_cidrs,
+            token_policies=self.token_policies,
+            identity_policies=self.identity_policies,
+        )
 
 
 class LeasedSecret(Value, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +10,7 @@ from authkit.logical.request import Request
 from authkit.logical.response import Response
 from authkit.logical.storage import Storage
 from authkit.logical.system import SystemView
-from authkit.values import Value, field
+from authkit.values import Value, asdict, field, verify_collections
 
 __all__ = [
     "Backend",
@@ -19,6 +19,7 @@ __all__ = [
     "BackendType",
     "EventSender",
     "HasExistenceChecks",
+    "HasSecretFields",
     "SpecialPaths",
 ]
 
@@ -48,6 +49,9 @@ class SpecialPaths(Value, frozen=True, kw_only=True):
     binary: tuple[str, ...] = ()
     limited: tuple[str, ...] = ()
     allow_snapshot_read: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        verify_collections(**asdict(self))
 
 
 class EventSender(Protocol):
@@ -82,6 +86,9 @@ class BackendConfig(Value, frozen=True, kw_only=True):
     """The mount's options, and `plugin_name`, `plugin_type`, `plugin_version`."""
     backend_uuid: str = ""
     """Stays the same as long as the mount exists."""
+
+    def __post_init__(self) -> None:
+        verify_collections(options=self.options)
 
 
 class Backend(Protocol):
@@ -122,6 +129,18 @@ class HasExistenceChecks(Protocol):
 
     def has_existence_check(self, path: str) -> bool:
         """Return whether `handle_existence_check` has to be asked about `path`."""
+        ...
+
+
+@runtime_checkable
+class HasSecretFields(Protocol):
+    """A backend that knows which fields of a request hold secrets.
+
+    Optional. When a request fails, these are masked in the text that its client reads.
+    """
+
+    def secret_texts(self, request: Request) -> Collection[str]:
+        """Return what the request has in secret fields. Called for any request, a malformed one too."""
         ...
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from authkit.logical.auth import Auth, LeasedSecret
-from authkit.values import Value, field
+from authkit.values import Value, field, verify_collections
 
 __all__ = ["RawBody", "Response", "WrapInfo"]
 
@@ -68,6 +68,7 @@ class Response(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("data",)
 
     def __post_init__(self) -> None:
+        verify_collections(data=self.data, warnings=self.warnings, headers=self.headers)
         if (self.auth is not None or self.secret is not None) and (self.is_error or self.raw):
             raise ValueError("a response that grants something cannot be an error or a raw body")
         if self.raw is not None and self.data is not None:

@@ -22,9 +22,9 @@ from authkit.oidc.fetch import (
     describe_status,
     read_body,
 )
-from authkit.oidc.jsontext import to_printable
 from authkit.oidc.network import Network
 from authkit.oidc.threads import ThreadsBusyError
+from authkit.printable import to_printable
 from authkit.values import Value
 
 if TYPE_CHECKING:

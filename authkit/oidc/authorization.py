@@ -13,7 +13,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from authkit.oidc.jws import encode_base64url
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = [
     "REQUEST_SECONDS",
@@ -56,6 +56,9 @@ class AuthorizationRequest(Value, frozen=True, kw_only=True):
     """Set by the configuration: `form_post`, or `query` or empty for the usual one."""
 
     unshown: ClassVar = ("state", "nonce", "verifier")
+
+    def __post_init__(self) -> None:
+        verify_collections(scopes=self.scopes, audiences=self.audiences, response_types=self.response_types)
 
     @property
     def is_implicit(self) -> bool:

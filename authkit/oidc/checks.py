@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc.jsontext import to_printable
+from authkit.printable import to_printable
 from authkit.values import Value
 
 __all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record", "show_date"]

@@ -17,6 +17,7 @@ from authkit.errors import TokenError
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
 from authkit.oidc.registered import Claims
+from authkit.values import verify_collections
 
 __all__ = [
     "PROTECTED_CLAIMS",
@@ -137,6 +138,7 @@ def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[st
     Raises:
         TokenError: a value is not a string.
     """
+    verify_collections(mappings=mappings)
     metadata = {}
     for claim, key in mappings.items():
         value = get_claim(claims, claim)
@@ -165,6 +167,7 @@ def verify_bound_claims(
         TokenError: a claim is missing, of the wrong kind, or does not match.
         ValueError: `kind` is neither `string` nor `glob`.
     """
+    verify_collections(bound=bound)
     if kind not in ("string", "glob"):
         raise ValueError(f"invalid 'bound_claims_type': {kind}")
     for name, expected in bound.items():

@@ -7,12 +7,12 @@ log, quoted and cut; a caller reads codes that are known here, and status number
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from authkit.errors import LoginError
-from authkit.masking import Secret
+from authkit.masking import Secret, is_secret_name, mask_text
 from authkit.oidc.api import API, Reply
 from authkit.oidc.fetch import FetchError, ProviderError, check_token, describe_status
 from authkit.oidc.jsontext import parse_object, quote
@@ -28,6 +28,9 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of what a provider says an operator reads."""
+
+_CODES = frozenset({"code", "device_code"})
+"""Members of a form that are as good as a token until they are spent."""
 
 OAUTH_CODES = frozenset(
     {
@@ -102,14 +105,15 @@ class Endpoints:
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         reply = await self._send("POST", url, headers, urlencode(form).encode())
+        sent = [value for name, value in form.items() if name in _CODES or is_secret_name(name)]
         try:
             content = parse_object(reply.body)
         except ValueError as error:
-            raise EndpointError(*_describe(reply, str(error))) from None
+            raise EndpointError(*_describe(reply, str(error), sent)) from None
         if "error" in content:
-            raise _refusal(content)
+            raise _refusal(content, sent)
         if reply.status not in (200, 201):
-            raise EndpointError(*_describe(reply, "it holds no error code"))
+            raise EndpointError(*_describe(reply, "it holds no error code", sent))
         return content
 
     async def get(self, url: str, token: Secret) -> Reply:
@@ -136,24 +140,24 @@ class Endpoints:
             raise EndpointError(error.public, error.detail) from error
 
 
-def quote_briefly(value: object) -> str:
-    """Return what a stranger said, quoted, and cut when long."""
-    text = value if isinstance(value, str) else repr(type(value).__name__)
+def quote_briefly(value: object, sent: Collection[str] = ()) -> str:
+    """Return what a stranger said, quoted, without secrets that were `sent` there, and cut when long."""
+    text = mask_text(value, sent) if isinstance(value, str) else repr(type(value).__name__)
     return quote(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")
 
 
-def _refusal(content: Mapping[str, Any]) -> OAuthError:
+def _refusal(content: Mapping[str, Any], sent: Collection[str]) -> OAuthError:
     code = content["error"]
-    detail = f"the provider says {quote_briefly(code)}"
+    detail = f"the provider says {quote_briefly(code, sent)}"
     if "error_description" in content:
-        detail += f": {quote_briefly(content['error_description'])}"
+        detail += f": {quote_briefly(content['error_description'], sent)}"
     return OAuthError(known_code(code) if isinstance(code, str) else "unknown_error", detail=detail)
 
 
-def _describe(reply: Reply, reason: str = "") -> tuple[str, str]:
+def _describe(reply: Reply, reason: str = "", sent: Collection[str] = ()) -> tuple[str, str]:
     """Return the texts for an answer that is no use. The body of a success may hold tokens."""
     public = describe_status(reply.status)
     if reply.status < 400:
         return f"{public}, but no usable answer", reason
-    said = quote_briefly(reply.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"))
+    said = quote_briefly(reply.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"), sent)
     return public, f"{reason}: {said}" if reason else said

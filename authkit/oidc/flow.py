@@ -30,7 +30,7 @@ from authkit.oidc.jsontext import quote
 from authkit.oidc.keys import ALGORITHMS
 from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.oidc.userinfo import merge_userinfo, read_userinfo
-from authkit.values import replace
+from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:
     from authkit.oidc.discovery import ProviderMetadata
@@ -70,8 +70,7 @@ class OIDCClient:
         algorithms: Collection[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        if isinstance(algorithms, str):
-            raise TypeError("algorithms is a collection of names")
+        verify_collections(algorithms=algorithms)
         for algorithm in algorithms:
             if algorithm not in ALGORITHMS:
                 raise ValueError(f"unsupported signing algorithm {quote(algorithm)}")
@@ -225,6 +224,7 @@ class OIDCClient:
             OAuthError: the provider refuses.
             EndpointError: it has no such endpoint, cannot be asked, or answers with something else.
         """
+        verify_collections(scopes=scopes)
         metadata = await self._metadata()
         if not metadata.device_authorization_endpoint:
             raise EndpointError("no device auth endpoint url discovered")

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.oidc.checks import NO_RECORD, Checks, show_date
-from authkit.oidc.jsontext import quote, to_printable
+from authkit.oidc.jsontext import quote
 from authkit.oidc.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
 from authkit.oidc.keys import KeySource
 from authkit.oidc.profiles import PROFILES, find_profile
@@ -32,6 +32,7 @@ from authkit.oidc.registered import (
     verify_times,
 )
 from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
+from authkit.printable import to_printable
 from authkit.values import Value
 
 __all__ = [

@@ -16,7 +16,7 @@ from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jws import UnverifiedToken
 from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.oidc.tokens import TokenVerifier, parse_claims, take_apart
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = ["AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"]
 
@@ -65,6 +65,7 @@ class Issuers:
         *,
         also_default: Collection[str] = (),
     ) -> None:
+        verify_collections(named=named, also_default=also_default)
         self._by_iss: dict[str, tuple[str, TokenVerifier]] = {}
         for name, verifier in named.items():
             if name == DEFAULT_ISSUER:
@@ -99,6 +100,7 @@ class Issuers:
         An issuer outside `among` is not asked for keys, and nobody else can sign for it. The other
         arguments, and errors: `TokenVerifier.verify`.
         """
+        verify_collections(among=among, audiences=audiences)
         unverified = take_apart(token, checks)
         name, verifier = self._pick(unverified, among, checks)
         claims = await verifier.verify_unverified(unverified, audiences, subject, leeways, profile, checks)

@@ -10,7 +10,9 @@ import math
 import re
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER_DIGITS", "parse_object", "quote", "to_printable"]
+from authkit.printable import to_printable
+
+__all__ = ["MAX_DEPTH", "MAX_INTEGER_DIGITS", "parse_object", "quote"]
 
 MAX_DEPTH = 64
 """Levels of lists and objects; later code may walk claims recursively without counting."""
@@ -54,13 +56,6 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 def quote(text: str) -> str:
     """Return `text` in double quotes, as Go's `%q` prints it as long as it is printable."""
     return to_printable(json.dumps(text, ensure_ascii=False))
-
-
-def to_printable(text: str) -> str:
-    """Return `text` with escapes for what a terminal would obey, or show as something else."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
-from authkit.oidc.jsontext import to_printable
 from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
@@ -24,6 +23,7 @@ from authkit.oidc.network import Network
 from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
 from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import show_url
+from authkit.printable import to_printable
 from authkit.values import replace
 
 if TYPE_CHECKING:

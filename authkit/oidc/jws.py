@@ -20,7 +20,7 @@ from authkit.errors import TokenError
 from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import parse_object, quote
 from authkit.oidc.keys import ALGORITHMS, VerificationKey
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = [
     "MAX_TOKEN_CHARACTERS",
@@ -123,6 +123,7 @@ def verify_signature(
     Raises:
         TokenError: the algorithm is not allowed, or no key verifies; `failure` is then the text.
     """
+    verify_collections(algorithms=algorithms)
     verify_algorithm(token, algorithms)
     require_signature(token, keys, is_signed(token, keys), failure, NO_RECORD)
 

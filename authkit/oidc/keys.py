@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError
 from authkit.oidc.strength import require_ed25519, require_rsa
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -177,6 +177,7 @@ class StaticKeys:
     """Keys that an operator wrote down. All are tried, whatever the `kid` of a token."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        verify_collections(keys=keys)
         _require_few(keys)
         self._keys = tuple(keys)
 
@@ -191,8 +192,7 @@ class StaticKeys:
             ValueError: an element is something else; the text never repeats it. Or there are too many, or
                 too many long ones.
         """
-        if isinstance(pems, str):
-            raise TypeError("pems is a sequence of texts")
+        verify_collections(pems=pems)
         _require_few(pems)
         keys, work = [], 0
         for pem in pems:

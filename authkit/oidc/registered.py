@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
 from authkit.oidc.checks import NO_RECORD, Checks
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = [
     "DEFAULT_LEEWAYS",
@@ -109,8 +109,7 @@ def verify_registered_claims(
     Raises:
         TokenError: they are not.
     """
-    if isinstance(audiences, str):
-        raise TypeError("audiences is a collection of names")
+    verify_collections(audiences=audiences)
     with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
         found_issuer, found_subject = get_text(claims, "iss"), get_text(claims, "sub")
         get_text(claims, "jti")

@@ -40,6 +40,7 @@ from authkit.oidc.registered import (
     verify_audience,
     verify_registered_claims,
 )
+from authkit.values import verify_collections
 
 __all__ = ["TokenVerifier", "parse_claims", "take_apart", "verify_signer"]
 
@@ -69,8 +70,7 @@ class TokenVerifier:
         leeways: Leeways = DEFAULT_LEEWAYS,
         now: Callable[[], float] = time.time,
     ) -> None:
-        if isinstance(algorithms, str) or isinstance(audiences, str):
-            raise TypeError("algorithms and audiences are collections of names")
+        verify_collections(algorithms=algorithms, audiences=audiences)
         for algorithm in algorithms:
             if algorithm not in ALGORITHMS:
                 raise ValueError(f"unsupported signing algorithm {quote(algorithm)}")
@@ -109,6 +109,7 @@ class TokenVerifier:
             KeySourceError: the issuer's keys cannot be set up; its text needs no prefix.
             ValueError: there is no such profile.
         """
+        verify_collections(audiences=audiences)
         unverified = take_apart(token, checks)
         return await self.verify_unverified(unverified, audiences, subject, leeways, profile, checks)
 

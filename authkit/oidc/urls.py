@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Collection
 from urllib.parse import SplitResult, quote, urlsplit
 
-from authkit.oidc.jsontext import to_printable
+from authkit.printable import to_printable
 
 __all__ = [
     "check_url",

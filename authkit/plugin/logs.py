@@ -7,6 +7,9 @@ Authors use the standard `logging`. Which stream the lines go to is decided by
   to panic, and the whole server dies with it (observed on Vault 1.21.1).
 - `@timestamp` has exactly six fractional digits; with three the line loses its level.
 - A line is shorter than 64 KiB, or the host cuts it into pieces without level.
+- The host writes message, module and keys as they are, newlines and escape sequences included. Of values it
+  escapes what is not printable, and marks each line of one with several by `  | ` (go-hclog 1.6.3,
+  intlogger.go, logPlain). So all is escaped here, and only a traceback has lines.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from authkit.masking import MASK, Secret, is_secret_name, mask_text
+from authkit.masking import MASK, Secret, is_secret_name, mask_logged
+from authkit.printable import to_printable, to_printable_lines
 
 __all__ = ["MAX_LINE_BYTES", "TRACE", "HCLogFormatter", "HCLogHandler", "install", "send_all"]
 
@@ -44,7 +48,7 @@ class HCLogFormatter(logging.Formatter):
     """Turns a record into one hclog object.
 
     `extra={"kv": {...}}` becomes key/value pairs. Values of keys that name a secret are masked, and
-    whatever looks like a secret in any text is as well. Never raises.
+    whatever looks like a secret in any text is as well. Control characters are escaped. Never raises.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -61,13 +65,13 @@ class HCLogFormatter(logging.Formatter):
         pairs: dict[str, str | int | float | bool | None] = {}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            pairs["error"] = _cut(f"{type(error).__name__}: {mask_text(str(error))}", _MAX_VALUE)
-            pairs["traceback"] = _cut_front(mask_text(_traceback(error)), _MAX_TRACEBACK)
+            pairs["error"] = _cut(f"{type(error).__name__}: {_shown(error)}", _MAX_VALUE)
+            pairs["traceback"] = _cut_front(_traceback(error), _MAX_TRACEBACK)
         given = getattr(record, "kv", None)
         if with_pairs and isinstance(given, Mapping):
             for key, value in list(given.items())[:_MAX_PAIRS]:
                 pairs[_key(key)] = _value(str(key), value)
-        message = _cut(mask_text(record.getMessage()), _MAX_MESSAGE)
+        message = _cut(_shown(record.getMessage()), _MAX_MESSAGE)
         return _encode(level_name(record.levelno), message, record, **pairs)
 
 
@@ -90,7 +94,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
         "@level": level,
         "@message": message,
         "@timestamp": moment,
-        "@module": _cut(mask_text(str(record.name)), _MAX_VALUE),
+        "@module": _cut(_shown(record.name), _MAX_VALUE),
         **pairs,
     }
     # ASCII only: what cannot be encoded (a lone surrogate) is escaped instead of raising later.
@@ -98,7 +102,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
 
 
 def _key(key: object) -> str:
-    text = _cut(mask_text(str(key)), 128)
+    text = _cut(_shown(key), 128)
     # Go's logger and its readers use keys as names; and the reserved ones are ours alone.
     return f"_{text}" if text in _RESERVED or text.startswith("@") or not text else text
 
@@ -108,12 +112,17 @@ def _value(key: str, value: object) -> str | int | bool | None:
         return MASK
     if value is None or isinstance(value, bool) or (type(value) is int and abs(value) < 2**53):
         return value
-    return _cut(mask_text(str(value)), _MAX_VALUE)
+    return _cut(_shown(value), _MAX_VALUE)
+
+
+def _shown(value: object) -> str:
+    """Return the text of anything in one line, secrets masked."""
+    return to_printable(mask_logged(str(value)))
 
 
 def _traceback(error: BaseException) -> str:
     # Source lines and messages, no values of local variables.
-    return "".join(traceback.format_exception(error))
+    return to_printable_lines(mask_logged("".join(traceback.format_exception(error))))
 
 
 def _cut(text: str, limit: int) -> str:

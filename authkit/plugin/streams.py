@@ -2,8 +2,8 @@
 
 Standard output carries the handshake line and nothing else; standard error carries log lines. Both
 originals move to private descriptors. What the author's code, its libraries or its child processes
-print goes into pipes of our own and is handed on line by line, secrets masked: as log records, and
-to whoever listens (go-plugin's stdio service).
+print goes into pipes of our own and is handed on line by line, secrets masked and control characters escaped:
+as log records, and to whoever listens (go-plugin's stdio service).
 
 A child process never holds the host's pipes: a host waits for their end before it takes the plugin
 for ended (go-plugin 1.8, client.go, Start), so a stray child would keep it waiting for ever.
@@ -22,7 +22,8 @@ import threading
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 
-from authkit.masking import mask_text
+from authkit.masking import mask_logged
+from authkit.printable import to_printable
 
 __all__ = ["CapturedStream", "StandardStreams"]
 
@@ -32,6 +33,10 @@ _READ_BYTES = 16 * 1024
 _MAX_LINE = 8 * 1024
 """A printed line is handed on in pieces of this size."""
 
+
+MAX_KEY_LINES = 400
+"""Lines that a private key may span: RSA keys of 16,384 bits have 200. Then lines are handed on again, so
+that one line which looks like the beginning of a key does not hide everything printed after it."""
 
 FINISH_SECONDS = 0.2
 """How long the last printed lines may take to reach the log."""
@@ -128,7 +133,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._in_key = False
+        self._key_lines = 0
+        """How many more lines may belong to a private key."""
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Yield the lines that `data` completes; no data is the end of the stream."""
@@ -139,11 +145,12 @@ class _Lines:
             yield from self._masked(line.decode(errors="replace"))
 
     def _masked(self, line: str) -> Iterator[str]:
-        if self._in_key:
-            self._in_key = "-----END" not in line
+        if self._key_lines:
+            self._key_lines = 0 if "-----END" in line else self._key_lines - 1
             return
-        self._in_key = _KEY_BEGINS.search(line) is not None and "-----END" not in line
-        text = mask_text(line)
+        if _KEY_BEGINS.search(line) and "-----END" not in line:
+            self._key_lines = MAX_KEY_LINES
+        text = to_printable(mask_logged(line))
         yield from (text[start : start + _MAX_LINE] for start in range(0, len(text) or 1, _MAX_LINE))
 
 

@@ -19,6 +19,7 @@ from authkit.host.system_view import as_logical
 from authkit.logical import BackendConfig, BackendFactory, Entity
 from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.grants import GrantedToken
+from authkit.values import verify_collections
 
 __all__ = ["SimulatedMount", "Simulator"]
 
@@ -144,6 +145,7 @@ class SimulatedMount:
 
     async def map_group(self, name: str, *, policies: Sequence[str] = (), group: str = "") -> str:
         """Map a group name of this mount to an external group with these policies; return the group's id."""
+        verify_collections(policies=policies)
         call = self._simulator.call
         body = {"name": group or f"{self.path}-{name}", "type": "external", "policies": list(policies)}
         created = (await call("POST", "identity/group", body)).verified().data or {}

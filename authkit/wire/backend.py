@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import Backend, BackendConfig, BackendFactory, HasExistenceChecks
+from authkit.masking import is_secret_name
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
 from authkit.values import Value
@@ -124,7 +125,7 @@ class BackendService:
         except BaseException as exc:
             if is_cancellation(exc):
                 raise
-            return pb.SetupReply(err=_setup_text(exc, setup.backend_uuid)).SerializeToString()
+            return pb.SetupReply(err=_setup_text(exc, setup)).SerializeToString()
         if self._closed:
             await _retire(mount, CLOSE_TIMEOUT)
             return pb.SetupReply(err="the plugin is stopping").SerializeToString()
@@ -224,13 +225,14 @@ def _parse(kind: type[_M], data: bytes) -> _M:
         raise RPCError(StatusCode.INVALID_ARGUMENT, "the message cannot be read") from None
 
 
-def _setup_text(exc: BaseException, mount: str) -> str:
+def _setup_text(exc: BaseException, setup: MountSetup) -> str:
     """Return what the operator reads of a failed setup, and log the cause."""
-    neutral = guards.neutral_text(guards.failure("setup failed", exc, mount=mount))
+    neutral = guards.neutral_text(guards.failure("setup failed", exc, mount=setup.backend_uuid))
+    own_secrets = [value for name, value in setup.options.items() if is_secret_name(name)]
     if isinstance(exc, PluginError | RPCError | OSError):
-        return f"the plugin could not connect back to the server: {shown_text(exc, neutral)}"
+        return f"the plugin could not connect back to the server: {shown_text(exc, neutral, own_secrets)}"
     if isinstance(exc, AuthKitError):
-        return f"the backend could not be set up: {shown_text(exc, neutral)}"
+        return f"the backend could not be set up: {shown_text(exc, neutral, own_secrets)}"
     return f"the backend could not be set up: {neutral}"
 
 

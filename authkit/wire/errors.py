@@ -7,6 +7,8 @@ ProtoErrToErr) and logical/response_util.go.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from authkit.errors import (
     BadRequestError,
     CodedError,
@@ -50,46 +52,51 @@ MAX_CAUSES = 8
 # --- to the host -------------------------------------------------------------------------------
 
 
-def encode_error(exc: BaseException, neutral: str = NEUTRAL_TEXT) -> ProtoError:
+def encode_error(
+    exc: BaseException, neutral: str = NEUTRAL_TEXT, own_secrets: Collection[str] = ()
+) -> ProtoError:
     """Return the error that the host receives for `exc`. Raises nothing.
 
     Kinds are found by `isinstance`, so a subclass has the kind of its base. An exception that is
     none of ours, or claims a kind that no host knows, becomes an internal error with the text
     `neutral`. A fault that comes from `ReadOnlyError` keeps that error's text, by which a
-    host knows that it has to forward the request.
+    host knows that it has to forward the request. `own_secrets` are masked in the text: see `shown_text`.
     """
     if isinstance(exc, FieldError | LoginError):
-        return ProtoError(err_type=ErrorKind.USER, err_msg=shown_text(exc, neutral))
+        return ProtoError(err_type=ErrorKind.USER, err_msg=shown_text(exc, neutral, own_secrets))
     if isinstance(exc, LogicalError) and not isinstance(exc, InternalError):
-        return _encode_logical(exc, neutral)
+        return _encode_logical(exc, neutral, own_secrets)
     read_only = _find_read_only(exc)
     if read_only is not None:
         return ProtoError(err_type=ErrorKind.UNKNOWN, err_msg=_valid(str(read_only)))
-    text = shown_text(exc, neutral) if isinstance(exc, InternalError) else neutral
+    text = shown_text(exc, neutral, own_secrets) if isinstance(exc, InternalError) else neutral
     return ProtoError(err_type=ErrorKind.INTERNAL, err_msg=text)
 
 
-def encode_check_error(exc: BaseException, neutral: str = NEUTRAL_TEXT) -> ProtoError:
+def encode_check_error(
+    exc: BaseException, neutral: str = NEUTRAL_TEXT, own_secrets: Collection[str] = ()
+) -> ProtoError:
     """Return the error of a failed existence check. Raises nothing.
 
     There a host shows the text of a user error alone, and takes all others for faults
     (Vault 1.21, vault/request_handling.go, existenceCheck): bad input is a user error here.
     """
-    error = encode_error(exc, neutral)
+    error = encode_error(exc, neutral, own_secrets)
     if error.err_type == ErrorKind.BAD_REQUEST:
         error.err_type = ErrorKind.USER
     return error
 
 
-def error_response(exc: BaseException) -> Response | None:
+def error_response(exc: BaseException, own_secrets: Collection[str] = ()) -> Response | None:
     """Return the response for a mistake of the caller's, which is HTTP 400 with its text.
 
     `None` for any other exception: that one is sent as an error. Raises nothing.
     """
     if isinstance(exc, FieldError):
-        return Response.error("Field validation failed: " + shown_text(exc, "a field has the wrong type"))
+        text = shown_text(exc, "a field has the wrong type", own_secrets)
+        return Response.error(f"Field validation failed: {text}")
     if isinstance(exc, UserError | LoginError):
-        return Response.error(shown_text(exc, "the request was refused"))
+        return Response.error(shown_text(exc, "the request was refused", own_secrets))
     return None
 
 
@@ -100,12 +107,12 @@ def is_expected(exc: BaseException) -> bool:
     return isinstance(exc, FieldError | LoginError | ReadOnlyError)
 
 
-def _encode_logical(exc: LogicalError, neutral: str) -> ProtoError:
+def _encode_logical(exc: LogicalError, neutral: str, own_secrets: Collection[str]) -> ProtoError:
     kind = _kind_of(exc)
     if kind is None:
         return ProtoError(err_type=ErrorKind.INTERNAL, err_msg=neutral)
     status = exc.status if isinstance(exc, CodedError) else 0
-    return ProtoError(err_type=kind, err_msg=shown_text(exc, neutral), err_code=status)
+    return ProtoError(err_type=kind, err_msg=shown_text(exc, neutral, own_secrets), err_code=status)
 
 
 def _kind_of(exc: LogicalError) -> ErrorKind | None:
@@ -125,13 +132,17 @@ def _find_read_only(exc: BaseException | None) -> ReadOnlyError | None:
     return None
 
 
-def shown_text(exc: BaseException, otherwise: str) -> str:
-    """Return the text of `exc` as a person may see it, `otherwise` when it has none. Raises nothing."""
+def shown_text(exc: BaseException, otherwise: str, own_secrets: Collection[str] = ()) -> str:
+    """Return the text of `exc` as a client may see it, `otherwise` when it has none. Raises nothing.
+
+    Masked are `own_secrets`, what the client's own request has in secret fields, and what looks like a
+    secret. Nothing else: see `authkit.masking`.
+    """
     try:
         text = str(exc)
     except Exception:
         return otherwise
-    return _valid(mask_text(text)) or otherwise
+    return _valid(mask_text(text, own_secrets)) or otherwise
 
 
 def _valid(text: str) -> str:

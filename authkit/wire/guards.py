@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from authkit.errors import (
@@ -19,7 +19,16 @@ from authkit.errors import (
     UnsupportedOperationError,
     UnsupportedPathError,
 )
-from authkit.logical import Alias, Auth, Backend, HasExistenceChecks, Operation, Request, Response
+from authkit.logical import (
+    Alias,
+    Auth,
+    Backend,
+    HasExistenceChecks,
+    HasSecretFields,
+    Operation,
+    Request,
+    Response,
+)
 from authkit.rpc.cancellation import is_cancellation
 from authkit.wire.errors import (
     NEUTRAL_TEXT,
@@ -60,6 +69,7 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
 
     Everything but a cancellation becomes a reply. One that grants something carries no error.
     """
+    request = None
     try:
         request = decode_request(message)
         response = await backend.handle_request(request)
@@ -67,26 +77,40 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
     except BaseException as exc:
         if is_cancellation(exc):
             raise
-        return _refusal(message, exc, _report(message, exc))
+        reference = _report(message, exc)
+        return _refusal(message, *_shown(backend, request, exc, reference), reference)
     try:
         return _encode(_checked(request, response))
     except BaseException as exc:
         # What is wrong with a response is the author's business: its text stays in the log.
         reference = _report(message, exc)
         shown = exc if is_expected(exc) else InternalError(neutral_text(reference))
-        return _refusal(message, shown, reference)
+        return _refusal(message, *_shown(backend, request, shown, reference), reference)
 
 
-def _refusal(request: pb.Request, exc: BaseException, reference: str) -> bytes:
+def _refusal(request: pb.Request, exc: BaseException, own_secrets: Collection[str], reference: str) -> bytes:
     """Return the reply to a request that failed with `exc`, in the form that its operation allows."""
     if _is_root_help(request):
         return _encode(_fallback_help())
     # Its answer is read unchecked: an error response would crash the request.
     if request.operation != Operation.ALIAS_LOOKAHEAD:
-        response = error_response(exc)
+        response = error_response(exc, own_secrets)
         if response is not None:
             return _encode(response)
-    return _error_reply(encode_error(exc, neutral_text(reference)))
+    return _error_reply(encode_error(exc, neutral_text(reference), own_secrets))
+
+
+def _shown(
+    backend: Backend, request: Request | None, exc: BaseException, reference: str
+) -> tuple[BaseException, Collection[str]]:
+    """Return the error that the client reads, and what its own request has in secret fields, to be masked."""
+    if request is None or not isinstance(backend, HasSecretFields):
+        return exc, ()
+    try:
+        return exc, backend.secret_texts(request)
+    except Exception as unknown:
+        failure("secret fields failed", unknown, request_id=reference, mount=request.mount_point)
+        return InternalError(neutral_text(reference)), ()
 
 
 def is_unchecked(backend: HasExistenceChecks, path: str) -> bool:
@@ -102,8 +126,10 @@ async def check_existence(backend: Backend, message: pb.Request) -> bytes:
 
     Everything but a cancellation becomes a reply.
     """
+    request = None
     try:
-        exists = await backend.handle_existence_check(decode_request(message))
+        request = decode_request(message)
+        exists = await backend.handle_existence_check(request)
         if exists is None:
             return NO_CHECK
         if not isinstance(exists, bool):
@@ -112,7 +138,9 @@ async def check_existence(backend: Backend, message: pb.Request) -> bytes:
     except BaseException as exc:
         if is_cancellation(exc):
             raise
-        error = encode_check_error(exc, neutral_text(_report(message, exc)))
+        reference = _report(message, exc)
+        shown, own_secrets = _shown(backend, request, exc, reference)
+        error = encode_check_error(shown, neutral_text(reference), own_secrets)
         return pb.HandleExistenceCheckReply(err=error).SerializeToString()
 
 

@@ -1637,6 +1637,40 @@ async def same_alias_same_entity(host: Session) -> None:
 
 
 @case
+async def aliases_are_compared_as_go_does(host: Session) -> None:
+    """Each character in lower case by itself: some names are one, and some that look like it are two."""
+    for name, other, is_one in (
+        ("\u0130van", "ivan", True),
+        ("\u212aarl", "karl", True),
+        ("\u03a3\u0391\u03a3", "\u03c3\u03b1\u03c3", True),
+        ("\u03a3\u0391\u03a3", "\u03c3\u03b1\u03c2", False),
+        ("stra\u00dfe", "STRASSE", False),
+        ("e\u0301va", "\u00e9va", False),
+        ("\uff21da", "ada", False),
+        (" eve", "eve", False),
+    ):
+        first, second = await host.login(alias=name), await host.login(alias=other)
+        assert (first["entity_id"] == second["entity_id"]) is is_one
+
+
+@case
+async def groups_are_compared_as_go_does(host: Session) -> None:
+    """A reported group is that of an operator's alias by the same rule."""
+    await host.external_group("con-one", "\u0130t", "is-one")
+    await host.external_group("con-two", "\u0391\u03a3", "is-two")
+    auth = await host.login(alias="bob", groups=["it", "\u03b1\u03c2"])
+    assert auth["identity_policies"] == ["is-one"]
+
+
+@case
+async def policies_are_compared_as_go_does(host: Session) -> None:
+    """In lower case, and without what Unicode calls white space around them."""
+    asked = [" Dev ", "\u00a0ops\u3000", "\u2003\u0130t\x85", "\x1cunit", "dev", ""]
+    auth = await host.login(alias="bob", policies=asked)
+    assert auth["policies"] == ["\x1cunit", "default", "dev", "it", "ops"]
+
+
+@case
 async def no_alias_no_entity(host: Session) -> None:
     """A login without an alias has no entity."""
     assert (await host.login())["entity_id"] == ""
@@ -1661,7 +1695,16 @@ async def metadata_of_the_alias_follows(host: Session) -> None:
 @case
 async def metadata_that_cannot_be_kept(host: Session) -> None:
     """Keys and values have limits when an alias is made."""
-    for metadata in ({"a.b": "1"}, {"vault-x": "1"}, {"k" * 129: "1"}, {"k": "v" * 513}):
+    for metadata in (
+        {"a.b": "1"},
+        {"vault-x": "1"},
+        {"k" * 129: "1"},
+        {"k": "v" * 513},
+        {"k": "\u00e9" * 257},
+        {"": "1"},
+        {"." * 129: "1"},
+        {str(number): "1" for number in range(65)},
+    ):
         await host.login(500, alias={"name": "odd", "metadata": metadata})
 
 

@@ -127,6 +127,7 @@ async def test_a_plugin_under_another_name() -> None:
         (["dev", f"a={SHARED_PIN}", f"a={SHARED_PIN}"], "give one another with NAME=PLUGIN"),
         (["dev", "--listen-insecure", "example.com"], "use an IP address"),
         (["dev", "--data", "/proc/none/x.sqlite"], "can't be"),
+        (["dev", "--data", "/tmp/x.sqlite"], "other users may write to /tmp: use a folder of your own"),
         (["new", "Not A Name"], "small letters"),
     ],
 )

@@ -19,7 +19,8 @@ from authkit.host.hclog import PluginLog
 from authkit.host.inspection.findings import Finding, failed, passed, warning
 from authkit.host.life import ProcessLife, Start, start_process
 from authkit.host.security import AutoMTLS, Metadata, Security
-from authkit.masking import mask_text
+from authkit.masking import mask_logged
+from authkit.printable import to_printable
 from authkit.values import Value, replace
 from authkit.wire.cookie import COOKIE_KEY
 
@@ -95,7 +96,7 @@ class Candidate(Value, frozen=True, kw_only=True):
 
 
 def _shown(line: bytes) -> str:
-    return mask_text(line[:_SHOWN_CHARACTERS].decode(errors="replace"))
+    return to_printable(mask_logged(line[:_SHOWN_CHARACTERS].decode(errors="replace")))
 
 
 async def start_or_explain(

@@ -104,7 +104,8 @@ class BrowserAuth(AuthMethod):
                 detail=error.detail,
                 remote_addr=call.remote_addr,
                 checks=checks,
-            )
+            ),
+            self.secret_texts(call.request),
         )
         return LoginError(f"{error.public} (reference {reference})", error.detail)
 

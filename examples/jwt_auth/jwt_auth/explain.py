@@ -6,7 +6,7 @@ Nothing is stored, and nothing holds a token. What is checked is left to `jwt_au
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,16 +55,20 @@ class Denials:
     def __init__(self) -> None:
         self._kept: TTLCache[str, Mapping[str, Any]] = TTLCache(MAX_DENIALS, KEPT_SECONDS)
 
-    def add(self, denial: Denial) -> str:
-        """Keep a denial; return the reference under which it is found."""
+    def add(self, denial: Denial, own_secrets: Collection[str]) -> str:
+        """Keep a denial; return the reference under which it is found.
+
+        `own_secrets`, what the login had in secret fields, are masked, and nothing of other logins is:
+        whoever may read explanations must not find out by them what other mounts keep secret.
+        """
         reference = "".join(secrets.choice(ALPHABET) for _ in range(REFERENCE_LENGTH))
         self._kept[reference] = {
             "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "role": denial.role,
             "error": denial.error,
-            "detail": mask_text(denial.detail),
+            "detail": mask_text(denial.detail, own_secrets),
             "remote_addr": denial.remote_addr,
-            "checks": show_checks(denial.checks),
+            "checks": show_checks(denial.checks, own_secrets),
         }
         return reference
 
@@ -73,12 +77,15 @@ class Denials:
         return self._kept.get(reference)
 
 
-def show_checks(checks: Sequence[Check]) -> list[dict[str, Any]]:
+def show_checks(checks: Sequence[Check], own_secrets: Collection[str]) -> list[dict[str, Any]]:
     """Return checks as JSON: name, passed, what was expected, what the token had, the error.
 
-    Secrets are masked: a provider may have sent back what it was asked with.
+    Masked are the request's `own_secrets`, which a provider may have sent back, and what looks like a secret.
     """
     return [
-        {name: mask_text(value) if isinstance(value, str) else value for name, value in asdict(check).items()}
+        {
+            name: mask_text(value, own_secrets) if isinstance(value, str) else value
+            for name, value in asdict(check).items()
+        }
         for check in checks[-MAX_CHECKS:]
     ]

@@ -255,7 +255,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             record, error = Explanation(), refusal.public
             with suppress(LoginError):
                 await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
-        return {"allowed": not error, "error": error, "checks": show_checks(record.checks)}
+        checks = show_checks(record.checks, self.secret_texts(call.request))
+        return {"allowed": not error, "error": error, "checks": checks}
 
     @read("explain/{reference}", sudo=True)
     async def explain_denial(self, reference: Str) -> Mapping[str, Any]:

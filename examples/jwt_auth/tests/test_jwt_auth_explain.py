@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from time import process_time
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LoginError, NotFoundError, UserError
 from authkit.logical import Operation
+from authkit.masking import Secret
 
 REFERENCE = re.compile(r" \(reference ([a-z2-9]{8})\)$")
 
@@ -77,6 +80,36 @@ async def test_a_reference_leads_to_the_reason(mount: JWTMount) -> None:
     assert not any(part in repr(found) for part in token.split("."))
     with pytest.raises(NotFoundError):
         await mount.read("explain/abcdefgh")
+
+
+async def test_an_explanation_tells_nothing_of_other_secrets(mount: JWTMount) -> None:
+    """Claims come back as the token has them, also when they hold the client secret of another mount."""
+    stored_elsewhere = Secret("the-client-secret-of-another-mount")
+    await mount.write_role(bound_claims={"team": "a"})
+    token = make_token(team=f"x-{stored_elsewhere.reveal()}-y")
+    _, reference = await denied(mount, role="dev", jwt=token)
+    for found in (await explain(mount, role="dev", jwt=token), await mount.read(f"explain/{reference}")):
+        assert found is not None
+        team = next(check for check in found["checks"] if check["name"] == "bound claim team")
+        assert "x-the-client-secret-of-another-mount-y" in team["had"]
+
+
+async def test_a_refused_login_costs_the_same_however_many_secrets_live(mount: JWTMount) -> None:
+    """Strangers cause refusals: what other mounts and logins hold must not make them expensive."""
+
+    async def cost() -> float:
+        times = []
+        for _ in range(15):
+            begin = process_time()
+            await denied(mount, role="dev", jwt=token)
+            times.append(process_time() - begin)
+        return min(times)
+
+    token = make_token(aud="other")
+    with_few = await cost()
+    many = [Secret(os.urandom(20).hex()) for _ in range(10_000)]
+    assert await cost() < 3 * with_few
+    assert len(many) == 10_000
 
 
 async def test_references_are_for_a_while(mount: JWTMount) -> None:

@@ -54,10 +54,18 @@ class Server:
     ready_statuses = frozenset({200})
     """What sys/health answers once it can be used."""
 
-    def __init__(self, program: ServerProgram, *, raft: bool = False, log_level: str = "trace") -> None:
+    def __init__(
+        self,
+        program: ServerProgram,
+        *,
+        raft: bool = False,
+        log_level: str = "trace",
+        log_format: str = "json",
+    ) -> None:
         self.program = program
         self.raft = raft
         self.log_level = log_level
+        self.log_format = log_format
         # A short path: the server and its plugins make unix sockets below it (107 bytes at most). Without
         # symlinks: the server would refuse every plugin.
         self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="authkit-")))
@@ -246,7 +254,7 @@ class Server:
             plugin_directory = "{self.plugin_directory}"
             api_addr         = "{self.address}"
             log_level        = "{self.log_level}"
-            log_format       = "json"
+            log_format       = "{self.log_format}"
         """
 
     def raft_config(self) -> str:

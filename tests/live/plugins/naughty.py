@@ -230,6 +230,20 @@ def logging_levels(request: Request) -> None:
     print("naughty print")
 
 
+FORGED_LINE = "2026-01-01T00:00:00.000Z [INFO]  core: this line is forged"
+
+
+def forging(request: Request) -> None:
+    """Log, raise and print what a stranger sent to look like a line of the server's own."""
+    text = f"naughty forgery\n{FORGED_LINE}\r\n\x1b[2J\u2028{FORGED_LINE}"
+    log.warning("message: %s", text)
+    log.warning("pairs", extra={"kv": {"value": text, f"key {text}": 1}})
+    logging.getLogger(f"authkit.backend.{text}").warning("module")
+    print(text)
+    print(text.encode("latin-1", "replace").decode(), file=sys.stderr)
+    raise ValueError(text)
+
+
 # --- the process -------------------------------------------------------------------------------
 
 
@@ -360,6 +374,7 @@ DEEDS: dict[str, Deed] = {
     "poisoning": poisoning,
     "logging nonsense": logging_nonsense,
     "logging levels": logging_levels,
+    "forging": forging,
     # plays with the process
     "spawning": spawning,
     "exiting thread": exiting_thread,

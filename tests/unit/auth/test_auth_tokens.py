@@ -162,23 +162,23 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "refused late: metadata key with a dot": (
         {"alias_metadata": {"a.b": "c"}},
-        METADATA + "a key is too long or has characters other than A-Za-z0-9=/+_-",
+        METADATA + "key contains invalid characters",
     ),
     "refused late: metadata key too long": (
         {"alias_metadata": {"a" * 129: "c"}},
-        METADATA + "a key is too long or has characters other than A-Za-z0-9=/+_-",
+        METADATA + "key is too long (limit: 128 characters)",
     ),
     "refused late: metadata key of the host": (
         {"alias_metadata": {"vault-a": "c"}},
-        METADATA + 'a key begins with "vault-"',
+        METADATA + 'key prefix "vault-" is reserved for internal use',
     ),
     "refused late: metadata value too long": (
         {"alias_metadata": {"a": "c" * 513}},
-        METADATA + "a value is longer than 512 bytes",
+        METADATA + "value is too long (limit: 512 characters)",
     ),
     "refused late: too many metadata pairs": (
         {"alias_metadata": {f"k{number}": "v" for number in range(65)}},
-        METADATA + "more than 64 pairs",
+        METADATA + "metadata cannot contain more than 64 key/value pairs",
     ),
 }
 

@@ -304,7 +304,6 @@ async def test_only_open_paths_grant() -> None:
 
 
 MISTAKES: list[Callable[[], object]] = [
-    lambda: Listing("abc"),
     lambda: Listing([1]),  # type: ignore[list-item]
     lambda: Raw("x", status=99),
     lambda: Raw("x", status=204),
@@ -313,7 +312,6 @@ MISTAKES: list[Callable[[], object]] = [
     lambda: Raw("x", pragma="a\nb"),
     lambda: Raw("x", headers={"X Y": "1"}),
     lambda: Answer(headers={"X": "1\n2"}),
-    lambda: Answer(warnings="one"),
     lambda: Answer(wrap_ttl=timedelta(0)),
     lambda: Redirect(""),
     lambda: Redirect("//evil.test"),

@@ -10,6 +10,7 @@ import pytest
 from authkit.host.child import MAX_LINE_BYTES, LineCutter
 from authkit.host.hclog import MAX_TRACE_LINES, LogReader, PluginLog, parse_line
 from authkit.plugin.logs import TRACE
+from authkit.printable import to_printable
 
 WHEN = "2026-01-02T03:04:05.123456Z"
 
@@ -72,7 +73,7 @@ def test_a_structured_line_has_its_level(level: str, expected: int) -> None:
 )
 def test_other_lines_are_debug_or_what_their_prefix_says(text: str, level: int) -> None:
     """The whole line is the message."""
-    assert parse_line(text) == PluginLog(level=level, message=text)
+    assert parse_line(text) == PluginLog(level=level, message=to_printable(text))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_traceback_is_one_record_at_error() -> None:
 def test_a_panic_is_one_record_until_the_end() -> None:
     """Its trace has lines of every form; a structured line or the end of the process completes it."""
     panic = ["panic: runtime error", "", "goroutine 1 [running]:", "main.main()", "\t/x.go:5"]
-    assert [record.message for record in read(*panic)] == ["\n".join(panic)]
+    assert [record.message for record in read(*panic)] == ["\n".join(panic).expandtabs(4)]
     first, second = read(*panic, line(message="next"))
     assert (first.level, second.message) == (logging.ERROR, "next")
 

@@ -103,6 +103,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     """A file of another kind is left as it is."""
     other = tmp_path / "data"
     other.write_bytes(b"not a database, but long enough to be looked at" * 40)
+    other.chmod(0o600)
     before = other.read_bytes()
     with pytest.raises(sqlite3.DatabaseError):
         SQLiteStorage(other)

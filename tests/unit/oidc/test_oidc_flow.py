@@ -639,3 +639,16 @@ async def test_a_proxy_is_used_as_for_keys(monkeypatch):
         assert await endpoints.Endpoints(Network()).post(f"{provider.url}/token", {}, {"code": CODE}) == {
             "ok": True
         }
+
+
+@pytest.mark.parametrize("member", ["code", "device_code", "client_secret", "refresh_token", "code_verifier"])
+@pytest.mark.parametrize("answer", ["error", "error_description"])
+async def test_a_provider_that_repeats_a_secret_does_not_make_it_readable(member, answer):
+    """Not in the detail either, which operators read: even where it is cut, and whatever it looks like."""
+    secret = "a-secret-in-no-known-shape-" + "x" * 30
+    said = "about the request with " + "." * 140 + secret
+    async with LoopbackProvider() as provider:
+        provider.documents["/token"] = lambda: {"error": "invalid_grant", answer: said}
+        with pytest.raises(endpoints.EndpointError) as caught:
+            await endpoints.Endpoints(Network()).post(f"{provider.url}/token", {}, {member: secret})
+    assert "a-secret" not in f"{caught.value.public}{caught.value.detail}"

@@ -181,9 +181,11 @@ async def test_a_host_that_cannot_be_reached(
 
 async def test_a_backend_that_cannot_be_built(caplog: pytest.LogCaptureFixture) -> None:
     """Ours say why, others get a reference; the connection is closed again and no mount is left."""
-    pin = Secret("hunter2-hunter2")
-    plugin = Plugin(UserError(f"bad option {pin.reveal()}"), ValueError("inner detail"), SystemExit())
-    assert await plugin.setup() == "the backend could not be set up: bad option [masked]"
+    pin, other = Secret("hunter2-hunter2"), Secret("a secret of another mount")
+    refusal = UserError(f"bad option {pin.reveal()}, {other.reveal()}")
+    plugin = Plugin(refusal, ValueError("inner detail"), SystemExit())
+    text = await plugin.setup(pin=pin.reveal())
+    assert text == f"the backend could not be set up: bad option [masked], {other.reveal()}"
     for _ in range(2):
         text = await plugin.setup()
         reference = caplog.records[-1].kv["request_id"]
@@ -295,8 +297,9 @@ async def test_a_failed_invalidation_is_only_logged(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize(
-    "paths", [ValueError("inner detail"), SystemExit(), SpecialPaths(root="config"), None, "x"]
-)  # type: ignore[arg-type]
+    "paths",
+    [ValueError("inner detail"), SystemExit(), SpecialPaths(root=(1,)), None, "x"],  # type: ignore[arg-type]
+)
 async def test_failed_special_paths_open_nothing(paths: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The reply has no place for an error, so the call fails, neutrally."""
     backend = FakeBackend()

@@ -60,6 +60,40 @@ def text_of(reply: pb.HandleRequestReply) -> str:
     return json.loads(reply.response.data)["error"]
 
 
+# --- texts -------------------------------------------------------------------------------------
+
+
+class WithSecretFields(FakeBackend):
+    """A backend that knows its secret fields, or fails to."""
+
+    def __init__(self, reply: Any, known: Any) -> None:
+        super().__init__(reply, exists=reply)
+        self.known = known
+
+    def secret_texts(self, request: Request) -> Any:
+        """Return what was given, or raise it."""
+        if isinstance(self.known, BaseException):
+            raise self.known
+        return self.known
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        (("hunter2",), "no [masked] here"),
+        ((), "no hunter2 here"),
+        (KeyError(), "internal error (request r-1)"),
+    ],
+)
+async def test_a_text_is_shown_without_the_secrets_of_its_request(known: Any, shown: str) -> None:
+    """Of requests and existence checks; where they are not known the client reads no text at all."""
+    message = encode_request(Request(operation=Operation.UPDATE, id="r-1"))
+    backend = WithSecretFields(BadRequestError("no hunter2 here"), known)
+    assert pb.HandleRequestReply.FromString(await answer(backend, message)).err.err_msg == shown
+    check = await check_existence(backend, message)
+    assert pb.HandleExistenceCheckReply.FromString(check).err.err_msg == shown
+
+
 # --- faults ------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,94 @@
+"""Attacks on logs and terminals: lines and commands that a stranger's text must not become."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authkit.plugin.logs import HCLogFormatter
+from authkit.plugin.streams import MAX_KEY_LINES, _Lines
+from authkit.printable import to_printable, to_printable_lines
+
+FORGED = "\n2026-01-01T00:00:00.000Z [INFO]  core: vault is sealed"
+HOSTILE = [
+    FORGED,
+    "\r" + FORGED[1:],
+    "\x1b[2J\x1b[31m",
+    "\x9b31m",
+    "\x7f\x08\x08\x07",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "\x0b\x0c",
+    "\u202eelor",
+    "\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
+    "\ufeff\u200b\U000e0041",
+    "\ud800",
+]
+
+
+def decoded(text: str, kv: dict[Any, Any] | None = None, error: Exception | None = None) -> dict[str, Any]:
+    """What a server reads of a record, before it writes it as it is."""
+    made = logging.LogRecord(f"acme{text}", logging.INFO, "", 1, "refused %s", (text,), None)
+    made.kv = kv or {}
+    if error is not None:
+        made.exc_info = (type(error), error, None)
+    line = json.loads(HCLogFormatter().format(made))
+    assert isinstance(line, dict)
+    return line
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_part_of_a_record_can_begin_a_line_or_command_a_terminal(text: str) -> None:
+    """A server writes message, module and keys raw (go-hclog 1.6.3, intlogger.go, logPlain)."""
+    line = decoded(text, {f"key{text}": text, "list": [text], "token": text}, ValueError(text))
+    trace = line.pop("traceback")
+    for key, value in line.items():
+        assert key.isprintable()
+        assert str(value).isprintable()
+    # The one value with lines: a server marks each of them with `  | `.
+    assert trace.replace("\n", "").isprintable()
+
+
+@given(st.text())
+def test_any_text_becomes_printable(text: str) -> None:
+    """In one line, without a change to what is printable already."""
+    shown = to_printable(text)
+    assert shown.isprintable()
+    assert len(shown.splitlines()) <= 1
+    assert to_printable(shown) == shown
+    assert all(line.isprintable() for line in to_printable_lines(text).split("\n"))
+    if text.isprintable():
+        assert shown == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_printed_text_is_as_harmless(text: str) -> None:
+    """It comes from the author's code and its libraries, which print what strangers send."""
+    printed = f"before {text} after\n".encode(errors="surrogatepass")
+    assert all(line.isprintable() for line in _Lines().feed(printed))
+
+
+def test_a_private_key_that_does_not_end_hides_no_more_than_a_key() -> None:
+    """Who can have a line printed must not be able to silence all that is printed afterwards."""
+    lines = _Lines()
+    assert list(lines.feed(b"-----BEGIN PRIVATE KEY-----\n")) == ["[masked]"]
+    assert not list(lines.feed(b"MIGHAgEAMBMGByqGSM49\n" * (MAX_KEY_LINES - 1)))
+    assert list(lines.feed(b"MIGHAgEAMBMGByqGSM49\nan alarm\n"))[-1] == "an alarm"
+
+
+def test_a_traceback_stays_readable() -> None:
+    """With its lines, which a server marks, and the text of the exception in one of them."""
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        made = logging.LogRecord("acme", logging.ERROR, "", 1, "failed", (), sys.exc_info())
+    trace = json.loads(HCLogFormatter().format(made))["traceback"]
+    assert trace.startswith("Traceback (most recent call last):\n  File ")
+    assert "\n    raise ValueError(FORGED)\n" in trace
