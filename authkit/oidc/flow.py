@@ -145,6 +145,7 @@ class OIDCClient:
             KeySourceError: the keys of the provider cannot be set up.
             EndpointError: its metadata cannot be had.
         """
+        verify_collections(audiences=audiences)
         rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
         wrap = "" if implicit else "id_token failed verification: "
         with _prefixed(f"{wrap}Provider.VerifyIDToken: "):

@@ -22,7 +22,7 @@ from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
 from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
 from authkit.printable import to_printable
-from authkit.values import replace
+from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:
     import httpx
@@ -277,6 +277,7 @@ class CombinedKeys:
     """
 
     def __init__(self, sources: Sequence[ProviderKeys]) -> None:
+        verify_collections(sources=sources)
         if not sources:
             raise ValueError("at least one source of keys is needed")
         self._sources = tuple(sources)
