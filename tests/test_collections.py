@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from inspect import get_annotations
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +19,9 @@ from authkit.framework import Answer, Listing, Raw, read
 from authkit.logical import Alias, Auth, BackendConfig, Response, SpecialPaths
 from authkit.oidc import (
     AuthorizationRequest,
+    CombinedKeys,
     Issuers,
+    OIDCClient,
     StaticKeys,
     TokenVerifier,
     metadata_from_claims,
@@ -68,11 +76,13 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     (Issuers, {}, ("named",)),
     (StaticKeys, {}, ("keys",)),
     (StaticKeys.from_pem, {}, ("pems",)),
+    (CombinedKeys, {}, ("sources",)),
+    (OIDCClient, {"keys": None, "client_id": "a", "authentication": None}, ("algorithms",)),
     (TokenVerifier, {"keys": None}, ("algorithms", "audiences")),
     (metadata_from_claims, {"claims": {"a": "b"}}, ("mappings",)),
     (verify_bound_claims, {"claims": {"a": "b"}, "kind": "string"}, ("bound",)),
     (verify_registered_claims, {"claims": {"aud": "v"}, "now": 0}, ("audiences",)),
-    (verify_signature, {"token": None, "keys": ()}, ("algorithms",)),
+    (verify_signature, {"token": None, "keys": (), "algorithms": ()}, ("keys", "algorithms")),
 ]
 
 CASES = [(maker, rest, name) for maker, rest, names in MAKERS for name in names]
@@ -107,6 +117,12 @@ async def test_nor_is_it_in_a_call() -> None:
     with pytest.raises(TypeError, match="'among' is one text"):
         await Issuers(default=verifier).verify("a.b.c", among="vault")
 
+    client = OIDCClient.__new__(OIDCClient)
+    with pytest.raises(TypeError, match="'audiences' is one text"):
+        await client.verify_id_token("a.b.c", None, audiences="vault")
+    with pytest.raises(TypeError, match="'scopes' is one text"):
+        await client.authorize_device("openid")
+
     async with Simulator(Anybody) as vault:
         with pytest.raises(TypeError, match="'policies' is one text"):
             await vault.map_group("devs", policies="ops")
@@ -124,3 +140,67 @@ async def test_nor_is_it_in_a_call() -> None:
 def test_collections_of_any_kind_are_taken(made: Callable[[], Any]) -> None:
     """Lists, tuples, iterators; and nothing at all where that is allowed."""
     assert made() == ["p"]
+
+
+IN_CALLS = {
+    ("OIDCClient.verify_id_token", "audiences"),
+    ("OIDCClient.authorize_device", "scopes"),
+    ("TokenVerifier.verify", "audiences"),
+    ("Issuers.verify", "audiences"),
+    ("Issuers.verify", "among"),
+    ("SimulatedMount.map_group", "policies"),
+    ("RenewCall.verify_policies", "policies"),
+}
+"""Methods of the tests above."""
+
+NOT_FOR_AUTHORS = {
+    *("Call", "LoginCall", "RenewCall", "Write", "FieldData", "FieldSchema", "PathTemplate", "OperationInfo"),
+    *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
+    "TokenVerifier.verify_unverified",
+    "verify_remote_address",
+}
+"""Made or called by the library itself, from values of the right kind."""
+
+
+def collections_of(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Yield each public callable and method of a module with each parameter that is a collection."""
+    for name in module.__all__:
+        public = getattr(module, name)
+        methods = vars(public).items() if isinstance(public, type) else ()
+        found = [(name, public), *((f"{name}.{each}", made) for each, made in methods if each[0] != "_")]
+        for where, each in found:
+            made = getattr(each, "__func__", each)
+            if not callable(made) or (isinstance(made, type) and issubclass(made, BaseException)):
+                continue
+            for parameter, annotation in parameters_of(made).items():
+                if COLLECTION.search(str(annotation)):
+                    yield where, parameter
+
+
+def parameters_of(made: Any) -> dict[str, Any]:
+    """Return the annotations of what a callable takes, as they are written."""
+    if hasattr(made, "__struct_fields__"):
+        written = {
+            name: each for base in reversed(made.__mro__) for name, each in get_annotations(base).items()
+        }
+        return {name: written[name] for name in made.__struct_fields__}
+    with contextlib.suppress(ValueError, TypeError):
+        return {each.name: each.annotation for each in inspect.signature(made).parameters.values()}
+    return {}
+
+
+COLLECTION = re.compile(r"\b(Sequence|Collection|Iterable|tuple|list|frozenset|set)\[(?!M\])")
+
+
+@pytest.mark.parametrize(
+    "module", ["authkit", "authkit.auth", "authkit.framework", "authkit.oidc", "authkit.testing"]
+)
+def test_the_whole_public_api_is_in_these_tests(module: str) -> None:
+    """A new function that takes a collection has to refuse texts as well."""
+    tested = {(maker.__qualname__, name) for maker, _, name in CASES} | IN_CALLS
+    missing = {
+        (where, name)
+        for where, name in collections_of(import_module(module))
+        if (where, name) not in tested and where not in NOT_FOR_AUTHORS
+    }
+    assert not missing

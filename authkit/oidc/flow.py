@@ -173,6 +173,7 @@ class OIDCClient:
             KeySourceError: the keys of the provider cannot be set up.
             EndpointError: its metadata cannot be had.
         """
+        verify_collections(audiences=audiences)
         rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
         rules = replace(rules, profile=profile, leeways=leeways)
         wrap = "" if implicit else "id_token failed verification: "

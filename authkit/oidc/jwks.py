@@ -24,7 +24,7 @@ from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
 from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import show_url
 from authkit.printable import to_printable
-from authkit.values import replace
+from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:
     import httpx
@@ -275,6 +275,7 @@ class CombinedKeys:
     """
 
     def __init__(self, sources: Sequence[ProviderKeys]) -> None:
+        verify_collections(sources=sources)
         if not sources:
             raise ValueError("at least one source of keys is needed")
         self.sources = tuple(sources)

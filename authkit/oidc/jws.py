@@ -123,7 +123,7 @@ def verify_signature(
     Raises:
         TokenError: the algorithm is not allowed, or no key verifies; `failure` is then the text.
     """
-    verify_collections(algorithms=algorithms)
+    verify_collections(keys=keys, algorithms=algorithms)
     verify_algorithm(token, algorithms)
     require_signature(token, keys, is_signed(token, keys), failure, NO_RECORD)
 
