@@ -34,7 +34,7 @@ def verify_claims(bound: Mapping[str, Any]) -> None:
         values = list(value) if isinstance(value, list | tuple) else [value]
         blank = not values or any(isinstance(each, str) and not each.strip() for each in values)
         if blank or not name.strip():
-            raise UserError(f"'bound_claims' has an empty name or value, which would bind nothing: '{name}'")
+            raise UserError(f"'bound_claims' has an empty name or value: '{name}'")
 
 
 def verify_leeways(leeways: Leeways) -> None:
