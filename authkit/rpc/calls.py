@@ -63,11 +63,15 @@ class RequestHead(Value, frozen=True):
     """Other than 200: it is HTTP, but no gRPC; answered with this status."""
     is_compressed: bool = False
     """Its messages may be compressed, with something that nobody here knows."""
+    are_trailers: bool = False
+    """It may end a request, and not begin one: it has no pseudo-header (RFC 9113 section 8.1)."""
 
 
 def parse_request_head(fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
-    """Read the header block of a call. Never raises."""
+    """Read the header block of a call, or its trailers. Never raises."""
     pseudo, regular, is_ordered = _split(fields)
+    if is_ordered and not pseudo:
+        return RequestHead("", is_malformed=True, are_trailers=True)
     method, path = pseudo.get(b":method"), pseudo.get(b":path", b"")
     is_complete = method is not None and b":scheme" in pseudo and path != b""
     if not is_ordered or not is_complete or not pseudo.keys() <= _REQUEST_PSEUDO:

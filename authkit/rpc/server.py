@@ -242,10 +242,10 @@ class _ServerConnection(Driver[_Route]):
     def _on_headers(self, event: HeadersReceived[_Route]) -> None:
         stream_id, (route, timeout, _), ended = event
         call = self._calls.get(stream_id)
-        if call is not None:  # trailers of a request: nothing in them is ours
-            self._on_end(call)
-            return
         head = route.head
+        if call is not None:
+            self._on_trailers(call, head)
+            return
         if head.is_malformed:
             self.core.fail(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
@@ -263,6 +263,14 @@ class _ServerConnection(Driver[_Route]):
             self._begin(call, route.method, timeout)
             if ended:
                 self._on_end(call)
+
+    def _on_trailers(self, call: _ServerCall, head: RequestHead) -> None:
+        """Nothing in the trailers of a request is ours, but wrong ones are malformed as other blocks are."""
+        if head.are_trailers:
+            self._on_end(call)
+        else:
+            self._forget(call.stream_id, cancel=True)
+            self.core.fail(call.stream_id, ErrorCode.PROTOCOL_ERROR)
 
     def _begin(self, call: _ServerCall, method: Method, timeout: bytes | None) -> None:
         if timeout is not None:

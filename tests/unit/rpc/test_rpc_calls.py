@@ -82,7 +82,8 @@ MALFORMED: dict[str, Fields] = {
 @pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED.keys())
 def test_a_request_that_breaks_http_is_malformed(fields: Fields) -> None:
     """Nothing else is read out of it (RFC 9113 sections 8.2 and 8.3)."""
-    assert parse_request_head(fields) == RequestHead("", is_malformed=True)
+    head = parse_request_head(fields)
+    assert head == RequestHead("", is_malformed=True, are_trailers=not fields)
 
 
 @pytest.mark.parametrize("method", [b"GET", b"post", b""])

@@ -336,6 +336,19 @@ async def test_a_request_may_end_with_trailers(short_directory: Path, path: str)
 
 
 @pytest.mark.parametrize("path", ["/t.T/Echo", "/t.T/Wait"])
+@pytest.mark.parametrize(
+    "fields", [[(b":path", b"/t.T/Other")], REQUEST, [(b"Upper", b"y")], [(b"connection", b"close")]]
+)
+async def test_malformed_trailers_are_reset(
+    short_directory: Path, path: str, fields: list[tuple[bytes, bytes]]
+) -> None:
+    """A pseudo-header or a forbidden field in them is none of a request (RFC 9113 section 8.1)."""
+    async with stranger(short_directory) as peer:
+        peer.writer.write(opening(1, path) + data(1, encode_message(b"abc")) + headers(1, fields, end=True))
+        assert await peer.until(Kind.RST_STREAM, 1) == pack(">L", ErrorCode.PROTOCOL_ERROR)
+
+
+@pytest.mark.parametrize("path", ["/t.T/Echo", "/t.T/Wait"])
 async def test_a_client_that_resets_its_call_gets_nothing(short_directory: Path, path: str) -> None:
     """Before the request is complete, or while it is answered."""
     async with stranger(short_directory) as peer:
