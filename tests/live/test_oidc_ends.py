@@ -165,7 +165,9 @@ def test_a_refresh_token_is_not_sent_to_another_provider(scene: Scene, other: Fa
     auth = scene.log_in()
     assert scene.mount.renew(auth)["auth"]["client_token"] == auth["client_token"]
     scene.configure(other)
-    with pytest.raises(ServerError, match="not renewed at the provider: it was made with another provider"):
+    with pytest.raises(
+        ServerError, match="not renewed at the provider: the token was issued for another provider"
+    ):
         scene.mount.renew(auth)
     assert other.forms == []
 

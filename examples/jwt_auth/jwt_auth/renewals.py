@@ -53,7 +53,11 @@ class Renewals:
         self._under_way: set[str] = set()
 
     def at(self, client: OIDCClient, trust: Trust, before: str = "") -> AtProvider:
-        """Return the provider of the mount. `before` names what the renewal has gone on from."""
+        """Return the provider of the mount.
+
+        Args:
+            before: in a renewal, where it stores the new refresh token; see `_stored_name`.
+        """
 
         async def keep(token: Secret, sub: str) -> Mapping[str, Any]:
             parties = _parties(trust.config)
@@ -61,7 +65,7 @@ class Renewals:
                 **parties,
                 "sub": sub,
                 "refresh": await self._tokens.hide(token, *parties.values(), sub),
-                "until": int(self._now()) + REPLACED_SECONDS,
+                "until": str(int(self._now()) + REPLACED_SECONDS),
                 "before": before,
             }
 
@@ -79,11 +83,11 @@ class Renewals:
         kept, parties = call.state, _parties(trust.config)
         if any(kept.get(name) != value for name, value in parties.items()):
             raise LoginError(
-                "it was made with another provider or client than the configured one, log in again"
+                "the token was issued for another provider or client than the configured one, log in again"
             )
         sub, name = str(kept.get("sub", "")), _stored_name(kept)
         if not sub:
-            raise LoginError("it does not say whose it is, log in again")
+            raise LoginError("the token names no subject, log in again")
         context = (*parties.values(), sub)
         with self._alone(name):
             await self._forget(str(kept.get("before", "")))
@@ -113,7 +117,7 @@ class Renewals:
         await forget_old(self._replaced, self._now())
 
     async def _forget(self, name: str) -> None:
-        """Delete what the renewal before has stored: the host has the state that came after it."""
+        """Delete what the last renewal has stored: the host has shown that it has a newer state."""
         if name:
             await self._replaced.delete(name)
 
@@ -136,5 +140,5 @@ def _parties(config: JWTConfig) -> dict[str, str]:
 
 def _stored_name(kept: Mapping[str, Any]) -> str:
     """Return where a new refresh token is stored until the host has the state that holds it."""
-    until = kept.get("until")
-    return f"{until if isinstance(until, int) else 0}-{sha256(str(kept.get('refresh')).encode()).hexdigest()}"
+    digest = sha256(str(kept.get("refresh")).encode()).hexdigest()
+    return f"{kept.get('until', '')}-{digest}"
