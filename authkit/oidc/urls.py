@@ -84,13 +84,16 @@ def check_url(url: str) -> SplitResult:
 def show_url(url: str) -> str:
     """Return what logs, errors and status show of a URL: scheme, host, port and path.
 
-    Credentials, query and fragment may hold secrets. Never raises.
+    Credentials, query and fragment may hold secrets. Another text is shown if it can have none of them.
+    Never raises.
     """
     try:
         parts = split_url(url)
     except ValueError:
-        return "(not a URL)"
-    return to_printable(f"{parts.scheme}://{_place(parts)}{parts.path}"[:MAX_SHOWN_CHARACTERS])
+        shown = "(not a URL)" if set(url) & set("@?#") else url
+    else:
+        shown = f"{parts.scheme}://{_place(parts)}{parts.path}"
+    return to_printable(shown[:MAX_SHOWN_CHARACTERS])
 
 
 def find_origin(url: str) -> tuple[str, str, int]:

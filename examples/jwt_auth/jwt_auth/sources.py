@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
+_CREDENTIALS = "it holds credentials, which everybody would see who may read the configuration"
+
 
 class KeySettings(Model):
     """The keys of an issuer, and the algorithms that it may sign with."""
@@ -106,10 +108,12 @@ class KeySettings(Model):
         if self.jwks_url:
             verify_key_set_url(self.jwks_url, self.jwks_ca_pem)
         if self.oidc_discovery_url:
+            if has_credentials(self.oidc_discovery_url):
+                raise UserError(f"error checking oidc discovery URL: {_CREDENTIALS}")
             try:
                 DiscoveredKeys(self.oidc_discovery_url, ca_pem=self.oidc_discovery_ca_pem)
             except ValueError as error:
-                raise UserError(f"error checking oidc discovery URL: {error}") from error
+                raise UserError("error checking oidc discovery URL") from error
         self.verify_protection("oidc_discovery_url", self.oidc_discovery_url)
         self.verify_protection("jwks_url", self.jwks_url)
 
@@ -168,8 +172,7 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
         UserError: URL or certificates are malformed.
     """
     if has_credentials(url):
-        reason = "it holds credentials, which everybody would see who may read the configuration"
-        raise UserError(f"error checking jwks URL {show_url(url)}: {reason}")
+        raise UserError(f"error checking jwks URL {show_url(url)}: {_CREDENTIALS}")
     try:
         JWKSKeys(url)
     except ValueError as error:

@@ -41,7 +41,7 @@ async def test_lookups_are_the_default_issuer_s(mount: JWTMount) -> None:
 
 async def test_groups_that_cannot_be_had(mount: JWTMount) -> None:
     """The login is denied, and says at which step."""
-    await mount.configure(provider_config={"provider": "azure"})
+    await mount.configure(provider_config={"provider": "azure", "graph_host": "graph.test"})
     await mount.write_role(groups_claim="groups")
     pointer = {
         "_claim_names": {"groups": "s"},

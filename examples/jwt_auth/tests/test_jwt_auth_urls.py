@@ -55,7 +55,10 @@ async def test_a_refused_url_is_not_repeated_with_its_secrets(
             {"jwks_url": f"http://user:sesame@{NOBODY}/keys"},
             f"error checking jwks URL http://{NOBODY}/keys: it holds credentials",
         ),
-        ({"oidc_discovery_url": f"http://user@{NOBODY}"}, "error checking oidc discovery URL"),
+        (
+            {"oidc_discovery_url": f"http://user@{NOBODY}"},
+            "error checking oidc discovery URL: it holds credentials",
+        ),
     ],
 )
 async def test_credentials_in_a_url_are_refused(bare: JWTMount, config: dict[str, Any], text: str) -> None:

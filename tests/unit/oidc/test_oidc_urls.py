@@ -103,8 +103,10 @@ def test_usual_urls_are_taken(url):
         ("https://user:sesame@a.example:8443/keys?key=sesame#sesame", "https://a.example:8443/keys"),
         ("HTTP://A.example/x", "http://A.example/x"),
         ("user:sesame@a.example/keys", "(not a URL)"),
-        ("https://[::1]sesame/", "(not a URL)"),
-        ("", "(not a URL)"),
+        ("https://[::1]a/?sesame", "(not a URL)"),
+        ("https://[::1]a/#sesame", "(not a URL)"),
+        ("no url", "no url"),
+        ("", ""),
         ("https://a/" + "x" * 1000, "https://a/" + "x" * 490),
     ],
 )
