@@ -142,15 +142,17 @@ class RenewedProof(IDTokenProof):
 
     Args:
         tokens: the answer; an ID token may be missing in it (OpenID Connect Core 1.0 section 12.2).
-        subject: who has logged in.
+        iss: the issuer at which somebody has logged in.
+        subject: who has.
     """
 
-    def __init__(self, provider: AtProvider, tokens: TokenSet, subject: str) -> None:
+    def __init__(self, provider: AtProvider, tokens: TokenSet, *, iss: str, subject: str) -> None:
         super().__init__(provider, tokens.id_token, tokens=tokens)
         self.subject = subject
+        self._iss = iss
 
     async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
-        """Return the claims of the token, see `Proof.verify`; without a token, the subject alone.
+        """Return the claims of the token, see `Proof.verify`; without a token, issuer and subject alone.
 
         Raises:
             LoginError: also when the role binds something that only an ID token shows.
@@ -160,7 +162,7 @@ class RenewedProof(IDTokenProof):
         is_any = role.bound_token_type in ("any",) and role.leeways == Leeways()
         if role.bound_audiences or not is_any:
             raise LoginError("the provider sent no ID token, by which this role's bounds are checked")
-        claims = {"sub": self.subject}
+        claims = {"iss": self._iss, "sub": self.subject}
         return claims, self.bind(claims, role, checks)
 
     def verify_age(self, claims: Claims, role: JWTRole, checks: Checks) -> None:

@@ -100,7 +100,7 @@ class Renewals:
             else:
                 value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
                 await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
-            proof = RenewedProof(self.at(client, trust, name), tokens, sub)
+            proof = RenewedProof(self.at(client, trust, name), tokens, iss=parties["iss"], subject=sub)
             identity = await admit(
                 role, call.role_name, proof, NO_RECORD, connection=call.connection, is_from_user=False
             )

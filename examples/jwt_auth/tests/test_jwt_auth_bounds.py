@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from faulty_provider import FaultyProvider
+from jwt_auth.issuer import JWTIssuer
 from jwt_auth.role import JWTRole
 from jwt_auth_keys import public_pem
 from test_jwt_auth_browser import CALLBACK, DIRECT, ROLE, WEB, Browser, poll
@@ -148,7 +149,7 @@ PROVIDER = ("browser", "form", "direct", "device", "renewal")
 TOKEN_SETTING = "says what the token is like, not who gets one"
 NO_BROWSER = "no browser comes back to be sent anywhere"
 NO_LOGIN = "nobody logs in at a renewal: what they did at the login was compared then"
-SEVERAL = "asked for on mounts with several issuers only; see test_a_role_that_mixes_users_bounds_a_way"
+SEVERAL = "for mounts with several issuers: test_attack_users_of_another_issuer"
 AN_ALIAS = "another name of the field that it stands for"
 WEB_ROLE = {"role_type": "oidc"}
 TOKEN_ROLE = {"role_type": "jwt", "bound_audiences": "client-1"}
@@ -291,29 +292,37 @@ async def test_a_field_bounds_a_way(browser: Browser, idp: FaultyProvider, way: 
         assert bound.text in str(caught.value)
 
 
-async def add_issuer(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add a further issuer beside roles that could be stored by a version that did not look at them."""
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["users", "groups"])
+async def test_attack_users_of_another_issuer(
+    browser: Browser, idp: FaultyProvider, monkeypatch: pytest.MonkeyPatch, way: str, name: str
+) -> None:
+    """On a mount with several issuers no way names a user or a group of another one."""
+    # A role that was stored before the second issuer.
     monkeypatch.setattr("jwt_auth.method.find_refusal", lambda role: "")
-    monkeypatch.setattr("jwt_auth.method.verify_roles", lambda roles: None)
-    await browser.mount.write("issuer/ci", bound_issuer="https://ci", jwt_validation_pubkeys=public_pem("ci"))
+    issuers, renew = browser.mount.backend.issuers, browser.mount.renew
 
+    async def add_issuer() -> None:
+        await issuers.put("ci", JWTIssuer(bound_issuer="https://ci", jwt_validation_pubkeys=public_pem()))
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "renewal"])
-async def test_a_role_that_mixes_users_bounds_a_way(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    """With a further issuer on the mount, a role that names users by 'sub' alone lets nobody in."""
-    await add_issuer(browser, monkeypatch)
-    assert (await WAYS[way](browser, {"user_claim": "{iss}|{sub}"})).alias is not None
-    with pytest.raises((AuthKitError, Refused), match="cannot be used"):
-        await WAYS[way](browser, {"user_claim": "sub"})
+    async def renew_later(auth: Auth) -> Auth:
+        await add_issuer()
+        return await renew(auth)
 
-
-async def test_a_role_that_mixes_users_renews_nobody(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever logged in before there was a further issuer is not renewed at the provider."""
-    auth = await by_browser(browser, {"renew_at_provider": True})
-    await add_issuer(browser, monkeypatch)
-    with pytest.raises(AuthKitError, match="cannot be used"):
-        await browser.mount.renew(auth)
+    monkeypatch.setattr(browser.mount, "renew", renew_later)
+    idp.claims = {"groups": ["ops"]}
+    role = {} if name == "users" else {"user_claim": "{iss}|{sub}", "groups_claim": "groups"}
+    if way == "renewal" and name == "groups":
+        role = {"groups_claim": "groups", "shares_users_across_issuers": True}
+    for fields in ({f"shares_{name}_across_issuers": True}, {}):
+        if way == "renewal":
+            await issuers.delete("ci")
+        else:
+            await add_issuer()
+        if fields:
+            assert (await WAYS[way](browser, role | fields)).alias is not None
+            continue
+        with pytest.raises((AuthKitError, Refused)) as caught:
+            await WAYS[way](browser, role)
+        if not isinstance(caught.value, Refused):
+            assert "role 'web' cannot be used: " in str(caught.value)

@@ -176,7 +176,12 @@ async def test_what_is_stored_is_bounded(browser: Browser, token: Auth) -> None:
 
 @pytest.mark.parametrize(
     ("role", "is_renewed"),
-    [({}, True), ({"bound_audiences": "client-1"}, False), ({"bound_token_type": "id_token"}, False)],
+    [
+        ({}, True),
+        ({"user_claim": "{iss}|{sub}"}, True),
+        ({"bound_audiences": "client-1"}, False),
+        ({"bound_token_type": "id_token"}, False),
+    ],
     ids=str,
 )
 async def test_a_provider_that_renews_without_an_id_token(
