@@ -56,3 +56,16 @@ def test_the_readme_s_method_is_the_example() -> None:
 def test_the_example_stays_small() -> None:
     """A complete auth method in under 60 lines."""
     assert len((ROOT / "examples/shared_pin/shared_pin.py").read_text().splitlines()) < 60
+
+
+def test_the_threat_table_names_tests_that_exist() -> None:
+    """Every test that docs/security.md names is a function or a file of the suite, and each row names one."""
+    files = [*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("examples/*/tests/test_*.py")]
+    known = {path.name for path in files}
+    known |= {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}
+    page = (ROOT / "docs/security.md").read_text()
+    assert set(re.findall(r"\btest_\w+(?:\.py)?", page)) <= known
+    rows = [line for line in page[page.index("## Who is kept") :].splitlines() if line.startswith("| ")]
+    threats = rows[: next(place for place, row in enumerate(rows) if row.startswith("| what"))]
+    assert len(threats) > 80
+    assert [row for row in threats if "`test_" not in row and not row.startswith("| who")] == []
