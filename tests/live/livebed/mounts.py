@@ -48,6 +48,17 @@ class Mount:
         return self.plugin.name == GO_PEER
 
     @property
+    def is_routed(self) -> bool:
+        """Whether the server knows the mount."""
+        response = self.client.raw("GET", f"auth/{self.path}/config")
+        return "no handler for route" not in response.text
+
+    @property
+    def has_role(self) -> bool:
+        """Whether the server can read the usual role."""
+        return self.client.raw("GET", f"auth/{self.path}/role/dev").is_success
+
+    @property
     def accessor(self) -> str:
         """What the mount is called in the identity store."""
         accessor: str = self.client.read("sys/auth")[f"{self.path}/"]["accessor"]
@@ -113,8 +124,11 @@ def mount_plugin(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) 
     """Enable and configure the plugin at a path of its own; disable it in the end if the server stands."""
     mount = Mount(server, plugin, issuer, f"t{next(numbers)}")
     mount.enable(**config)
+    # A standby of OpenBao 2.5 and later answers reads itself, and knows of writes a moment later.
+    wait_until(lambda: mount.is_routed, f"a route to {mount.path}", timeout=10)
     mount.configure()
     mount.write_role()
+    wait_until(lambda: mount.has_role, f"the role at {mount.path}", timeout=10)
     try:
         yield mount
     finally:
