@@ -219,6 +219,7 @@ def _checked(request: Request, response: Response | None) -> Response | None:
     """
     if response is not None and not isinstance(response, Response):
         raise InternalError(f"the handler returned a {type(response).__name__}, not a Response")
+    _require_error_text(response)
     match request.operation:
         case Operation.RESOLVE_ROLE:
             return _checked_role(response)
@@ -232,6 +233,16 @@ def _checked(request: Request, response: Response | None) -> Response | None:
             _require_names(response)
     _require_permitted(request, response)
     return response
+
+
+def _require_error_text(response: Response | None) -> None:
+    """A host that is sent another error than a text may crash the request, without an answer for its client
+    (OpenBao, August 2026, sdk/logical/response_util.go, RespondErrorCommon).
+    """
+    if response is not None and response.data and response.is_error:
+        error = response.data["error"]
+        if not isinstance(error, str):
+            raise InternalError(f"the `error` of an error response is a {type(error).__name__}, not a text")
 
 
 def _checked_role(response: Response | None) -> Response:

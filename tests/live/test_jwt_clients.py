@@ -45,7 +45,7 @@ def test_no_drift_of_the_configuration(mount: Mount) -> None:
         "unsupported_critical_cert_extensions": [],
     }
     if not mount.is_peer:
-        defaults["oidc_client_authentication"] = ""
+        defaults |= {"oidc_client_authentication": "", "allow_plaintext_key_sources": False}
     for _ in range(2):
         client.write(path, **written)
         assert client.read(path) == written | defaults

@@ -202,6 +202,15 @@ async def test_a_response_that_cannot_be_sent_is_a_fault(caplog: pytest.LogCaptu
 # --- answers -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("error", [5, True, ["text"], {"text": "x"}], ids=str)
+async def test_an_error_that_is_not_a_text_is_a_fault(error: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """OpenBao would drop the client's connection."""
+    reply = await ask(Response(data={"error": error}), id="r-1")
+    assert not reply.HasField("response")
+    assert (reply.err.err_type, reply.err.err_msg) == (2, "internal error (request r-1)")
+    assert str(caplog.records[-1].exc_info[1]).endswith("not a text")
+
+
 async def test_plain_answers_pass() -> None:
     """Data, an empty response and nothing arrive as they are."""
     assert json.loads((await ask(Response(data={"a": 1}), "read")).response.data) == {"a": 1}
