@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote_plus
 
 from authkit.errors import TooManyRequestsError
+from authkit.masking import mask_text
 from authkit.oidc.fetch import (
     MAX_DETAIL_CHARACTERS,
     FetchError,
@@ -64,6 +67,10 @@ class Reply(Value, frozen=True):
     body: bytes
     next_url: str
     """The `Link` header of the relation `next`, made absolute; empty without one."""
+    credentials: tuple[str, ...] = ()
+    """What it was asked with. A provider may repeat it, which nobody may read."""
+
+    unshown: ClassVar = ("credentials",)
 
 
 class Session:
@@ -97,7 +104,7 @@ class Session:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError("no usable answer", describe(error)) from error
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(response.status_code, kind, raw, next_url)
+        return Reply(response.status_code, kind, raw, next_url, _credentials(headers))
 
     async def get(
         self, url: str, *, authorization: str = "", headers: Mapping[str, str] | None = None
@@ -117,8 +124,9 @@ class Session:
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         reply = await self.send(method, url, headers, body)
         if reply.status != 200:
-            sent = reply.body[: 4 * MAX_DETAIL_CHARACTERS].decode(errors="replace")[:MAX_DETAIL_CHARACTERS]
-            raise FetchError(describe_status(reply.status), to_printable(sent))
+            said = reply.body[: 4 * MAX_DETAIL_CHARACTERS].decode(errors="replace")
+            shown = mask_text(said, reply.credentials)[:MAX_DETAIL_CHARACTERS]
+            raise FetchError(describe_status(reply.status), to_printable(shown))
         try:
             content = json.loads(reply.body)
         except (ValueError, RecursionError):
@@ -172,6 +180,16 @@ class API:
 
 def _authorize(authorization: str) -> dict[str, str]:
     return {"Authorization": check_token(authorization)} if authorization else {}
+
+
+def _credentials(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets of an Authorization header, also those within one of HTTP Basic (RFC 7617)."""
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    if scheme != "Basic":
+        return (value,) if value else ()
+    _, _, password = b64decode(value).decode().partition(":")
+    # A client secret is form-encoded before that (RFC 6749, section 2.3.1).
+    return (value, password, unquote_plus(password))
 
 
 def _next_url(response: httpx.Response) -> str:

@@ -106,6 +106,7 @@ class Endpoints:
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         reply = await self._send("POST", url, headers, urlencode(form).encode())
         sent = [value for name, value in form.items() if name in _CODES or is_secret_name(name)]
+        sent += reply.credentials
         try:
             content = parse_object(reply.body)
         except ValueError as error:
@@ -129,7 +130,7 @@ class Endpoints:
             raise EndpointError("the access token cannot be sent", str(error)) from None
         reply = await self._send("GET", url, headers, None)
         if reply.status != 200:
-            raise EndpointError(*_describe(reply))
+            raise EndpointError(*_describe(reply, sent=reply.credentials))
         return reply
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:

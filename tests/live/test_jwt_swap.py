@@ -21,6 +21,8 @@ MORE_FIELDS = {
     "oidc_disable_confirmation",
     "poll_interval",
     "renew_at_provider",
+    "shares_groups_across_issuers",
+    "shares_users_across_issuers",
     "token_strictly_bind_ip",
 }
 """What reads of ours show beside what the official plugin shows."""
@@ -126,6 +128,7 @@ def everything(mount: Mount) -> dict[str, Any]:
         for name, role in roles.items()
     }
     config = client.read(f"auth/{path}/config")
-    config.pop("oidc_client_authentication", None)
+    for name in ("oidc_client_authentication", "allow_plaintext_key_sources"):
+        config.pop(name, None)
     assert config["bound_issuer"] == ISSUER
     return {"config": config, **shown}

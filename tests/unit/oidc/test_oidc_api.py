@@ -142,3 +142,13 @@ async def test_what_is_sent_with_an_error_forges_no_line_of_the_log():
     with pytest.raises(FetchError) as caught:
         await ask(lambda request: httpx.Response(500, text="a\n2026 [INFO] b\x1b[2J"))
     assert caught.value.detail == "a\\n2026 [INFO] b\\u001b[2J"
+
+
+@pytest.mark.parametrize("scheme", ["SSWS", "Bearer"])
+async def test_a_provider_that_repeats_the_token_it_was_asked_with(scheme):
+    """Nobody reads it in the detail, not even where the detail is cut."""
+    token = "an-api-token-in-no-known-shape"
+    said = "." * (api.MAX_DETAIL_CHARACTERS - 10) + token
+    with pytest.raises(FetchError) as caught:
+        await ask(lambda request: httpx.Response(500, text=said), authorization=f"{scheme} {token}")
+    assert "an-api" not in f"{caught.value.public}{caught.value.detail}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from datetime import timedelta
@@ -652,3 +653,16 @@ async def test_a_provider_that_repeats_a_secret_does_not_make_it_readable(member
         with pytest.raises(endpoints.EndpointError) as caught:
             await endpoints.Endpoints(Network()).post(f"{provider.url}/token", {}, {member: secret})
     assert "a-secret" not in f"{caught.value.public}{caught.value.detail}"
+
+
+@pytest.mark.parametrize("repeated", ["a+b secret in no known shape", "a%2Bb+secret+in+no+known+shape"])
+async def test_a_provider_that_repeats_a_client_secret_of_http_basic(repeated):
+    """Neither as it was sent, nor decoded."""
+    pair = base64.b64encode(b"client:a%2Bb+secret+in+no+known+shape").decode()
+    async with LoopbackProvider() as provider:
+        provider.documents["/token"] = lambda: {"error": "invalid_client", "error_description": repeated}
+        with pytest.raises(endpoints.EndpointError) as caught:
+            await endpoints.Endpoints(Network()).post(
+                f"{provider.url}/token", {"Authorization": f"Basic {pair}"}, {"code": "x"}
+            )
+    assert "known" not in f"{caught.value.public}{caught.value.detail}"
