@@ -102,7 +102,7 @@ def field(
             the secret sent to a place of their own. Members of a map count as secrets unless they are shown.
         query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
-    verify_collections(allowed=allowed)
+    verify_collections(allowed=allowed, shown_members=shown_members, goes_to=goes_to)
     return FieldOptions(
         default=default,
         help=help,

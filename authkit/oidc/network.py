@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from authkit.oidc.resolver import Resolver
 from authkit.oidc.threads import Threads
 from authkit.oidc.urls import check_url, is_loopback
+from authkit.values import verify_collections
 
 if TYPE_CHECKING:
     import httpx
@@ -54,6 +55,7 @@ class Network:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._context = build_context(ca_pem) if ca_pem else None
+        verify_collections(direct_hosts=direct_hosts)
         self._direct_hosts = frozenset(direct_hosts)
         self._transport = transport
         self._resolver = Resolver()

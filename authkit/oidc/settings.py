@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = ["PROVIDER_SETTINGS", "ProviderSettings", "verify_settings"]
 
@@ -21,6 +21,9 @@ class ProviderSettings(Value, frozen=True):
     """Settings that anybody may read who may read the configuration."""
     secret: frozenset[str] = frozenset()
     """Settings that are never shown."""
+
+    def __post_init__(self) -> None:
+        verify_collections(shown=self.shown, secret=self.secret)
 
 
 PROVIDER_SETTINGS: Final[Mapping[str, ProviderSettings]] = MappingProxyType(
