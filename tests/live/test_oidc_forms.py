@@ -96,7 +96,9 @@ def test_two_forms_with_one_state_forge_no_state(mount: Mount, oidc_provider: OI
     state = httpx.URL(begin(mount, interface)).params["state"]
     client, path = mount.client.with_token(""), f"auth/{mount.path}/oidc/callback"
     codes = ["A" * 16, "B" * 16]
-    messages = [message_of(client.raw("POST", path, {"state": state, "code": code})) for code in codes]
+    # The provider announces that its responses name it (RFC 9207).
+    forms = [{"state": state, "code": code, "iss": oidc_provider.url} for code in codes]
+    messages = [message_of(client.raw("POST", path, form)) for form in forms]
     assert {message["state"] for message in messages} == {state}
     texts = [*(message["code"].removeprefix("posted_code_") for message in messages), state[3:]]
     raw = [base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) for text in texts]
