@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -180,10 +181,16 @@ def find_default_credentials(environment: Mapping[str, str] = os.environ) -> Tok
 def read_file(path: str) -> str:
     """Return the text of a small file.
 
+    Whoever writes a configuration names it, and the event loop waits for it. Opening a pipe, or reading a
+    terminal such as `/dev/ptmx`, may never return: only a regular file is read.
+
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    with open(path, encoding="utf-8") as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("not a regular file")
         return file.read(MAX_FILE_CHARACTERS)
 
 

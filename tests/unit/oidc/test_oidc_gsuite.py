@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 from urllib.parse import parse_qs
 
 import httpx
@@ -327,6 +329,21 @@ def test_a_json_list_is_no_credentials():
     """Not even in a file."""
     with pytest.raises(ValueError, match="not a JSON object"):
         load_credentials("x", lambda path: "[]")
+
+
+def test_a_file_that_would_block_is_not_read(tmp_path):
+    """A configuration names the file, and the whole process would wait: a pipe, a terminal, a directory."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Where it is not refused, somebody who writes lets the test go on.
+    writer = threading.Timer(5, lambda: os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)))
+    writer.start()
+    try:
+        for path in (pipe, "/dev/ptmx", tmp_path):
+            with pytest.raises(ValueError, match="neither JSON nor a file that can be read"):
+                load_credentials(str(path))
+    finally:
+        writer.cancel()
 
 
 @pytest.mark.parametrize("key", ["garbage", private_pem("p256")])
