@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         KeyStatus,
         RenewableKeySource,
         StaticKeys,
+        UnusableKeys,
         VerificationKey,
     )
     from authkit.oidc.network import Network
@@ -101,6 +102,7 @@ __all__ = [
     "StaticKeys",
     "TokenSet",
     "TokenVerifier",
+    "UnusableKeys",
     "UnverifiedToken",
     "VerificationKey",
     "VerifiedToken",
@@ -165,6 +167,7 @@ _HOMES = {
         "KeyStatus",
         "RenewableKeySource",
         "StaticKeys",
+        "UnusableKeys",
         "VerificationKey",
     },
     "network": {"Network"},

@@ -34,6 +34,7 @@ __all__ = [
     "KeyStatus",
     "RenewableKeySource",
     "StaticKeys",
+    "UnusableKeys",
     "VerificationKey",
 ]
 
@@ -209,6 +210,28 @@ class StaticKeys:
     def status(self) -> Sequence[KeyStatus]:
         """Return how many there are."""
         return [KeyStatus("static keys", len(self._keys))]
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+
+class UnusableKeys:
+    """Keys of an issuer that were stored and that this version does not take: its tokens are refused.
+
+    In place of what would refuse the tokens of every issuer. `reason` is for whoever logs in.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        """Why they are not taken."""
+
+    async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
+        """Raise `KeySourceError`."""
+        raise KeySourceError(self.reason)
+
+    def status(self) -> Sequence[KeyStatus]:
+        """Return that there are none."""
+        return [KeyStatus("unusable keys", 0)]
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

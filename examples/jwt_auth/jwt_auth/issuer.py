@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from authkit.errors import UserError
 from authkit.framework import CommaList, SignedSeconds, Str, field
-from authkit.oidc import AFTER_ISSUER, Leeways, TokenVerifier
+from authkit.oidc import AFTER_ISSUER, KeySource, Leeways, TokenVerifier
 from jwt_auth.bounds import verify_bounds, verify_leeways
 from jwt_auth.sources import KeySettings
 
@@ -61,14 +61,14 @@ class JWTIssuer(KeySettings):
         """How generously the times of its tokens are read."""
         return Leeways(self.expiration_leeway, self.not_before_leeway, self.clock_skew_leeway)
 
-    def make_verifier(self) -> TokenVerifier:
-        """Return what verifies its tokens.
+    def make_verifier(self, keys: KeySource | None = None) -> TokenVerifier:
+        """Return what verifies its tokens, with its own keys unless others are given.
 
         Raises:
             ValueError: its keys are none that this version takes.
         """
         return TokenVerifier(
-            self.make_keys(),
+            self.make_keys() if keys is None else keys,
             algorithms=self.jwt_supported_algs,
             issuer=self.iss,
             audiences=self.bound_audiences,

@@ -26,7 +26,7 @@ from authkit.framework import (
     read,
 )
 from authkit.framework import write as writes
-from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier
+from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier, UnusableKeys
 from jwt_auth.admission import admit
 from jwt_auth.browser_paths import BrowserAuth
 from jwt_auth.config import JWTConfig
@@ -71,14 +71,21 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     @cached
     def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
-        """Keep the keys of each issuer until it is written again."""
-        return issuer.make_verifier()
+        """Keep the keys of each issuer until it is written again.
+
+        One whose stored keys this version does not take refuses its own tokens, and locks nobody else out.
+        """
+        try:
+            return issuer.make_verifier()
+        except ValueError as error:
+            return issuer.make_verifier(UnusableKeys(str(error)))
 
     async def trusted(self, config: JWTConfig) -> Trust:
         """Return whose tokens are accepted.
 
         Raises:
-            LoginError: an issuer has keys that this version does not take, or a provider cannot be used.
+            LoginError: the default issuer has keys that this version does not take, or a provider cannot be
+                used.
         """
         issuers = await self.issuers.all()
         known = self.known_trust
@@ -281,8 +288,10 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
                 shown["default"] = show_issuer(self.default_issuer(config))
             for name, verifier in self.other_issuer.each(others).items():
                 shown[f"issuer/{name}"] = show_issuer(verifier)
+                if isinstance(verifier.keys, UnusableKeys):
+                    problem = f"issuer {name!r} cannot be used: {verifier.keys.reason}"
         except ValueError as error:
             problem = f"error configuring token validator: {error}"
         else:
-            problem = find_problem(config, others)
+            problem = problem or find_problem(config, others)
         return {"issuers": shown, "problem": problem, "logins": self.counts.show()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
 from authkit.errors import LoginError, UserError
+from authkit.logical import StorageEntry
 
 PEOPLE = "https://people"
 
@@ -263,3 +265,34 @@ async def test_the_name_of_the_default_issuer_is_taken(mount: JWTMount) -> None:
     for name in ("default", "Default"):
         with pytest.raises(UserError, match=r"^'default' is the name of the issuer in 'config'$"):
             await mount.write(f"issuer/{name}", bound_issuer="x", jwt_validation_pubkeys=public_pem())
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"jwks_url": "https://keys.example:/jwks"},
+        {"oidc_discovery_url": "https://keys.example/?tenant=1"},
+        {"jwt_validation_pubkeys": ["-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"]},
+    ],
+    ids=str,
+)
+async def test_a_stored_issuer_that_is_refused_today_locks_nobody_else_out(
+    bare: JWTMount, stored: dict[str, Any]
+) -> None:
+    """Its own tokens are refused, and the status names it."""
+    await bare.configure(bound_issuer="https://good")
+    await bare.write("issuer/old", jwt_validation_pubkeys=public_pem(), bound_issuer="https://old")
+    await bare.write_role(user_claim="{iss}|{sub}", bound_issuers="default,old")
+    entry = await bare.storage.get("issuer/old")
+    assert entry is not None
+    record = json.loads(entry.value) | {"jwt_validation_pubkeys": []} | stored
+    await bare.storage.put(StorageEntry("issuer/old", json.dumps(record).encode()))
+    await bare.backend.invalidate_key("issuer/old")
+    auth = await bare.login(role="dev", jwt=make_token(iss="https://good"))
+    assert auth.alias is not None
+    assert auth.alias.name == "https://good|ann"
+    with pytest.raises(LoginError, match="error configuring token validator: keyset configuration error"):
+        await bare.login(role="dev", jwt=make_token(iss="https://old"))
+    status = await bare.read("status")
+    assert status is not None
+    assert status["problem"].startswith("issuer 'old' cannot be used: ")
