@@ -136,6 +136,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             write.warn(str(error))
         else:
             write.derive(self.default_issuer, verifier)
+        # Issuers may have been written while the provider was asked, for as long as it liked.
+        verify_config(write.new, await self.issuers.all())
 
     @issuers.on_write
     async def check_issuer(self, write: Write[JWTIssuer]) -> None:
@@ -150,6 +152,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         verifier = write.new.make_verifier()
         write.derive(self.other_issuer, verifier)
         await write.new.ask_providers(verifier.keys)
+        # Others may have been written while the provider was asked, for as long as it liked.
+        verify_issuer(write.name, write.new, await self.config.find(), await self.issuers.all())
 
     def warn_of_plaintext(self, write: Write[JWTConfig] | Write[JWTIssuer]) -> None:
         """Tell of keys that arrive unprotected."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from factories import FakeClock
-from identity_provider import Provider
+from identity_provider import Provider, serve_provider
 from jwt_auth import JWTAuth
 from jwt_auth.issuer import JWTIssuer
-from jwt_auth_keys import make_token, public_pem
+from jwt_auth_keys import make_token, public_jwk, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
 from authkit.errors import LoginError, UserError
@@ -296,3 +297,33 @@ async def test_a_stored_issuer_that_is_refused_today_locks_nobody_else_out(
     status = await bare.read("status")
     assert status is not None
     assert status["problem"].startswith("issuer 'old' cannot be used: ")
+
+
+@pytest.mark.parametrize("place", ["issuer/z", "config"])
+async def test_attack_an_issuer_whose_keys_come_late(bare: JWTMount, place: str) -> None:
+    """It is compared again when its provider has answered: another one has its `iss` by then."""
+    await bare.write("issuer/first", jwt_validation_pubkeys=public_pem("first"), bound_issuer="https://first")
+    await bare.write("config", default_role="dev")
+    await bare.write_role(user_claim="{iss}|{sub}", bound_issuers="default,z,a")
+    with serve_provider(public_jwk("evil")) as evil:
+        evil.delays["/keys"] = 2.0
+        late = asyncio.create_task(bare.write("issuer/a", jwks_url=evil.keys_url, bound_issuer="https://z"))
+        await asyncio.sleep(0.2)
+        await bare.write(place, jwt_validation_pubkeys=public_pem("good"), bound_issuer="https://z")
+        with pytest.raises(UserError, match="is for tokens with the same 'iss'"):
+            await late
+    await bare.login(role="dev", jwt=make_token(key="good", iss="https://z"))
+    with pytest.raises(LoginError, match="token signature"):
+        await bare.login(role="dev", jwt=make_token(key="evil", iss="https://z"))
+
+
+async def test_attack_a_configuration_whose_keys_come_late(bare: JWTMount) -> None:
+    """The same for the default issuer."""
+    await bare.write_role(user_claim="{iss}|{sub}", bound_issuers="default,z")
+    with serve_provider(public_jwk("evil")) as evil:
+        evil.delays["/keys"] = 2.0
+        late = asyncio.create_task(bare.write("config", jwks_url=evil.keys_url, bound_issuer="https://Z"))
+        await asyncio.sleep(0.2)
+        await bare.write("issuer/z", jwt_validation_pubkeys=public_pem("good"), bound_issuer="https://z")
+        with pytest.raises(UserError, match="is for tokens with the same 'iss'"):
+            await late
