@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from cachetools import LRUCache, TTLCache
@@ -29,6 +29,9 @@ KNOWN_SECONDS: Final = 86400.0
 
 IPV6_PREFIX: Final = 64
 """Bits of an IPv6 address that count: a subscriber has at least all addresses below them (RFC 6177)."""
+
+NAT64: Final = ip_network("64:ff9b::/96")
+"""Below it stand all IPv4 addresses, for servers that have IPv6 alone (RFC 6052)."""
 
 TEXT: Final = "too many logins that have failed or are under way, try again in a minute"
 
@@ -173,6 +176,11 @@ def _network_of(address: str) -> str:
         parsed = ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
+    if not isinstance(parsed, IPv6Address):
         return address
+    # A proxy that listens for both kinds writes ::ffff:192.0.2.1: the first bits say nothing then.
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    if parsed in NAT64:
+        return str(IPv4Address(int(parsed) & 0xFFFFFFFF))
     return str(ip_network((parsed, IPV6_PREFIX), strict=False))

@@ -225,6 +225,17 @@ def test_addresses_of_one_subscriber_share() -> None:
     assert use(allowance, "2001:db8::9")
 
 
+@pytest.mark.parametrize("prefix", ["::ffff:", "64:ff9b::"])
+def test_ipv4_addresses_written_as_ipv6_do_not_share(prefix: str) -> None:
+    """One stranger does not use up the share of everybody whose address a proxy or NAT64 writes so."""
+    allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
+    assert [use(allowance, f"{prefix}203.0.113.7") for _ in range(3)] == [True, True, False]
+    assert use(allowance, f"{prefix}192.0.2.1")
+    clock.advance(1)
+    assert use(allowance, "203.0.113.7")
+    assert not use(allowance, f"{prefix}203.0.113.7")
+
+
 def test_known_addresses_are_forgotten_after_a_day() -> None:
     """Until then strangers cannot use up what they have."""
     allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
