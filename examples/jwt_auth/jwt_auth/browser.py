@@ -310,10 +310,10 @@ class BrowserLogins:
             verify_role_type(role, IDTokenProof.role_type)
         if not self._pace.is_due(pending.id):
             raise NotYet("slow_down")
+        address = connection.remote_addr if connection is not None else ""
         try:
-            with self._polls.ask(connection.remote_addr if connection is not None else "") as asked:
+            with self._polls.ask(address):
                 tokens = await client.poll_device(pending.secret)
-                asked.is_good = True
         except TooManyRequestsError as error:
             raise NotYet("slow_down") from error
         except OAuthError as error:
@@ -327,6 +327,7 @@ class BrowserLogins:
         proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
         identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
+        self._polls.welcome(address)
         return identity
 
     async def _begin_device(

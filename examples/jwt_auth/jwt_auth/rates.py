@@ -140,7 +140,11 @@ class Allowance:
             for bucket in buckets:
                 bucket.leave(asked.is_good)
             if asked.is_good:
-                self._known.add(network)
+                self.welcome(address)
+
+    def welcome(self, address: str) -> None:
+        """Remember that somebody has logged in from there. An account at the provider is not enough."""
+        self._known.add(_network_of(address))
 
 
 class _Bucket:

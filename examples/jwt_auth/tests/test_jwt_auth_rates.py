@@ -200,6 +200,26 @@ async def test_many_devices_of_one_address_are_slowed_down(browser: Browser, clo
         await ask(browser, "oidc/poll", {"state": states[-1], "client_nonce": "n"}, STRANGER)
 
 
+@pytest.mark.parametrize("email", ["ann@example.com", "mallory@example.com"])
+async def test_who_may_not_log_in_is_no_known_address(browser: Browser, clock: FakeClock, email: str) -> None:
+    """An account where everybody can have one is no login: the address stays unknown."""
+    await browser.write_role(callback_mode="device", bound_claims={"email": "ann@example.com"})
+    browser.idp.userinfo = {"email": email}
+    state = (await begin_device(browser, STRANGER))["state"]
+    browser.idp.approve_devices()
+    is_admitted = email == "ann@example.com"
+    try:
+        await ask(browser, "oidc/poll", {"state": state, "client_nonce": "n"}, STRANGER)
+    except LoginError:
+        assert not is_admitted
+    await browser.write_role(callback_mode="client")
+    tries = 0
+    while "invalid_grant" in await make_up_a_code(browser, f"198.51.100.{tries % 200}"):
+        tries += 1
+    refusal = await make_up_a_code(browser, STRANGER)
+    assert ("invalid_grant" in refusal) == is_admitted
+
+
 # --- the budget itself -------------------------------------------------------------------------
 
 SHARE = Share(Limit(rate=1, burst=4, at_once=3), Limit(rate=1, burst=2, at_once=2))
