@@ -7,8 +7,9 @@ after that succeeds. So it is stored first: after a renewal that fails or is cut
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,7 @@ from jwt_auth.pending import forget_old
 from jwt_auth.role import JWTRole
 
 if TYPE_CHECKING:
-    from authkit.oidc import OIDCClient
+    from authkit.oidc import OIDCClient, TokenSet
     from jwt_auth.trust import Trust
 
 __all__ = ["Renewals"]
@@ -51,6 +52,7 @@ class Renewals:
         self._tokens = tokens
         self._now = now
         self._under_way: set[str] = set()
+        self._refreshing: set[asyncio.Task[TokenSet]] = set()
 
     def at(self, client: OIDCClient, trust: Trust, before: str = "") -> AtProvider:
         """Return the provider of the mount.
@@ -91,15 +93,11 @@ class Renewals:
         context = (*parties.values(), sub)
         with self._alone(name):
             await self._forget(str(kept.get("before", "")))
-            replaced = await self._replaced.get(name)
-            hidden = str(kept.get("refresh", "")) if replaced is None else replaced.value.decode()
-            token = await self._tokens.unhide(hidden, *context)
-            tokens = await client.refresh(token)
-            if tokens.refresh_token is None:
-                tokens = replace(tokens, refresh_token=token)
-            else:
-                value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
-                await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
+            refreshing = asyncio.ensure_future(self._refresh(client, kept, context))
+            self._refreshing.add(refreshing)
+            refreshing.add_done_callback(self._end_refreshing)
+            # The provider goes on when the host does not wait any more: so do we, or its answer is lost.
+            tokens = await asyncio.shield(refreshing)
             proof = RenewedProof(self.at(client, trust, name), tokens, iss=parties["iss"], subject=sub)
             identity = await admit(
                 role, call.role_name, proof, NO_RECORD, connection=call.connection, is_from_user=False
@@ -107,6 +105,20 @@ class Renewals:
         if identity.name != call.name:
             raise LoginError("the name has changed")
         return identity
+
+    async def _refresh(self, client: OIDCClient, kept: Mapping[str, Any], context: Sequence[str]) -> TokenSet:
+        """Send the newest refresh token; return what comes, of which a new one has been stored."""
+        name = _stored_name(kept)
+        with self._alone(f"refresh {name}"):
+            replaced = await self._replaced.get(name)
+            hidden = str(kept.get("refresh", "")) if replaced is None else replaced.value.decode()
+            token = await self._tokens.unhide(hidden, *context)
+            tokens = await client.refresh(token)
+            if tokens.refresh_token is None:
+                return replace(tokens, refresh_token=token)
+            value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()
+            await self._replaced.put(StorageEntry(name, value, seal_wrap=True))
+            return tokens
 
     async def forget(self) -> None:
         """Delete refresh tokens of tokens that nobody has renewed again.
@@ -120,6 +132,12 @@ class Renewals:
         """Delete what the last renewal has stored: the host has shown that it has a newer state."""
         if name:
             await self._replaced.delete(name)
+
+    def _end_refreshing(self, refreshing: asyncio.Task[TokenSet]) -> None:
+        """Take its error too, which nobody may be waiting for any more."""
+        self._refreshing.discard(refreshing)
+        if not refreshing.cancelled():
+            refreshing.exception()
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:

@@ -149,6 +149,36 @@ async def test_a_renewal_that_is_cut_off_loses_no_refresh_token(
     assert browser.idp.reused == []
 
 
+async def test_a_renewal_that_is_cut_off_while_the_provider_answers(
+    browser: Browser, token: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host gives up when the provider has replaced the refresh token, and its answer is on the way."""
+    replaced, go_on, patched = asyncio.Event(), asyncio.Event(), OIDCClient.refresh
+
+    async def hang(client: OIDCClient, *args: Any) -> Any:
+        tokens = await patched(client, *args)
+        replaced.set()
+        await go_on.wait()
+        return tokens
+
+    monkeypatch.setattr(OIDCClient, "refresh", hang)
+    renewal = asyncio.ensure_future(browser.mount.renew(token))
+    await asyncio.wait_for(replaced.wait(), 10)
+    renewal.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await renewal
+    monkeypatch.setattr(OIDCClient, "refresh", patched)
+    with pytest.raises(TooManyRequestsError):
+        await browser.mount.renew(token)
+    go_on.set()
+    for _ in range(100):
+        if await browser.mount.storage.list("oidc/replaced/"):
+            break
+        await asyncio.sleep(0.01)
+    assert await browser.mount.renew(token)
+    assert browser.idp.reused == []
+
+
 async def test_an_answer_that_the_host_has_lost(browser: Browser, token: Auth) -> None:
     """The host failed before it stored the renewed token, and renews the one before once more."""
     await browser.mount.renew(token)
