@@ -24,11 +24,12 @@ __all__ = ["DEVICES", "LOGINS", "POLLS", "Allowance", "Asked", "KnownAddresses",
 MAX_ADDRESSES: Final = 10_000
 """Addresses in memory; then the one unused for longest is forgotten, and has its whole share again."""
 
-KNOWN_SECONDS: Final = 86400.0
-"""For how long an address is known after a login: who comes back every day stays known."""
+KNOWN_SECONDS: Final = 14 * 86400.0
+"""For how long an address is known after a login: longer than a weekend, and than holidays."""
 
-IPV6_PREFIX: Final = 64
-"""Bits of an IPv6 address that count: a subscriber has at least all addresses below them (RFC 6177)."""
+IPV6_PREFIX: Final = 56
+"""Bits of an IPv6 address that count: with fewer, one subscriber has the shares of many (RFC 6177 has sites
+given between 48 and 56)."""
 
 NAT64: Final = ip_network("64:ff9b::/96")
 """Below it stand all IPv4 addresses, for servers that have IPv6 alone (RFC 6052)."""

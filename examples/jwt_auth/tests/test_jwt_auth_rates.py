@@ -236,13 +236,13 @@ def use(allowance: Allowance, address: str, *, is_good: bool = False) -> bool:
 
 
 def test_addresses_of_one_subscriber_share() -> None:
-    """All IPv6 addresses below the same 64 bits are one; unknown addresses are one as well."""
+    """All IPv6 addresses below the same 56 bits are one; unknown addresses are one as well."""
     allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
-    assert [use(allowance, f"2001:db8::{number}") for number in range(3)] == [True, True, False]
-    assert [use(allowance, "2001:db8:0:1::1"), use(allowance, "")] == [True, True]
-    assert not use(allowance, "2001:db8:0:2::1")
+    assert [use(allowance, f"2001:db8:0:{number}::1") for number in range(3)] == [True, True, False]
+    assert [use(allowance, "2001:db8:0:100::1"), use(allowance, "")] == [True, True]
+    assert not use(allowance, "2001:db8:0:200::1")
     clock.advance(1)
-    assert use(allowance, "2001:db8::9")
+    assert use(allowance, "2001:db8:0:ff::9")
 
 
 @pytest.mark.parametrize("prefix", ["::ffff:", "64:ff9b::"])
@@ -256,7 +256,7 @@ def test_ipv4_addresses_written_as_ipv6_do_not_share(prefix: str) -> None:
     assert not use(allowance, f"{prefix}203.0.113.7")
 
 
-def test_known_addresses_are_forgotten_after_a_day() -> None:
+def test_known_addresses_are_forgotten_after_two_weeks() -> None:
     """Until then strangers cannot use up what they have."""
     allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
     assert use(allowance, ANN, is_good=True)
