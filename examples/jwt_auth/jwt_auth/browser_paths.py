@@ -188,6 +188,7 @@ class BrowserAuth(AuthMethod):
                     f"{FAILED} Expired or missing OAuth state.", "no browser comes back for a device"
                 )
             verify_login_address(role, call.connection)
+            await self.browser.logins.wait(call.remote_addr)
             with self.browser.logins.ask(call.remote_addr) as asked:
                 await self.browser.spend(pending, client_nonce)
                 identity = await self.end(call, config, role, pending, arrived, record)
@@ -294,6 +295,7 @@ class BrowserAuth(AuthMethod):
             fields = {"state": arrived.state, "code": arrived.code.reveal(), "iss": arrived.iss}
             fields["confirmation"] = confirmed
             return raw_page(confirmation_page(pending.address, pending.role, fields))
+        await self.browser.logins.wait(call.remote_addr)
         try:
             with self.browser.logins.ask(call.remote_addr) as asked:
                 return await self.end_confirmed(call, config, role, pending, arrived, asked)

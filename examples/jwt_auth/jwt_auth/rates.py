@@ -8,8 +8,9 @@ strangers cannot use up, from however many addresses they come.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
@@ -30,6 +31,13 @@ KNOWN_SECONDS: Final = 14 * 86400.0
 IPV6_PREFIX: Final = 56
 """Bits of an IPv6 address that count: with fewer, one subscriber has the shares of many (RFC 6177 has sites
 given between 48 and 56)."""
+
+WAIT_SECONDS: Final = 5.0
+"""For how long a login waits while those before it are under way."""
+
+WAIT_STEP: Final = 0.05
+MAX_WAITING: Final = 200
+"""Logins that wait, of one mount; more are refused at once."""
 
 NAT64: Final = ip_network("64:ff9b::/96")
 """Below it stand all IPv4 addresses, for servers that have IPv6 alone (RFC 6052)."""
@@ -115,6 +123,23 @@ class Allowance:
         self._clock = clock
         self._pools = {is_known: _Bucket(share.mount, clock()) for is_known in (False, True)}
         self._own: LRUCache[str, _Bucket] = LRUCache(MAX_ADDRESSES)
+        self._waiting = 0
+
+    async def wait(self, address: str) -> None:
+        """Return once there is a place for somebody at this address, or after a while without one.
+
+        People behind one address come at the same moment. Whoever returns asks at once.
+        """
+        if self._waiting >= MAX_WAITING:
+            return
+        self._waiting += 1
+        try:
+            for _ in range(int(WAIT_SECONDS / WAIT_STEP)):
+                if not any(bucket.is_full for bucket in self._buckets_of(address)):
+                    return
+                await asyncio.sleep(WAIT_STEP)
+        finally:
+            self._waiting -= 1
 
     @contextmanager
     def ask(self, address: str) -> Iterator[Asked]:
@@ -125,11 +150,7 @@ class Allowance:
         Raises:
             TooManyRequestsError: the address, or the mount, has used its share.
         """
-        network, now = _network_of(address), self._clock()
-        own = self._own.get(network)
-        if own is None:
-            own = self._own[network] = _Bucket(self._address, now)
-        buckets = (own, self._pools[network in self._known])
+        now, buckets = self._clock(), self._buckets_of(address)
         if not all(bucket.has_room(now) for bucket in buckets):
             raise TooManyRequestsError(TEXT)
         for bucket in buckets:
@@ -142,6 +163,13 @@ class Allowance:
                 bucket.leave(asked.is_good)
             if asked.is_good:
                 self.welcome(address)
+
+    def _buckets_of(self, address: str) -> Sequence[_Bucket]:
+        network = _network_of(address)
+        own = self._own.get(network)
+        if own is None:
+            own = self._own[network] = _Bucket(self._address, self._clock())
+        return own, self._pools[network in self._known]
 
     def welcome(self, address: str) -> None:
         """Remember that somebody has logged in from there. An account at the provider is not enough."""
@@ -157,11 +185,16 @@ class _Bucket:
         self._filled = now
         self._inside = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all who may be in it at the same moment are."""
+        return self._inside >= self._limit.at_once
+
     def has_room(self, now: float) -> bool:
         """Whether another one may come; fills it first."""
         self._left = min(self._limit.burst, self._left + (now - self._filled) * self._limit.rate)
         self._filled = now
-        return self._left >= 1 and self._inside < self._limit.at_once
+        return self._left >= 1 and not self.is_full
 
     def take(self) -> None:
         """Let one in."""

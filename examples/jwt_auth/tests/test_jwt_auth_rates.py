@@ -77,6 +77,39 @@ async def test_logins_that_succeed_cost_nothing(browser: Browser, clock: FakeClo
         assert (await browser.log_in()).policies == ("p",)
 
 
+async def test_many_behind_one_address_come_at_the_same_moment(
+    browser: Browser, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class logs in at a provider that takes its time: some wait, and all are let in."""
+    exchange, inside = OIDCClient.exchange, [0, 0]
+
+    async def take_time(client: OIDCClient, *args: Any) -> Any:
+        inside[0] += 1
+        inside[1] = max(inside)
+        await asyncio.sleep(0.1)
+        inside[0] -= 1
+        return await exchange(client, *args)
+
+    monkeypatch.setattr(OIDCClient, "exchange", take_time)
+    logins = await asyncio.gather(*(browser.log_in() for _ in range(2 * LOGINS.address.at_once + 1)))
+    assert all(auth.policies == ("p",) for auth in logins)
+    assert inside[1] == LOGINS.address.at_once
+
+
+async def test_who_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many wait, and so long; more are refused at once."""
+    monkeypatch.setattr("jwt_auth.rates.MAX_WAITING", 1)
+    monkeypatch.setattr("jwt_auth.rates.WAIT_SECONDS", 0.2)
+    allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
+    with allowance.ask(STRANGER), allowance.ask(STRANGER):
+        first = asyncio.ensure_future(allowance.wait(STRANGER))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(allowance.wait(STRANGER), 0.1)
+        assert not first.done()
+        await asyncio.wait_for(first, 5)
+        assert not use(allowance, STRANGER)
+
+
 async def test_strangers_everywhere_do_not_lock_out_who_was_there_before(
     browser: Browser, clock: FakeClock
 ) -> None:
