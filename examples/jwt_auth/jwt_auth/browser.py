@@ -159,10 +159,10 @@ class BrowserLogins:
         self.refresh_tokens.keys.forget()
 
     async def spoil(self, pending: Pending) -> None:
-        """End the login of a client whose state came back with another's nonce."""
+        """End the login of a client whose state came back with another's nonce, unless it has ended."""
         with suppress(LoginError):
             await self.spent.spend(pending)
-        self.outcomes.fail(pending, f"{FAILED} Expired or missing OAuth state.")
+            self.outcomes.spoil(pending, f"{FAILED} Expired or missing OAuth state.")
 
     async def outcome(self, pending: Pending) -> Identity:
         """Return who has logged in directly.

@@ -37,8 +37,10 @@ class Outcomes:
 
     def __init__(self, storage: Storage, now: Callable[[], float] = time.time) -> None:
         self._kept = _Kept(storage, "oidc/done/", now)
-        self._failures: TLRUCache[bytes, tuple[float, str]] = TLRUCache(
-            MAX_FAILURES, lambda _, failure, __: failure[0], timer=now
+        # What anybody can cause, as often as they want, is apart: it lets no other failure be forgotten.
+        self._failures, self._spoiled = (
+            TLRUCache[bytes, tuple[float, str]](MAX_FAILURES, lambda _, failure, __: failure[0], timer=now)
+            for _ in range(2)
         )
 
     async def succeed(self, pending: Pending, identity: Identity) -> None:
@@ -55,6 +57,10 @@ class Outcomes:
         """Keep why nobody has."""
         self._failures[pending.id] = (pending.created + LIFETIME_SECONDS, text)
 
+    def spoil(self, pending: Pending, text: str) -> None:
+        """Keep why nobody will, of a login that has not ended."""
+        self._spoiled[pending.id] = (pending.created + LIFETIME_SECONDS, text)
+
     async def take(self, pending: Pending) -> Identity | str | None:
         """Return who has logged in, or why nobody has; `None` as long as nothing is known. It is forgotten.
 
@@ -62,9 +68,10 @@ class Outcomes:
             InternalError: what is stored is no end of a login.
             StorageError: it cannot be read.
         """
-        _, text = self._failures.pop(pending.id, (0.0, ""))
-        if text:
-            return text
+        for failures in (self._failures, self._spoiled):
+            _, text = failures.pop(pending.id, (0.0, ""))
+            if text:
+                return text
         value = await self._kept.take(pending)
         if value is None:
             return None

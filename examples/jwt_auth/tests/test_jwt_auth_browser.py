@@ -766,6 +766,32 @@ async def test_somebody_else_asks_about_a_login(browser: Browser) -> None:
         assert await pending(browser, state) == "Vault login failed. Expired or missing OAuth state."
 
 
+async def test_somebody_else_asks_about_a_login_that_has_ended(browser: Browser) -> None:
+    """Its client learns how, and has its token."""
+    await browser.write_role(callback_mode="direct", oidc_disable_confirmation=True)
+    begun = await browser.begin(DIRECT)
+    assert "Logged in" in html(await browser.come_back(browser.idp.log_in(begun["auth_url"])))
+    with pytest.raises(LoginError, match="invalid client_nonce"):
+        await poll(browser, begun["state"], client_nonce="other")
+    assert (await poll(browser, begun["state"])).policies == ("p",)
+
+
+async def test_strangers_who_ask_make_nobody_forget_a_failure(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin logins and ask with another nonce, without end; a client still learns why its own failed."""
+    monkeypatch.setattr("jwt_auth.outcomes.MAX_FAILURES", 2)
+    browser.mount.backend.browser = BrowserLogins(browser.mount.storage, browser.mount.backend.mount_id)
+    await browser.write_role(callback_mode="direct", oidc_disable_confirmation=True)
+    begun = await browser.begin(DIRECT)
+    await browser.come_back({"state": begun["state"], "error": "access_denied"})
+    for _ in range(3):
+        other = await browser.begin(DIRECT)
+        with pytest.raises(LoginError, match="invalid client_nonce"):
+            await poll(browser, other["state"], client_nonce="other")
+    assert "access_denied" in await pending(browser, begun["state"])
+
+
 async def test_modes_that_need_more(browser: Browser) -> None:
     """A client that waits has to have made up a nonce; a form cannot be confirmed."""
     await browser.write_role(callback_mode="direct")
