@@ -28,6 +28,8 @@ MAX_ITEMS: Final = 10_000
 def verify_size(name: str, raw: object, limit: int | None = None, *, depth: int = 0) -> int:
     """Return the size of a JSON value: its characters, and one for each item.
 
+    Nothing is looked at beyond what is too much already.
+
     Raises:
         FieldError: it is larger than `limit`, has more than `MAX_ITEMS` items in one place, or is
             nested deeper than `MAX_DEPTH`.
@@ -41,8 +43,13 @@ def verify_size(name: str, raw: object, limit: int | None = None, *, depth: int 
         if limit is not None and len(raw) > MAX_ITEMS:
             raise FieldError(name, f"more than {MAX_ITEMS} items")
         parts = [part for pair in raw.items() for part in pair] if isinstance(raw, Mapping) else list(raw)
+    _verify_within(name, size, limit)
     for part in parts:
         size += verify_size(name, part, limit, depth=depth + 1)
+        _verify_within(name, size, limit)
+    return size
+
+
+def _verify_within(name: str, size: int, limit: int | None) -> None:
     if limit is not None and size > limit:
         raise FieldError(name, f"longer than {limit} characters")
-    return size

@@ -224,6 +224,18 @@ def test_length_is_bounded() -> None:
         convert(CommaList, ["a", "b", "c", "d"], max_length=4)
 
 
+def test_nothing_is_looked_at_beyond_a_bound() -> None:
+    """What a stranger sends beyond the bound of a field costs nothing, however much it is."""
+
+    class Untouched(list[Any]):
+        def __len__(self) -> int:
+            raise AssertionError("this was looked at")
+
+    for raw in (["12345", Untouched()], [["1", "2", "3"], Untouched()], {"12345": Untouched()}):
+        with pytest.raises(FieldError, match="longer than 4"):
+            convert(CommaList, raw, max_length=4)
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from authkit.errors import BadRequestError, InternalError
 from authkit.logical import JSONNumber, Operation
 from authkit.masking import Secret
+from authkit.wire import jsontext
 from authkit.wire.jsontext import MAX_DEPTH, MAX_EXACT_INTEGER, decode_object, encode_object
 
 scalars = (
@@ -256,3 +257,18 @@ def test_a_long_key_is_cut_in_the_error() -> None:
     with pytest.raises(InternalError) as caught:
         encode_object({"k" * 10_000: object()})
     assert len(str(caught.value)) < 200
+
+
+def test_a_request_of_many_values_costs_no_call_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's request of millions of values holds up nobody else while its depth is looked at."""
+    looked_at: list[object] = []
+    monkeypatch.setattr(jsontext, "_is_container", lambda value: looked_at.append(value) or True)
+    many = '{"a": [' + '[], {}, 0, 1.5, null, true, "x", ' * 1000 + "0]}"
+    assert decode_object(many) is not None
+    assert len(looked_at) <= 1
+
+
+def test_whole_escapes_cost_no_call_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a text that cannot be read is looked through for half pairs."""
+    monkeypatch.setattr(jsontext, "_whole_character", None)
+    assert decode_object('{"a": "' + r"\u003c\\ud800" * 1000 + '"}') == {"a": r"<\ud800" * 1000}
