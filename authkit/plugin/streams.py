@@ -33,6 +33,9 @@ _READ_BYTES = 16 * 1024
 _MAX_LINE = 8 * 1024
 """A printed line is handed on in pieces of this size."""
 
+MAX_WORD = 64 * 1024
+"""Bytes without a blank that are kept until their end is there, since a secret is masked as a whole only: as
+many as a field of a login may have. Longer ones are not shown."""
 
 MAX_KEY_LINES = 400
 """Lines that a private key may span: RSA keys of 16,384 bits have 200. Then lines are handed on again, so
@@ -133,16 +136,32 @@ class _Lines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._is_in_word = False
+        """Within a word that is not shown."""
         self._key_lines = 0
         """How many more lines may belong to a private key."""
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Yield the lines that `data` completes; no data is the end of the stream."""
+        is_end = not data
+        if self._is_in_word:
+            shown = _BLANK.search(data)
+            self._is_in_word, data = shown is None, data[shown.start() :] if shown else b""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if self._rest and (not data or len(self._rest) > _MAX_LINE):
+        if self._rest and is_end:
             lines, self._rest = [*lines, self._rest], b""
+        elif len(self._rest) > _MAX_LINE:
+            lines += self._cut()
         for line in lines:
             yield from self._masked(line.decode(errors="replace"))
+
+    def _cut(self) -> list[bytes]:
+        """Take the beginning of a long line, up to a blank: halves of a secret would not be masked."""
+        begun, _, word = self._rest.rpartition(b" ")
+        if len(word) > MAX_WORD:
+            begun, word, self._is_in_word = begun + b" [a word that is too long to be shown]", b"", True
+        self._rest = word
+        return [begun] if begun else []
 
     def _masked(self, line: str) -> Iterator[str]:
         if self._key_lines:
@@ -154,6 +173,7 @@ class _Lines:
         yield from (text[start : start + _MAX_LINE] for start in range(0, len(text) or 1, _MAX_LINE))
 
 
+_BLANK = re.compile(rb"[ \n]")
 _KEY_BEGINS = re.compile("-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 
 

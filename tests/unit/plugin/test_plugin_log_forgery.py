@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authkit.masking import Secret
 from authkit.plugin.logs import HCLogFormatter
-from authkit.plugin.streams import MAX_KEY_LINES, _Lines
+from authkit.plugin.streams import MAX_KEY_LINES, MAX_WORD, _Lines
 from authkit.printable import to_printable, to_printable_lines
 
 FORGED = "\n2026-01-01T00:00:00.000Z [INFO]  core: vault is sealed"
@@ -92,3 +93,31 @@ def test_a_traceback_stays_readable() -> None:
     trace = json.loads(HCLogFormatter().format(made))["traceback"]
     assert trace.startswith("Traceback (most recent call last):\n  File ")
     assert "\n    raise ValueError(FORGED)\n" in trace
+
+
+@pytest.mark.parametrize("pieces", [1000, 4096, 16 * 1024])
+def test_a_secret_at_a_seam_of_a_long_line_is_masked(pieces: int) -> None:
+    """Whoever decides how long a printed line is cannot have a secret in it cut in two."""
+    secret = Secret("swordfish-" + "0123456789abcdef" * 4)
+    for before in range(8 * 1024 - 100, 8 * 1024 + 20, 7):
+        printed = f"login of {'x' * before} {secret.reveal()} and {'y' * 20_000}\n".encode()
+        lines = _Lines()
+        shown = [
+            line for at in range(0, len(printed), pieces) for line in lines.feed(printed[at : at + pieces])
+        ]
+        assert "0123456789" not in "".join(shown)
+        assert "[masked]" in "".join(shown)
+
+
+def test_a_word_without_end_is_not_shown() -> None:
+    """What cannot be kept until its end has come is left out, and what follows is shown again."""
+    lines = _Lines()
+    secret = Secret("x" * 40 + "0123456789abcdef")
+    printed = f"begin {'x' * 2 * MAX_WORD}{secret.reveal()} end\nnext\n".encode()
+    shown = [line for at in range(0, len(printed), 4096) for line in lines.feed(printed[at : at + 4096])]
+    assert [line.strip() for line in shown] == [
+        "begin",
+        "[a word that is too long to be shown]",
+        "end",
+        "next",
+    ]
