@@ -65,13 +65,13 @@ class HCLogFormatter(logging.Formatter):
         pairs: dict[str, str | int | float | bool | None] = {}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            pairs["error"] = _cut(f"{type(error).__name__}: {_shown(error)}", _MAX_VALUE)
+            pairs["error"] = f"{type(error).__name__}: {_shown(error, _MAX_VALUE)}"
             pairs["traceback"] = _cut_front(_traceback(error), _MAX_TRACEBACK)
         given = getattr(record, "kv", None)
         if with_pairs and isinstance(given, Mapping):
             for key, value in list(given.items())[:_MAX_PAIRS]:
                 pairs[_key(key)] = _value(str(key), value)
-        message = _cut(_shown(record.getMessage()), _MAX_MESSAGE)
+        message = _shown(record.getMessage(), _MAX_MESSAGE)
         return _encode(level_name(record.levelno), message, record, **pairs)
 
 
@@ -94,7 +94,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
         "@level": level,
         "@message": message,
         "@timestamp": moment,
-        "@module": _cut(_shown(record.name), _MAX_VALUE),
+        "@module": _shown(record.name, _MAX_VALUE),
         **pairs,
     }
     # ASCII only: what cannot be encoded (a lone surrogate) is escaped instead of raising later.
@@ -102,7 +102,7 @@ def _encode(level: str, message: str, record: logging.LogRecord, **pairs: Any) -
 
 
 def _key(key: object) -> str:
-    text = _cut(_shown(key), 128)
+    text = _shown(key, 128)
     # Go's logger and its readers use keys as names; and the reserved ones are ours alone.
     return f"_{text}" if text in _RESERVED or text.startswith("@") or not text else text
 
@@ -112,21 +112,23 @@ def _value(key: str, value: object) -> str | int | bool | None:
         return MASK
     if value is None or isinstance(value, bool) or (type(value) is int and abs(value) < 2**53):
         return value
-    return _cut(_shown(value), _MAX_VALUE)
+    return _shown(value, _MAX_VALUE)
 
 
-def _shown(value: object) -> str:
-    """Return the text of anything in one line, secrets masked."""
-    return to_printable(mask_logged(str(value)))
+def _shown(value: object, limit: int) -> str:
+    """Return the text of anything in one line, secrets masked, and cut.
+
+    It is cut before it is escaped, which costs a call for each character: a stranger may have sent it.
+    """
+    masked = mask_logged(str(value))
+    shown = to_printable(masked[:limit])
+    cut = max(0, len(masked) - limit) + max(0, len(shown) - limit)
+    return f"{shown[:limit]} [{cut} characters cut]" if cut else shown
 
 
 def _traceback(error: BaseException) -> str:
     # Source lines and messages, no values of local variables.
     return to_printable_lines(mask_logged("".join(traceback.format_exception(error))))
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]} [{len(text) - limit} characters cut]"
 
 
 def _cut_front(text: str, limit: int) -> str:

@@ -42,6 +42,9 @@ __all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
 NO_CODE: Final = "no_code"
 """With this code the official plugin releases what an earlier POST has brought. Here it releases nothing."""
 
+MAX_LOGGED_URI: Final = 1024
+"""Characters of a refused redirect URI in the log: anybody may send 64 KiB, each of which costs."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +115,8 @@ class BrowserLogins:
         if config.namespace_in_state:
             uri, namespace = take_namespace(uri)
         if not is_allowed(uri, role.allowed_redirect_uris or ()):
-            _log.warning("unauthorized redirect_uri", extra={"kv": {"role": role_name, "redirect_uri": uri}})
+            shown = {"role": role_name, "redirect_uri": uri[:MAX_LOGGED_URI]}
+            _log.warning("unauthorized redirect_uri", extra={"kv": shown})
             return {"auth_url": ""}
         if config.is_form_post:
             uri = for_form_post(uri)

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.masking import MASK, Secret, is_secret_name, mask_logged
+from authkit.plugin import logs
 from authkit.plugin.logs import MAX_LINE_BYTES, TRACE, HCLogFormatter, HCLogHandler
+from authkit.printable import to_printable
 
 JWT = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJib2IifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 KEY = (
@@ -123,6 +125,16 @@ def test_a_long_record_is_cut() -> None:
     """A host cuts lines of 64 KiB into pieces without level: ours stay below, and say what is missing."""
     parsed = line(record("x" * 500_000, kv={f"key{n}": "é" * 10_000 for n in range(100)}))
     assert "characters cut" in parsed["@message"]
+
+
+def test_what_is_cut_is_not_escaped_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escaping costs a call for each character, of which a stranger may have sent many."""
+    escaped: list[str] = []
+    monkeypatch.setattr(logs, "to_printable", lambda text: escaped.append(text) or to_printable(text))
+    parsed = line(record("\u200b" * 500_000, kv={"key": "\u200b" * 500_000}))
+    assert parsed["@message"].endswith(" characters cut]")
+    assert parsed["key"].endswith(" characters cut]")
+    assert sum(map(len, escaped)) < 100_000
 
 
 def test_an_exception_carries_its_traceback_in_the_line() -> None:
