@@ -550,3 +550,14 @@ def test_durations_and_times_out_of_range() -> None:
         m.decode_seconds(2**62)
     with pytest.raises(InternalError, match="out of range"):
         m.decode_rotation_info(pb.RotationInfoReply(issue_time=2**62))
+
+
+@pytest.mark.parametrize("value", ["0.1", "[]", "{}", '"a"', "0"])
+def test_a_request_of_too_many_values_is_not_read(value: str) -> None:
+    """A stranger's request of millions of values costs neither time nor memory."""
+    row = "[" + ",".join([value] * 9_999) + "]"
+    data = '{"role": [' + ",".join([row] * 26) + "]}"
+    with pytest.raises(BadRequestError, match="too many values"):
+        m.decode_request(pb.Request(operation="update", data=data))
+    data = '{"role": [' + ",".join([row] * 12) + "]}"
+    assert m.decode_request(pb.Request(operation="update", data=data)).has_data
