@@ -97,15 +97,20 @@ class ObjectStore:
             return kept.found
         changes = self.changes
         entry = await self._storage.get(key)
+        kept = self._cache.get(key)
+        if (
+            entry is not None
+            and kept is not None
+            and isinstance(kept.found, model)
+            and kept.data == entry.value
+        ):
+            return kept.found  # if somebody wrote meanwhile, it was another key: this one would be gone
         if changes != self.changes:
             # Somebody wrote meanwhile, and what was read may be older than that.
             return None if entry is None else _decode(key, entry.value, model)
         if entry is None:
             self._cache.pop(key, None)
             return None
-        kept = self._cache.get(key)
-        if kept is not None and isinstance(kept.found, model) and kept.data == entry.value:
-            return kept.found
         found = _decode(key, entry.value, model)
         self._cache[key] = _Kept(entry.value, found)
         return found

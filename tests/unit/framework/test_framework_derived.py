@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from factories import CountingStorage, Mount
+from factories import CountingStorage, FakeSystem, Mount
 
 from authkit.framework import Backend, Collection, Map, Model, Singleton, cached
 from authkit.framework.store import ObjectStore
@@ -95,6 +95,31 @@ async def test_without_caches_the_value_stays_while_the_object_does() -> None:
     second = mount.backend.verdict(await mount.backend.rules.get())
     await mount.write("rules", rules={"admin": True})
     assert mount.backend.verdict(await mount.backend.rules.get()) is not second
+
+
+async def test_without_caches_other_keys_leave_an_object_alone() -> None:
+    """A key that a stranger has written on another node does not have keys fetched and clients made again."""
+    forgotten = ""
+
+    class Busy(CountingStorage):
+        async def get(self, key: str) -> StorageEntry | None:
+            entry = await super().get(key)
+            if forgotten:
+                store.forget(forgotten)
+            return entry
+
+    class Off(FakeSystem):
+        async def caching_disabled(self) -> bool:
+            return True
+
+    store = ObjectStore(Busy())
+    await store.respect_host(Off())
+    await store.put("a", Rules(rules={"x": 1}))
+    first = await store.find("a", Rules)
+    forgotten = "b"
+    assert await store.find("a", Rules) is first
+    forgotten = "a"
+    assert await store.find("a", Rules) is not first
 
 
 async def test_requests_at_once_get_one_object() -> None:
