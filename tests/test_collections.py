@@ -160,6 +160,7 @@ IN_CALLS = {
 NOT_FOR_AUTHORS = {
     *("Call", "LoginCall", "RenewCall", "Write", "FieldData", "FieldSchema", "PathTemplate", "OperationInfo"),
     *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
+    "ProviderSettings",
     "TokenVerifier.verify_unverified",
     "verify_remote_address",
 }

@@ -24,7 +24,7 @@ class Identity(Value, frozen=True, kw_only=True):
     """Who has logged in, and what the login adds to the token.
 
     Raises:
-        TypeError: a text was given where a collection is meant.
+        TypeError: a text was given where a collection is meant, or metadata that are not texts.
         LoginError: a host would refuse it.
     """
 
@@ -60,6 +60,9 @@ class Identity(Value, frozen=True, kw_only=True):
             state=self.state,
             warnings=self.warnings,
         )
+        for key, value in (*self.metadata.items(), *self.alias_metadata.items()):
+            if not isinstance(value, str):
+                raise TypeError(f"metadata have texts as values: {key!r} has a {type(value).__name__}")
         if not self.name and not self.anonymous:
             raise LoginError("missing name in alias")
         if not all(self.groups):

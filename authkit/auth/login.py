@@ -156,7 +156,8 @@ class LoginFlow:
         """Answer a login."""
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
-            raise InternalError("the login handler returned no identity")
+            kind = type(identity).__name__
+            raise InternalError(f"the login handler returned {kind}, not an Identity")
         roles = getattr(backend, self.plan.roles).path if self.plan.roles else ""
         auth = make_auth(identity, role, role_name, call.connection, roles=roles)
         return Response(auth=auth, warnings=tuple(identity.warnings))

@@ -205,7 +205,7 @@ async def renew_auth(
         LoginError: role or configuration have changed while the handler worked.
         UserError: it may not go on: the role is gone or cannot be looked up, its policies have changed and
             that matters, or the method has no renewal.
-        InternalError: the handler made no decision.
+        InternalError: the handler returned something that is not a `Renewal`.
     """
     assert request.auth is not None
     call, changes = RenewCall(request=request, auth=request.auth), backend.objects.changes
@@ -224,7 +224,8 @@ async def renew_auth(
     else:
         raise UserError("this auth type doesn't support renew")
     if not isinstance(decision, Renewal):
-        raise InternalError("the renewal handler made no decision")
+        kind = type(decision).__name__
+        raise InternalError(f"the renewal handler returned {kind}, not keep() or update(...)")
     return _apply(request.auth, decision, settings)
 
 

@@ -84,7 +84,7 @@ def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mappi
         data = found.get("data")
         errors = "; ".join(found.get("errors") or ())
     except (ValueError, AttributeError, TypeError):
-        data, errors = None, "the answer is none of a Vault server"
+        data, errors = None, "the answer is not from a Vault server"
     if answer.is_success and isinstance(data, dict):
         return data
     if answer.status_code == httpx.codes.FORBIDDEN:

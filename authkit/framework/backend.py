@@ -23,6 +23,7 @@ from authkit.framework.node import Node
 from authkit.framework.notices import add_warnings
 from authkit.framework.periodic import Periodic, Scheduler
 from authkit.framework.routes import Declaration, Route, RouteTable
+from authkit.framework.rules import Ruled
 from authkit.framework.schema import FieldData
 from authkit.framework.secret_fields import secret_texts
 from authkit.framework.store import ObjectStore
@@ -98,10 +99,13 @@ class Backend:
         """Return what serves this class: one instance for each mount.
 
         Raises:
-            TypeError: the class has no name.
+            TypeError: the class has no name, or a rule of its objects stands outside a class body.
         """
         if not cls.name:
             raise TypeError(f'{cls.__name__} cannot be mounted: class {cls.__name__}(..., name="...")')
+        for declared in cls.declarations.values():
+            if isinstance(declared, Ruled):
+                declared.rules_in(cls)
         return BackendFactory(build=cls, backend_type=cls.backend_type, version=cls.version)
 
     def __init__(self, config: BackendConfig, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -61,6 +61,7 @@ class KeyRing:
         now: seconds since 1970.
 
     Raises:
+        TypeError: a duration is not a `timedelta`.
         ValueError: a duration is not positive, or more than `MAX_KEYS` keys would be needed.
     """
 
@@ -74,6 +75,9 @@ class KeyRing:
         open_for: timedelta,
         now: Callable[[], float] = time.time,
     ) -> None:
+        for name, duration in (("rotate_every", rotate_every), ("open_for", open_for)):
+            if not isinstance(duration, timedelta):
+                raise TypeError(f"'{name}' is a timedelta, not a {type(duration).__name__}")
         self._rotate_every, self._open_for = rotate_every.total_seconds(), open_for.total_seconds()
         if min(self._rotate_every, self._open_for) <= 0:
             raise ValueError("'rotate_every' and 'open_for' must be positive")

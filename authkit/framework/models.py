@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, ge
 
 from authkit.errors import InternalError, UserError
 from authkit.framework.fields import UNSET
-from authkit.framework.schema import FieldData, FieldSchema, build_schema, field
+from authkit.framework.schema import FieldData, FieldOptions, FieldSchema, build_schema, field
 from authkit.values import replace
 
 __all__ = ["VERSION_KEY", "Model"]
@@ -72,7 +72,7 @@ class Model:
                 schema[name] = replace(declared, max_length=schema[declared.alias_of].max_length)
             for place in declared.goes_to:
                 if place.partition(".")[0] not in schema:
-                    raise TypeError(f"{cls.__name__}.{name} goes to an unknown field {place!r}")
+                    raise TypeError(f"{cls.__name__}.{name}: goes_to names {place!r}, which is not a field")
         cls.schema = MappingProxyType(schema)
 
     def __init__(self, **values: Any) -> None:
@@ -249,6 +249,9 @@ def _declared_fields(cls: type[Model], inherited: Mapping[str, FieldSchema]) -> 
     own = get_annotations(cls)
     for name in vars(cls).keys() & inherited.keys() - own.keys():
         raise TypeError(f"{cls.__name__}.{name} replaces a field; repeat its annotation")
+    for name, value in vars(cls).items():
+        if isinstance(value, FieldOptions) and name not in own:
+            raise TypeError(f"{cls.__name__}.{name} has no annotation: write {name}: Str = field(...)")
     hints = get_type_hints(cls, include_extras=True) if own else {}
     found: dict[str, FieldSchema] = {}
     for name in own:

@@ -81,8 +81,8 @@ class Ruled(Declaration):
         lost = [each for each in self._loose if not each.attribute]
         if lost:
             raise TypeError(
-                f"{lost[0].handler.__qualname__} is a rule that no class has: its name is used twice, or it "
-                "stands outside a class body"
+                f"the rule {lost[0].handler.__qualname__!r} would never run: write it in the body of a "
+                "class, under a name that nothing else in that body has"
             )
         declared = backend.declarations.values()
         return [each.handler for each in declared if isinstance(each, WriteRule) and self in each.ruled]

@@ -239,7 +239,7 @@ def build_schema(name: str, annotation: object, default: object = UNSET) -> Fiel
     if not holds_map and (options.shown_members is not None or options.kind_member):
         raise TypeError(f"field {name!r}: only maps have members")
     if options.goes_to and not (kind.secret or options.sensitive or options.shown_members is not None):
-        raise TypeError(f"field {name!r} is no secret that could go anywhere")
+        raise TypeError(f"field {name!r}: goes_to is for a Secret, or a map with shown_members")
     required = options.required
     if required is None:
         required = options.default is UNSET and not options.alias_of

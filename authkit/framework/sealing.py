@@ -75,8 +75,11 @@ class Sealer:
             context: bound to the text but not in it; the same is needed to open it.
 
         Raises:
+            TypeError: the data are not bytes.
             ValueError: there are more than `MAX_DATA_BYTES`.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"only bytes can be sealed, not {type(data).__name__}: encode a text")
         if len(data) > MAX_DATA_BYTES:
             raise ValueError(f"{len(data)} bytes are too many to seal, the limit is {MAX_DATA_BYTES}")
         if self._cipher is None or self._left <= 0:

@@ -31,7 +31,7 @@ class StorageView:
 
     def __init__(self, storage: Storage, prefix: str) -> None:
         if not prefix.endswith("/"):
-            raise ValueError("the prefix of a view ends with '/'")
+            raise ValueError(f"the prefix {prefix!r} has to end with '/'")
         self._storage = storage
         self.prefix = check_prefix(prefix)
 

@@ -141,7 +141,7 @@ class Issuers:
             refusal,
             expected=("that of an issuer among {}", list(among)),
             had=("{}, which no issuer has", iss) if picked is None else ("{}, which is issuer {}", iss, name),
-            detail=f"the token's issuer is none of {', '.join(among)}",
+            detail=f"the token's issuer is not one of those allowed here: {', '.join(among)}",
             is_last=True,
         )
         if picked is None:

@@ -44,6 +44,7 @@ class Network:
         transport: what to send requests with, in place of the network.
 
     Raises:
+        TypeError: `direct_hosts` is one text.
         ValueError: `ca_pem` holds no certificate.
     """
 
@@ -54,6 +55,7 @@ class Network:
         direct_hosts: Collection[str] = (),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        verify_collections(direct_hosts=direct_hosts)
         self._context = build_context(ca_pem) if ca_pem else None
         verify_collections(direct_hosts=direct_hosts)
         self._direct_hosts = frozenset(direct_hosts)

@@ -197,11 +197,13 @@ class Simulator(SimulatedMount):
         self.audit: list[Audited] = []
         """Every request so far."""
         self._options, self._config = options, config
+        self._is_entered = False
         self._plugins: list[LocalPlugin] = []
         self.core.catalog.add_local(name, lambda entry: self._make(factory), factory.version)
 
     async def __aenter__(self) -> Self:
         await self.core.start()
+        self._is_entered = True
         try:
             await self.enable(self.path, options=self._options, config=self._config)
         except BaseException:
@@ -242,6 +244,8 @@ class Simulator(SimulatedMount):
         wrap_ttl: str = "",
     ) -> SimulatedResponse:
         """Send a request to any path of the API, such as `identity/entity`; return the answer."""
+        if not self._is_entered:
+            raise RuntimeError("the simulator is not running: use it with 'async with'")
         request = HostRequest(
             method=method,
             path=path,

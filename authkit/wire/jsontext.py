@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -261,7 +261,10 @@ def _time(value: datetime) -> str:
 
 def _refuse(value: Any) -> NoReturn:
     kind = type(value).__name__
-    raise _Unsendable("a Secret is never sent" if isinstance(value, Secret) else f"a {kind} has no JSON form")
+    if isinstance(value, Secret):
+        raise _Unsendable("a Secret is never sent")
+    hint = ": is an 'await' missing?" if isinstance(value, Coroutine) else ""
+    raise _Unsendable(f"a {kind} has no JSON form{hint}")
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

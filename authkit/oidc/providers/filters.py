@@ -89,7 +89,10 @@ def _check_syntax(pattern: str) -> None:
     while position < len(pattern):
         token = _TOKEN.match(pattern, position)
         if token is None:
-            raise ValueError("not of the syntax of RE2, or of a part of it that is not supported")
+            raise ValueError(
+                f"not supported at position {position}; the syntax is that of RE2 without \\p, \\Q, \\C, "
+                "octal escapes, \\x{..} and flags in the middle"
+            )
         position = token.end()
         if token["open"]:
             repeats.append(1)

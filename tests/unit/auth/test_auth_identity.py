@@ -10,6 +10,7 @@ from authkit.auth import Identity, is_address_in, split_alias_metadata, verify_r
 from authkit.errors import LoginError, PermissionDeniedError
 from authkit.framework import parse_block
 from authkit.logical import Connection
+from authkit.masking import Secret
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,11 @@ def test_unknown_addresses_are_denied() -> None:
     for connection in (None, Connection(), Connection(remote_addr="junk")):
         with pytest.raises(PermissionDeniedError):
             verify_remote_address(blocks, connection)
+
+
+@pytest.mark.parametrize("name", ["metadata", "alias_metadata"])
+def test_metadata_are_texts(name: str) -> None:
+    """Anything else could not be sent; the error names the key and shows no value."""
+    fields: dict[str, Any] = {name: {"pin": Secret("hunter2-hunter2")}}
+    with pytest.raises(TypeError, match=r"^metadata have texts as values: 'pin' has a Secret$"):
+        Identity(name="a", **fields)

@@ -98,7 +98,7 @@ def test_a_rule_is_a_method_too() -> None:
 def test_two_rules_of_one_name_are_refused() -> None:
     """The second method would replace the first, and nobody would see that a check is gone."""
     own = Singleton(Limits, "own")
-    with pytest.raises(TypeError, match="check is a rule that no class has"):
+    with pytest.raises(TypeError, match="check' would never run"):
 
         class Twice(Backend):
             limits = own
@@ -123,7 +123,9 @@ async def test_a_rule_outside_a_class_is_refused() -> None:
 
     mount = Mount(Late)
     Late.limits.on_write(check)
-    with pytest.raises(InternalError, match="a rule that no class has"):
+    with pytest.raises(TypeError, match="check' would never run: write it in the body of a class"):
+        Late.factory()
+    with pytest.raises(InternalError, match="would never run"):
         await mount.write("config", size=1)
 
 

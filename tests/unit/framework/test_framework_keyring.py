@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import urlsafe_b64decode
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -263,3 +264,7 @@ def test_wrong_rings() -> None:
                 rotate_every=timedelta(days=rotate_every),
                 open_for=timedelta(days=open_for),
             )
+    for name in ("rotate_every", "open_for"):
+        times: dict[str, Any] = {"rotate_every": timedelta(days=1), "open_for": timedelta(days=1)}
+        with pytest.raises(TypeError, match=f"'{name}' is a timedelta, not a int"):
+            KeyRing(InMemoryStorage(), "keys/", **times | {name: 60})

@@ -368,6 +368,8 @@ def test_wrong_declarations_fail_at_definition() -> None:
     """A field of no type, one that hides a method, an alias of nothing, a default without type."""
     with pytest.raises(TypeError, match="not a field type"):
         type("Bad", (Model,), {"__annotations__": {"x": bytes}})
+    with pytest.raises(TypeError, match=r"Bad\.x has no annotation: write x: Str = field"):
+        type("Bad", (Model,), {"x": field(default="")})
     for name in ("_version", "_older_names", "_x"):
         with pytest.raises(TypeError, match="hides a part of Model"):
             type("Bad", (Model,), {"__annotations__": {name: str}})

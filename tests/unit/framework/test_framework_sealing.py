@@ -120,6 +120,8 @@ def test_wrong_sealers() -> None:
     for key, purpose, key_id in ((b"short", "p", bytes(4)), (KEY, "", bytes(4)), (KEY, "p", b"1")):
         with pytest.raises(ValueError, match="a sealer has"):
             Sealer(key, purpose=purpose, key_id=key_id)
+    with pytest.raises(TypeError, match="only bytes can be sealed, not str: encode a text"):
+        Sealer(KEY, purpose="p").seal("x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="too many to seal"):
         Sealer(KEY, purpose="p").seal(bytes(MAX_DATA_BYTES + 1))
     largest = Sealer(KEY, purpose="p").seal(bytes(MAX_DATA_BYTES))

@@ -165,9 +165,9 @@ def test_declarations_of_secrets_that_cannot_work() -> None:
     wrong: list[tuple[Any, Any, str]] = [
         (Str, field(default="", shown_members=("a",)), "only maps have members"),
         (Int, field(default=0, kind_member="a"), "only maps have members"),
-        (Str, field(default="", goes_to=("url",)), "is no secret"),
-        (Secret, field(default="", goes_to=("nowhere",)), "goes to an unknown field 'nowhere'"),
-        (Map, field(default={}, shown_members=(), goes_to=("nowhere.x",)), "goes to an unknown field"),
+        (Str, field(default="", goes_to=("url",)), "goes_to is for a Secret"),
+        (Secret, field(default="", goes_to=("nowhere",)), "goes_to names 'nowhere', which is not a field"),
+        (Map, field(default={}, shown_members=(), goes_to=("nowhere.x",)), "goes_to names 'nowhere.x'"),
     ]
     for annotation, declared, text in wrong:
         with pytest.raises(TypeError, match=text):

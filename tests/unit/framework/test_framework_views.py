@@ -48,7 +48,7 @@ async def test_a_view_cannot_be_left(key: str) -> None:
 @pytest.mark.parametrize("prefix", ["", "a"])
 def test_the_prefix_of_a_view(prefix: str) -> None:
     """A view of everything, or of part of a name, is a mistake."""
-    with pytest.raises(ValueError, match="ends with"):
+    with pytest.raises(ValueError, match="has to end with"):
         StorageView(InMemoryStorage(), prefix)
 
 

@@ -177,6 +177,12 @@ async def test_a_mount_that_fails_is_told() -> None:
         await Simulator(SharedPIN, path="token").__aenter__()
 
 
+async def test_a_simulator_has_to_be_entered() -> None:
+    """Without `async with` there is no mount, and a refusal would send its reader elsewhere."""
+    with pytest.raises(RuntimeError, match="use it with 'async with'"):
+        await Simulator(SharedPIN).write("role/dev", pin=PIN)
+
+
 # --- time and faults ---------------------------------------------------------------------------
 
 

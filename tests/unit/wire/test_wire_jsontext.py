@@ -272,3 +272,15 @@ def test_whole_escapes_cost_no_call_for_each(monkeypatch: pytest.MonkeyPatch) ->
     """Only a text that cannot be read is looked through for half pairs."""
     monkeypatch.setattr(jsontext, "_whole_character", None)
     assert decode_object('{"a": "' + r"\u003c\\ud800" * 1000 + '"}') == {"a": r"<\ud800" * 1000}
+
+
+def test_a_forgotten_await_is_named() -> None:
+    """A coroutine in an answer is one that nobody has awaited."""
+
+    async def seal() -> str:
+        return "x"
+
+    forgotten = seal()
+    with pytest.raises(InternalError, match=r"a coroutine has no JSON form: is an 'await' missing"):
+        encode_object({"state": forgotten})
+    forgotten.close()
