@@ -99,7 +99,10 @@ class ClientKeys:
             now, forgotten = self._now(), self._forgotten
             kept = [key for key in _kept(await self._read(), now) if key.since <= now]
             if len(kept) >= MAX_CLIENT_KEYS:
-                raise UserError("too many keys are published; one that was replaced is published for a day")
+                raise UserError(
+                    f"too many keys are published, {MAX_CLIENT_KEYS} at most: one that was replaced is "
+                    "published for a day, try again after that"
+                )
             new = self._make(now + after)
             self._take(await self._store([*kept, new]), forgotten)
             return self._signer(new).kid

@@ -235,7 +235,10 @@ class JWTConfig(SDKRecord, KeySettings):
         if self.oidc_client_authentication in ("private_key_jwt", "none"):
             if self.oidc_client_secret:
                 how = self.oidc_client_authentication
-                raise UserError(f"'oidc_client_secret' is not used with 'oidc_client_authentication' {how!r}")
+                raise UserError(
+                    f"'oidc_client_secret' is not used with 'oidc_client_authentication' {how!r}: "
+                    "set it to ''"
+                )
             if not self.oidc_client_id:
                 raise UserError("'oidc_client_id' must be set for OIDC")
         elif bool(self.oidc_client_id) != bool(self.oidc_client_secret):

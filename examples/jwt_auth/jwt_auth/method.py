@@ -38,6 +38,7 @@ from jwt_auth.several_issuers import (
     distinct,
     find_problem,
     find_refusal,
+    find_refusals,
     has_several,
     verify_config,
     verify_issuer,
@@ -298,4 +299,10 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             problem = f"error configuring token validator: {error}"
         else:
             problem = problem or find_problem(config, others)
-        return {"issuers": shown, "problem": problem, "logins": self.counts.show()}
+        refused = find_refusals(await self.roles.all()) if has_several(config, others) else {}
+        return {
+            "issuers": shown,
+            "problem": problem,
+            "refused_roles": refused,
+            "logins": self.counts.show(),
+        }

@@ -29,14 +29,14 @@ __all__ = [
 
 USERS_RULE: Final = (
     "'user_claim' has to begin with '{iss}|', as in '{iss}|{sub}', where a mount has several issuers: "
-    "otherwise two of them can name the same user. A role of exactly one issuer can set "
+    "otherwise two of them can name the same user. A role with exactly one issuer in 'bound_issuers' can set "
     "'shares_users_across_issuers' instead"
 )
 """How a role names users."""
 
 GROUPS_RULE: Final = (
-    "'groups_claim' is not for mounts with several issuers: two of them can name the same group. A role of "
-    "exactly one issuer can set 'shares_groups_across_issuers'"
+    "'groups_claim' is not for mounts with several issuers: two of them can name the same group. A role "
+    "with exactly one issuer in 'bound_issuers' can set 'shares_groups_across_issuers'"
 )
 """How a role names groups."""
 
@@ -107,9 +107,14 @@ def find_problem(config: JWTConfig | None, issuers: Mapping[str, JWTIssuer]) -> 
 
 def find_refusal(role: JWTRole) -> str:
     """Return why a role cannot be used where there are several issuers; empty if it can."""
-    if not role.keeps_users_apart:
-        return USERS_RULE
-    return "" if role.keeps_groups_apart else GROUPS_RULE
+    broken = ((role.keeps_users_apart, USERS_RULE), (role.keeps_groups_apart, GROUPS_RULE))
+    return "; ".join(rule for is_kept, rule in broken if not is_kept)
+
+
+def find_refusals(roles: Mapping[str, JWTRole]) -> dict[str, str]:
+    """Return the roles that cannot be used where there are several issuers, and why."""
+    refusals = {name: find_refusal(role) for name, role in roles.items()}
+    return {name: refusal for name, refusal in refusals.items() if refusal}
 
 
 def verify_roles(roles: Mapping[str, JWTRole]) -> None:
@@ -118,9 +123,8 @@ def verify_roles(roles: Mapping[str, JWTRole]) -> None:
     Raises:
         UserError: one cannot: nobody could log in with it any more.
     """
-    for name, role in roles.items():
-        if refusal := find_refusal(role):
-            raise UserError(f"role {name!r} has to be changed before there can be another issuer: {refusal}")
+    for name, refusal in find_refusals(roles).items():
+        raise UserError(f"role {name!r} has to be changed before there can be another issuer: {refusal}")
 
 
 def verify_user(

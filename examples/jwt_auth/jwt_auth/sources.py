@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
-_CREDENTIALS = "it holds credentials, which everybody would see who may read the configuration"
+_CREDENTIALS = "it contains credentials, which a read of the configuration would show: remove them"
 
 
 class KeySettings(Model):

@@ -183,4 +183,4 @@ async def test_status_of_a_provider_that_is_down(mount: JWTMount, provider: Prov
 async def test_status_before_anything(bare: JWTMount) -> None:
     """A mount that nobody has configured has no issuers."""
     logins = {"allowed": 0, "denied": {}}
-    assert await bare.read("status") == {"issuers": {}, "problem": "", "logins": logins}
+    assert await bare.read("status") == {"issuers": {}, "problem": "", "refused_roles": {}, "logins": logins}

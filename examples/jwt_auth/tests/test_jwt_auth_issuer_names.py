@@ -174,11 +174,14 @@ async def test_an_issuer_that_would_end_the_logins_of_a_role(mount: JWTMount) ->
 
 
 async def test_a_role_that_a_second_issuer_has_overtaken(bare: JWTMount) -> None:
-    """Written at the same moment, or by an earlier version: its logins say what to do."""
+    """Written at the same moment, or by an earlier version: its logins and `status` say what to do."""
     await store(bare, config=PEOPLE, role={}, ci=CI)
     with pytest.raises(LoginError, match=r"^role 'dev' cannot be used: 'user_claim' has to begin") as caught:
         await bare.login(role="dev", jwt=make_token(iss="https://people"))
     assert "'shares_users_across_issuers'" in str(caught.value)
+    refused = (await bare.read("status"))["refused_roles"]
+    assert list(refused) == ["dev"]
+    assert refused["dev"].startswith("'user_claim' has to begin with '{iss}|'")
 
 
 async def test_a_shared_name_is_nobodys_of_an_issuer(mount: JWTMount) -> None:
