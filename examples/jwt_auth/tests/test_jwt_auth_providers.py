@@ -45,7 +45,7 @@ async def test_groups_that_cannot_be_had(mount: JWTMount) -> None:
     await mount.write_role(groups_claim="groups")
     pointer = {
         "_claim_names": {"groups": "s"},
-        "_claim_sources": {"s": {"endpoint": "https://graph.microsoft.com/x"}},
+        "_claim_sources": {"s": {"endpoint": "https://graph.test/x"}},
     }
     for claims, text in (
         ({}, "unable to get claim sources: unable to locate groups claim"),
