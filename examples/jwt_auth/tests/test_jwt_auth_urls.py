@@ -53,11 +53,11 @@ async def test_a_refused_url_is_not_repeated_with_its_secrets(
     [
         (
             {"jwks_url": f"http://user:sesame@{NOBODY}/keys"},
-            f"error checking jwks URL http://{NOBODY}/keys: it holds credentials",
+            f"error checking jwks URL http://{NOBODY}/keys: it contains credentials",
         ),
         (
             {"oidc_discovery_url": f"http://user@{NOBODY}"},
-            "error checking oidc discovery URL: it holds credentials",
+            "error checking oidc discovery URL: it contains credentials",
         ),
     ],
 )
