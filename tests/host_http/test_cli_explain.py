@@ -74,7 +74,7 @@ async def test_a_denied_login_and_one_that_is_not_made(tmp_path: Path) -> None:
     assert "\nfailed form: expected " in told.stdout
     assert told.stdout.endswith("The login is denied.\n")
     assert asked.returncode == 1
-    assert [check["name"] for check in json.loads(asked.stdout)["checks"]] == ["form"]
+    assert [check["name"] for check in json.loads(asked.stdout)["checks"]] == ["role type", "form"]
     assert "no.token" not in told.stdout + asked.stdout
     assert missing.returncode == 1
     assert missing.stderr.startswith("authkit: HTTP 404 for auth/jwt/explain/abcdefgh: ")
