@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from authkit.masking import Secret
 
-__all__ = ["FrozenDict", "freeze", "thaw"]
+__all__ = ["FrozenDict", "freeze", "is_same", "thaw"]
 
 
 class FrozenDict(dict[Any, Any]):
@@ -47,3 +47,12 @@ def thaw(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: thaw(member) for key, member in value.items()}
     return list(map(thaw, value)) if isinstance(value, list | tuple) else value
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two frozen values are the same to JSON as well: Python calls 1 and true equal."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

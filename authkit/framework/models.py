@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, ge
 
 from authkit.errors import InternalError, UserError
 from authkit.framework.fields import UNSET
+from authkit.framework.frozen import is_same
 from authkit.framework.schema import FieldData, FieldOptions, FieldSchema, build_schema, field
 from authkit.values import replace
 
@@ -201,7 +202,7 @@ class Model:
         raise AttributeError(f"{type(self).__name__} does not change")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
+        return type(other) is type(self) and is_same(other.__dict__, self.__dict__)
 
     def __hash__(self) -> int:
         # Maps may hold what cannot be hashed; equal models still hash alike.

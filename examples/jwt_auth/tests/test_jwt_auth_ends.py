@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import html as escaping
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from jwt_auth import method
 from jwt_auth.terms import TERMS_CHANGED
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import JWTMount
@@ -149,3 +151,25 @@ async def test_a_token_whose_issuer_goes_while_its_keys_are_awaited(
         return
     with pytest.raises(LoginError, match="an issuer of the role has changed meanwhile"):
         await login
+
+
+async def test_attack_a_bound_that_becomes_true_in_place_of_one(
+    mount: JWTMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python calls the two equal. Claims are compared as JSON has them, and so are roles before the grant."""
+    await mount.write_role(bound_claims={"admin": 1})
+    is_judged, go_on, admit = asyncio.Event(), asyncio.Event(), method.admit
+
+    async def take_time(*args: Any, **options: Any) -> Any:
+        identity = await admit(*args, **options)
+        is_judged.set()
+        await go_on.wait()
+        return identity
+
+    monkeypatch.setattr(method, "admit", take_time)
+    waiting = asyncio.ensure_future(mount.login(role="dev", jwt=make_token(admin=1)))
+    await asyncio.wait_for(is_judged.wait(), 10)
+    await mount.write_role(bound_claims={"admin": True})
+    go_on.set()
+    with pytest.raises(LoginError, match="has changed meanwhile"):
+        await waiting
