@@ -1,19 +1,38 @@
-"""Names as a server compares them: without regard to case.
+"""Names as a server compares them: without case, and policies without white space around them.
 
-Vault 1.21 looks up aliases, entities and groups by `strings.ToLower` of their names
-(vault/identity_store_schema.go; go-memdb 1.3.5, index.go, StringFieldIndex), and OpenBao does the same.
+A server is written in Go, whose rules differ from those of `str.lower` and `str.strip` for a few
+characters. What is one name for the server has to be one name here, and only that.
 """
 
 from __future__ import annotations
 
-__all__ = ["fold_name"]
+from typing import Final
+
+__all__ = ["fold_name", "fold_policy"]
+
+_SPACES: Final = (
+    "".join(map(chr, (*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go's `strings.TrimSpace` removes: Unicode's White_Space. `str.strip` removes U+001C to U+001F too."""
 
 
 def fold_name(name: str) -> str:
     """Return the form in which two names are equal if, and only if, a server takes them for one.
 
-    It has as many characters as the name. `str.lower` follows Unicode's full mapping, Go's `strings.ToLower`
-    the simple one; the two differ for the capital I with a dot, which becomes a plain `i`, and for a capital
-    sigma at the end of a word. The Kelvin sign is `k` in both; the long s is no `s` in either.
+    Aliases, entities and groups are looked up by Go's `strings.ToLower` (Vault 1.21,
+    vault/identity_store_schema.go; go-memdb 1.3.5, index.go, StringFieldIndex; OpenBao likewise). The result
+    has as many characters as the name. `str.lower` follows Unicode's full mapping, Go the simple one; the two
+    differ for the capital I with a dot, which becomes a plain `i`, and for a capital sigma at the end of a
+    word. The Kelvin sign is `k` in both; the long s is not `s` in either.
     """
     return name.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
+
+
+def fold_policy(name: str) -> str:
+    """Return the form in which a server keeps and compares the name of a policy.
+
+    Vault SDK 0.21, helper/policyutil/policyutil.go, SanitizePolicies; Vault 1.21, vault/policy_store.go,
+    sanitizeName.
+    """
+    return fold_name(name.strip(_SPACES))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from authkit.logical import fold_name, fold_policy
+from authkit.names import fold_name, fold_policy
 from authkit.values import verify_collections
 
 __all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies"]

@@ -19,7 +19,7 @@ from authkit.host.identity_fields import (
 )
 from authkit.host.state import HostState
 from authkit.host.times import show_time
-from authkit.logical import fold_name
+from authkit.names import fold_name
 from authkit.values import replace
 
 __all__ = ["add_entity_routes"]

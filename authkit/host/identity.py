@@ -14,7 +14,8 @@ from authkit.auth.alias_metadata import MAX_PAIRS, TOO_MANY_PAIRS, find_pair_fau
 from authkit.host.clock import Clock
 from authkit.host.records import dump, load
 from authkit.host.storage import PhysicalStorage
-from authkit.logical import Alias, fold_name
+from authkit.logical import Alias
+from authkit.names import fold_name
 from authkit.values import Value, field, replace
 
 __all__ = [

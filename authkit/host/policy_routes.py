@@ -9,7 +9,7 @@ from authkit.host.builtin import Answer, Call, Routes, list_of, text_of
 from authkit.host.exchange import Failure, listed
 from authkit.host.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
 from authkit.host.state import HostState
-from authkit.logical import fold_name, fold_policy
+from authkit.names import fold_name, fold_policy
 
 __all__ = ["add_policy_routes"]
 

@@ -15,7 +15,6 @@ from authkit.logical.backend import (
     HasSecretFields,
     SpecialPaths,
 )
-from authkit.logical.names import fold_name, fold_policy
 from authkit.logical.request import Connection, JSONNumber, Operation, Request, TLSState, WrapRequest
 from authkit.logical.response import RawBody, Response, WrapInfo
 from authkit.logical.storage import InMemoryStorage, Storage, StorageEntry, check_key, check_prefix
@@ -68,6 +67,4 @@ __all__ = [
     "WrapRequest",
     "check_key",
     "check_prefix",
-    "fold_name",
-    "fold_policy",
 ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.auth.policies import find_refused_policy, sanitize_policies
-from authkit.logical import fold_name, fold_policy
+from authkit.names import fold_name, fold_policy
 
 
 @pytest.mark.parametrize(
