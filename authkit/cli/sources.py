@@ -54,7 +54,7 @@ def find_source(argument: str) -> Source:
         source = _from_class(target, Path.cwd())
     else:
         raise CommandError(
-            f"{target!r} is no plugin: name an executable, a .py file, a project's folder, or module:Class"
+            f"{target!r} is not a plugin: give an executable, a .py file, a project's folder, or module:Class"
         )
     source = replace(source, name=name or source.name)
     if not NAME.fullmatch(source.name):

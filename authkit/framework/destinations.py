@@ -25,8 +25,8 @@ def verify_destinations(stored: Model, new: Model, data: FieldData) -> None:
         for secret in _secrets(declared, getattr(new, name)):
             if not _is_sent(new, declared, secret, data):
                 raise UserError(
-                    f"'{secret}' has to be sent again in the same request, since '{moved}' changes: "
-                    "it says where the secret is sent"
+                    f"'{secret}' must be sent again: this request changes '{moved}', "
+                    "which is where the secret goes"
                 )
 
 

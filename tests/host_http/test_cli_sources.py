@@ -61,7 +61,7 @@ def test_a_project_names_its_plugin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argument", "advice"),
     [
-        ("nowhere", "name an executable, a .py file, a project's folder, or module:Class"),
+        ("nowhere", "give an executable, a .py file, a project's folder, or module:Class"),
         ("plain.txt", "chmod [+]x"),
         (".", "authkit new writes one"),
         ("broken", "can't be read"),

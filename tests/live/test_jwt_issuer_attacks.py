@@ -133,7 +133,7 @@ def test_attack_secrets_of_the_configuration(mount: Mount) -> None:
         mount.client.write(
             f"auth/{mount.path}/config", oidc_discovery_url=provider.url, provider_config=okta, **client
         )
-        again = "has to be sent again in the same request"
+        again = "must be sent again"
         assert again in refused(mount, "config", method="PATCH", oidc_discovery_url=evil.url)
         assert again in refused(
             mount, "config", method="PATCH", provider_config={"org_url": "https://evil.test"}

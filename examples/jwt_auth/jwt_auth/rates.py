@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -35,9 +36,9 @@ given between 48 and 56)."""
 WAIT_SECONDS: Final = 5.0
 """For how long a login waits while those before it are under way."""
 
-WAIT_STEP: Final = 0.05
 MAX_WAITING: Final = 200
-"""Logins that wait, of one mount; more are refused at once."""
+MAX_WAITING_OF_ADDRESS: Final = 100
+"""Logins that wait, of one mount and of one address; more are refused at once."""
 
 NAT64: Final = ip_network("64:ff9b::/96")
 """Below it stand all IPv4 addresses, for servers that have IPv6 alone (RFC 6052)."""
@@ -123,23 +124,29 @@ class Allowance:
         self._clock = clock
         self._pools = {is_known: _Bucket(share.mount, clock()) for is_known in (False, True)}
         self._own: LRUCache[str, _Bucket] = LRUCache(MAX_ADDRESSES)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        self._left = asyncio.Event()
 
     async def wait(self, address: str) -> None:
-        """Return once there is a place for somebody at this address, or after a while without one.
+        """Return once there is a place for somebody at this address, or after `WAIT_SECONDS` without one.
 
-        People behind one address come at the same moment. Whoever returns asks at once.
+        People behind one address come at the same moment. Call `ask` at once after this returns.
         """
-        if self._waiting >= MAX_WAITING:
+        network = _network_of(address)
+        if self._waiting.total() >= MAX_WAITING or self._waiting[network] >= MAX_WAITING_OF_ADDRESS:
             return
-        self._waiting += 1
+        self._waiting[network] += 1
         try:
-            for _ in range(int(WAIT_SECONDS / WAIT_STEP)):
-                if not any(bucket.is_full for bucket in self._buckets_of(address)):
-                    return
-                await asyncio.sleep(WAIT_STEP)
+            async with asyncio.timeout(WAIT_SECONDS):
+                while any(bucket.is_full for bucket in self._buckets_of(address)):
+                    self._left.clear()
+                    await self._left.wait()
+        except TimeoutError:
+            return
         finally:
-            self._waiting -= 1
+            self._waiting[network] -= 1
+            if not self._waiting[network]:
+                del self._waiting[network]
 
     @contextmanager
     def ask(self, address: str) -> Iterator[Asked]:
@@ -161,6 +168,7 @@ class Allowance:
         finally:
             for bucket in buckets:
                 bucket.leave(asked.is_good)
+            self._left.set()
             if asked.is_good:
                 self.welcome(address)
 

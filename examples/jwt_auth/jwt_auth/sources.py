@@ -88,7 +88,7 @@ class KeySettings(Model):
     def plaintext_warnings(self) -> Sequence[str]:
         """What an operator is told of sources of keys that are not protected on their way."""
         return [
-            f"'{name}' begins with http://: the keys that verify logins arrive unprotected"
+            f"'{name}' begins with http://: the keys are fetched without encryption"
             for name, url in self.urls
             if _is_plaintext(url)
         ]
@@ -121,7 +121,7 @@ class KeySettings(Model):
         """Return if keys are protected on their way from this well-formed URL, or do not have to be.
 
         Raises:
-            UserError: whoever is on the way could put keys of their own in place.
+            UserError: anyone on the network path could replace the keys.
         """
         if (
             not _is_plaintext(url)
@@ -130,8 +130,8 @@ class KeySettings(Model):
         ):
             return
         raise UserError(
-            f"'{name}' begins with http:// and leads to another machine: whoever is on the way could log in "
-            "as anybody. Use https://, or set 'allow_plaintext_key_sources'"
+            f"'{name}' begins with http:// and leads to another machine: anyone on the network path could "
+            "log in as any user. Use https://, or set 'allow_plaintext_key_sources'"
         )
 
     def read_shape(self) -> dict[str, Any]:

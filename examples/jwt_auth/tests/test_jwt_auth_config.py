@@ -265,7 +265,7 @@ async def test_attack_a_changed_destination_keeps_the_secret(
     """Whoever may patch the configuration would have the secrets sent to a server of their own."""
     with serve_provider(public_jwk("evil")) as evil:
         filled = json.loads(json.dumps(fields).replace("{other}", evil.url))
-        with pytest.raises(UserError, match=rf"^'{secret}' has to be sent again in the same request"):
+        with pytest.raises(UserError, match=rf"^'{secret}' must be sent again: this request changes"):
             await patch(okta, **filled)
         assert evil.fetches == []
 
@@ -339,7 +339,9 @@ async def test_what_a_write_has_fetched_serves_the_first_login(mount: JWTMount, 
 
 
 REMOTE = "192.0.2.1"
-PLAINTEXT = r"begins with http:// and leads to another machine: whoever is on the way could log in as anybody"
+PLAINTEXT = (
+    r"begins with http:// and leads to another machine: anyone on the network path could log in as any user"
+)
 
 
 @pytest.mark.parametrize(
@@ -387,9 +389,7 @@ async def test_plaintext_on_this_machine_is_told(
     response = await mount.write("config", fill(fields, provider))
     assert response is not None
     (name,) = fields
-    assert response.warnings == (
-        f"'{name}' begins with http://: the keys that verify logins arrive unprotected",
-    )
+    assert response.warnings == (f"'{name}' begins with http://: the keys are fetched without encryption",)
 
 
 @pytest.mark.parametrize("name", ["jwks_uri", "token_endpoint", "authorization_endpoint"])

@@ -106,8 +106,8 @@ async def test_what_a_patch_of_a_map_keeps(servers: Mount[Servers], change: Any,
 
 
 SENT_AGAIN = {
-    "password": "has to be sent again in the same request, since 'url' changes",
-    "lookups.token": "has to be sent again in the same request",
+    "password": "must be sent again: this request changes 'url'",
+    "lookups.token": "must be sent again",
 }
 
 
@@ -147,9 +147,9 @@ async def test_attack_a_changed_destination_keeps_the_secret(
 async def test_attack_a_changed_member_keeps_the_secret(servers: Mount[Servers]) -> None:
     """A member of a map may say where a secret goes as well."""
     for fields in ({"host": "evil"}, {"host": None}):
-        with pytest.raises(UserError, match=r"^'password' has to be sent again .* 'lookups.host' changes"):
+        with pytest.raises(UserError, match=r"^'password' must be sent again: this request changes 'lookups"):
             await patch(servers, lookups=fields)
-        with pytest.raises(UserError, match=r"^'lookups.token' has to be sent again"):
+        with pytest.raises(UserError, match=r"^'lookups.token' must be sent again"):
             await patch(servers, password="x", lookups=fields)
     await patch(servers, password="x", lookups={"host": "new", "token": "y"})
 
