@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import timedelta
+from statistics import median
 from typing import Any
 
 import jwt
@@ -19,8 +20,8 @@ from authkit.testing import GrantedToken, MovableClock, RefusedError, Simulator
 from authkit.testing_pytest import Simulate
 
 PIN = "4711-only-the-team-knows"
-RATE = 300
-"""Logins a second on one core that a suite can count on."""
+MAX_RATIO = 16
+"""What a login may cost, in tokens decoded by PyJWT: about 8 on every machine so far."""
 
 
 async def team(simulate: Simulate, **options: Any) -> Simulator:
@@ -284,7 +285,10 @@ async def test_password_policies(simulate: Simulate) -> None:
 
 
 async def test_a_suite_is_fast(simulate: Simulate) -> None:
-    """At least three hundred JWT logins a second of processor time, signatures verified, on one core."""
+    """A JWT login, signature verified, costs a bounded number of decoded tokens: hundreds fit into a second.
+
+    Both are timed in turn, since machines change their speed.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     vault = await simulate(JWTAuth)
@@ -293,9 +297,15 @@ async def test_a_suite_is_fast(simulate: Simulate) -> None:
     now = int(time.time())
     claims = {"iss": "issuer", "aud": "us", "iat": now, "exp": now + 600}
     tokens = [jwt.encode({**claims, "sub": f"user {n % 50}"}, key, algorithm="ES256") for n in range(300)]
-    started = time.process_time()
-    for token in tokens:
-        await vault.login(role="dev", jwt=token)
-    rate = len(tokens) / (time.process_time() - started)
-    print(f"{rate:.0f} logins a second")
-    assert rate >= RATE
+    ratios = []
+    for begin in range(0, len(tokens), 30):
+        some = tokens[begin : begin + 30]
+        started = time.process_time()
+        for token in some:
+            await vault.login(role="dev", jwt=token)
+        ended = time.process_time()
+        for token in some:
+            jwt.decode(token, key.public_key(), algorithms=["ES256"], audience="us")
+        ratios.append((ended - started) / (time.process_time() - ended))
+    print(f"{median(ratios):.1f} times a decoded token")
+    assert median(ratios) <= MAX_RATIO
