@@ -123,7 +123,7 @@ async def test_a_plugin_under_another_name() -> None:
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (["dev", "nowhere.py"], "name an executable"),
+        (["dev", "nowhere.py"], "give an executable"),
         (["dev", f"a={SHARED_PIN}", f"a={SHARED_PIN}"], "give one another with NAME=PLUGIN"),
         (["dev", "--listen-insecure", "example.com"], "use an IP address"),
         (["dev", "--data", "/proc/none/x.sqlite"], "can't be"),
