@@ -22,6 +22,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _DURATION = re.compile(r'"((?:\d+h)?(?:\d+m)?(?:\d+s)?)"')
 _PART = re.compile(r"(\d+)([hms])")
 _REFERENCE = re.compile(r"\(request [0-9a-f]{8}\)")
+_ONLY_ELAPSED = re.compile(r'TTL of "(\d+s)" exceeded the effective max_ttl of "\1"')
 _LEFT = frozenset({"ttl", "lease_duration", "lease_ttl"})
 _MOMENTS = frozenset({"creation_time", "last_renewal_time", "server_time_utc"})
 _HASHES = frozenset({"running_sha256", "sha256", "running_plugin_version", "command"})
@@ -42,6 +43,10 @@ class Normalizer:
             return None  # a server shows `{}` until it has read it from its storage
         if isinstance(value, dict):
             return {self.text(name): self.value(each, name) for name, each in sorted(value.items())}
+        if key == "warnings" and isinstance(value, list):
+            # A renewal is told so once a second of the token's longest lifetime has passed.
+            kept = [each for each in map(self.text, value) if not _ONLY_ELAPSED.match(each)]
+            return kept if kept or not value else None
         if isinstance(value, list):
             return [self.value(each, key) for each in value]
         if isinstance(value, str):
