@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from authkit.errors import LoginError
-from authkit.oidc.strength import require_ed25519, require_rsa
+from authkit.errors import LoginError, TooManyRequestsError
+from authkit.oidc.strength import require_ed25519, require_rsa, require_rsa_form
+from authkit.oidc.threads import Threads, ThreadsBusyError
 from authkit.values import Value, verify_collections
 
 if TYPE_CHECKING:
@@ -90,9 +92,12 @@ class VerificationKey(Value, frozen=True):
 
     @classmethod
     def from_public_key(
-        cls, key: PublicKeyTypes, *, kid: str | None = None, algorithm: str = ""
+        cls, key: PublicKeyTypes, *, kid: str | None = None, algorithm: str = "", is_tested: bool = True
     ) -> VerificationKey:
         """Return the checked key.
+
+        Args:
+            is_tested: false leaves the test of an RSA modulus, which takes a while, to the caller.
 
         Raises:
             ValueError: no algorithm of `ALGORITHMS` uses such a key, or `algorithm` is not one of those that
@@ -101,7 +106,7 @@ class VerificationKey(Value, frozen=True):
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
         if isinstance(key, rsa.RSAPublicKey):
-            require_rsa(key)
+            (require_rsa if is_tested else require_rsa_form)(key)
             made = cls(key, "RSA", "", key.key_size, kid, algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
             made = cls(key, "EC", _CURVES[key.curve.name], key.key_size, kid, algorithm)
@@ -181,13 +186,16 @@ class StaticKeys:
         verify_collections(keys=keys)
         _require_few(keys)
         self._keys = tuple(keys)
+        self._untested: tuple[VerificationKey, ...] = ()
+        self._threads = Threads(1)
 
     @classmethod
     def from_pem(cls, pems: Sequence[str]) -> StaticKeys:
         """Return the keys of PEM public keys or certificates, one block per element.
 
         Of a certificate only the key counts: dates, names and signature are not looked at, as in
-        vault-plugin-auth-jwt 0.26. RSA keys have at least 2048 bits here, a deliberate difference.
+        vault-plugin-auth-jwt 0.26. RSA keys have at least 2048 bits here, a deliberate difference. Their
+        moduli are tested by `load`, at the latest before the keys are first used.
 
         Raises:
             ValueError: an element is something else; the text never repeats it. Or there are too many, or
@@ -201,10 +209,36 @@ class StaticKeys:
             work += keys[-1].size ** 3 if keys[-1].kty == "RSA" else 0
             if work > MAX_STATIC_RSA_WORK:
                 raise ValueError("too many long RSA keys: use shorter ones, ECDSA or Ed25519")
-        return cls(keys)
+        made = cls(keys)
+        made._untested = tuple(key for key in keys if key.kty == "RSA")
+        return made
+
+    async def load(self) -> None:
+        """Test the RSA keys in a thread, once.
+
+        Raises:
+            ValueError: anybody can sign with one of them.
+            TooManyRequestsError: no thread is free.
+        """
+        for key in self._untested:
+            try:
+                await self._threads.run(partial(require_rsa, key.key))  # type: ignore[arg-type]
+            except ThreadsBusyError as error:
+                raise TooManyRequestsError("keys cannot be tested at this moment, try again") from error
+        self._untested = ()
 
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
-        """Return all keys."""
+        """Return all keys.
+
+        Raises:
+            KeySourceError: anybody can sign with one of them.
+            TooManyRequestsError: they cannot be tested at this moment.
+        """
+        if self._untested:
+            try:
+                await self.load()
+            except ValueError as error:
+                raise KeySourceError(str(error)) from error
         return self._keys
 
     def status(self) -> Sequence[KeyStatus]:
@@ -258,7 +292,7 @@ def _load_pem(pem: str) -> VerificationKey:
         key = _load_block(block[0].encode(), block["label"])
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("data does not contain any valid public keys") from error
-    return VerificationKey.from_public_key(key)
+    return VerificationKey.from_public_key(key, is_tested=False)
 
 
 def _load_block(block: bytes, label: str) -> PublicKeyTypes:

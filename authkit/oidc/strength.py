@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-__all__ = ["MAX_RSA_BITS", "MIN_RSA_BITS", "require_ed25519", "require_rsa"]
+__all__ = ["MAX_RSA_BITS", "MIN_RSA_BITS", "require_ed25519", "require_rsa", "require_rsa_form"]
 
 MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3. vault-plugin-auth-jwt takes shorter keys; those can be factored."""
@@ -35,10 +35,23 @@ MAX_REMEMBERED = 1024
 def require_rsa(key: RSAPublicKey) -> None:
     """Return if nobody is known to factor the modulus, and a verification takes bounded time.
 
-    The first test of a modulus takes 12 to 28 ms for 2048 bits, and eight times that for twice the bits.
+    The first test of a modulus takes 12 to 28 ms for 2048 bits, and eight times that for twice the bits: call
+    it in a thread. Other threads go on meanwhile.
 
     Raises:
         ValueError: the key is too weak or too slow.
+    """
+    require_rsa_form(key)
+    weakness = _find_weakness(key.public_numbers().n)
+    if weakness:
+        raise ValueError(f"anybody can sign with this RSA key: {weakness}")
+
+
+def require_rsa_form(key: RSAPublicKey) -> None:
+    """Check what can be seen of an RSA key without work: its length and its exponent.
+
+    Raises:
+        ValueError: the key is too short, too long, or too slow.
     """
     if key.key_size < MIN_RSA_BITS:
         raise ValueError(f"RSA keys of less than {MIN_RSA_BITS} bits are not accepted")
@@ -50,9 +63,6 @@ def require_rsa(key: RSAPublicKey) -> None:
         raise ValueError("RSA keys with a public exponent that is even or below 3 are not accepted")
     if numbers.e > MAX_RSA_EXPONENT:
         raise ValueError("RSA keys with a public exponent above 2**31 are not accepted")
-    weakness = _find_weakness(numbers.n)
-    if weakness:
-        raise ValueError(f"anybody can sign with this RSA key: {weakness}")
 
 
 def require_ed25519(key: Ed25519PublicKey) -> None:

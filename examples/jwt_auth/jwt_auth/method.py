@@ -132,7 +132,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             await write.new.ask_providers(verifier.keys)
         except UserError as error:
             await verifier.close()
-            if not write.new.skip_jwks_validation:
+            # Static keys are tested here, and no provider is asked for them.
+            if not write.new.skip_jwks_validation or write.new.jwt_validation_pubkeys:
                 raise
             write.warn(str(error))
         else:

@@ -159,7 +159,12 @@ class KeySettings(Model):
         Raises:
             UserError: it cannot; what a provider sent is not repeated.
         """
-        if isinstance(keys, DiscoveredKeys):
+        if isinstance(keys, StaticKeys):
+            try:
+                await keys.load()
+            except ValueError as error:
+                raise UserError(f"error parsing public key: {error}") from error
+        elif isinstance(keys, DiscoveredKeys):
             await ask_for_metadata(keys, "error checking oidc discovery URL")
         elif isinstance(keys, JWKSKeys):
             await ask_for_keys(keys, self.jwks_url)

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from identity_provider import DISCOVERY, Provider, serve_provider
 from jwt_auth.config import JWTConfig
 from jwt_auth_keys import make_token, public_jwk, public_pem
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LoginError, UnsupportedOperationError, UserError
-from authkit.logical import Operation
+from authkit.logical import Operation, StorageEntry
 from authkit.oidc import PROVIDER_SETTINGS
 
 NO_SOURCE = (
@@ -408,3 +410,18 @@ async def test_configuration_cannot_be_deleted(mount: JWTMount) -> None:
     with pytest.raises(UnsupportedOperationError):
         await mount.delete("config")
     assert mount.backend.special_paths().seal_wrap_storage == ("config", "oidc/")
+
+
+@pytest.mark.parametrize("skip", [False, True])
+async def test_a_static_key_with_which_anybody_can_sign(bare: JWTMount, skip: bool) -> None:
+    """It is refused at the write, also where no provider has to answer; a stored one refuses its tokens."""
+    weak = RSAPublicNumbers(65537, 3**1400).public_key()
+    pem = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(UserError, match="error parsing public key: anybody can sign with this RSA key"):
+        await bare.write("config", jwt_validation_pubkeys=pem, skip_jwks_validation=skip)
+    record = {"jwt_validation_pubkeys": [pem]}
+    await bare.storage.put(StorageEntry("config", json.dumps(record).encode()))
+    await bare.backend.invalidate_key("config")
+    await bare.write_role()
+    with pytest.raises(LoginError, match="anybody can sign with this RSA key"):
+        await bare.login(role="dev", jwt=make_token())

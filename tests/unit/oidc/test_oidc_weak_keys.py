@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from oidc_factories import b64, b64_integer, certificate_pem, jwk, jwks, make_to
 from authkit.errors import TokenError
 from authkit.oidc import (
     ALGORITHMS,
+    KeySourceError,
     StaticKeys,
     VerificationKey,
     jwkset,
@@ -265,15 +267,32 @@ def test_the_work_for_one_document_is_bounded(
 
 
 @pytest.mark.parametrize("name", RSA)
-def test_weak_rsa_keys_are_refused_on_every_way(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """In a key set, as PEM, and in a certificate."""
+async def test_weak_rsa_keys_are_refused_on_every_way(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In a key set, as PEM, and in a certificate; those two when they are loaded, and when they are used."""
     n, _ = RSA[name]
     entry = {"kty": "RSA", "kid": "weak", "n": b64_integer(n), "e": "AQAB"}
     assert [key.kid for key in parse_jwks(jwks(entry, jwk("p256"))).keys] == ["p256"]
     assert "key 0 of the key set is skipped: anybody can sign with this RSA key" in caplog.text
     for pem in (to_pem(rsa_key(n)), certificate_pem(rsa_key(n))):
+        keys = StaticKeys.from_pem([pem])
         with pytest.raises(ValueError, match="anybody can sign with this RSA key"):
-            StaticKeys.from_pem([pem])
+            await keys.load()
+        with pytest.raises(KeySourceError, match="anybody can sign with this RSA key"):
+            await keys.find_keys(None)
+
+
+async def test_the_test_of_static_keys_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator of one mount would stop all others for seconds with two long keys."""
+    tested_in: list[threading.Thread] = []
+    monkeypatch.setattr(
+        "authkit.oidc.keys.require_rsa", lambda key: tested_in.append(threading.current_thread())
+    )
+    keys = StaticKeys.from_pem([to_pem(private_key("rsa").public_key())])
+    assert tested_in == []
+    assert await keys.find_keys(None)
+    assert await keys.find_keys(None)
+    (thread,) = tested_in
+    assert thread is not threading.main_thread()
 
 
 @pytest.mark.parametrize("encoded", encodings_of_small_order(), ids=bytes.hex)
