@@ -36,6 +36,10 @@ SHOWN_SETTINGS: Final = frozenset({"provider"}).union(*(each.shown for each in P
 """Members of `provider_config` that a read shows, whichever provider they are for."""
 
 
+MAX_PAIRS: Final = 16
+"""Key sets in `jwks_pairs`: each has its own connections and name look-ups, of which the process has few."""
+
+
 class JWTConfig(SDKRecord, KeySettings):
     """Configure whose tokens are accepted, and where the keys that verify them come from.
 
@@ -249,6 +253,8 @@ class JWTConfig(SDKRecord, KeySettings):
     def _check_pairs(self) -> None:
         if not self.jwks_pairs:
             return
+        if len(self.jwks_pairs) > MAX_PAIRS:
+            raise UserError(f"'jwks_pairs' has more than {MAX_PAIRS} key sets")
         if self.jwks_ca_pem:
             raise UserError(
                 "CA PEMs must be provided as part of the 'jwks_pairs' when using multiple JWKS URLs"

@@ -425,3 +425,10 @@ async def test_a_static_key_with_which_anybody_can_sign(bare: JWTMount, skip: bo
     await bare.write_role()
     with pytest.raises(LoginError, match="anybody can sign with this RSA key"):
         await bare.login(role="dev", jwt=make_token())
+
+
+async def test_key_sets_are_few(bare: JWTMount) -> None:
+    """Each takes threads of the process for its look-ups."""
+    pairs = [{"jwks_url": f"https://keys{number}.example/"} for number in range(17)]
+    with pytest.raises(UserError, match=r"^'jwks_pairs' has more than 16 key sets$"):
+        await bare.write("config", jwks_pairs=pairs, skip_jwks_validation=True)
