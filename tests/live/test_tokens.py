@@ -303,6 +303,8 @@ def test_policy_that_no_login_may_have(standing: Mount, policy: str) -> None:
 
     Ours refuses the role. The Go plugin takes it, so that each login fails and leaves an entity behind.
     """
+    if standing.is_peer and standing.server.program.is_bao and policy == "control-group":
+        pytest.skip("OpenBao has no control groups, and the Go plugin leaves the name to the server")
     client, token = standing.client, standing.issuer.token(sub=f"wants {policy}")
     accessors, entities = (set(client.list(path)) for path in ("auth/token/accessors", "identity/entity/id"))
 
