@@ -78,7 +78,7 @@ def test_a_client_without_a_secret(mount: Mount, oidc_provider: OIDCProvider, ho
         assert [key["kid"] for key in published] == [keys[0]["kid"], kid]
         oidc_provider.trust_client_keys(*published)
     with OIDCCommand(mount.client, mount.path, port, role="people") as command, Person(oidc_provider) as ann:
-        assert ann.http.send(ann.log_in(command.url())).is_success
+        ann.go_to_command(ann.log_in(command.url()))
         check_owner(mount, command.auth(), "ann")
 
 
@@ -186,7 +186,7 @@ def test_in_place_of_the_built_in_method(server: Server, issuer: Issuer, oidc_pr
         listed = server.client.with_token("").call("GET", "sys/internal/ui/mounts")["data"]["auth"]["oidc/"]
         assert listed["type"] == "oidc"
         with OIDCCommand(server.client, "", port, role="people") as command, Person(oidc_provider) as ann:
-            assert ann.http.send(ann.log_in(command.url())).is_success
+            ann.go_to_command(ann.log_in(command.url()))
             check_owner(mount, command.auth(), "ann")
     finally:
         mount.disable()

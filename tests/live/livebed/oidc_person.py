@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -44,6 +45,11 @@ class Person:
         last = self._go(self.http.build_request("GET", url), "Deny" if not allow else "Allow")
         assert isinstance(last, httpx.Request), f"the login ended at the provider: {last}"
         return last
+
+    def go_to_command(self, request: httpx.Request) -> None:
+        """Send the browser back to a command line, which may exit before its page has arrived whole."""
+        with suppress(httpx.RemoteProtocolError):
+            self.http.send(request)
 
     def confirm_device(self, url: str) -> None:
         """Open a device's verification URL with its code in it, confirm the code, sign in and consent."""
