@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "authkit"
 
-BOTTOM = {"errors", "masking", "names", "printable", "values"}
+BOTTOM = {"errors", "masking", "names", "printable", "threads", "values"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "live_values": set(),
@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "printable": set(),
     "errors": set(),
     "names": set(),
+    "threads": {"errors"},
     "values": set(),
     "logical": BOTTOM,
     "framework": {*BOTTOM, "logical"},

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from authkit.errors import TooManyRequestsError
+from authkit.threads import ThreadShare
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,10 +42,15 @@ class Threads:
 
     def __init__(self) -> None:
         self._places: dict[str, _Places] = {}
+        self._share = ThreadShare()
 
     def use(self) -> None:
-        """Have `run_in_thread` use these threads, in the current call and all that it calls."""
+        """Have `run_in_thread` use these threads, in the current call and all that it calls.
+
+        The library's own blocking calls take the mount's share of threads from then on.
+        """
         _current.set(self)
+        self._share.use()
 
     async def start(self, function: Callable[[], Any], name: str) -> asyncio.Future[Any]:
         """Call a function in a thread, and return what tells its end. Do not cancel that; shield it.

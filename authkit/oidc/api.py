@@ -26,8 +26,8 @@ from authkit.oidc.fetch import (
     read_body,
 )
 from authkit.oidc.network import Network
-from authkit.oidc.threads import ThreadsBusyError
 from authkit.printable import to_printable
+from authkit.threads import ThreadsBusyError
 from authkit.values import Value
 
 if TYPE_CHECKING:

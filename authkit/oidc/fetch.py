@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from authkit.errors import AuthKitError
 from authkit.oidc.network import TOTAL_TIMEOUT, Network
-from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import check_url
 from authkit.printable import to_printable
+from authkit.threads import ThreadsBusyError
 from authkit.values import Value
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from authkit.oidc.jws import SIGNATURE_ERROR
 from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
 from authkit.oidc.network import Network
 from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
-from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import show_url
 from authkit.printable import to_printable
+from authkit.threads import ThreadsBusyError
 from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:

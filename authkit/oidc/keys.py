@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError, TooManyRequestsError
 from authkit.oidc.strength import require_ed25519, require_rsa, require_rsa_form
-from authkit.oidc.threads import Threads, ThreadsBusyError
+from authkit.threads import Threads, ThreadsBusyError
 from authkit.values import Value, verify_collections
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from authkit.oidc.resolver import Resolver
-from authkit.oidc.threads import Threads
 from authkit.oidc.urls import check_url, is_loopback
+from authkit.threads import Threads
 from authkit.values import verify_collections
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from functools import partial
 
 from cachetools import TTLCache
 
-from authkit.oidc.threads import Threads, ThreadsBusyError
+from authkit.threads import Threads, ThreadsBusyError
 
 __all__ = ["MAX_NAMES_AT_ONCE", "Resolver"]
 

@@ -28,8 +28,8 @@ from authkit.oidc.providers.google import (
     find_default_credentials,
     load_credentials,
 )
-from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import path_segment
+from authkit.threads import ThreadsBusyError
 
 if TYPE_CHECKING:
     import httpx

@@ -21,8 +21,8 @@ from authkit.oidc.jsontext import quote
 from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 from authkit.oidc.providers.filters import NameFilter
-from authkit.oidc.threads import ThreadsBusyError
 from authkit.oidc.urls import check_url, has_credentials, is_same_origin, path_segment
+from authkit.threads import ThreadsBusyError
 
 if TYPE_CHECKING:
     import httpx

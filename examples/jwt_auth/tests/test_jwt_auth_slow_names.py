@@ -15,6 +15,7 @@ from identity_provider import serve
 from jwt_auth import JWTAuth
 from jwt_auth_mounts import JWTMount
 
+from authkit import threads
 from authkit.logical import Operation, Response
 from authkit.oidc import resolver
 
@@ -110,3 +111,34 @@ async def test_slow_names_of_one_provider_stall_no_other_mount(names: Names) -> 
                 names.released.set()
                 ended = await asyncio.gather(*strangers, return_exceptions=True)
             assert any(isinstance(each, Response) and each.auth for each in ended)
+
+
+async def test_slow_names_of_many_issuers_leave_threads_to_other_mounts(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount that names ever more hosts that never answer has its share of threads, and no more."""
+    monkeypatch.setattr(threads, "_process", threading.BoundedSemaphore(threads.MAX_THREADS_OF_MOUNT + 4))
+    monkeypatch.setattr(resolver, "LOOKUP_TIMEOUT", 0.5)
+    hosts = [f"slow{number}.example" for number in range(threads.MAX_THREADS_OF_MOUNT + 8)]
+    names.slow.update(hosts)
+    with provider_at("quick.example") as quick:
+        async with mount_at(quick) as other:
+            attacked = JWTMount(JWTAuth)
+            await attacked.backend.initialize()
+            writes = [
+                attacked.request(
+                    Operation.UPDATE,
+                    f"issuer/{host}",
+                    {"jwks_url": f"https://{host}/keys", "bound_issuer": f"https://{host}"},
+                )
+                for host in hosts
+            ]
+            try:
+                await asyncio.gather(*map(asyncio.ensure_future, writes), return_exceptions=True)
+                assert names.waiting == threads.MAX_THREADS_OF_MOUNT
+                answer = await log_in(other, quick)
+                assert answer is not None
+                assert answer.auth is not None
+            finally:
+                names.released.set()
+                await attacked.backend.cleanup()

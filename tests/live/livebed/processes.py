@@ -104,6 +104,6 @@ def listening_sockets(pid: int) -> list[Path]:
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         columns = line.split()
         if len(columns) == 8 and columns[6] in inodes and int(columns[3], 16) & 0x10000:
-            # A plugin may have bound it below a directory of which it holds a descriptor (proc(5): /proc/self/fd).
+            # A plugin may have bound it through a descriptor of its own (/proc/self/fd, proc(5)).
             found.append(Path(columns[7].replace("/proc/self/", f"/proc/{pid}/", 1)))
     return found

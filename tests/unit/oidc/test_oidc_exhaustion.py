@@ -11,13 +11,14 @@ import pytest
 from oidc_login_provider import CODE, REQUEST, FakeProvider
 from oidc_provider import http_answer, serve
 
+from authkit import threads
 from authkit.errors import TooManyRequestsError
-from authkit.oidc import api, resolver, threads, transport
+from authkit.oidc import api, resolver, transport
 from authkit.oidc.api import MAX_LOOKUPS_AT_ONCE
 from authkit.oidc.fetch import Fetcher, FetchError
 from authkit.oidc.network import Network
 from authkit.oidc.resolver import MAX_NAMES_AT_ONCE, Resolver
-from authkit.oidc.threads import Threads, ThreadsBusyError
+from authkit.threads import Threads, ThreadsBusyError
 
 
 def entry(address, family=socket.AF_INET, *scope):
@@ -195,7 +196,7 @@ async def test_threads_are_counted_until_their_call_ends():
 
 async def test_threads_of_all_providers_are_bounded_together(monkeypatch):
     """However many mounts there are."""
-    monkeypatch.setattr(threads, "_free", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(threads, "_process", threading.BoundedSemaphore(2))
     go = threading.Event()
     running = [Threads(1).start(go.wait) for _ in range(2)]
     with pytest.raises(ThreadsBusyError):

@@ -1,8 +1,8 @@
-"""Blocking calls in threads of our own, few at a time.
+"""Blocking calls in daemon threads, few at a time.
 
 The event loop's default threads are shared by everything in the process, and both they and those of
-`concurrent.futures` are joined when the process ends: one call that never returns keeps it alive. The
-threads here belong to one provider and are daemons. A call in a thread cannot be cancelled, only counted.
+`concurrent.futures` are joined when the process ends: one call that never returns keeps it alive. A call
+in a thread cannot be cancelled, only counted: by whoever runs it, by the mount it serves, by the process.
 """
 
 from __future__ import annotations
@@ -11,24 +11,59 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from authkit.errors import AuthKitError
 
-__all__ = ["MAX_THREADS", "Threads", "ThreadsBusyError"]
+__all__ = ["MAX_THREADS", "MAX_THREADS_OF_MOUNT", "ThreadShare", "Threads", "ThreadsBusyError"]
 
 T = TypeVar("T")
 
-MAX_THREADS = 128
-"""Threads of all providers of the process together: thirty-two providers with four names each that never
-resolve have them all. One costs some 100 KiB while it waits."""
+MAX_THREADS: Final = 128
+"""Of the process. One costs some 100 KiB while it waits."""
 
-_free = threading.BoundedSemaphore(MAX_THREADS)
+MAX_THREADS_OF_MOUNT: Final = 32
+"""Of one mount, whatever its configuration names: eight providers with four names each that never resolve.
+Only four mounts of that kind together can keep the others waiting."""
+
+_process: Final = threading.BoundedSemaphore(MAX_THREADS)
 
 
 class ThreadsBusyError(AuthKitError):
     """As many calls are running as there may be; none of them can be cancelled."""
+
+
+class ThreadShare:
+    """The threads that one mount may have of the process's."""
+
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(MAX_THREADS_OF_MOUNT)
+
+    def use(self) -> None:
+        """Take the threads of this share in the current call, and in all calls and tasks that it begins."""
+        _current.set(self)
+
+    def take(self) -> bool:
+        """Take a thread, of the process too. Return whether one was free."""
+        if not self._free.acquire(blocking=False):
+            return False
+        if not _process.acquire(blocking=False):
+            self._free.release()
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """Let others have it. May be called in any thread."""
+        _process.release()
+        self._free.release()
+
+
+_elsewhere: Final = ThreadShare()
+"""For calls that serve no mount: a command, a test."""
+
+_current: ContextVar[ThreadShare] = ContextVar("authkit_thread_share", default=_elsewhere)
 
 
 class Threads:
@@ -55,7 +90,8 @@ class Threads:
         Raises:
             ThreadsBusyError: no thread is free.
         """
-        if self._running >= self._limit or not _free.acquire(blocking=False):
+        share = _current.get()
+        if self._running >= self._limit or not share.take():
             raise ThreadsBusyError("too many calls that cannot be cancelled are still running")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -65,15 +101,15 @@ class Threads:
                 end = partial(_set_result, future, call())
             except Exception as error:
                 end = partial(_set_exception, future, error)
-            _free.release()
+            share.give_back()
             # The loop is closed when the process ends: nobody waits any more.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._end, end)
 
         try:
-            threading.Thread(target=work, name="authkit-oidc", daemon=True).start()
+            threading.Thread(target=work, name="authkit", daemon=True).start()
         except RuntimeError as error:
-            _free.release()
+            share.give_back()
             raise ThreadsBusyError("the system allows no further thread") from error
         self._running += 1
         return future
