@@ -40,7 +40,7 @@ live: setup ## real servers: builds Vault and the official plugin once, then run
 	@scripts/live/build
 	@scripts/live/browser
 	@scripts/live/provider
-	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host tests/live
+	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host $(ENGINE_TESTS)
 	@$(PYTHON) -m pytest tests/live
 
 bench: setup ## beside the official Go plugin, on one server, in one run
