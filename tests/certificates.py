@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from authkit.host.security import host_identity
+from authkit.host.supervisor.security import host_identity
 from authkit.plugin.certificates import Identity
 from authkit.plugin.tls import make_contexts
 

@@ -29,9 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
+    "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
     "testing": {"errors", "values", "logical", "host"},
     "testing_pytest": {"testing"},
-    "cli": {"printable", "values", "host"},
+    "cli": {"printable", "values", "host", "doctor"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

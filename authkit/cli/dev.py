@@ -1,6 +1,6 @@
 """`authkit dev`: the development server with plugins enabled, reloaded when their source changes.
 
-The server is `authkit.host.development`; here are its options, what is printed, and its end.
+The server is `authkit.host.dev_server`; here are its options, what is printed, and its end.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from authkit.cli.console import CommandError, console
 from authkit.cli.logs import show_logs
 from authkit.cli.sources import Source, find_source, write_launcher
 from authkit.cli.watching import Snapshot, changes, snapshot
-from authkit.host.descriptions import Form, MountDescription
-from authkit.host.development import DevelopmentServer, development_server
+from authkit.host.api_client import RefusedError
+from authkit.host.dev_server import DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
-from authkit.host.operator import RefusedError
-from authkit.host.private import NotPrivateError, make_private_folder, private_path
-from authkit.host.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
+from authkit.host.mount_overview import Form, MountDescription
+from authkit.host.store.private_files import NotPrivateError, make_private_folder, private_path
+from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
 from authkit.values import Value
 
 __all__ = ["Options", "dev", "reload_on_change", "until_signalled"]

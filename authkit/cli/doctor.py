@@ -1,6 +1,6 @@
 """`authkit doctor`: what a server would find about a plugin executable, as a table.
 
-The checks are `authkit.host.inspection`; here they are printed.
+The checks are `authkit.doctor`; here they are printed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authkit.cli.console import CommandError, cell, console
-from authkit.host.inspection import Finding, Verdict, inspect_plugin
+from authkit.doctor import Finding, Verdict, inspect_plugin
 
 __all__ = ["doctor"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from authkit.auth.policies import sanitize_policies
-from authkit.host.identity import EntityRecord, IdentityStore
-from authkit.host.policies import ACL, PolicyStore
-from authkit.host.tokens import Token
+from authkit.host.store.identity import EntityRecord, IdentityStore
+from authkit.host.store.policies import ACL, PolicyStore
+from authkit.host.store.tokens import Token
 from authkit.values import Value
 
 __all__ = ["Caller", "DeniedError", "ForeignAddressError", "acl_of", "identify", "is_bound_to"]

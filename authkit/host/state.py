@@ -6,14 +6,14 @@ import secrets
 import uuid
 from datetime import datetime
 
-from authkit.host.catalog import Catalog
-from authkit.host.clock import Clock
-from authkit.host.identity import IdentityStore
-from authkit.host.mount_storage import StorageGate
-from authkit.host.policies import PolicyStore
-from authkit.host.running import MountTable
-from authkit.host.storage import PhysicalStorage
-from authkit.host.tokens import TokenStore
+from authkit.host.mounts.storage import StorageGate
+from authkit.host.mounts.table import MountTable
+from authkit.host.store.catalog import Catalog
+from authkit.host.store.clock import Clock
+from authkit.host.store.identity import IdentityStore
+from authkit.host.store.policies import PolicyStore
+from authkit.host.store.storage import PhysicalStorage
+from authkit.host.store.tokens import TokenStore
 from authkit.values import Value, field
 
 __all__ = ["HostState", "Identification"]

@@ -8,7 +8,7 @@
         assert token.policies == ("default", "dev")
 """
 
-from authkit.host.clock import MovableClock
+from authkit.host.store.clock import MovableClock
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.grants import GrantedToken
 from authkit.testing.simulator import SimulatedMount, Simulator

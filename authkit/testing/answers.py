@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from authkit.errors import AuthKitError
-from authkit.host.core import HostResponse
+from authkit.host.server.core import HostResponse
 from authkit.values import Value, field
 
 __all__ = ["Audited", "RefusedError", "SimulatedResponse"]

@@ -12,10 +12,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
-from authkit.host.clock import MovableClock
-from authkit.host.core import Core, HostRequest
-from authkit.host.local import LocalPlugin
-from authkit.host.system_view import as_logical
+from authkit.host.mounts.system_view import as_logical
+from authkit.host.server.core import Core, HostRequest
+from authkit.host.store.clock import MovableClock
+from authkit.host.supervisor.in_process.plugin import LocalPlugin
 from authkit.logical import BackendConfig, BackendFactory, Entity
 from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.grants import GrantedToken

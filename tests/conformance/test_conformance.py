@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from dev_process import dev_process
 
-from authkit.host.clock import MovableClock
-from authkit.host.core import Core
-from authkit.host.local import LocalPlugin
+from authkit.host.server.core import Core
+from authkit.host.store.clock import MovableClock
+from authkit.host.supervisor.in_process.plugin import LocalPlugin
 from conformance.answers import VERSION, Answers
 from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
 from conformance.hosts import CoreWay, HTTPWay

@@ -18,13 +18,13 @@ from typing import Any
 from certificates import client_context, host_identity, server_context
 from factories import mount_config
 
-from authkit.host.child import Child, start_child
-from authkit.host.environment import plugin_environment
-from authkit.host.executable import file_sum
-from authkit.host.handshake import Announcement
-from authkit.host.life import ProcessLife, Start, start_process
-from authkit.host.security import AutoMTLS, Secured, Security
-from authkit.host.services import host_services
+from authkit.host.supervisor.child import Child, start_child
+from authkit.host.supervisor.environment import plugin_environment
+from authkit.host.supervisor.executable import file_sum
+from authkit.host.supervisor.handshake import Announcement
+from authkit.host.supervisor.run import ProcessLife, Start, start_process
+from authkit.host.supervisor.security import AutoMTLS, Secured, Security
+from authkit.host.supervisor.services.mount import host_services
 from authkit.logical import InMemoryStorage, Operation, Request, Response
 from authkit.plugin.certificates import Identity
 from authkit.plugin.pb.stdio_pb2 import StdioData

@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from goplugin import PLUGINS
 
-from authkit.host.hclog import parse_line
-from authkit.host.inprocess import InProcessChannel
-from authkit.host.inspection import Finding, Verdict, inspect_plugin
-from authkit.host.inspection.backend import inspect_mount
-from authkit.host.inspection.ending import _judge_output
-from authkit.host.inspection.starts import Watched
-from authkit.host.inspection.trust import inspect_certificate
+from authkit.doctor import Finding, Verdict, inspect_plugin
+from authkit.doctor.backend import inspect_mount
+from authkit.doctor.ending import _judge_output
+from authkit.doctor.starts import Watched
+from authkit.doctor.trust import inspect_certificate
+from authkit.host.supervisor.in_process.channel import InProcessChannel
+from authkit.host.supervisor.logs import parse_line
 from authkit.plugin.certificates import generate_identity
 from authkit.rpc import UnaryMethod
 from authkit.wire.pb import backend_pb2 as pb

@@ -18,9 +18,9 @@ from factories import mount_config
 from goplugin import PLUGINS
 
 from authkit.errors import PluginGoneError, PluginSetupError, PluginStartError, UnsupportedPathError
-from authkit.host.executable import file_sum
-from authkit.host.hclog import PluginLog
-from authkit.host.process import PluginProcess
+from authkit.host.supervisor.executable import file_sum
+from authkit.host.supervisor.logs import PluginLog
+from authkit.host.supervisor.plugin_process import PluginProcess
 from authkit.logical import (
     BackendType,
     Operation,
@@ -507,8 +507,8 @@ LEFT_OPEN = """
 import asyncio, sys
 sys.path[:0] = {paths!r}
 from factories import mount_config
-from authkit.host.executable import file_sum
-from authkit.host.process import PluginProcess
+from authkit.host.supervisor.executable import file_sum
+from authkit.host.supervisor.plugin_process import PluginProcess
 
 async def main():
     plugin = PluginProcess({path!r}, sha256=file_sum({path!r}))

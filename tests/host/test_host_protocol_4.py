@@ -19,9 +19,9 @@ from factories import mount_config
 from goplugin import PLUGINS, Host, environment, start
 
 from authkit.errors import RPCError
-from authkit.host.executable import file_sum
-from authkit.host.process import PluginProcess
-from authkit.host.security import Metadata, SharedIdentity
+from authkit.host.supervisor.executable import file_sum
+from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.security import Metadata, SharedIdentity
 from authkit.logical import Operation, Request
 from authkit.plugin.certificates import Identity
 from authkit.wire.pb import backend_pb2 as pb

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from authkit.host.exchange import HostRequest, HostResponse
 from authkit.host.http.application import Application, Bounds
 from authkit.host.http.server import listen, serving
+from authkit.host.messages import HostRequest, HostResponse
 
 OK = HostResponse(status=200, body={"data": {"a": 1}})
 

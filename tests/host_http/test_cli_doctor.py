@@ -13,7 +13,7 @@ from rich.console import Console
 
 from authkit.cli import doctor as doctor_module
 from authkit.cli.main import cli
-from authkit.host.inspection import Finding, Verdict
+from authkit.doctor import Finding, Verdict
 
 
 def launcher(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from http_fakes import FakeCore, served
 from rich.console import Console
 
 from authkit.cli import explain as explain_module
-from authkit.host.exchange import Failure, HostResponse
+from authkit.host.messages import Failure, HostResponse
 
 JWT_EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "jwt_auth"
 CHECKS = [

@@ -14,8 +14,8 @@ from authkit.cli import doctor as doctor_module
 from authkit.cli import explain as explain_module
 from authkit.cli.console import CommandError, console
 from authkit.cli.logs import _Lines
-from authkit.host.hclog import LogReader, PluginLog
-from authkit.host.inspection import Finding, Verdict
+from authkit.doctor import Finding, Verdict
+from authkit.host.supervisor.logs import LogReader, PluginLog
 
 HOSTILE = "x\x1b]0;owned\x07\x1b[2J\r\n12:00:00 [INFO] authkit: all is well\u202e\x9b31m\u2028"
 ESCAPED = (

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from http_fakes import FakeCore, served
 
-from authkit.host.exchange import HostRequest, HostResponse
 from authkit.host.http import server as server_module
 from authkit.host.http.application import Bounds
 from authkit.host.http.server import NotLoopbackError, listen
+from authkit.host.messages import HostRequest, HostResponse
 
 PATH = "/v1/auth/x/role/dev"
 MFA = 'failed to parse X-Vault-MFA header: invalid data in header "X-Vault-MFA"; missing method '

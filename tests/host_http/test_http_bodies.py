@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from authkit.host.exchange import Failure
 from authkit.host.http.bodies import Limits, check_limits, read_object
+from authkit.host.messages import Failure
 from authkit.logical import JSONNumber
 
 FORM = "application/x-www-form-urlencoded"

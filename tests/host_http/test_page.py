@@ -15,12 +15,12 @@ from shared_pin import SharedPIN, Team
 
 from authkit import Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
 from authkit.framework import Answer, read, write
-from authkit.host.core import Core, HostRequest
 from authkit.host.http.application import Application
 from authkit.host.http.server import listen, serving
-from authkit.host.local import LocalPlugin
 from authkit.host.page.application import Page
 from authkit.host.page.sessions import COOKIE, MAX_SESSIONS, Sessions
+from authkit.host.server.core import Core, HostRequest
+from authkit.host.supervisor.in_process.plugin import LocalPlugin
 
 ROOT = "root-token-of-the-test"
 PIN = "4711-only-the-team-knows"

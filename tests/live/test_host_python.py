@@ -19,9 +19,9 @@ from livebed.processes import is_alive, wait_until
 from livebed.tokens import AUDIENCE, ISSUER, SUBJECT, usual_issuer
 
 from authkit.errors import LogicalError, PluginGoneError, PluginStartError
-from authkit.host.executable import file_sum, find_command
-from authkit.host.plugins import HostedBackend
-from authkit.host.process import PluginProcess
+from authkit.host.store.plugins import HostedBackend
+from authkit.host.supervisor.executable import file_sum, find_command
+from authkit.host.supervisor.plugin_process import PluginProcess
 from authkit.logical import (
     BackendConfig,
     BackendType,

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from authkit.host.exchange import HostResponse
+from authkit.host.messages import HostResponse
 
 __all__ = ["encode", "redirect", "refusal", "write_answer"]
 

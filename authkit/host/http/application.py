@@ -16,12 +16,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from authkit.host.exchange import Failure, HostRequest, HostResponse
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import MAX_BODY_BYTES
 from authkit.host.http.reading import BODY_SECONDS, read_body
 from authkit.host.http.requests import Incoming, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
+from authkit.host.messages import Failure, HostRequest, HostResponse
 from authkit.values import Value, replace
 
 __all__ = ["Answering", "Application", "Bounds"]
@@ -33,7 +33,7 @@ PAGE = "/ui/"
 
 
 class Answering(Protocol):
-    """Whoever decides on the answers: `authkit.host.core.Core`, or a test's fake."""
+    """Whoever decides on the answers: `authkit.host.server.core.Core`, or a test's fake."""
 
     async def handle(self, request: HostRequest) -> HostResponse:
         """Return the answer; never raises for anything that a client sends."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import unquote_plus
 
-from authkit.host.exchange import Failure
+from authkit.host.messages import Failure
 from authkit.logical import JSONNumber
 from authkit.values import Value
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authkit.host.exchange import Failure, HostRequest
 from authkit.host.http.bodies import check_limits, media_type, read_object
 from authkit.host.http.targets import read_query
+from authkit.host.messages import Failure, HostRequest
 from authkit.values import Value
 
 __all__ = ["MERGE_PATCH", "Incoming", "read_request"]

@@ -17,13 +17,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from authkit.host.exchange import Failure
+from authkit.host.api_client import Mount, Operator, RefusedError
 from authkit.host.http.application import Answering
 from authkit.host.http.bodies import FORM, media_type, read_object
 from authkit.host.http.reading import read_body
-from authkit.host.operator import Mount, Operator, RefusedError
-from authkit.host.page.sessions import COOKIE, Session, Sessions
-from authkit.host.page.shown import (
+from authkit.host.messages import Failure
+from authkit.host.page.formatting import (
     Granted,
     explained_steps,
     masked,
@@ -31,6 +30,7 @@ from authkit.host.page.shown import (
     shown_entity,
     shown_settings,
 )
+from authkit.host.page.sessions import COOKIE, Session, Sessions
 from authkit.values import Value
 
 __all__ = ["Page"]

@@ -19,8 +19,8 @@ from authkit.errors import (
     StatusCode,
     UserError,
 )
-from authkit.host.backend_client import BackendClient, describe_status, is_multiplexed
-from authkit.host.inprocess import InProcessChannel
+from authkit.host.supervisor.backend_client import BackendClient, describe_status, is_multiplexed
+from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.logical import Auth, BackendType, Operation, Request, Response, SpecialPaths
 from authkit.rpc.seam import Call, UnaryMethod
 from authkit.wire.messages import MountSetup, encode_auth

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authkit.errors import RPCError, StatusCode, UserError
-from authkit.host.clock import MovableClock
-from authkit.host.core import Core, HostRequest, HostResponse
-from authkit.host.local import LocalPlugin
-from authkit.host.storage import InMemoryPhysicalStorage, SQLiteStorage
+from authkit.host.server.core import Core, HostRequest, HostResponse
+from authkit.host.store.clock import MovableClock
+from authkit.host.store.storage import InMemoryPhysicalStorage, SQLiteStorage
+from authkit.host.supervisor.in_process.plugin import LocalPlugin
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -515,7 +515,7 @@ async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> N
 
 async def test_a_plugin_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up in the end, and the mount can be disabled."""
-    monkeypatch.setattr("authkit.host.plugin_calls.REQUEST_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr("authkit.host.server.plugin_calls.REQUEST_TIMEOUT", timedelta(milliseconds=20))
 
     async def hang(self: Answers, request: Request) -> None:
         await asyncio.Event().wait()

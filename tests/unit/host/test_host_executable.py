@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from authkit.errors import PluginStartError
-from authkit.host.executable import check_permissions, check_sum, describe_file, file_sum, find_command
+from authkit.host.supervisor.executable import (
+    check_permissions,
+    check_sum,
+    describe_file,
+    file_sum,
+    find_command,
+)
 
 
 @pytest.fixture

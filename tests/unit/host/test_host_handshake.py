@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authkit.errors import PluginStartError
-from authkit.host.handshake import parse_announcement, unrecognized
+from authkit.host.supervisor.handshake import parse_announcement, unrecognized
 from authkit.plugin.certificates import encode_field, generate_identity
 from authkit.rpc import Address
 

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-from authkit.host.child import MAX_LINE_BYTES, LineCutter
-from authkit.host.hclog import MAX_TRACE_LINES, LogReader, PluginLog, parse_line
+from authkit.host.supervisor.child import MAX_LINE_BYTES, LineCutter
+from authkit.host.supervisor.logs import MAX_TRACE_LINES, LogReader, PluginLog, parse_line
 from authkit.plugin.logs import TRACE
 from authkit.printable import to_printable
 

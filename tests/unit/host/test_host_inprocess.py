@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from authkit.errors import RPCError, StatusCode
-from authkit.host import inprocess
-from authkit.host.inprocess import InProcessChannel
+from authkit.host.supervisor.in_process import channel as inprocess
+from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.rpc.seam import Call, StreamMethod, UnaryMethod
 
 SECOND = timedelta(seconds=1)

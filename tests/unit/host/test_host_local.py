@@ -17,9 +17,9 @@ from authkit.errors import (
     StorageError,
     UserError,
 )
-from authkit.host.lives import MAX_RESTARTS, RESTART_WINDOW, Lives
-from authkit.host.local import LocalLife, LocalPlugin
-from authkit.host.mounts import SupervisedPlugin
+from authkit.host.supervisor.in_process.plugin import LocalLife, LocalPlugin
+from authkit.host.supervisor.mounted import SupervisedPlugin
+from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Lives
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -333,7 +333,7 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
     backend: type[Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not taken for a crash."""
-    monkeypatch.setattr("authkit.host.mounts.END_IS_SEEN", RESTART_WINDOW * 0)
+    monkeypatch.setattr("authkit.host.supervisor.mounted.END_IS_SEEN", RESTART_WINDOW * 0)
     plugin = LocalPlugin(backend)
     mount = await plugin.set_up(mount_config())
     life = plugin._running[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from authkit.host.private import NotPrivateError, make_private_folder, private_path
-from authkit.host.storage import SQLiteStorage
+from authkit.host.store.private_files import NotPrivateError, make_private_folder, private_path
+from authkit.host.store.storage import SQLiteStorage
 
 
 def link_to_a_file(folder: Path) -> None:

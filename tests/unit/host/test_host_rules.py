@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from authkit.host.clock import MovableClock, SystemClock
-from authkit.host.hcl import Block, HCLError, parse_hcl
-from authkit.host.paths import CompiledPaths, PathPatternError
-from authkit.host.policies import ACL, PolicyError, parse_policy
-from authkit.host.records import dump, load
-from authkit.host.times import show_time
-from authkit.host.tokens import Token
-from authkit.host.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl, human_duration
+from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
+from authkit.host.store.clock import MovableClock, SystemClock
+from authkit.host.store.hcl import Block, HCLError, parse_hcl
+from authkit.host.store.policies import ACL, PolicyError, parse_policy
+from authkit.host.store.records import dump, load
+from authkit.host.store.times import show_time
+from authkit.host.store.tokens import Token
+from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl, human_duration
 from authkit.logical import Alias, Auth, Lease, Operation, SpecialPaths, TokenType
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,8 @@ from authkit.errors import (
     SystemViewError,
     UnsupportedByHostError,
 )
-from authkit.host.inprocess import InProcessChannel
-from authkit.host.services import host_services, services_of_a_probe
+from authkit.host.supervisor.in_process.channel import InProcessChannel
+from authkit.host.supervisor.services.mount import host_services, services_of_a_probe
 from authkit.logical import (
     Alias,
     BackendConfig,

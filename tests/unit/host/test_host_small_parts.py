@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from authkit.errors import PluginStartError
-from authkit.host.directories import lend_directory
-from authkit.host.environment import plugin_environment
-from authkit.host.explanations import explain
-from authkit.host.security import AutoMTLS, Metadata, SharedIdentity, host_identity
+from authkit.host.supervisor.directories import lend_directory
+from authkit.host.supervisor.environment import plugin_environment
+from authkit.host.supervisor.hints import explain
+from authkit.host.supervisor.security import AutoMTLS, Metadata, SharedIdentity, host_identity
 
 # --- explanations ------------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from authkit.errors import ReadOnlyError, StorageError
-from authkit.host.mount_storage import MountStorage, StorageGate, remove_all
-from authkit.host.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
+from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
+from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
 from authkit.logical import StorageEntry
 
 WRITER = """
 import asyncio, sys
-from authkit.host.storage import SQLiteStorage
+from authkit.host.store.storage import SQLiteStorage
 
 async def main():
     storage = SQLiteStorage(sys.argv[1])

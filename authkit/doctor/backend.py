@@ -1,0 +1,241 @@
+"""The backend: registered with nothing, then mounted on a scratch mount in memory, and asked what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from authkit.doctor.findings import Finding, failed, passed, warning
+from authkit.errors import AuthKitError, PluginSetupError, RPCError
+from authkit.host.mounts.entries import Mount, make_accessor
+from authkit.host.mounts.special_paths import PathPatternError, PathPatterns
+from authkit.host.mounts.system_view import MountEvents, SystemViews
+from authkit.host.store.clock import SystemClock
+from authkit.host.store.identity import IdentityStore
+from authkit.host.store.storage import InMemoryPhysicalStorage
+from authkit.host.supervisor.backend_client import BackendClient
+from authkit.host.supervisor.environment import VAULT_VERSION
+from authkit.host.supervisor.hints import explain
+from authkit.host.supervisor.mounted import client_of, set_up_for_probe
+from authkit.host.supervisor.services.mount import host_services
+from authkit.host.supervisor.supervisor import Life
+from authkit.logical import (
+    BackendConfig,
+    BackendType,
+    ClusterInfo,
+    InMemoryStorage,
+    Operation,
+    Request,
+    Response,
+    SpecialPaths,
+)
+from authkit.wire.messages import MountSetup
+
+__all__ = ["inspect_mount", "inspect_registration"]
+
+_VERSION = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
+
+_MAX_SHOWN = 8
+
+END_FOLLOWS = timedelta(seconds=1)
+"""How much later than its connection a process is seen to end."""
+
+
+async def inspect_registration(life: Life) -> list[Finding]:
+    """Set it up with nothing, as a registration does, and ask what it is."""
+    check = "registration"
+    try:
+        client = await set_up_for_probe(life)
+    except (PluginSetupError, RPCError) as error:
+        seen = await _seen(life, error)
+        advice = explain(seen) or "Setup has to succeed without options, storage and system view."
+        return [failed(check, seen, f"{advice} A server registers it without its version.")]
+    findings = [passed(check, "set up without options, storage and system view")]
+    findings.append(_judge_type(await client.backend_type()))
+    findings.append(_judge_version(await client.version()))
+    await client.cleanup()
+    return findings
+
+
+def _judge_type(found: BackendType) -> Finding:
+    if found is BackendType.CREDENTIAL:
+        return passed("type", "auth method")
+    what = {BackendType.LOGICAL: "secrets engine", BackendType.UNKNOWN: "unknown"}[found]
+    return failed(
+        "type", what, "An auth method answers pb.Backend/Type with 2; a server refuses to mount others."
+    )
+
+
+def _judge_version(version: str) -> Finding:
+    if not version:
+        return warning(
+            "version", "none reported", "Report one as vX.Y.Z: operators see it, and upgrades go by it."
+        )
+    if not _VERSION.fullmatch(version):
+        return failed(
+            "version",
+            version,
+            "Report it as vX.Y.Z with the leading v: it is compared as text with what is registered.",
+        )
+    return passed("version", version)
+
+
+async def inspect_mount(life: Life, name: str) -> list[Finding]:
+    """Mount it in memory, ask what a server asks, and unmount it."""
+    client = client_of(life)
+    served = _scratch(name)
+    broker_id = await life.offer(host_services(served))
+    try:
+        await client.set_up(
+            MountSetup(broker_id=broker_id, options=served.options, backend_uuid=served.backend_uuid)
+        )
+    except (PluginSetupError, RPCError) as error:
+        seen = await _seen(life, error)
+        return [failed("setup", seen, explain(seen) or _LOOK_AT_LOG)]
+    findings = [passed("setup", "set up with storage and system view")]
+    try:
+        findings += [*_judge_paths(await client.special_paths())]
+        findings.append(await _initialize(life, client))
+        findings += await _help(client, name)
+    finally:
+        await client.cleanup()
+        await life.withdraw(broker_id)
+    return findings
+
+
+_TUNING = (
+    "shown in browsers; let their headers out with vault auth tune "
+    "-allowed-response-headers=Content-Security-Policy -allowed-response-headers=X-Frame-Options "
+    "-allowed-response-headers=Referrer-Policy -passthrough-request-headers=Sec-Fetch-Dest"
+)
+_LOOK_AT_LOG = "Look into its log for the cause."
+
+
+def _scratch(name: str) -> BackendConfig:
+    """Return what a mount in memory is served."""
+    entry = Mount(path="doctor/", type=name, accessor=make_accessor(name))
+    views = SystemViews(
+        IdentityStore(InMemoryPhysicalStorage(), SystemClock()),
+        VAULT_VERSION,
+        ClusterInfo(cluster_id="doctor"),
+    )
+    return BackendConfig(
+        storage=InMemoryStorage(),
+        system=views.of(lambda: entry, lambda: False),
+        events=MountEvents(),
+        options={"plugin_name": name, "plugin_type": "auth", "plugin_version": ""},
+        backend_uuid=entry.backend_uuid,
+    )
+
+
+def _judge_paths(paths: SpecialPaths) -> Iterator[Finding]:
+    check = "special paths"
+    problems = [*_path_problems(paths)]
+    for seen, advice in problems:
+        yield failed(check, seen, advice)
+    if not paths.unauthenticated:
+        yield warning(
+            check,
+            "no path is open without a token",
+            "List the login path as unauthenticated, or nobody can log in.",
+        )
+    elif not problems:
+        shown = ", ".join(paths.unauthenticated[:_MAX_SHOWN])
+        yield passed(check, f"open without a token: {shown}")
+
+
+def _path_problems(paths: SpecialPaths) -> Iterator[tuple[str, str]]:
+    lists = {"root": paths.root, "unauthenticated": paths.unauthenticated, "limited": paths.limited}
+    for name, patterns in lists.items():
+        for pattern in patterns:
+            if pattern.startswith("/"):
+                yield (
+                    f"{name}: {pattern!r} begins with a slash",
+                    "It never matches: paths are relative to the mount.",
+                )
+            elif pattern in ("*", "+*", ""):
+                yield f"{name}: {pattern!r} takes in every path", "Name the paths that are meant."
+        try:
+            PathPatterns(patterns, segments=name != "root")
+        except PathPatternError as error:
+            yield f"{name}: {error}", "A server refuses the mount."
+    for pattern in set(paths.root) & set(paths.unauthenticated):
+        yield f"{pattern!r} is root and unauthenticated at once", "A server refuses every request to it."
+
+
+async def _initialize(life: Life, client: BackendClient) -> Finding:
+    try:
+        await client.initialize()
+    except AuthKitError as error:
+        return failed("initialize", await _seen(life, error), f"Enabling it fails. {_LOOK_AT_LOG}")
+    return passed("initialize", "done")
+
+
+async def _seen(life: Life, error: AuthKitError) -> str:
+    """Return what happened: the end of the process, if that is why a call failed."""
+    if isinstance(error, RPCError):
+        await asyncio.wait({life.ended}, timeout=END_FOLLOWS.total_seconds())
+    return life.ended.result() if life.ended.done() else str(error)
+
+
+async def _help(client: BackendClient, name: str) -> list[Finding]:
+    request = Request(
+        operation=Operation.HELP,
+        path="",
+        id="doctor",
+        data={"requestResponsePrefix": name},
+        has_data=True,
+        mount_point="auth/doctor/",
+        mount_type=name,
+    )
+    try:
+        response = await client.handle_request(request)
+    except AuthKitError as error:
+        response = Response.error(str(error))
+    return [_judge_help(response), _judge_openapi(response), *_judge_pages(response)]
+
+
+def _judge_help(response: Response | None) -> Finding:
+    advice = "Answer help on the root with a page: without it a server's whole OpenAPI document fails."
+    if response is None or not response.data:
+        return failed("help", "an empty answer", advice)
+    if response.is_error:
+        return failed("help", str(response.data["error"]), advice)
+    text = response.data.get("help")
+    if not isinstance(text, str) or not text.strip():
+        return warning("help", "a page without text", "Say what the method is for.")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return passed("help", lines[0] if lines else "a page")
+
+
+def _document(response: Response | None) -> Any:
+    return response.data.get("openapi") if response is not None and response.data else None
+
+
+def _judge_pages(response: Response | None) -> Iterator[Finding]:
+    """Name the tuning without which a server keeps a page's headers from browsers."""
+    found = []
+    try:
+        for path, item in _document(response)["paths"].items():
+            operations = [item[method] for method in ("get", "post") if method in item]
+            answers = [answer for each in operations for answer in each.get("responses", {}).values()]
+            if any("text/html" in answer.get("content", {}) for answer in answers):
+                found.append(path)
+    except (TypeError, KeyError, AttributeError):
+        return  # `_judge_openapi` reports it
+    if found:
+        yield passed("pages", f"{', '.join(found[:_MAX_SHOWN])}: {_TUNING}")
+
+
+def _judge_openapi(response: Response | None) -> Finding:
+    document = _document(response)
+    if document is None:
+        return warning("OpenAPI", "none", "It is left out of the server's document and of generated clients.")
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+        return failed(
+            "OpenAPI", "not a document with paths", "Answer with an OpenAPI 3 document, or with none."
+        )
+    return passed("OpenAPI", f"{len(document['paths'])} paths, OpenAPI {document.get('openapi', '?')}")

@@ -1,0 +1,91 @@
+"""The inspection as a whole: every check in the order in which a server would meet it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from authkit.doctor.backend import inspect_mount, inspect_registration
+from authkit.doctor.ending import inspect_end
+from authkit.doctor.file import inspect_file
+from authkit.doctor.findings import Finding, Verdict, failed
+from authkit.doctor.starts import Candidate, Watched, inspect_cookie, start_or_explain
+from authkit.doctor.trust import inspect_certificate, inspect_strangers
+from authkit.errors import AuthKitError
+from authkit.host.supervisor.directories import lend_directory
+from authkit.host.supervisor.executable import file_sum
+from authkit.host.supervisor.run import START_TIMEOUT, ProcessLife
+
+__all__ = ["inspect_plugin"]
+
+
+async def inspect_plugin(
+    path: str | os.PathLike[str],
+    *,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    sha256: str = "",
+    start_timeout: timedelta = START_TIMEOUT,
+) -> list[Finding]:
+    """Return what is found of a plugin executable. A check that cannot be made any more is left out.
+
+    The plugin is started several times, as a server does; nothing of it is left afterwards.
+
+    Args:
+        path: the executable, in what would be the server's plugin directory.
+        arguments: as they would be registered.
+        environment: as it would be registered.
+        sha256: that was registered, in hexadecimal; empty: whatever the file has.
+        start_timeout: until the handshake line, for each start.
+    """
+    found = Path(os.path.abspath(path))  # noqa: ASYNC240 (spells the path, asks no disk)
+    findings = list(inspect_file(found, sha256, {**os.environ, **(environment or {})}))
+    if any(finding.verdict is Verdict.FAILED for finding in findings):
+        return findings
+    with lend_directory() as temporary:
+        candidate = Candidate(
+            path=found,
+            sha256=file_sum(found),
+            arguments=tuple(arguments),
+            registered=dict(environment or {}),
+            timeout=start_timeout,
+            temporary=temporary,
+        )
+        findings += [finding async for finding in _inspect_process(candidate)]
+    return findings
+
+
+async def _inspect_process(candidate: Candidate) -> AsyncIterator[Finding]:
+    yield await inspect_cookie(candidate)
+    watched = Watched()
+    life, findings = await start_or_explain(candidate, watched)
+    for finding in findings:
+        yield finding
+    if life is None:
+        return
+    try:
+        async for finding in _inspect_life(candidate, life):
+            yield finding
+    finally:
+        end = await inspect_end(candidate, life, watched)
+    for finding in end:
+        yield finding
+
+
+async def _inspect_life(candidate: Candidate, life: ProcessLife) -> AsyncIterator[Finding]:
+    speaks_tls = life.announcement.certificate is not None
+    try:
+        if speaks_tls:
+            for finding in inspect_certificate(life.announcement.certificate):
+                yield finding
+            yield await inspect_strangers(candidate, life)
+        for finding in await inspect_registration(life):
+            yield finding
+        if speaks_tls:
+            for finding in await inspect_mount(life, candidate.path.name):
+                yield finding
+    except AuthKitError as error:
+        seen = life.ended.result() if life.ended.done() else str(error)
+        yield failed("process", seen, "It ended, or answered with what cannot be read, while it was asked.")

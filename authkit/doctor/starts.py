@@ -1,0 +1,218 @@
+"""Starting the plugin and seeing what it does: handshake, protocol, and what comes before them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from authkit.doctor.findings import Finding, failed, passed, warning
+from authkit.errors import PluginStartError
+from authkit.host.supervisor.child import Child, start_child
+from authkit.host.supervisor.directories import lend_directory
+from authkit.host.supervisor.environment import plugin_environment
+from authkit.host.supervisor.hints import explain
+from authkit.host.supervisor.logs import PluginLog
+from authkit.host.supervisor.run import ProcessLife, Start, start_process
+from authkit.host.supervisor.security import AutoMTLS, Metadata, Security
+from authkit.masking import mask_logged
+from authkit.printable import to_printable
+from authkit.values import Value, replace
+from authkit.wire.cookie import COOKIE_KEY
+
+__all__ = ["Candidate", "Watched", "inspect_cookie", "start_or_explain"]
+
+SLOW_START = timedelta(seconds=10)
+"""A server waits for a minute, and keeps every other plugin waiting as long."""
+
+NOISE_WAIT = timedelta(seconds=5)
+
+_DATABASE_COOKIE = {"VAULT_DATABASE_PLUGIN": "926a0820-aea2-be28-51d6-83cdf00e8edb"}
+"""With which a server asks whether the plugin is one for databases (Vault SDK 0.21, dbplugin/v5)."""
+
+_SHOWN_CHARACTERS = 200
+_SHOWN_LINES = 5
+
+
+@dataclass(slots=True)
+class Watched:
+    """What one start was seen to do. Filled while the process runs."""
+
+    printed: list[str] = field(default_factory=list)
+    """Lines on standard output, the handshake line among them."""
+    logged: list[PluginLog] = field(default_factory=list)
+    began: float = 0.0
+    first_line_after: float | None = None
+
+    def on_stdout(self, line: bytes, is_piece: bool) -> None:
+        """Take a line of standard output."""
+        if self.first_line_after is None:
+            self.first_line_after = asyncio.get_running_loop().time() - self.began
+        self.printed.append(_shown(line))
+
+    @property
+    def faults(self) -> list[PluginLog]:
+        """The log lines that a server would not take as they were meant."""
+        return [record for record in self.logged if record.fault]
+
+
+class Candidate(Value, frozen=True, kw_only=True):
+    """The plugin under inspection, and how it is started. Set by whoever inspects."""
+
+    path: Path
+    sha256: str
+    arguments: Sequence[str]
+    registered: dict[str, str]
+    timeout: timedelta
+    temporary: str
+    """A directory of its own, given to it as TMPDIR."""
+
+    def plan(self, security: Security, watched: Watched) -> Start:
+        """Return one start of it."""
+        environment = plugin_environment(security, inherited=os.environ, registered=self.registered)
+        return Start(
+            path=str(self.path),
+            arguments=self.arguments,
+            environment=environment | {"TMPDIR": self.temporary},
+            sha256=self.sha256,
+            security=security,
+            timeout=self.timeout,
+            on_stdout=watched.on_stdout,
+            on_log=watched.logged.append,
+        )
+
+    async def start(self, security: Security, watched: Watched) -> ProcessLife:
+        """Start it.
+
+        Raises:
+            PluginStartError: it did not start.
+        """
+        watched.began = asyncio.get_running_loop().time()
+        return await start_process(self.plan(security, watched))
+
+
+def _shown(line: bytes) -> str:
+    return to_printable(mask_logged(line[:_SHOWN_CHARACTERS].decode(errors="replace")))
+
+
+async def start_or_explain(
+    candidate: Candidate, watched: Watched
+) -> tuple[ProcessLife | None, list[Finding]]:
+    """Start a plugin on protocol 5, else on 4, and say how the handshake went."""
+    try:
+        life = await candidate.start(AutoMTLS(), watched)
+    except PluginStartError as error:
+        return await _start_on_4(candidate, watched, error)
+    seconds = watched.first_line_after or 0.0
+    slow = seconds > SLOW_START.total_seconds()
+    handshake = (
+        warning("handshake", f"after {seconds:.1f} s", "Import and prepare less before serving.")
+        if slow
+        else passed("handshake", f"after {seconds:.2f} s")
+    )
+    return life, [handshake, passed("protocol version", f"{life.protocol}")]
+
+
+async def _start_on_4(
+    candidate: Candidate, watched: Watched, first: PluginStartError
+) -> tuple[ProcessLife | None, list[Finding]]:
+    findings = []
+    noise = await _noise(candidate) if "Unrecognized remote plugin message" in str(first) else []
+    if noise:
+        findings.append(
+            failed(
+                "stdout before the handshake",
+                "\n".join(noise),
+                "Print nothing to standard output before serving has begun; log to standard error.",
+            )
+        )
+    try:
+        life = await candidate.start(Metadata(), watched)
+    except PluginStartError:
+        return None, [*findings, failed("handshake", _start_of(str(first)), first.hint)]
+    old = warning(
+        "protocol version",
+        f"{life.protocol} only ({_start_of(str(first))})",
+        "Speak protocol 5: 4 needs a call back to the server's API for its certificate, "
+        "and a process per mount.",
+    )
+    return life, [*findings, passed("handshake", "on protocol 4"), old]
+
+
+async def _noise(candidate: Candidate) -> list[str]:
+    """Return what is printed before the handshake line, none when no such line ever comes."""
+    lines: list[str] = []
+    found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_stdout(line: bytes, is_piece: bool) -> None:
+        text = _shown(line)
+        if found.done():
+            return
+        if text.startswith("1|") and text.count("|") >= 4:
+            found.set_result(None)
+        else:
+            lines.append(text)
+
+    with lend_directory() as temporary:  # whoever is killed leaves files behind
+        plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
+        child = await start_child(plan.path, plan.arguments, plan.environment, _unheard, on_stdout)
+        waited: set[asyncio.Future[Any]] = {found, child.ended}
+        seconds = NOISE_WAIT.total_seconds()
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        is_noise = found.done()
+        child.kill()
+        await child.ended
+    found.cancel()
+    return lines[:_SHOWN_LINES] if is_noise else []
+
+
+def _unheard(line: bytes, is_piece: bool) -> None:
+    """It is not the log that this start is about."""
+
+
+def _start_of(text: str) -> str:
+    """Return an error without the notes about the file, which are findings of their own."""
+    return text.partition("\nThis usually means")[0].strip()
+
+
+async def inspect_cookie(candidate: Candidate) -> Finding:
+    """Say what it does when a server asks whether it is a plugin for databases."""
+    check = "cookie"
+    with lend_directory() as temporary:  # whoever is killed leaves files behind
+        plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
+        environment = {**plan.environment, **_DATABASE_COOKIE}
+        del environment[COOKIE_KEY]
+        try:
+            child = await start_child(plan.path, plan.arguments, environment, _unheard)
+        except PluginStartError as error:
+            return failed(check, str(error), explain(str(error)))
+        served, status = await _served_or_ended(child, candidate.timeout)
+    return _judge_cookie(check, served=served, status=status)
+
+
+async def _served_or_ended(child: Child, timeout: timedelta) -> tuple[bool, int | None]:
+    """Return whether it serves, and the status with which it ended by itself; then end it."""
+    await asyncio.wait({child.first_line}, timeout=timeout.total_seconds())
+    served = child.first_line.done() and bool(child.first_line.result())
+    await asyncio.wait({child.ended}, timeout=0 if served else timeout.total_seconds())
+    status = child.status
+    child.kill()
+    await child.ended
+    return served, status
+
+
+def _judge_cookie(check: str, *, served: bool, status: int | None) -> Finding:
+    advice = "Look at the cookie before all else, and end with status 1: a server asks every plugin this way."
+    if served:
+        return failed(
+            check, "it serves under another plugin type's cookie, and is catalogued as that", advice
+        )
+    if status is None:
+        return failed(check, "it neither serves nor ends under another plugin type's cookie", advice)
+    if status == 0:
+        return warning(check, "it ends with status 0 under another plugin type's cookie", advice)
+    return passed(check, f"it ends with status {status} under another plugin type's cookie")

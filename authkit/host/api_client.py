@@ -1,0 +1,130 @@
+"""A client of the host in the same process: what the page and the command line ask of it.
+
+Every answer is the API's: whoever the token belongs to sees what it may see, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from authkit.host.http.application import Answering
+from authkit.host.messages import HostRequest, HostResponse
+from authkit.host.mount_overview import MountDescription, describe
+from authkit.values import Value
+
+__all__ = ["Mount", "Operator", "RefusedError"]
+
+
+class RefusedError(Exception):
+    """The host refused a request: its status, and the texts that it gave."""
+
+    def __init__(self, status: int, texts: list[str]) -> None:
+        super().__init__("; ".join(texts))
+        self.status = status
+        self.texts = texts
+
+
+class Mount(Value, frozen=True):
+    """One enabled auth method, as the host describes it."""
+
+    path: str
+    """With a slash at the end."""
+    type: str
+    description: str
+    accessor: str
+    version: str
+
+
+class Operator(Value, frozen=True):
+    """Requests of one token, from one browser."""
+
+    core: Answering
+    token: str
+    remote_addr: str = "127.0.0.1"
+
+    async def is_known(self) -> bool:
+        """Whether the host knows the token."""
+        return (await self._send("GET", "auth/token/lookup-self")).status < 300
+
+    async def mounts(self) -> list[Mount]:
+        """Return the auth methods that can be looked into: all but the token store."""
+        data = _mapping((await self._call("GET", "sys/auth")).get("data"))
+        return [
+            Mount(
+                path=str(path),
+                type=str(entry.get("type", "")),
+                description=str(entry.get("description", "")),
+                accessor=str(entry.get("accessor", "")),
+                version=str(entry.get("running_plugin_version") or entry.get("plugin_version") or ""),
+            )
+            for path, entry in sorted(data.items())
+            if isinstance(entry, Mapping) and entry.get("type") != "token"
+        ]
+
+    async def describe(self, mount: Mount) -> MountDescription:
+        """Return what a mount offers; nothing, when its plugin can't tell."""
+        answer = await self._send("GET", f"auth/{mount.path}", query={"help": ["1"]})
+        return describe(_mapping(answer.body).get("openapi"))
+
+    async def names(self, mount: Mount, listed: str) -> list[str]:
+        """Return what a list of the mount holds."""
+        answer = await self._send("LIST", f"auth/{mount.path}{listed}")
+        keys = _mapping(_mapping(answer.body).get("data")).get("keys")
+        return [str(key) for key in keys] if isinstance(keys, list) else []
+
+    async def read(self, path: str) -> Mapping[str, Any] | None:
+        """Return the data of a path, `None` when there is nothing that can be shown."""
+        answer = await self._send("GET", path)
+        return _mapping(_mapping(answer.body).get("data")) if answer.status < 300 else None
+
+    async def log_in(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
+        """Log in as anybody would: without a token. Return the whole answer.
+
+        Raises:
+            RefusedError: the login was refused.
+        """
+        return _checked(await self._send("POST", path, body=fields, token=""))
+
+    async def write(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
+        """Write; return the data of the answer.
+
+        Raises:
+            RefusedError: the host refused it.
+        """
+        return _mapping(_checked(await self._send("POST", path, body=fields)).get("data"))
+
+    async def _call(self, method: str, path: str) -> Mapping[str, Any]:
+        return _checked(await self._send(method, path))
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, str] | None = None,
+        query: Mapping[str, list[str]] | None = None,
+        token: str | None = None,
+    ) -> HostResponse:
+        return await self.core.handle(
+            HostRequest(
+                method=method,
+                path=path,
+                body=body,
+                query=query or {},
+                token=self.token if token is None else token,
+                remote_addr=self.remote_addr,
+            )
+        )
+
+
+def _checked(answer: HostResponse) -> Mapping[str, Any]:
+    body = _mapping(answer.body)
+    if answer.status >= 300:
+        texts = body.get("errors")
+        raise RefusedError(answer.status, [str(text) for text in texts] if isinstance(texts, list) else [])
+    return body
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,1 @@
+"""The backends that a server brings itself: `sys/`, `auth/token/` and `identity/`."""

@@ -1,0 +1,1 @@
+"""`identity/`: entities, groups and their aliases."""

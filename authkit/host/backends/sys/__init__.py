@@ -1,0 +1,1 @@
+"""`sys/`: mounts, plugins, policies, leases, wrapping."""

@@ -1,0 +1,1 @@
+"""`auth/token/`: tokens made, looked up, renewed and revoked."""

@@ -1,0 +1,104 @@
+"""The development server: a core, its API and page on a socket, and plugins registered and enabled.
+
+Which plugins there are, when they are reloaded and what is printed is left to the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from authkit.host.api_client import Operator
+from authkit.host.http.application import Application
+from authkit.host.http.server import serving
+from authkit.host.mount_overview import MountDescription
+from authkit.host.page.application import Page
+from authkit.host.server.core import Core
+from authkit.host.store.catalog import CatalogEntry
+from authkit.host.store.plugins import HostedPlugin
+from authkit.host.store.storage import PhysicalStorage
+from authkit.host.supervisor.executable import find_command
+from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.values import Value
+
+__all__ = ["DevelopmentServer", "development_server"]
+
+
+class DevelopmentServer(Value, frozen=True):
+    """A running server, and its operator. Set by `development_server`."""
+
+    core: Core
+    address: str
+    """`http://127.0.0.1:8200`, for VAULT_ADDR."""
+    operator: Operator
+    """Acts with the root token."""
+    plugin_directory: Path
+
+    async def enable(self, name: str) -> None:
+        """Register the file of that name in the plugin directory, and enable it at the path of that name.
+
+        What is registered or enabled already is brought up to date.
+
+        Raises:
+            RefusedError: the host refused it; the text is what a Vault server would say.
+        """
+        file = self.plugin_directory / name
+        registration = {"command": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        await self.operator.write(f"sys/plugins/catalog/auth/{name}", registration)
+        if f"{name}/" in {mount.path for mount in await self.operator.mounts()}:
+            await self.reload(name)
+        else:
+            await self.operator.write(f"sys/auth/{name}", {"type": name})
+
+    async def reload(self, name: str) -> None:
+        """End the plugin's process and start it anew.
+
+        Raises:
+            RefusedError: the host could not.
+        """
+        await self.operator.write("sys/plugins/reload/backend", {"plugin": name})
+
+    async def describe(self, name: str) -> MountDescription:
+        """Return what the mount at the path of that name offers."""
+        mounts = {mount.path: mount for mount in await self.operator.mounts()}
+        mount = mounts.get(f"{name}/")
+        return await self.operator.describe(mount) if mount else MountDescription()
+
+
+@contextlib.asynccontextmanager
+async def development_server(
+    listener: socket.socket,
+    storage: PhysicalStorage,
+    *,
+    plugin_directory: Path,
+    root_token: str,
+    names: Iterable[str] = (),
+    with_page: bool = True,
+) -> AsyncIterator[DevelopmentServer]:
+    """Serve on a listening socket inside the context; in the end no process and no socket is left.
+
+    `names` are those by which other machines may call the server, beside addresses and `localhost`.
+    """
+
+    def make(entry: CatalogEntry) -> HostedPlugin:
+        return PluginProcess(
+            find_command(plugin_directory, entry.command),
+            sha256=entry.sha256,
+            arguments=entry.args,
+            environment=dict(pair.split("=", 1) for pair in entry.env),
+            name=entry.name,
+        )
+
+    core = Core(storage=storage, root_token=root_token, plugin_maker=make)
+    await core.start()
+    try:
+        application = Application(core, page=Page(core) if with_page else None, names=names)
+        async with serving(application, listener):
+            host, port = listener.getsockname()[:2]
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            yield DevelopmentServer(core, address, Operator(core, root_token), plugin_directory)
+    finally:
+        await core.stop()

@@ -1,0 +1,76 @@
+"""One API request and its answer, as whoever speaks HTTP hands them in and out.
+
+Parsing and writing HTTP is left to `authkit.host.http`, deciding on the answer to `authkit.host.server.core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from authkit.values import Value, field
+
+__all__ = ["Failure", "HostRequest", "HostResponse", "listed"]
+
+
+class HostRequest(Value, frozen=True, kw_only=True):
+    """One request below `/v1/`. All fields are set by the caller."""
+
+    method: str
+    """`GET`, `LIST`, `POST`, `PUT`, `DELETE`, `PATCH`, `HEAD` or `OPTIONS`."""
+    path: str
+    """Below `/v1/`, without leading slash; a trailing one is kept."""
+    body: Mapping[str, Any] | None = None
+    """The parsed JSON object; integers exact, other numbers `JSONNumber`. `None`: no body."""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    token: str = ""
+    """From `X-Vault-Token` or `Authorization: Bearer`; empty without."""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remote_addr: str = "127.0.0.1"
+    remote_port: int = 0
+    wrap_ttl: str = ""
+    """From `X-Vault-Wrap-TTL`; empty without."""
+    namespace: str = ""
+    """From `X-Vault-Namespace`; empty without."""
+
+    unshown: ClassVar = ("body", "token", "headers")
+
+
+class HostResponse(Value, frozen=True, kw_only=True):
+    """The answer to one request. All fields are set by the core."""
+
+    status: int
+    body: Mapping[str, Any] | None = None
+    """The JSON object of the answer, Vault's envelope or `errors`. `None`: no body, or a raw one."""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    raw: bytes | None = None
+    """The body of an answer that is no JSON envelope."""
+    content_type: str = "application/json"
+
+    unshown: ClassVar = ("body", "raw")
+
+
+class Failure(Exception):
+    """A request is refused: the status, the texts of `errors`, and what a plugin sent beside its error."""
+
+    def __init__(self, status: int, *errors: str, data: Any = None) -> None:
+        super().__init__(f"HTTP {status}: {'; '.join(errors)}")
+        self.status = status
+        self.errors = errors
+        self.data = data
+
+    def response(self) -> HostResponse:
+        """Return the answer that the client gets."""
+        body: dict[str, Any] = {"errors": list(self.errors)}
+        if self.data is not None:
+            body["data"] = self.data
+        return HostResponse(status=self.status, body=body)
+
+
+def listed(*texts: str) -> str:
+    """Return the texts as a server words errors of authenticated requests (Go's multierror).
+
+    Observed on Vault 1.21.1: `1 error occurred:\\n\\t* permission denied\\n\\n`.
+    """
+    head = "1 error" if len(texts) == 1 else f"{len(texts)} errors"
+    return f"{head} occurred:\n\t" + "\n\t".join(f"* {text}" for text in texts) + "\n\n"

@@ -1,0 +1,297 @@
+"""Mounts that run: enabled, tuned, reloaded, disabled, and started again with the host.
+
+How a mount looks: `authkit.host.mounts.entries`. What its plugin says: `authkit.host.server.core`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from authkit.errors import AuthKitError
+from authkit.host.mounts.entries import Mount
+from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
+from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
+from authkit.host.mounts.system_view import MountEvents, SystemViews
+from authkit.host.store.catalog import Catalog, CatalogEntry, CatalogError
+from authkit.host.store.plugins import HostedBackend
+from authkit.host.store.records import dump, load
+from authkit.host.store.storage import PhysicalStorage
+from authkit.logical import BackendConfig, BackendType, SpecialPaths
+from authkit.values import replace
+
+__all__ = ["MountError", "MountTable", "RunningMount"]
+
+logger = logging.getLogger("authkit.host")
+
+
+class MountError(Exception):
+    """A mount cannot be made, changed or removed. The text is Vault's."""
+
+
+class RunningMount:
+    """One mount and its backend."""
+
+    def __init__(self, entry: Mount) -> None:
+        self.entry = entry
+        self.backend: HostedBackend | None = None
+        """`None` when the plugin could not be started; a reload tries again."""
+        self.catalog_entry: CatalogEntry | None = None
+        self.paths = CompiledPaths(SpecialPaths())
+        self.is_tainted = False
+        self._open = asyncio.Event()
+        self._open.set()
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[HostedBackend | None]:
+        """Hold the backend for one call: a reload waits for it, and it waits for a reload."""
+        await self._open.wait()
+        self._calls += 1
+        self._idle.clear()
+        try:
+            yield self.backend
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    @asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[None]:
+        """Keep new calls out, after those under way have ended."""
+        self._open.clear()
+        try:
+            await self._idle.wait()
+            yield
+        finally:
+            self._open.set()
+
+
+class MountTable:
+    """The auth mounts of a host."""
+
+    PREFIX = "core/auth/"
+    OF_TOKENS = "core/token-mount"
+
+    def __init__(
+        self, physical: PhysicalStorage, gate: StorageGate, catalog: Catalog, views: SystemViews
+    ) -> None:
+        self._physical = physical
+        self._gate = gate
+        self._catalog = catalog
+        self._views = views
+        self._mounts: dict[str, RunningMount] = {}
+        self._changing = asyncio.Lock()
+        self.token_mount = _own_mount("token/", "token", "auth_token", "token based credentials")
+        self.system_mounts = (
+            _own_mount(
+                "cubbyhole/", "cubbyhole", "cubbyhole", "per-token private secret storage", local=True
+            ),
+            _own_mount("identity/", "identity", "identity", "identity store"),
+            _own_mount(
+                "sys/",
+                "system",
+                "system",
+                "system endpoints used for control, policy and debugging",
+                seal_wrap=True,
+            ),
+        )
+
+    def __iter__(self) -> Iterator[RunningMount]:
+        return iter([self._mounts[path] for path in sorted(self._mounts)])
+
+    def find(self, path: str) -> RunningMount | None:
+        """Return the mount at exactly `path`, such as `jwt/`."""
+        return self._mounts.get(path)
+
+    def match(self, path: str) -> RunningMount | None:
+        """Return the mount of a request path, with or without the slash behind the mount's own."""
+        below = path.removeprefix("auth/")
+        if not path.startswith("auth/"):
+            return None
+        found = [mount for key, mount in self._mounts.items() if f"{below}/".startswith(key)]
+        return max(found, key=lambda mount: len(mount.entry.path), default=None)
+
+    def by_accessor(self, accessor: str) -> RunningMount | None:
+        """Return the mount of an accessor."""
+        return next((mount for mount in self._mounts.values() if mount.entry.accessor == accessor), None)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def change_token_mount(self, entry: Mount) -> None:
+        """Store the tuning of `auth/token/`."""
+        await self._physical.apply({self.OF_TOKENS: dump(entry)})
+        self.token_mount = entry
+
+    async def start(self) -> None:
+        """Start every stored mount. One that fails is there without a backend, as on a Vault server."""
+        stored = await self._physical.get(self.OF_TOKENS)
+        if stored is None:
+            await self.change_token_mount(self.token_mount)
+        else:
+            self.token_mount = load(Mount, stored)
+        for key in await self._physical.keys(self.PREFIX):
+            entry = load(Mount, await self._physical.get(key) or b"")
+            mount = self._mounts[entry.path] = RunningMount(entry)
+            try:
+                await self._set_up(mount)
+                await self._initialize(mount)
+            except (MountError, AuthKitError) as error:
+                logger.warning(f"skipping the plugin of auth/{entry.path}: {error}", exc_info=error)
+
+    async def stop(self) -> None:
+        """Clean up every backend."""
+        for mount in self:
+            await _clean_up(mount)
+
+    async def enable(self, entry: Mount) -> None:
+        """Make a mount.
+
+        Raises:
+            MountError: the path is taken, or the plugin is not there or of another type.
+            AuthKitError: the plugin could not be set up or initialised.
+        """
+        async with self._changing:
+            for path in self._mounts:
+                if path.startswith(entry.path) or entry.path.startswith(path):
+                    raise MountError(f"path is already in use at {path}")
+            mount = RunningMount(entry)
+            try:
+                await self._set_up(mount)
+                await self._initialize(mount)
+            except BaseException:
+                await _clean_up(mount)
+                await remove_all(self._physical, self._prefix(entry))
+                raise
+            await self._store(mount.entry)
+            self._mounts[entry.path] = mount
+
+    async def change(self, mount: RunningMount, entry: Mount) -> None:
+        """Store a mount that has been tuned."""
+        before, mount.entry = mount.entry, entry
+        try:
+            await self._store(entry)
+        except Exception:
+            mount.entry = before
+            raise
+
+    async def disable(self, mount: RunningMount) -> None:
+        """Remove a mount and all that it stored. Its tokens are the caller's to revoke, before."""
+        async with self._changing:
+            mount.is_tainted = True
+            async with mount.exclusively():
+                await _clean_up(mount)
+            await self._physical.apply({self._key(mount.entry): None})
+            await remove_all(self._physical, self._prefix(mount.entry))
+            self._mounts.pop(mount.entry.path, None)
+
+    async def reload(self, mounts: list[RunningMount]) -> None:
+        """Start the plugins of these mounts anew. A process that others share ends for them as well.
+
+        Raises:
+            MountError, AuthKitError: one cannot be started; the others are, all the same.
+        """
+        entries = {mount.catalog_entry for mount in mounts} - {None}
+        sharing = [mount for mount in self if mount in mounts or mount.catalog_entry in entries]
+        async with self._changing, AsyncExitStack() as stack:
+            for mount in sharing:
+                await stack.enter_async_context(mount.exclusively())
+                await _clean_up(mount)
+            for entry in entries:
+                if entry is not None:
+                    await self._catalog.discard(entry)
+            failures = [failure for mount in sharing if (failure := await self._restart(mount))]
+        if failures:
+            raise failures[0]
+
+    async def _restart(self, mount: RunningMount) -> MountError | AuthKitError | None:
+        """Set a mount up again; return why it could not be."""
+        try:
+            await self._set_up(mount)
+            await self._store(mount.entry)
+            await self._initialize(mount)
+        except (MountError, AuthKitError) as error:
+            logger.warning(f"auth/{mount.entry.path} could not be reloaded: {error}")
+            return error
+        return None
+
+    async def _set_up(self, mount: RunningMount) -> None:
+        entry = mount.entry
+        chosen = self._catalog.choose(entry.type, entry.plugin_version)
+        if chosen is None:
+            raise MountError(f"plugin not found in the catalog: {entry.type}")
+        storage = MountStorage(self._physical, self._prefix(entry), self._gate)
+        config = BackendConfig(
+            storage=storage,
+            system=self._views.of(lambda: mount.entry, lambda: mount.is_tainted),
+            events=MountEvents(),
+            options={
+                "plugin_name": entry.type,
+                "plugin_type": "auth",
+                "plugin_version": entry.plugin_version,
+                "plugin_tier": "unknown",
+                **(entry.options or {}),
+            },
+            backend_uuid=entry.backend_uuid,
+        )
+        try:
+            plugin = self._catalog.plugin(chosen)
+        except CatalogError as error:
+            raise MountError(str(error)) from error
+        backend = await plugin.set_up(config)
+        try:
+            if plugin.backend_type is not BackendType.CREDENTIAL:
+                kind = "secret" if plugin.backend_type is BackendType.LOGICAL else "unknown"
+                raise MountError(f'cannot mount "{entry.type}" of type "{kind}" as an auth backend')
+            mount.paths = CompiledPaths(await backend.special_paths())
+        except PathPatternError as error:
+            await backend.cleanup()
+            raise MountError(str(error)) from error
+        except BaseException:
+            await backend.cleanup()
+            raise
+        storage.is_in_setup = False
+        mount.backend, mount.catalog_entry = backend, chosen
+        mount.entry = replace(
+            entry, running_version=plugin.version or chosen.version, running_sha256=chosen.sha256
+        )
+
+    async def _initialize(self, mount: RunningMount) -> None:
+        assert mount.backend is not None
+        await mount.backend.initialize()
+
+    # --- storage -------------------------------------------------------------------------------
+
+    async def _store(self, entry: Mount) -> None:
+        await self._physical.apply({self._key(entry): dump(entry)})
+
+    def _key(self, entry: Mount) -> str:
+        return self.PREFIX + entry.uuid
+
+    @staticmethod
+    def _prefix(entry: Mount) -> str:
+        return f"auth/{entry.backend_uuid}/"
+
+
+async def _clean_up(mount: RunningMount) -> None:
+    backend, mount.backend = mount.backend, None
+    if backend is not None:
+        await backend.cleanup()
+
+
+def _own_mount(path: str, kind: str, accessor: str, description: str, **flags: Any) -> Mount:
+    """Return a mount of the host's own."""
+    return Mount(
+        path=path,
+        type=kind,
+        accessor=f"{accessor}_{secrets.token_hex(4)}",
+        description=description,
+        running_version="v1.21.1+builtin.vault",
+        **flags,
+    )

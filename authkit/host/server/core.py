@@ -1,0 +1,316 @@
+"""The embedded host: every request comes in here, and goes out as a Vault server would answer it.
+
+What each part decides is its own; here they are tied together. HTTP is left to `authkit.host.http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from authkit.errors import AuthKitError
+from authkit.host.backends.identity.backend import identity_routes
+from authkit.host.backends.router import Answer, Call, Routes
+from authkit.host.backends.sys.backend import public_answers, system_routes
+from authkit.host.backends.token.backend import token_routes
+from authkit.host.messages import Failure, HostRequest, HostResponse, listed
+from authkit.host.mounts.storage import StorageGate
+from authkit.host.mounts.system_view import SystemViews
+from authkit.host.mounts.table import MountTable, RunningMount
+from authkit.host.server.envelope import render
+from authkit.host.server.gatekeeper import Gatekeeper
+from authkit.host.server.logins import answer_login
+from authkit.host.server.openapi import add_openapi_route
+from authkit.host.server.operations import Asked, parse_request, wrap_ttl_of
+from authkit.host.server.plugin_calls import PluginCall, answer_of, ask, check_existence
+from authkit.host.server.wrapping import find_wrapping_token, wrap
+from authkit.host.state import HostState, Identification
+from authkit.host.store.catalog import Catalog, PluginMaker
+from authkit.host.store.clock import Clock, SystemClock
+from authkit.host.store.identity import IdentityStore
+from authkit.host.store.policies import ROOT, PolicyStore
+from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage
+from authkit.host.store.tokens import Token, TokenStore, random_text
+from authkit.logical import ClusterInfo, Operation, Request
+from authkit.values import replace
+
+__all__ = ["Core", "HostRequest", "HostResponse"]
+
+logger = logging.getLogger("authkit.host")
+
+TICK = timedelta(seconds=60)
+"""How often every mount may do its periodic work (Vault 1.21, vault/core.go, rollbackPeriod)."""
+
+TICK_TIMEOUT = timedelta(seconds=90)
+
+_WRAPPING_PATHS = ("sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap")
+_MOUNT_TYPES = {"sys/": "system", "auth/token/": "token", "identity/": "identity"}
+_WRITES = (Operation.UPDATE, Operation.PATCH)
+
+
+class Core:
+    """One host. `start` it, `handle` requests, `stop` it.
+
+    `root_token` is valid from the start; without one a random token is made, see `root_token`. Plugins
+    come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables.
+    Unless it `works_by_itself`, expired tokens are removed and periodic work is done by `run_due_work` alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: PhysicalStorage | None = None,
+        clock: Clock | None = None,
+        root_token: str | None = None,
+        version: str = "1.21.1",
+        plugin_maker: PluginMaker | None = None,
+        works_by_itself: bool = True,
+    ) -> None:
+        clock = clock or SystemClock()
+        physical = storage or InMemoryPhysicalStorage()
+        self.root_token = root_token or f"hvs.{random_text()}"
+        about = Identification(version=version, started=clock.now())
+        gate, catalog = StorageGate(), Catalog(physical, plugin_maker)
+        identity = IdentityStore(physical, clock)
+        self.system_views = SystemViews(identity, version, ClusterInfo(cluster_id=about.cluster_id))
+        self.state = HostState(
+            clock=clock,
+            physical=physical,
+            gate=gate,
+            tokens=TokenStore(physical, clock),
+            identity=identity,
+            policies=PolicyStore(physical),
+            catalog=catalog,
+            mounts=MountTable(physical, gate, catalog, self.system_views),
+            about=about,
+        )
+        self._routes: dict[str, Routes] = {
+            "sys/": system_routes(self.state),
+            "auth/token/": token_routes(self.state),
+            "identity/": identity_routes(self.state),
+        }
+        add_openapi_route(self._routes["sys/"], self.state, self._routes)
+        self._gate = Gatekeeper(self.state)
+        self._public = public_answers(self.state)
+        self._works_by_itself = works_by_itself
+        self._work: list[asyncio.Task[None]] = []
+
+    @property
+    def catalog(self) -> Catalog:
+        """The plugins that there are."""
+        return self.state.catalog
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what is stored and start every mount.
+
+        Raises:
+            OSError: the storage cannot be read.
+        """
+        state = self.state
+        try:
+            for part in (state.policies, state.tokens, state.identity, state.catalog):
+                await part.load()
+            if state.tokens.find(self.root_token) is None:
+                await self._add_root_token()
+            await state.mounts.start()
+        except ValueError as error:
+            await self.stop()
+            raise OSError(f"the storage holds what this version cannot read: {error}") from error
+        except BaseException:
+            await self.stop()
+            raise
+        if self._works_by_itself:
+            self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
+
+    async def stop(self) -> None:
+        """End every plugin and close the storage."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.state.mounts.stop()
+        await self.state.catalog.close()
+        await self.state.physical.close()
+
+    async def _add_root_token(self) -> None:
+        token = Token(
+            key="",
+            path="auth/token/create",
+            policies=(ROOT,),
+            display_name="token",
+            created=self.state.clock.now(),
+        )
+        await self.state.tokens.add(token, self.root_token)
+
+    async def _expire(self) -> None:
+        """Remove tokens whose time is over. Nobody depends on it: whoever looks at one sees that."""
+        while True:
+            now = self.state.clock.now()
+            due = self.state.tokens.next_expiry()
+            await self.state.clock.wait_until(min(due, now + TICK) if due and due > now else now + TICK)
+            await _survive(self.state.tokens.expire)
+
+    async def _tick(self) -> None:
+        while True:
+            await self.state.clock.wait_until(self.state.clock.now() + TICK)
+            await _survive(self.run_periodic_work)
+
+    async def run_due_work(self) -> None:
+        """Do now what is due: remove expired tokens, let every mount do its periodic work."""
+        await self.state.tokens.expire()
+        await self.run_periodic_work()
+
+    async def run_periodic_work(self) -> None:
+        """Let every mount do its periodic work now."""
+        await asyncio.gather(*(self._roll_back(mount) for mount in self.state.mounts))
+
+    async def _roll_back(self, mount: RunningMount) -> None:
+        entry = mount.entry
+        request = Request(operation=Operation.ROLLBACK, mount_point=entry.route, mount_type=entry.type)
+        try:
+            async with mount.in_use() as backend, asyncio.timeout(TICK_TIMEOUT.total_seconds()):
+                if backend is not None:
+                    await backend.handle_request(request)
+        except (AuthKitError, TimeoutError) as error:
+            if "unsupported operation" not in str(error) and "readonly storage" not in str(error):
+                logger.error("rollback failed", extra={"kv": {"mount": entry.route}}, exc_info=error)
+
+    # --- requests ------------------------------------------------------------------------------
+
+    async def handle(self, request: HostRequest) -> HostResponse:
+        """Answer a request. Never raises for anything that a client sends."""
+        try:
+            public = self._public.get(request.path)
+            if public is not None:
+                return public(request)
+            request_id = str(uuid.uuid4())
+            asked = parse_request(request)
+            answer = await self._answer(request, asked, request_id)
+            if asked.operation is Operation.HELP:
+                return _help(answer)
+            return render(asked.operation, answer, request_id)
+        except Failure as failure:
+            return failure.response()
+        except Exception:
+            logger.exception("a request failed", extra={"kv": {"path": request.path}})
+            return Failure(500, "internal error").response()
+
+    async def _answer(self, request: HostRequest, asked: Asked, request_id: str) -> Answer | None:
+        wrap_ttl = wrap_ttl_of(request.wrap_ttl)
+        prefix, routes = self._own(asked.path)
+        mount = None if routes else self.state.mounts.match(asked.path)
+        if asked.operation in _WRITES and asked.path.endswith("/"):
+            if mount is None or not mount.entry.config.trim_request_trailing_slashes:
+                raise Failure(400, "cannot write to a path ending in '/'")
+            asked = replace(asked, path=asked.path.rstrip("/"))
+        if asked.path in _WRAPPING_PATHS:
+            find_wrapping_token(self.state, asked.data, request.token)
+        if routes is not None:
+            answer = await self._ask_own(request, asked, request_id, prefix, routes, wrap_ttl)
+        elif mount is not None:
+            call = PluginCall(
+                mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
+            )
+            answer = await self._ask_plugin(call)
+        else:
+            caller = await self._gate.authorize(request, asked, asked.operation, sudo=False)
+            async with self._gate.used(caller):
+                raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
+        if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
+            return answer
+        return await wrap(
+            self.state, answer, asked.operation, asked.path, request_id, is_plugins=routes is None
+        )
+
+    def _own(self, path: str) -> tuple[str, Routes | None]:
+        """Return the host's own backend for a path."""
+        for prefix, routes in self._routes.items():
+            if f"{path}/".startswith(prefix):
+                return prefix, routes
+        return "", None
+
+    # --- the host's own backends ---------------------------------------------------------------
+
+    async def _ask_own(
+        self,
+        request: HostRequest,
+        asked: Asked,
+        request_id: str,
+        prefix: str,
+        routes: Routes,
+        wrap_ttl: timedelta,
+    ) -> Answer | None:
+        call = Call(
+            request=request,
+            request_id=request_id,
+            operation=asked.operation or Operation.HEADER,  # no route has that one
+            path=asked.path[len(prefix) :],
+            data=asked.data,
+            caller=None,
+            wrap_ttl=wrap_ttl,
+        )
+        if routes.needs_no_token(call.path):
+            answer = await routes.handle(replace(call, caller=self._gate.known(request)))
+            return answer and replace(answer, wrap_ttl=wrap_ttl)
+        sudo = routes.needs_sudo(call.path)
+        caller = await self._gate.authorize(request, asked, asked.operation, sudo=sudo)
+        async with self._gate.used(caller) as used:
+            answer = await routes.handle(replace(call, caller=used))
+        return answer and replace(answer, mount_type=_MOUNT_TYPES[prefix], wrap_ttl=wrap_ttl)
+
+    # --- plugins -------------------------------------------------------------------------------
+
+    async def _ask_plugin(self, call: PluginCall) -> Answer | None:
+        asked, operation = call.asked, call.asked.operation
+        if call.mount.paths.needs_no_token(call.path):
+            return await self._log_in(call)
+        sudo = call.mount.paths.needs_sudo(call.path)
+        caller = await self._gate.find(call.request)
+        if operation is Operation.UPDATE:
+            operation = await check_existence(replace(call, caller=caller))
+        caller = await self._gate.authorize(call.request, asked, operation, sudo=sudo, caller=caller)
+        async with self._gate.used(caller):
+            if operation is None:
+                raise Failure(405, listed("unsupported operation"))
+            call = replace(call, caller=caller)
+            routed_before = operation in (Operation.CREATE, Operation.UPDATE)
+            response = await ask(call, call.to_backend(operation, routed_before=routed_before))
+            if response is not None and (response.auth is not None or response.secret is not None):
+                logger.error("unexpected Auth response for non-token backend: %s", asked.path)
+                raise Failure(500, listed("internal error"))
+            return answer_of(call, response)
+
+    async def _log_in(self, call: PluginCall) -> Answer | None:
+        token = self.state.tokens.find(call.request.token)
+        call = replace(
+            call,
+            unauthenticated=True,
+            caller=self._gate.known(call.request),
+            accessor=token.accessor if token else "",
+        )
+        if call.mount.paths.needs_sudo(call.path):
+            raise Failure(400, "cannot access root path in unauthenticated request")
+        operation = call.asked.operation
+        if operation is Operation.UPDATE:
+            operation = await check_existence(call)
+        if operation is None:
+            raise Failure(405, "unsupported operation")
+        return await answer_login(self.state, call, operation)
+
+
+async def _survive(work: Callable[[], Awaitable[None]]) -> None:
+    """Do background work; a failure is logged, and the next turn tries again."""
+    try:
+        await work()
+    except Exception:
+        logger.exception("background work failed")
+
+
+def _help(answer: Answer | None) -> HostResponse:
+    if answer is None:
+        return HostResponse(status=404, body={"errors": []})
+    return HostResponse(status=200, body=answer.bare if answer.bare is not None else answer.data or {})

@@ -1,0 +1,144 @@
+"""Answers and errors as a client of the HTTP API sees them: statuses, envelopes, texts.
+
+The rules are those of Vault SDK 0.20 (logical/response_util.go) and Vault 1.21 (http/logical.go), seen on
+Vault 1.21.1 with plugins in processes of their own.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from authkit.errors import BadRequestError, CodedError, LogicalError
+from authkit.host.backends.router import Answer
+from authkit.host.messages import Failure, HostResponse, listed
+from authkit.logical import Operation
+
+__all__ = ["envelope", "failure_of", "plain_numbers", "render"]
+
+STATUSES: Final = {
+    "permission denied": 403,
+    "unsupported operation": 405,
+    "unsupported path": 404,
+    "invalid request": 400,
+    "invalid credentials": 400,
+    "upstream rate limited": 502,
+    "rate limit quota exceeded": 429,
+    "lease count quota exceeded": 429,
+    "required index state not present": 412,
+    "functionality on this path has been removed": 404,
+    "relative paths not supported": 400,
+    "overloaded, try again later": 503,
+}
+"""Statuses that an error's text alone decides on. Anything else is 500."""
+
+_SEALED = "Vault is sealed"
+_FORWARD = "please forward to the active node"
+
+
+def failure_of(error: Exception, *, authenticated: bool) -> Failure:
+    """Return what a client sees of a backend's error.
+
+    On a path that needs a token the text is listed, unless the backend sent an error response beside it,
+    whose text then counts.
+    """
+    text = str(error)
+    beside = error.response_data if isinstance(error, LogicalError) else None
+    status = 500 if beside is None else 400
+    if isinstance(error, BadRequestError):
+        status = 400
+    status = STATUSES.get(text, status)
+    if text == _FORWARD:
+        return Failure(503, "node is not active")
+    if beside is not None and beside.get("error") is not None and beside.keys() <= {"error", "data"}:
+        return Failure(status, str(beside["error"]), data=beside.get("data"))
+    if isinstance(error, CodedError):
+        status = error.status
+    elif text == _SEALED:
+        status = 503
+    return Failure(status, listed(text) if authenticated else text)
+
+
+def render(operation: Operation | None, answer: Answer | None, request_id: str) -> HostResponse:
+    """Return the response to a request that was served."""
+    if answer is None:
+        if operation in (Operation.READ, Operation.HEADER, Operation.LIST):
+            return HostResponse(status=404, body={"errors": []})
+        return HostResponse(status=204)
+    if answer.redirect:
+        return _redirect(operation, answer)
+    if answer.raw is not None:
+        return _raw(answer)
+    if answer.bare is not None:
+        return HostResponse(status=answer.accepted, body=answer.bare, headers=answer.headers)
+    if operation is Operation.LIST and not answer.wrap_info:
+        status = _list_status(answer)
+        if status != 200:
+            return HostResponse(status=status, body={"errors": []})
+    return HostResponse(status=answer.accepted, body=envelope(answer, request_id), headers=answer.headers)
+
+
+def envelope(answer: Answer, request_id: str) -> dict[str, Any]:
+    """Return the JSON object that holds an answer."""
+    is_wrapped = answer.wrap_info is not None
+    shown: dict[str, Any] = {
+        "request_id": "" if is_wrapped else request_id,
+        "lease_id": "",
+        "renewable": False,
+        "lease_duration": 0,
+        "data": None if is_wrapped else answer.data,
+        "wrap_info": answer.wrap_info,
+        "warnings": None if is_wrapped else list(answer.warnings) or None,
+        "auth": None if is_wrapped else answer.auth,
+        "mount_type": "" if is_wrapped else answer.mount_type,
+    }
+    return {**(answer.data or {}), **shown} if answer.is_lifted and not is_wrapped else shown
+
+
+def plain_numbers(value: Any) -> Any:
+    """Return JSON data with its numbers as a server in Go passes them on: `5.0` is `5`."""
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e21 else float(value)
+    if isinstance(value, Mapping):
+        return {key: plain_numbers(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [plain_numbers(each) for each in value]
+    return value
+
+
+def _list_status(answer: Answer) -> int:
+    data = answer.data or {}
+    if not data:
+        return 200 if answer.warnings else 404
+    keys = data.get("keys")
+    if keys is None:
+        return 200
+    if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
+        return 500
+    return 200 if keys else 404
+
+
+def _redirect(operation: Operation | None, answer: Answer) -> HostResponse:
+    body = b""
+    if operation in (Operation.READ, Operation.LIST):
+        link = html.escape(answer.redirect)
+        body = f'<a href="{link}">Temporary Redirect</a>.\n\n'.encode()
+    headers = {**answer.headers, "Location": [answer.redirect]}
+    return HostResponse(status=307, raw=body, headers=headers, content_type="text/html; charset=utf-8")
+
+
+def _raw(answer: Answer) -> HostResponse:
+    raw = answer.raw
+    assert raw is not None
+    headers = dict(answer.headers)
+    for name, value in (
+        ("Cache-Control", raw.cache_control),
+        ("Pragma", raw.pragma),
+        ("WWW-Authenticate", raw.www_authenticate),
+    ):
+        if value:
+            headers[name] = [value]
+    return HostResponse(status=raw.status, raw=raw.body, headers=headers, content_type=raw.content_type)

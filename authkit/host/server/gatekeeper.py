@@ -1,0 +1,116 @@
+"""Who gets through to a path that needs a token, and what that costs the token.
+
+Which path needs what is left to the core; what a token is worth, to `authkit.host.authorization`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
+from authkit.host.messages import Failure, HostRequest, listed
+from authkit.host.server.operations import Asked
+from authkit.host.state import HostState
+from authkit.host.store.tokens import Token
+from authkit.logical import Operation
+from authkit.values import replace
+
+__all__ = ["Gatekeeper"]
+
+_DENIED = "permission denied"
+
+
+class Gatekeeper:
+    """Lets requests through, or refuses them with the words of a Vault server."""
+
+    def __init__(self, state: HostState) -> None:
+        self._state = state
+
+    def known(self, request: HostRequest) -> Caller | None:
+        """Return the caller where no token is needed: a token that is no good is as good as none.
+
+        Raises:
+            Failure: the token's entity is disabled or gone.
+        """
+        token = self._state.tokens.find(request.token) if request.token else None
+        if token is None:
+            return None
+        try:
+            return self._identify(request, token)
+        except ForeignAddressError:
+            return None
+        except DeniedError as error:
+            raise Failure(403, _DENIED) from error
+
+    async def find(self, request: HostRequest) -> Caller:
+        """Return the caller where a token is needed.
+
+        Raises:
+            Failure: there is none, it is no good, or not from this address.
+        """
+        if not request.token:
+            raise Failure(403, _DENIED)
+        token = self._state.tokens.find(request.token)
+        if token is None:
+            raise Failure(403, listed(_DENIED, "invalid token"))
+        try:
+            return self._identify(request, token)
+        except ForeignAddressError as error:
+            raise Failure(403, _DENIED) from error
+        except DeniedError as error:
+            await self._count_use(token)
+            raise Failure(403, _DENIED) from error
+
+    async def authorize(
+        self,
+        request: HostRequest,
+        asked: Asked,
+        operation: Operation | None,
+        *,
+        sudo: bool,
+        caller: Caller | None = None,
+    ) -> Caller:
+        """Return the caller, who may do what is asked for. A refusal costs a use of the token as well.
+
+        Raises:
+            Failure: they may not.
+        """
+        caller = caller or await self.find(request)
+        if operation is None:
+            is_allowed = caller.acl.is_root
+        else:
+            is_allowed = caller.acl.allows(operation, asked.path, sudo=sudo)
+        if not is_allowed:
+            await self._count_use(caller.token)
+            raise Failure(403, listed(_DENIED))
+        return caller
+
+    @asynccontextmanager
+    async def used(self, caller: Caller) -> AsyncIterator[Caller]:
+        """Count a use of the caller's token, and yield the caller as they are then.
+
+        A token that this was the last use of is revoked in the end.
+
+        Raises:
+            Failure: another request has had the last use.
+        """
+        token = await self._state.tokens.use(caller.token)
+        if token is None:
+            raise Failure(403, listed(_DENIED, "invalid token"))
+        try:
+            yield caller if token is caller.token else replace(caller, token=token)
+        finally:
+            if token.is_used_up:
+                await self._state.tokens.revoke(token.key)
+
+    def _identify(self, request: HostRequest, token: Token) -> Caller:
+        state = self._state
+        return identify(
+            request.token, token, request.remote_addr, identity=state.identity, policies=state.policies
+        )
+
+    async def _count_use(self, token: Token) -> None:
+        used = await self._state.tokens.use(token)
+        if used is not None and used.is_used_up:
+            await self._state.tokens.revoke(used.key)

@@ -1,0 +1,221 @@
+"""From a login's answer to a token: entity, groups, TTL, policies, token type.
+
+The order of the steps is that of Vault 1.21 (vault/request_handling.go, handleLoginRequest,
+LoginCreateToken, RegisterAuth).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from authkit.auth.policies import find_refused_policy, sanitize_policies
+from authkit.errors import AuthKitError
+from authkit.host.backends.router import Answer
+from authkit.host.messages import Failure
+from authkit.host.mounts.entries import Mount
+from authkit.host.server.plugin_calls import PluginCall, answer_of, ask
+from authkit.host.state import HostState
+from authkit.host.store.identity import IdentityError
+from authkit.host.store.times import whole_seconds
+from authkit.host.store.tokens import BATCH, SERVICE, Token
+from authkit.host.store.ttl import Lifetimes, calculate_ttl
+from authkit.logical import Auth, Operation, Response, TokenType
+from authkit.values import replace
+
+__all__ = ["answer_login", "find_role", "show_auth"]
+
+LOCKABLE = frozenset({"userpass", "ldap", "approle"})
+"""Catalog names under which a server wants to know, before each login, whose it is."""
+
+
+async def answer_login(state: HostState, call: PluginCall, operation: Operation) -> Answer | None:
+    """Return the answer on a path that needs no token, and the token, if the backend grants one.
+
+    Raises:
+        Failure: it is refused.
+    """
+    entry = call.mount.entry
+    if operation is not Operation.HELP and _locks_users_out(entry):
+        await _look_ahead(call)
+    routed_before = operation in (Operation.CREATE, Operation.UPDATE)
+    response = await ask(call, call.to_backend(operation, routed_before=routed_before))
+    if response is not None and response.secret is not None:
+        raise Failure(500, "internal error")
+    answer = answer_of(call, response)
+    if response is None or response.auth is None or answer is None:
+        return answer
+    auth, warnings = await _grant(state, call, response.auth)
+    return replace(answer, auth=auth, warnings=answer.warnings + warnings)
+
+
+async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Make the token that a backend grants; return it as the client sees it, and the warnings."""
+    entry, now = call.mount.entry, state.clock.now()
+    auth = await _identify(state, entry, auth)
+    kind = _token_type(entry.config.token_type, auth.token_type)
+    role = await find_role(call) if kind == SERVICE else ""
+    ttl, warnings = calculate_ttl(entry.limits, _lifetimes(auth), now=now)
+    derived = state.identity.policies_of(auth.entity_id)
+    policies = sanitize_policies(auth.policies, add_default=not auth.no_default_policy)
+    refused = find_refused_policy([*policies, *derived])
+    if refused is not None:
+        raise Failure(400, refused)
+    auth = replace(
+        auth,
+        display_name=(entry.path.replace("/", "-") + auth.display_name).removesuffix("-"),
+        policies=sanitize_policies(auth.policies),
+        token_policies=policies,
+        bound_cidrs=tuple(_without_full_mask(each) for each in auth.bound_cidrs),
+        token_type=TokenType.BATCH if kind == BATCH else TokenType.SERVICE,
+        lease=replace(auth.lease, ttl=ttl, renewable=auth.lease.renewable and kind == SERVICE),
+    )
+    text, token = await _make_token(state, call, auth, role)
+    shown = show_auth(
+        replace(auth, accessor=token.accessor), policies=policies, derived=derived, text=text, orphan=True
+    )
+    return shown, warnings
+
+
+async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
+    """Return the grant with its entity and mapped groups."""
+    if auth.alias is None:
+        return auth
+    if not auth.alias.name:
+        raise Failure(500, "missing name in alias")
+    alias = replace(auth.alias, mount_type=entry.type, mount_accessor=entry.accessor, local=entry.local)
+    try:
+        entity = await state.identity.of_login(alias, entry.route)
+    except IdentityError as error:
+        raise Failure(500, str(error)) from error
+    if entity.disabled:
+        raise Failure(403, "permission denied")
+    reported = [replace(each, mount_accessor=entry.accessor) for each in auth.group_aliases]
+    groups = await state.identity.refresh_memberships(entity.id, reported, entry.accessor)
+    return replace(auth, alias=alias, entity_id=entity.id, group_aliases=groups)
+
+
+async def _make_token(state: HostState, call: PluginCall, auth: Auth, role: str) -> tuple[str, Token]:
+    now = state.clock.now()
+    kind = BATCH if auth.token_type is TokenType.BATCH else SERVICE
+    token = Token(
+        key="",
+        path=call.mount.entry.route + call.path,
+        policies=auth.token_policies,
+        display_name=auth.display_name,
+        meta=dict(auth.metadata),
+        created=now,
+        ttl=auth.lease.ttl,
+        expires=now + auth.lease.ttl,
+        entity_id=auth.entity_id,
+        bound_cidrs=auth.bound_cidrs,
+        type=kind,
+        login_role=role,
+        explicit_max_ttl=auth.explicit_max_ttl,
+    )
+    if kind == BATCH:
+        return state.tokens.seal(token), token
+    text, token = await state.tokens.add(
+        replace(token, num_uses=auth.num_uses, period=auth.period, auth=replace(auth, client_token=""))
+    )
+    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
+        await state.tokens.revoke(token.key)
+        raise Failure(404, f'no handler for route "{token.path}". route entry is tainted.')
+    return text, token
+
+
+def _without_full_mask(block: str) -> str:
+    """Return a block as Go prints it: one address has no mask."""
+    return block.removesuffix("/128" if ":" in block else "/32")
+
+
+def _token_type(of_mount: str, of_backend: TokenType) -> str:
+    """Return what kind of token is made (Vault 1.21, vault/router.go, routeCommon)."""
+    if of_mount in (SERVICE, BATCH):
+        return of_mount
+    if of_mount == "default-batch":
+        is_service = of_backend in (TokenType.SERVICE, TokenType.DEFAULT_SERVICE)
+        return SERVICE if is_service else BATCH
+    is_batch = of_backend in (TokenType.BATCH, TokenType.DEFAULT_BATCH)
+    return BATCH if is_batch else SERVICE
+
+
+def _lifetimes(auth: Auth, increment: timedelta = timedelta(0)) -> Lifetimes:
+    return Lifetimes(
+        increment=increment,
+        ttl=auth.lease.ttl,
+        period=auth.period,
+        max_ttl=auth.lease.max_ttl,
+        explicit_max_ttl=auth.explicit_max_ttl,
+    )
+
+
+def show_auth(
+    auth: Auth, *, policies: Sequence[str], derived: Sequence[str], text: str, orphan: bool
+) -> dict[str, Any]:
+    """Return a grant as the client sees it: `policies` are the token's, `derived` those of its entity."""
+    shown: dict[str, Any] = {
+        "client_token": text,
+        "accessor": auth.accessor,
+        "policies": list(sanitize_policies([*policies, *derived])),
+        "token_policies": list(policies),
+        "identity_policies": list(sanitize_policies(derived)),
+        "metadata": dict(auth.metadata) or None,
+        "lease_duration": whole_seconds(auth.lease.ttl),
+        "renewable": auth.lease.renewable,
+        "entity_id": auth.entity_id,
+        "token_type": "batch" if auth.token_type is TokenType.BATCH else "service",
+        "orphan": orphan,
+        "mfa_requirement": None,
+        "num_uses": auth.num_uses,
+    }
+    for name in ("token_policies", "identity_policies"):
+        if not shown[name]:
+            del shown[name]
+    return shown
+
+
+async def find_role(call: PluginCall) -> str:
+    """Return the role that a login is for, empty when the backend cannot tell.
+
+    A server asks after each login of a service token, to count leases by role; the path is `login`
+    whatever the login's was (Vault 1.21, vault/core.go, doResolveRoleLocked).
+    """
+    request = replace(
+        call.to_backend(Operation.RESOLVE_ROLE), path="login", id="", client_token="", unauthenticated=False
+    )
+    try:
+        response = await ask(call, request)
+    except Failure:
+        return ""
+    role = _member(response, "role")
+    return role if isinstance(role, str) else ""
+
+
+def _member(response: Response | None, name: str) -> Any:
+    data: Mapping[str, Any] = (response.data if response else None) or {}
+    return data.get(name)
+
+
+def _locks_users_out(entry: Mount) -> bool:
+    lockout = entry.config.user_lockout
+    return entry.type in LOCKABLE and not (lockout and lockout.lockout_disable)
+
+
+async def _look_ahead(call: PluginCall) -> None:
+    request = replace(
+        call.to_backend(Operation.ALIAS_LOOKAHEAD), id="", client_token="", connection=None, headers={}
+    )
+    try:
+        async with call.mount.in_use() as backend:
+            response = await backend.handle_request(request) if backend else None
+    except AuthKitError:
+        response = None
+    if (
+        response is None
+        or response.auth is None
+        or response.auth.alias is None
+        or not response.auth.alias.name
+    ):
+        raise Failure(500, "failed to determine alias name from login request")

@@ -1,0 +1,186 @@
+"""Requests as a mount's backend receives them, and what its answers mean before they are shown.
+
+Answers that grant something: `authkit.host.server.logins` and `.renewals`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from authkit.errors import AuthKitError, HostingError, RPCError, StatusCode, UnsupportedPathError, UserError
+from authkit.host.authorization import Caller
+from authkit.host.backends.router import Answer
+from authkit.host.messages import Failure, HostRequest, listed
+from authkit.host.mounts.table import RunningMount
+from authkit.host.server.envelope import failure_of, plain_numbers
+from authkit.host.server.operations import Asked
+from authkit.host.supervisor.backend_client import describe_status
+from authkit.logical import Connection, Operation, Request, Response, WrapRequest
+from authkit.values import Value, replace
+
+__all__ = ["PluginCall", "answer_of", "ask", "check_existence"]
+
+logger = logging.getLogger("authkit.host")
+
+REQUEST_TIMEOUT = timedelta(seconds=90)
+"""For one answer of a plugin (Vault 1.21, internalshared/configutil, DefaultMaxRequestDuration)."""
+
+_NEVER_PASSED = frozenset({"x-vault-token", "x-vault-request"})
+
+
+class PluginCall(Value, frozen=True, kw_only=True):
+    """One request to one mount."""
+
+    mount: RunningMount
+    request: HostRequest
+    request_id: str
+    asked: Asked
+    caller: Caller | None = None
+    accessor: str = ""
+    """Of the token that was sent, even where it makes nobody the caller."""
+    unauthenticated: bool = False
+    wrap_ttl: timedelta = timedelta(0)
+
+    @property
+    def path(self) -> str:
+        """The path below the mount."""
+        return self.asked.path.removeprefix(self.mount.entry.route.removesuffix("/")).removeprefix("/")
+
+    def to_backend(self, operation: Operation, *, routed_before: bool = False) -> Request:
+        """Return the request as the backend receives it (Vault 1.21, vault/router.go, routeCommon)."""
+        entry, token = self.mount.entry, self.caller.token if self.caller else None
+        return Request(
+            operation=operation,
+            path=self.path,
+            id=self.request_id,
+            data=self.asked.data,
+            has_data=self.asked.has_data,
+            headers=_passed_headers(self),
+            connection=self.connection,
+            unauthenticated=self.unauthenticated,
+            client_token=_salted(entry.uuid, self.request.token),
+            client_token_accessor=token.accessor if token else self.accessor,
+            display_name=token.display_name if token and not self.unauthenticated else "",
+            entity_id=token.entity_id if token else "",
+            mount_point=entry.route,
+            mount_type=entry.type,
+            mount_accessor=entry.accessor if routed_before else "",
+            wrap_info=WrapRequest(ttl=self.wrap_ttl) if self.wrap_ttl else None,
+        )
+
+    @property
+    def connection(self) -> Connection:
+        """Where the client is."""
+        return Connection(remote_addr=self.request.remote_addr)
+
+
+async def check_existence(call: PluginCall) -> Operation:
+    """Return whether a write creates or updates.
+
+    Raises:
+        Failure: the check failed.
+    """
+    try:
+        async with call.mount.in_use() as backend:
+            if backend is None or call.mount.is_tainted:
+                return Operation.UPDATE
+            exists = await backend.handle_existence_check(call.to_backend(Operation.UPDATE))
+    except UnsupportedPathError:
+        return Operation.UPDATE
+    except UserError as error:
+        raise Failure(400, str(error)) from error
+    except AuthKitError as error:
+        logger.error("failed to run existence check", exc_info=error)
+        raise Failure(500, listed("internal error")) from error
+    return Operation.CREATE if exists is False else Operation.UPDATE
+
+
+async def ask(call: PluginCall, request: Request) -> Response | None:
+    """Return the backend's answer; an error response is a failure.
+
+    Raises:
+        Failure: it refused or failed, or there is no backend.
+    """
+    try:
+        response = await send(call.mount, request, f"auth/{call.mount.entry.path}{request.path}")
+    except AuthKitError as error:
+        raise failure_of(readable(error), authenticated=not call.unauthenticated) from error
+    if response is not None and response.is_error:
+        assert response.data is not None
+        raise Failure(400, str(response.data["error"]), data=plain_numbers(response.data.get("data")))
+    return response
+
+
+async def send(mount: RunningMount, request: Request, route: str) -> Response | None:
+    """Return the backend's answer as it is.
+
+    Raises:
+        Failure: there is no backend.
+        AuthKitError: what the backend, or the way to it, reported.
+    """
+    async with mount.in_use() as backend:
+        if mount.is_tainted:
+            raise Failure(404, f'no handler for route "{route}". route entry is tainted.')
+        if backend is None:
+            raise Failure(404, f'no handler for route "{route}". route entry found, but backend is nil.')
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT.total_seconds()):
+                return await backend.handle_request(request)
+        except TimeoutError as error:
+            raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
+
+
+def readable(error: AuthKitError) -> Exception:
+    """Return the error with the text that a server in Go has for it."""
+    if isinstance(error, HostingError):
+        logger.error(str(error), extra={"kv": {"hint": error.hint}})
+    if isinstance(error, RPCError):
+        return Exception(describe_status(error))
+    return error
+
+
+def answer_of(call: PluginCall, response: Response | None) -> Answer | None:
+    """Return what a backend's answer amounts to, grants left out."""
+    if response is None:
+        return None
+    entry = call.mount.entry
+    ttls = [ttl for ttl in (call.wrap_ttl, response.wrap_info.ttl if response.wrap_info else None) if ttl]
+    raw = response.raw
+    if raw is not None and raw.status == 204:
+        raw = replace(raw, body=b"")
+    return Answer(
+        data=plain_numbers(response.data) if response.data else None,
+        warnings=tuple(response.warnings),
+        raw=raw,
+        redirect=response.redirect,
+        headers=_allowed_headers(response.headers, entry.config.allowed_response_headers),
+        wrap_ttl=min(ttls) if ttls else timedelta(0),
+        # A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
+        mount_type="" if call.unauthenticated or f"{call.asked.path}/" == entry.route else entry.type,
+    )
+
+
+def _salted(mount_uuid: str, token: str) -> str:
+    return hashlib.sha1(f"{mount_uuid}{token}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _passed_headers(call: PluginCall) -> dict[str, list[str]]:
+    wanted = {name.lower() for name in call.mount.entry.config.passthrough_request_headers} - _NEVER_PASSED
+    if not wanted:
+        return {}
+    passed = {name: list(values) for name, values in call.request.headers.items() if name.lower() in wanted}
+    if call.caller is not None:
+        # The host's own token never reaches a plugin, in whichever header it came.
+        bearer = f"Bearer {call.caller.text}"
+        passed = {name: [value for value in values if value != bearer] for name, values in passed.items()}
+    return {name: values for name, values in passed.items() if values}
+
+
+def _allowed_headers(headers: Mapping[str, Sequence[str]], allowed: Sequence[str]) -> dict[str, Any]:
+    names = {name.lower() for name in allowed}
+    return {name: list(values) for name, values in headers.items() if name.lower() in names}

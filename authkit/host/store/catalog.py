@@ -1,0 +1,172 @@
+"""The plugin catalog: which plugins there are, in which versions, and the running ones of them.
+
+How one is started: see the maker that an entry comes with, in `authkit.host.supervisor`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from authkit.errors import AuthKitError
+from authkit.host.store.plugins import HostedPlugin
+from authkit.host.store.records import dump, load
+from authkit.host.store.storage import PhysicalStorage
+from authkit.values import Value, replace
+
+__all__ = ["Catalog", "CatalogEntry", "CatalogError", "PluginMaker", "semantic_version"]
+
+_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+
+
+class CatalogError(Exception):
+    """A registration is refused, or there is no such plugin. The text is Vault's."""
+
+
+class CatalogEntry(Value, frozen=True, kw_only=True):
+    """One registered plugin in one version. Set by whoever registers it."""
+
+    name: str
+    version: str = ""
+    """As `v1.2.3`; empty for an unversioned one."""
+    command: str = ""
+    """A file of the plugin directory; empty for a plugin of this process."""
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+PluginMaker = Callable[[CatalogEntry], HostedPlugin]
+"""Makes what runs an entry. Called once for each version that is in use."""
+
+
+class Catalog:
+    """The registered auth plugins of a host.
+
+    `make` runs executables; without it only plugins of this process can be used.
+    """
+
+    PREFIX = "core/plugin-catalog/auth/"
+
+    def __init__(self, physical: PhysicalStorage, make: PluginMaker | None = None) -> None:
+        self._physical = physical
+        self._make = make
+        self._makers: dict[tuple[str, str], PluginMaker] = {}
+        self._entries: dict[tuple[str, str], CatalogEntry] = {}
+        self._running: dict[CatalogEntry, HostedPlugin] = {}
+
+    async def load(self) -> None:
+        """Read what is stored."""
+        for key in await self._physical.keys(self.PREFIX):
+            entry = load(CatalogEntry, await self._physical.get(key) or b"")
+            self._entries.setdefault((entry.name, entry.version), entry)
+
+    async def close(self) -> None:
+        """End every plugin."""
+        running, self._running = list(self._running.values()), {}
+        for plugin in running:
+            await plugin.close()
+
+    # --- entries -------------------------------------------------------------------------------
+
+    def add_local(self, name: str, maker: PluginMaker, version: str = "") -> None:
+        """Add a plugin of this process. It is not stored: whoever starts the host adds it."""
+        self._makers[name, version] = maker
+        self._entries[name, version] = CatalogEntry(name=name, version=version)
+
+    async def register(self, entry: CatalogEntry) -> None:
+        """Register an executable; a version that it reports becomes that of an entry without.
+
+        Like a Vault server it takes a plugin that cannot be started at all: that shows when it is used.
+
+        Raises:
+            CatalogError: the plugin reports another version than the entry's.
+        """
+        plugin = self._maker(entry)(entry)
+        try:
+            await plugin.probe()
+            reported = plugin.version
+        except AuthKitError:
+            reported = ""
+        finally:
+            await plugin.close()
+        if reported and entry.version and reported != entry.version:
+            raise CatalogError(
+                f"plugin version mismatch: {entry.name} reported version ({reported}) did not match "
+                f"requested version ({entry.version})"
+            )
+        entry = replace(entry, version=entry.version or reported)
+        await self._physical.apply({self._key(entry): dump(entry)})
+        self._entries[entry.name, entry.version] = entry
+
+    async def deregister(self, name: str, version: str) -> None:
+        """Remove an entry, if there. What runs goes on until it is reloaded."""
+        entry = self._entries.pop((name, version), None)
+        if entry is not None:
+            await self._physical.apply({self._key(entry): None})
+
+    def find(self, name: str, version: str = "") -> CatalogEntry | None:
+        """Return an entry of exactly that version."""
+        return self._entries.get((name, version))
+
+    def choose(self, name: str, version: str = "") -> CatalogEntry | None:
+        """Return what a mount gets: the version asked for, else the unversioned entry, else the newest."""
+        if version:
+            return self.find(name, version)
+        if (name, "") in self._entries:
+            return self._entries[name, ""]
+        versions = [entry for entry in self._entries.values() if entry.name == name]
+        return max(versions, key=lambda entry: _precedence(entry.version), default=None)
+
+    def entries(self) -> list[CatalogEntry]:
+        """Return all entries, sorted by name and version."""
+        return sorted(self._entries.values(), key=lambda entry: (entry.name, _precedence(entry.version)))
+
+    # --- plugins that run ----------------------------------------------------------------------
+
+    def plugin(self, entry: CatalogEntry) -> HostedPlugin:
+        """Return what runs an entry, shared by all its mounts.
+
+        Raises:
+            CatalogError: this host does not run executables.
+        """
+        if entry not in self._running:
+            self._running[entry] = self._maker(entry)(entry)
+        return self._running[entry]
+
+    async def discard(self, entry: CatalogEntry) -> None:
+        """End what runs an entry; the next mount of it starts it anew."""
+        plugin = self._running.pop(entry, None)
+        if plugin is not None:
+            await plugin.close()
+
+    def _maker(self, entry: CatalogEntry) -> PluginMaker:
+        maker = self._makers.get((entry.name, entry.version), self._make)
+        if maker is None:
+            raise CatalogError(f"this host runs no executables: {entry.name}")
+        return maker
+
+    def _key(self, entry: CatalogEntry) -> str:
+        return f"{self.PREFIX}{entry.name}/{entry.version}"
+
+
+def semantic_version(text: str) -> str:
+    """Return a version as `v1.2.3`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise ValueError("not a semantic version")
+    major, minor, patch, before, build = match.groups()
+    return f"v{int(major)}.{int(minor or 0)}.{int(patch or 0)}{before or ''}{build or ''}"
+
+
+def _precedence(version: str) -> tuple[Any, ...]:
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return (0, 0, 0, 0, "")
+    major, minor, patch, before, _ = match.groups()
+    return int(major), int(minor or 0), int(patch or 0), before is None, before or ""

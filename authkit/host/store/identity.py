@@ -1,0 +1,339 @@
+"""Who is behind a token: entities, their aliases, and groups. Plain records and their store.
+
+The API over it is left to `authkit.host.backends.identity.backend`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from authkit.auth.alias_metadata import MAX_PAIRS, TOO_MANY_PAIRS, find_pair_fault
+from authkit.host.store.clock import Clock
+from authkit.host.store.records import dump, load
+from authkit.host.store.storage import PhysicalStorage
+from authkit.logical import Alias
+from authkit.names import fold_name
+from authkit.values import Value, field, replace
+
+__all__ = [
+    "EXTERNAL",
+    "INTERNAL",
+    "EntityAlias",
+    "EntityRecord",
+    "GroupAlias",
+    "GroupRecord",
+    "IdentityError",
+    "IdentityStore",
+    "verify_metadata",
+]
+
+INTERNAL, EXTERNAL = "internal", "external"
+
+
+class IdentityError(ValueError):
+    """What was asked for cannot be kept."""
+
+
+class EntityAlias(Value, frozen=True, kw_only=True):
+    """A name that a mount knows an entity by. Made by a login or by an operator."""
+
+    id: str
+    name: str
+    mount_accessor: str
+    mount_path: str = ""
+    mount_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    custom_metadata: Mapping[str, str] = field(default_factory=dict)
+    local: bool = False
+    created: datetime
+    updated: datetime
+
+
+class EntityRecord(Value, frozen=True, kw_only=True):
+    """Somebody. Made by a login or by an operator."""
+
+    id: str
+    name: str
+    aliases: tuple[EntityAlias, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    policies: tuple[str, ...] = ()
+    disabled: bool = False
+    created: datetime
+    updated: datetime
+
+
+class GroupAlias(Value, frozen=True, kw_only=True):
+    """The name that a mount reports for an external group. Made by an operator."""
+
+    id: str
+    name: str
+    mount_accessor: str
+    mount_path: str = ""
+    mount_type: str = ""
+    created: datetime
+    updated: datetime
+
+
+class GroupRecord(Value, frozen=True, kw_only=True):
+    """Some entities. Made by an operator; logins decide on the members of an external one."""
+
+    id: str
+    name: str
+    type: str = INTERNAL
+    alias: GroupAlias | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    policies: tuple[str, ...] = ()
+    member_entity_ids: tuple[str, ...] | None = None
+    """`None`: never set, which the API shows."""
+    member_group_ids: tuple[str, ...] = ()
+    modify_index: int = 1
+    created: datetime
+    updated: datetime
+
+
+def verify_metadata(metadata: Mapping[str, str]) -> None:
+    """Return if a new alias or entity may have this metadata.
+
+    Raises:
+        IdentityError: it has too much, or a key that none may have.
+    """
+    if len(metadata) > MAX_PAIRS:
+        raise IdentityError(TOO_MANY_PAIRS)
+    for key, value in metadata.items():
+        reason = find_pair_fault(key, value)
+        if reason:
+            raise IdentityError(f'failed to load metadata pair ("{key}", "{value}"): {reason}')
+
+
+class IdentityStore:
+    """The entities and groups of a host."""
+
+    ENTITIES, GROUPS = "core/identity/entity/", "core/identity/group/"
+
+    def __init__(self, physical: PhysicalStorage, clock: Clock) -> None:
+        self._physical = physical
+        self._clock = clock
+        self.entities: dict[str, EntityRecord] = {}
+        self.groups: dict[str, GroupRecord] = {}
+        self._owners: dict[tuple[str, str], str] = {}
+
+    async def load(self) -> None:
+        """Read what is stored."""
+        for key in await self._physical.keys(self.ENTITIES):
+            self._take(load(EntityRecord, await self._physical.get(key) or b""))
+        for key in await self._physical.keys(self.GROUPS):
+            group = load(GroupRecord, await self._physical.get(key) or b"")
+            self.groups[group.id] = group
+
+    # --- entities ------------------------------------------------------------------------------
+
+    def new_entity(self, name: str = "") -> EntityRecord:
+        """Return an entity that is not stored yet."""
+        now = self._clock.now()
+        name = name or f"entity_{secrets.token_hex(4)}"
+        return EntityRecord(id=str(uuid.uuid4()), name=name, created=now, updated=now)
+
+    def find_entity_by_name(self, name: str) -> EntityRecord | None:
+        """Return the entity of that name, whatever its case."""
+        folded = fold_name(name)
+        return next((each for each in self.entities.values() if fold_name(each.name) == folded), None)
+
+    def find_owner(self, accessor: str, name: str) -> EntityRecord | None:
+        """Return the entity that has the alias `name` at a mount."""
+        return self.entities.get(self._owners.get((accessor, fold_name(name)), ""))
+
+    def find_alias(self, alias_id: str) -> tuple[EntityRecord, EntityAlias] | None:
+        """Return the alias of that id with its entity."""
+        return next(
+            (
+                (each, alias)
+                for each in self.entities.values()
+                for alias in each.aliases
+                if alias.id == alias_id
+            ),
+            None,
+        )
+
+    async def put_entity(self, entity: EntityRecord) -> EntityRecord:
+        """Store an entity, now changed; return it."""
+        entity = replace(entity, updated=self._clock.now())
+        known = self.entities.get(entity.id)
+        # Before anything waits: another login of the same name must find it.
+        self._forget(entity.id)
+        self._take(entity)
+        try:
+            await self._physical.apply({self.ENTITIES + entity.id: dump(entity)})
+        except Exception:
+            self._forget(entity.id)
+            if known is not None:
+                self._take(known)
+            raise
+        return entity
+
+    async def delete_entity(self, entity_id: str) -> None:
+        """Remove an entity and its memberships."""
+        for group in self.groups_of(entity_id, inherited=False):
+            await self.put_group(self._without(group, entity_id))
+        await self._physical.apply({self.ENTITIES + entity_id: None})
+        self._forget(entity_id)
+
+    def _take(self, entity: EntityRecord) -> None:
+        self.entities[entity.id] = entity
+        for alias in entity.aliases:
+            self._owners[alias.mount_accessor, fold_name(alias.name)] = entity.id
+
+    def _forget(self, entity_id: str) -> None:
+        entity = self.entities.pop(entity_id, None)
+        for alias in entity.aliases if entity else ():
+            self._owners.pop((alias.mount_accessor, fold_name(alias.name)), None)
+
+    async def of_login(self, alias: Alias, mount_path: str) -> EntityRecord:
+        """Return the entity of a login, made or updated as needed.
+
+        The alias's metadata follows each login; its custom metadata is taken over once, when it is made
+        (Vault 1.21, vault/identity_store.go, CreateOrFetchEntity).
+
+        Raises:
+            IdentityError: the metadata of a new alias cannot be kept.
+        """
+        entity = self.find_owner(alias.mount_accessor, alias.name)
+        if entity is not None:
+            return await self._refresh(entity, alias)
+        for metadata in (alias.metadata, alias.custom_metadata):
+            try:
+                verify_metadata(metadata)
+            except IdentityError as error:
+                raise IdentityError(f"invalid alias metadata: {error}") from error
+        now = self._clock.now()
+        kept = EntityAlias(
+            id=str(uuid.uuid4()),
+            name=alias.name,
+            mount_accessor=alias.mount_accessor,
+            mount_path=mount_path,
+            mount_type=alias.mount_type,
+            metadata=dict(alias.metadata),
+            custom_metadata=dict(alias.custom_metadata),
+            local=alias.local,
+            created=now,
+            updated=now,
+        )
+        return await self.put_entity(replace(self.new_entity(), aliases=(kept,)))
+
+    async def _refresh(self, entity: EntityRecord, alias: Alias) -> EntityRecord:
+        key = (alias.mount_accessor, fold_name(alias.name))
+        known = next(each for each in entity.aliases if (each.mount_accessor, fold_name(each.name)) == key)
+        if dict(known.metadata) == dict(alias.metadata):
+            return entity
+        changed = replace(known, metadata=dict(alias.metadata), updated=self._clock.now())
+        aliases = tuple(changed if each is known else each for each in entity.aliases)
+        return await self.put_entity(replace(entity, aliases=aliases))
+
+    # --- groups --------------------------------------------------------------------------------
+
+    def new_group(self, name: str = "", kind: str = INTERNAL) -> GroupRecord:
+        """Return a group that is not stored yet."""
+        now = self._clock.now()
+        name = name or f"group_{secrets.token_hex(4)}"
+        return GroupRecord(
+            id=str(uuid.uuid4()), name=name, type=kind, modify_index=0, created=now, updated=now
+        )
+
+    def find_group_by_name(self, name: str) -> GroupRecord | None:
+        """Return the group of that name, whatever its case."""
+        folded = fold_name(name)
+        return next((each for each in self.groups.values() if fold_name(each.name) == folded), None)
+
+    def find_mapped_group(self, accessor: str, name: str) -> GroupRecord | None:
+        """Return the external group that a mount's group name is mapped to."""
+        key = (accessor, fold_name(name))
+        return next(
+            (
+                group
+                for group in self.groups.values()
+                if group.alias and (group.alias.mount_accessor, fold_name(group.alias.name)) == key
+            ),
+            None,
+        )
+
+    def find_group_alias(self, alias_id: str) -> GroupRecord | None:
+        """Return the group that has the alias of that id."""
+        return next((each for each in self.groups.values() if each.alias and each.alias.id == alias_id), None)
+
+    async def put_group(self, group: GroupRecord) -> GroupRecord:
+        """Store a group, now changed; return it."""
+        group = replace(group, updated=self._clock.now(), modify_index=group.modify_index + 1)
+        known = self.groups.get(group.id)
+        self.groups[group.id] = group  # before anything waits: the next change begins with this one
+        try:
+            await self._physical.apply({self.GROUPS + group.id: dump(group)})
+        except Exception:
+            self.groups.pop(group.id)
+            if known is not None:
+                self.groups[group.id] = known
+            raise
+        return group
+
+    async def delete_group(self, group_id: str) -> None:
+        """Remove a group; it is no longer in others either."""
+        for group in [each for each in self.groups.values() if group_id in each.member_group_ids]:
+            left = tuple(each for each in group.member_group_ids if each != group_id)
+            await self.put_group(replace(group, member_group_ids=left))
+        await self._physical.apply({self.GROUPS + group_id: None})
+        self.groups.pop(group_id, None)
+
+    def groups_of(self, entity_id: str, *, inherited: bool = True) -> list[GroupRecord]:
+        """Return the groups of an entity: those that it is in, then those that these are in."""
+        found = [group for group in self.groups.values() if entity_id in (group.member_entity_ids or ())]
+        for group in found if inherited else ():
+            found.extend(each for each in self.parents_of(group.id) if each not in found)
+        return found
+
+    def parents_of(self, group_id: str) -> list[GroupRecord]:
+        """Return the groups in which a group is, directly."""
+        return [group for group in self.groups.values() if group_id in group.member_group_ids]
+
+    async def refresh_memberships(
+        self, entity_id: str, reported: Sequence[Alias], accessor: str
+    ) -> tuple[Alias, ...]:
+        """Make the entity a member of exactly the external groups that its mount reports.
+
+        Groups of other mounts are left alone, unless no mount is named. Returns the aliases that are
+        mapped to a group (Vault 1.21, vault/identity_store_util.go, refreshExternalGroupMemberships...).
+        """
+        mapped = [(alias, self.find_mapped_group(alias.mount_accessor, alias.name)) for alias in reported]
+        wanted = {group.id for _, group in mapped if group}
+        for group in list(self.groups.values()):
+            if group.type != EXTERNAL:
+                continue
+            members = group.member_entity_ids or ()
+            is_member = entity_id in members
+            if group.id in wanted and not is_member:
+                await self.put_group(replace(group, member_entity_ids=(*members, entity_id)))
+            elif is_member and group.id not in wanted and _is_of_mount(group, accessor):
+                await self.put_group(self._without(group, entity_id))
+        return tuple(alias for alias, group in mapped if group)
+
+    @staticmethod
+    def _without(group: GroupRecord, entity_id: str) -> GroupRecord:
+        left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
+        return replace(group, member_entity_ids=left)
+
+    # --- policies ------------------------------------------------------------------------------
+
+    def policies_of(self, entity_id: str) -> tuple[str, ...]:
+        """Return the policies that an entity has by itself and through its groups, each once."""
+        entity = self.entities.get(entity_id)
+        if entity is None:
+            return ()
+        sources: Iterable[Iterable[str]] = [
+            entity.policies,
+            *(each.policies for each in self.groups_of(entity_id)),
+        ]
+        return tuple(dict.fromkeys(policy for source in sources for policy in source))
+
+
+def _is_of_mount(group: GroupRecord, accessor: str) -> bool:
+    return not accessor or group.alias is None or group.alias.mount_accessor == accessor

@@ -1,0 +1,95 @@
+"""What a host sees of its plugins: an entry of the catalog, and one mounted backend.
+
+Protocols alone; `authkit.host.supervisor` implements them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
+
+__all__ = ["HostedBackend", "HostedPlugin"]
+
+
+class HostedBackend(Protocol):
+    """One mount of a plugin, from `HostedPlugin.set_up` until `cleanup`.
+
+    Every call raises `PluginGoneError` when the plugin ends under it; the next call then starts it
+    anew, sets the mount up and initializes it, before it does what it is for. A start that fails
+    raises `PluginStartError`, and `RPCError` stands for a status that the plugin gave.
+    """
+
+    async def special_paths(self) -> SpecialPaths:
+        """Return the special paths; a plugin that cannot tell has none, as on a Vault server."""
+        ...
+
+    async def initialize(self) -> None:
+        """Let the backend begin to work. From here on its storage has to be writable.
+
+        Raises:
+            LogicalError: what the plugin reported.
+        """
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Return the answer to a request, `None` for an empty one.
+
+        There is no time limit: cancel the call, and the plugin's handler is cancelled.
+
+        Raises:
+            LogicalError: what the plugin reported; `response_data` holds what came beside it. A
+                reply that grants something beside an error grants nothing.
+        """
+        ...
+
+    async def handle_existence_check(self, request: Request) -> bool | None:
+        """Return whether the object exists, `None` where the path has no such check.
+
+        Raises:
+            LogicalError: what the plugin reported. A server takes `UnsupportedPathError` for "no
+                check", shows a `UserError`, and takes others for internal errors.
+        """
+        ...
+
+    async def invalidate_key(self, key: str) -> None:
+        """Tell that somebody else changed a storage key, relative to the mount. Its failure is logged."""
+
+    async def cleanup(self) -> None:
+        """End the mount. Never raises for what the plugin does; may be called twice."""
+
+
+class HostedPlugin(Protocol):
+    """One entry of the plugin catalog: one process, or none, behind any number of mounts."""
+
+    @property
+    def backend_type(self) -> BackendType:
+        """What it can be mounted as; `UNKNOWN` before the first `probe` or `set_up`."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version that it reports of itself, empty when it reports none or was not asked yet."""
+        ...
+
+    async def probe(self) -> None:
+        """Ask the plugin what it is, as registration does: no storage, no system view, no mount.
+
+        Raises:
+            PluginStartError: it could not be started.
+            PluginSetupError: it refused the setup without storage.
+        """
+
+    async def set_up(self, config: BackendConfig) -> HostedBackend:
+        """Set up a mount. `config` is what the host serves to it, for as long as the mount lives.
+
+        The storage has to refuse writes until this returns (`cannot write to storage during setup`
+        on a Vault server); which storage that is, is the caller's to say.
+
+        Raises:
+            PluginStartError: the plugin could not be started.
+            PluginSetupError: it refused; the text is its own.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End every mount and the process. Nothing is left behind. Safe to call more than once."""

@@ -1,0 +1,290 @@
+"""Tokens: made, kept, found, used up, revoked and expired. Plain records and their store.
+
+Who may do what with a token is left to `authkit.host.authorization`, what a login or a client asks for to
+`authkit.host.server.logins` and `authkit.host.backends.token.backend`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import secrets
+import string
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from authkit.errors import SealedTextError
+from authkit.framework import Sealer
+from authkit.framework.sealing import KEY_BYTES
+from authkit.host.store.clock import Clock
+from authkit.host.store.records import dump, load
+from authkit.host.store.storage import PhysicalStorage
+from authkit.logical import Auth
+from authkit.values import Value, field, replace
+
+__all__ = ["BATCH", "SERVICE", "Token", "TokenStore", "random_text", "token_key"]
+
+BATCH, SERVICE = "batch", "service"
+
+_ALPHABET = string.ascii_letters + string.digits
+REVOCATION_PENDING = -1
+"""Uses left of a token during its last request (Vault 1.21, vault/token_store.go)."""
+
+_ZERO = timedelta(0)
+
+
+class Token(Value, frozen=True, kw_only=True):
+    """What the host knows of one token; the token itself is not kept. All fields are set by the host."""
+
+    key: str
+    """The hash under which it is found."""
+    path: str
+    """Of the request that made it."""
+    policies: tuple[str, ...] = ()
+    accessor: str = ""
+    parent: str = ""
+    """The key of the token that made it; empty for an orphan."""
+    display_name: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict)
+    num_uses: int = 0
+    """Left; 0 is no limit."""
+    created: datetime
+    ttl: timedelta = _ZERO
+    """Granted at creation. Zero: it does not expire."""
+    explicit_max_ttl: timedelta = _ZERO
+    period: timedelta = _ZERO
+    entity_id: str = ""
+    bound_cidrs: tuple[str, ...] = ()
+    type: str = SERVICE
+    login_role: str = ""
+    """The role that the login was for, as the backend resolved it; a server counts leases by it."""
+    expires: datetime | None = None
+    renewed: datetime | None = None
+    """When it was renewed last."""
+    auth: Auth | None = None
+    """What the backend granted at the login or the last renewal; `None` for a token that is not renewable."""
+
+    @property
+    def lease_id(self) -> str:
+        """The name of its lease."""
+        return f"{self.path}/h{self.key}"
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether its last use is under way."""
+        return self.num_uses == REVOCATION_PENDING
+
+    @property
+    def renewable(self) -> bool:
+        """Whether its lease can be renewed."""
+        return self.auth is not None and self.auth.lease.renewable
+
+
+def token_key(token: str) -> str:
+    """Return the hash under which a token is kept."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def random_text(length: int = 24) -> str:
+    """Return that many letters and digits; 24 are 142 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _make_sealer(key: bytes) -> Sealer:
+    return Sealer(key, purpose="batch token")
+
+
+class TokenStore:
+    """All tokens of a host."""
+
+    PREFIX = "core/token/"
+    BATCH_KEY = "core/batch-key"
+
+    def __init__(self, physical: PhysicalStorage, clock: Clock) -> None:
+        self._physical = physical
+        self._clock = clock
+        self._tokens: dict[str, Token] = {}
+        self._accessors: dict[str, str] = {}
+        self._children: defaultdict[str, set[str]] = defaultdict(set)
+        self._due: list[tuple[datetime, str]] = []
+        self._sealer = _make_sealer(secrets.token_bytes(KEY_BYTES))
+
+    async def load(self) -> None:
+        """Read what is stored."""
+        key = await self._physical.get(self.BATCH_KEY)
+        if key is None:
+            key = secrets.token_bytes(KEY_BYTES)
+            await self._physical.apply({self.BATCH_KEY: key})
+        self._sealer = _make_sealer(key)
+        for name in await self._physical.keys(self.PREFIX):
+            stored = await self._physical.get(name)
+            if stored is not None:
+                self._take(load(Token, stored))
+
+    # --- making --------------------------------------------------------------------------------
+
+    async def add(self, token: Token, text: str = "") -> tuple[str, Token]:
+        """Keep a service token; return its text, random unless given, and the record as it is kept."""
+        text = text or f"hvs.{random_text()}"
+        accessor = random_text()
+        auth = replace(token.auth, accessor=accessor) if token.auth else None
+        token = replace(token, key=token_key(text), accessor=accessor, auth=auth)
+        await self.keep(token)
+        return text, token
+
+    def seal(self, token: Token) -> str:
+        """Return a batch token: it is not kept, but holds all that is known of it, encrypted."""
+        return "hvb." + self._sealer.seal(dump(replace(token, key="", accessor="")))
+
+    async def change(self, key: str, **changes: Any) -> Token | None:
+        """Change some fields of a token that may have changed meanwhile; `None` when it is gone."""
+        token = self._alive(key)
+        if token is None:
+            return None
+        token = replace(token, **changes)
+        self._take(token)  # before anything waits: the next change begins with this one
+        await self._physical.apply({self.PREFIX + key: dump(token)})
+        return token
+
+    async def keep(self, token: Token, *, beside: Mapping[str, bytes | None] | None = None) -> None:
+        """Store a token as it is now, and in the same transaction what belongs to it."""
+        await self._physical.apply({self.PREFIX + token.key: dump(token), **(beside or {})})
+        self._take(token)
+
+    def _take(self, token: Token) -> None:
+        self._tokens[token.key] = token
+        self._accessors[token.accessor] = token.key
+        if token.parent:
+            self._children[token.parent].add(token.key)
+        if token.expires is not None:
+            heapq.heappush(self._due, (token.expires, token.key))
+
+    # --- finding -------------------------------------------------------------------------------
+
+    def find(self, text: str, *, with_used_up: bool = False) -> Token | None:
+        """Return what is known of a token, `None` when it is not or no longer valid.
+
+        `with_used_up` finds it also during the last request that it is good for.
+        """
+        if text.startswith("hvb."):
+            return self._open(text)
+        token = self._alive(token_key(text))
+        return None if token is not None and token.is_used_up and not with_used_up else token
+
+    def find_accessor(self, accessor: str) -> Token | None:
+        """Return the token of an accessor."""
+        return self._alive(self._accessors.get(accessor, ""))
+
+    def find_lease(self, lease_id: str) -> Token | None:
+        """Return the token of a lease."""
+        token = self._alive(lease_id.rpartition("/h")[2])
+        return token if token is not None and token.lease_id == lease_id else None
+
+    def accessors(self) -> list[str]:
+        """Return the accessors of all tokens."""
+        return [token.accessor for token in self]
+
+    def __iter__(self) -> Iterator[Token]:
+        return iter([token for key, token in self._tokens.items() if self._alive(key)])
+
+    def is_expired(self, token: Token) -> bool:
+        """Whether its time is over."""
+        return token.expires is not None and token.expires <= self._clock.now()
+
+    def _alive(self, key: str) -> Token | None:
+        """Return a token whose time is not over, nor that of any of those it comes from."""
+        token = ancestor = self._tokens.get(key)
+        while ancestor is not None:
+            if self.is_expired(ancestor):
+                return None
+            ancestor = self._tokens.get(ancestor.parent) if ancestor.parent else None
+        return token
+
+    def _open(self, text: str) -> Token | None:
+        try:
+            plain = self._sealer.open(text.removeprefix("hvb."))
+        except SealedTextError:
+            return None
+        token = load(Token, plain)
+        if self.is_expired(token) or (token.parent and self._alive(token.parent) is None):
+            return None
+        return token
+
+    # --- using up ------------------------------------------------------------------------------
+
+    async def use(self, token: Token) -> Token | None:
+        """Count one use; return the record after it, `None` when somebody else has had the last one.
+
+        After the last use `is_used_up` is true of it: the caller revokes it when the request has ended.
+        """
+        if not token.num_uses or token.type == BATCH:
+            return token
+        known = self._alive(token.key)
+        if known is None or known.is_used_up:
+            return None
+        used = replace(known, num_uses=known.num_uses - 1 or REVOCATION_PENDING)
+        self._tokens[used.key] = used  # before anything waits: of two requests at once each counts
+        await self._physical.apply({self.PREFIX + used.key: dump(used)})
+        return used
+
+    async def revoke(self, *keys: str) -> None:
+        """Remove tokens and all that they made, in one transaction."""
+        doomed: dict[str, None] = {}
+        waiting = list(keys)
+        while waiting:
+            key = waiting.pop()
+            if key not in doomed:
+                doomed[key] = None
+                waiting.extend(self._children.get(key, ()))
+        await self._remove(doomed)
+
+    async def revoke_orphaning(self, key: str) -> None:
+        """Remove a token; those that it made have no parent from now on."""
+        for child in self._children.pop(key, set()):
+            await self.change(child, parent="")
+        await self._remove((key,))
+
+    async def revoke_below(self, prefix: str) -> int:
+        """Revoke every token whose lease is below `prefix`; return how many leases there were."""
+        found = [token.key for token in self._tokens.values() if token.lease_id.startswith(prefix)]
+        if found:
+            await self.revoke(*found)
+        return len(found)
+
+    async def expire(self) -> None:
+        """Remove the tokens whose time is over; those that storage does not let go are tried again."""
+        now, due = self._clock.now(), []
+        while self._due and self._due[0][0] <= now:
+            due.append(heapq.heappop(self._due))
+        over = [key for _, key in due if key in self._tokens and self.is_expired(self._tokens[key])]
+        if not over:
+            return
+        try:
+            await self.revoke(*over)
+        except BaseException:
+            for each in due:
+                heapq.heappush(self._due, each)
+            raise
+
+    def next_expiry(self) -> datetime | None:
+        """Return when the next token may run out."""
+        return self._due[0][0] if self._due else None
+
+    async def _remove(self, keys: Iterable[str]) -> None:
+        changes: dict[str, bytes | None] = {}
+        for key in keys:
+            changes[self.PREFIX + key] = changes[wrapped_key(key)] = None
+        await self._physical.apply(changes)
+        for key in keys:
+            token = self._tokens.pop(key, None)
+            self._children.pop(key, None)
+            if token is not None:
+                self._accessors.pop(token.accessor, None)
+                self._children.get(token.parent, set()).discard(key)
+
+
+def wrapped_key(key: str) -> str:
+    """Return where the response is stored that a wrapping token stands for."""
+    return f"core/wrapped/{key}"

@@ -1,0 +1,1 @@
+"""A plugin's process: started, verified, called, read, and started again after a crash."""

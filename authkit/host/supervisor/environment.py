@@ -1,0 +1,40 @@
+"""The environment of a plugin's process, as Vault 1.16 and later put it together.
+
+Lowest to highest: the host's own, what was registered, Vault's variables, go-plugin's (SDK 0.21,
+helper/pluginutil/run_config.go, generateCmd; go-plugin 1.8, client.go, Start).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from authkit.host.supervisor.security import Security
+from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
+
+__all__ = ["VAULT_VERSION", "plugin_environment"]
+
+VAULT_VERSION = "1.21.1"
+"""The version that a host here claims to be: the one it was compared with."""
+
+_PORTS = {"PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
+"""For plugins that listen on TCP."""
+
+
+def plugin_environment(
+    security: Security, *, inherited: Mapping[str, str], registered: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the whole environment of one start."""
+    return {
+        **{name: value for name, value in inherited.items() if not _is_of_one_start(name)},
+        **registered,
+        "VAULT_VERSION": VAULT_VERSION,
+        **_PORTS,
+        COOKIE_KEY: COOKIE_VALUE,
+        "PLUGIN_PROTOCOL_VERSIONS": ",".join(map(str, security.versions)),
+        **security.variables(),
+    }
+
+
+def _is_of_one_start(name: str) -> bool:
+    """Whether a variable belongs to whoever started this host: another host's, or its directory."""
+    return name.startswith("PLUGIN_") or name == "TMPDIR"

@@ -1,0 +1,140 @@
+"""The plugin's file as a server looks at it: where it lies, whose it is, whether it is the registered one.
+
+Rules and texts of Vault 1.21 (vault/plugincatalog/plugin_catalog.go, helper/osutil/fileinfo.go,
+go-plugin's SecureConfig). Starting it is left to `authkit.host.supervisor.child`.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import hmac
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from authkit.errors import PluginStartError
+
+__all__ = ["check_permissions", "check_sum", "describe_file", "file_sum", "find_command"]
+
+_BLOCK = 1024 * 1024
+
+
+def find_command(directory: str | os.PathLike[str], command: str) -> Path:
+    """Return the path of a command in the plugin directory, as registration does.
+
+    The file may be a symlink, but only to a file in the very same directory.
+
+    Raises:
+        PluginStartError: it is none that may be registered.
+    """
+    if not os.fspath(directory):
+        raise PluginStartError("could not set plugin, plugin directory is not configured")
+    if ".." in command:
+        raise PluginStartError("path cannot contain parent references")
+    home = os.path.abspath(directory)
+    path = os.path.join(home, command.lstrip("/"))
+    try:
+        found = os.path.dirname(os.path.realpath(path, strict=True))
+    except OSError as error:
+        reason = f"lstat {error.filename or path}: {_reason(error)}"
+        raise PluginStartError(f"error while validating the command path: {reason}") from error
+    if found != home:
+        raise PluginStartError(
+            f"cannot execute files outside of configured plugin directory {home}: "
+            f"expected {home}, got {found}"
+        )
+    return Path(path)
+
+
+def check_permissions(path: str | os.PathLike[str], *, owner: int | None = None, mode: int = 0) -> None:
+    """Return if owner and mode are safe: a server with VAULT_ENABLE_FILE_PERMISSIONS_CHECK looks.
+
+    `owner` is a user id, by default this process's; `mode` has to be matched exactly unless it is 0,
+    which only forbids group and others to write.
+
+    Raises:
+        PluginStartError: they are not.
+    """
+    name = os.fspath(path)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise PluginStartError(f'error stating "{name}": stat {name}: {_reason(error)}') from error
+    expected = os.getuid() if owner is None else owner
+    if found.st_uid != expected:
+        whose = "my uid" if owner is None else "uid"
+        raise PluginStartError(f'path "{name}" is not owned by {whose} {expected}')
+    permissions = stat.S_IMODE(found.st_mode) & 0o777
+    if mode and permissions != mode:
+        raise PluginStartError(f'path "{name}" does not have permissions {mode:o}')
+    if not mode and permissions & 0o022:
+        raise PluginStartError(
+            f'path "{name}" has insecure permissions {permissions:o}. '
+            "Vault expects no write permissions for group or others"
+        )
+
+
+def file_sum(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal. Symlinks are followed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_sum(path: str | os.PathLike[str], expected: str) -> None:
+    """Return if the file has the registered SHA-256, in hexadecimal of either case.
+
+    Raises:
+        PluginStartError: it has another one, or cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        found = file_sum(path)
+    except OSError as error:
+        verb = "read" if isinstance(error, IsADirectoryError) else "open"
+        raise PluginStartError(f"error verifying checksum: {verb} {name}: {_reason(error)}") from error
+    if not hmac.compare_digest(found, expected.strip().lower()):
+        raise PluginStartError("checksums did not match", hint=f"{name} has the sha256 {found}.")
+
+
+def describe_file(path: str | os.PathLike[str]) -> str:
+    """Return the notes that a host adds to a handshake that failed (go-plugin 1.6.3, cmdrunner)."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    uid, gid = os.getuid(), os.getgid()
+    return (
+        "\nAdditional notes about plugin:\n"
+        f"  Path: {os.fspath(path)}\n"
+        f"  Mode: {stat.filemode(found.st_mode)}\n"
+        f"  Owner: {found.st_uid} [{_user(found.st_uid)}] (current: {uid} [{_user(uid)}])\n"
+        f"  Group: {found.st_gid} [{_group(found.st_gid)}] (current: {gid} [{_group(gid)}])\n"
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return "?"
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return "?"
+
+
+def _reason(error: OSError) -> str:
+    """Return the reason as a program in Go words it."""
+    return os.strerror(error.errno or 0).lower()

@@ -1,0 +1,1 @@
+"""A plugin in the same process: no socket, but every message through `authkit.wire` both ways."""

@@ -1,0 +1,108 @@
+"""A plugin in this process: no socket, but every message through `authkit.wire` both ways.
+
+What the backend gets and gives is what it would on a real server: bytes. A process of its own is
+`authkit.host.supervisor.plugin_process`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Protocol
+
+from authkit.errors import BrokerError
+from authkit.host.supervisor.in_process.channel import InProcessChannel
+from authkit.host.supervisor.mounted import SupervisedPlugin
+from authkit.logical import BackendFactory
+from authkit.rpc.seam import Channel, Method
+from authkit.wire.backend import BackendService
+
+__all__ = ["LocalPlugin"]
+
+
+class Servable(Protocol):
+    """A backend class, as `authkit.serve` takes it."""
+
+    @classmethod
+    def factory(cls) -> BackendFactory:
+        """Return what makes its instances."""
+        ...
+
+
+class LocalPlugin(SupervisedPlugin):
+    """A plugin (`authkit.host.store.plugins.HostedPlugin`) made of a backend class or factory."""
+
+    def __init__(self, backend: type[Servable] | BackendFactory) -> None:
+        factory = backend if isinstance(backend, BackendFactory) else backend.factory()
+        super().__init__(self._start)
+        self._factory = factory
+        self._running: list[LocalLife] = []
+        self.backend_type = factory.backend_type
+        self.version = factory.version
+
+    async def crash(self, reason: str = "the test ended it") -> None:
+        """End the plugin as a killed process ends: calls in flight fail, no backend is told.
+
+        The next call starts it anew.
+        """
+        running, self._running = self._running, []
+        for life in running:
+            await life.crash(f"The plugin ended: {reason}.")
+
+    async def _start(self) -> LocalLife:
+        life = LocalLife(self._factory)
+        self._running = [other for other in self._running if not other.ended.done()]
+        self._running.append(life)
+        return life
+
+
+class LocalLife:
+    """One run of a plugin in this process. See `authkit.host.supervisor.supervisor.Life`."""
+
+    protocol = 5
+    is_multiplexed = True
+
+    def __init__(self, factory: BackendFactory) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._numbers = itertools.count(1)
+        self._offers: dict[int, InProcessChannel] = {}
+        self._service = BackendService(factory, self._dial)
+        self.channel = InProcessChannel(self._service.methods())
+
+    async def offer(self, methods: Sequence[Method]) -> int:
+        """Serve methods to the plugin."""
+        number = next(self._numbers)
+        self._offers[number] = InProcessChannel(methods)
+        return number
+
+    async def withdraw(self, broker_id: int) -> None:
+        """Stop serving what was offered under this id."""
+        channel = self._offers.pop(broker_id, None)
+        if channel is not None:
+            await channel.close()
+
+    async def stop(self) -> None:
+        """Clean up every backend, then end."""
+        if not self.ended.done():
+            await self._service.close()
+            await self._end("The plugin was stopped.", "the channel is closed")
+
+    async def crash(self, reason: str) -> None:
+        """End at once."""
+        if not self.ended.done():
+            await self._end(reason, "error reading from server: EOF")
+            # Objects, unlike a process, do not take their tasks along. They reach nobody any more.
+            await self._service.close()
+
+    async def _end(self, reason: str, status: str) -> None:
+        self.ended.set_result(reason)
+        self.channel.fail(status)
+        for channel in self._offers.values():
+            channel.fail(status)
+
+    async def _dial(self, broker_id: int) -> Channel:
+        channel = self._offers.get(broker_id)
+        if channel is None:
+            raise BrokerError(f"the host did not announce connection {broker_id}")
+        return channel

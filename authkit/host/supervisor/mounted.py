@@ -1,0 +1,261 @@
+"""Mounts of a plugin that outlive its crashes, and the catalog entry that makes them.
+
+On a new life a mount is set up and initialized once more with the same configuration, as on a Vault
+server (1.21, builtin/plugin/v5/backend.go, reloadBackend). A call in flight at the crash is never
+repeated: nobody knows what it did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import string
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from authkit.errors import AuthKitError, PluginGoneError, RPCError, StatusCode
+from authkit.host.store.plugins import HostedBackend
+from authkit.host.supervisor.backend_client import BackendClient, describe_status
+from authkit.host.supervisor.services.mount import host_services, services_of_a_probe
+from authkit.host.supervisor.supervisor import Launch, Life, Lives
+from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
+from authkit.values import Value
+from authkit.wire.messages import MountSetup
+
+__all__ = ["HostedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
+
+logger = logging.getLogger("authkit.host")
+
+END_IS_SEEN = timedelta(seconds=3)
+"""How much later than its connection's end the end of a process may be seen."""
+
+FIRST_MULTIPLEXED = 5
+"""The first application protocol in which calls name their mount."""
+
+_ALPHABET = string.ascii_letters + string.digits
+
+_T = TypeVar("_T")
+
+
+class _Attachment(Value, frozen=True, eq=False):
+    """A mount's place in one life."""
+
+    life: Life
+    client: BackendClient
+    broker_id: int
+
+
+class HostedMount:
+    """One mount of a plugin. See `authkit.host.store.plugins.HostedBackend`."""
+
+    def __init__(self, lives: Lives, config: BackendConfig) -> None:
+        self._lives = lives
+        self._config = config
+        self._attachment: _Attachment | None = None
+        self._attaching = asyncio.Lock()
+        self._is_initialized = False
+        self._is_ended = False
+
+    async def set_up(self) -> BackendClient:
+        """Set the backend up in the current life, and return the client to it."""
+        return (await self._attached()).client
+
+    async def revive(self) -> None:
+        """Move to the current life; what fails is tried again by the next call."""
+        try:
+            await self._attached()
+        except (AuthKitError, OSError) as error:
+            logger.warning("a mount could not be set up again: %s", error)
+
+    async def special_paths(self) -> SpecialPaths:
+        """Return the special paths."""
+        return await self._do(lambda client: client.special_paths())
+
+    async def initialize(self) -> None:
+        """Let the backend begin to work."""
+        try:
+            await self._do(lambda client: client.initialize())
+        finally:
+            self._is_initialized = True
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Return the answer to a request."""
+        return await self._do(lambda client: client.handle_request(request))
+
+    async def handle_existence_check(self, request: Request) -> bool | None:
+        """Return whether the object exists."""
+        return await self._do(lambda client: client.handle_existence_check(request))
+
+    async def invalidate_key(self, key: str) -> None:
+        """Tell that somebody else changed a storage key."""
+        await self._do(lambda client: client.invalidate_key(key))
+
+    async def cleanup(self) -> None:
+        """End the mount, and the plugin with its last one."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        attachment, self._attachment = self._attachment, None
+        try:
+            if attachment is not None:
+                await _detach(attachment)
+        finally:
+            await self._lives.leave(self)
+
+    # --- from life to life ---------------------------------------------------------------------
+
+    async def _do(self, call: Callable[[BackendClient], Awaitable[_T]]) -> _T:
+        attachment = await self._attached()
+        try:
+            return await call(attachment.client)
+        except RPCError as error:
+            if await _is_over(attachment.life, error):
+                raise _gone(attachment.life) from error
+            raise
+
+    async def _attached(self) -> _Attachment:
+        """Return the place in the current life, a new one where there is none yet."""
+        attachment = self._attachment
+        if attachment is not None and not attachment.life.ended.done():
+            return attachment
+        async with self._attaching:
+            self._require_going_on()
+            life = await self._lives.current()
+            attachment = self._attachment
+            if attachment is None or attachment.life is not life:
+                attachment = await self._attach(life)
+                try:
+                    self._require_going_on()
+                except PluginGoneError:
+                    await _detach(attachment)
+                    raise
+                self._attachment = attachment
+            return attachment
+
+    def _require_going_on(self) -> None:
+        if self._is_ended:
+            raise PluginGoneError("the mount has ended")
+
+    async def _attach(self, life: Life) -> _Attachment:
+        client = client_of(life)
+        broker_id = await life.offer(host_services(self._config))
+        try:
+            await client.set_up(
+                MountSetup(
+                    broker_id=broker_id,
+                    options=self._config.options,
+                    backend_uuid=self._config.backend_uuid,
+                )
+            )
+            if self._is_initialized:
+                await client.initialize()
+        except BaseException as error:
+            await life.withdraw(broker_id)
+            if isinstance(error, RPCError) and await _is_over(life, error):
+                raise _gone(life) from error
+            raise
+        return _Attachment(life, client, broker_id)
+
+
+class SupervisedPlugin:
+    """A catalog entry whose mounts outlive its crashes. See `authkit.host.store.plugins.HostedPlugin`.
+
+    `launch` starts the plugin; one that cannot be shared is started for each mount anew.
+    """
+
+    def __init__(self, launch: Launch, launch_for_probe: Launch | None = None) -> None:
+        self._launch = launch
+        self._launch_for_probe = launch_for_probe or launch
+        self._lives: list[Lives] = []
+        self._joining = asyncio.Lock()
+        self.backend_type = BackendType.UNKNOWN
+        self.version = ""
+
+    async def probe(self) -> None:
+        """Start the plugin on its own, ask what it is, and stop it."""
+        life = await self._launch_for_probe()
+        try:
+            await self._learn(await set_up_for_probe(life))
+        except RPCError as error:
+            if await _is_over(life, error):
+                raise _gone(life) from error
+            raise
+        finally:
+            await life.stop()
+
+    async def set_up(self, config: BackendConfig) -> HostedBackend:
+        """Set up a mount."""
+        mount = await self._join(config)
+        try:
+            client = await mount.set_up()
+            if self.backend_type is BackendType.UNKNOWN:
+                await self._learn(client)
+        except BaseException:
+            # A Vault server leaves the process of a mount that failed running; this one does not.
+            await mount.cleanup()
+            raise
+        return mount
+
+    async def close(self) -> None:
+        """End every mount and the process."""
+        for lives in self._lives:
+            # All at once: a plugin that hangs costs the time of one.
+            await asyncio.gather(*(mount.cleanup() for mount in lives.mounts))
+            await lives.close()
+        self._lives.clear()
+
+    async def _learn(self, client: BackendClient) -> None:
+        self.version = await client.version()
+        self.backend_type = await client.backend_type()
+
+    async def _join(self, config: BackendConfig) -> HostedMount:
+        """Return a new mount that has its place in a life, its own one where lives cannot be shared."""
+        async with self._joining:
+            lives = self._lives[-1] if self._lives else self._begin()
+            life = await lives.current()
+            if lives.mounts and not life.is_multiplexed:
+                lives = self._begin()
+            mount = HostedMount(lives, config)
+            lives.mounts.append(mount)
+            return mount
+
+    def _begin(self) -> Lives:
+        self._lives = [lives for lives in self._lives if lives.mounts]
+        self._lives.append(Lives(self._launch))
+        return self._lives[-1]
+
+
+def client_of(life: Life) -> BackendClient:
+    """Return a client for one more mount, under an id as Vault makes them: ten characters of base62."""
+    if life.protocol < FIRST_MULTIPLEXED:
+        return BackendClient(life.channel)
+    return BackendClient(life.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
+
+
+async def set_up_for_probe(life: Life) -> BackendClient:
+    """Set a backend up as a registration does, with nothing, and return the client to it."""
+    client = client_of(life)
+    await client.set_up(MountSetup(broker_id=await life.offer(services_of_a_probe())))
+    return client
+
+
+async def _detach(attachment: _Attachment) -> None:
+    if not attachment.life.ended.done():
+        await attachment.client.cleanup()
+        await attachment.life.withdraw(attachment.broker_id)
+
+
+async def _is_over(life: Life, error: RPCError) -> bool:
+    """Whether a call failed because the plugin ended."""
+    if error.code not in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED):
+        return False
+    await asyncio.wait({life.ended}, timeout=END_IS_SEEN.total_seconds())
+    return life.ended.done()
+
+
+def _gone(life: Life) -> PluginGoneError:
+    """Return the error for a call that the plugin's end interrupted, in the words of a server in Go."""
+    status = RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")
+    return PluginGoneError(describe_status(status), hint=life.ended.result())

@@ -1,0 +1,1 @@
+"""What a host serves to a plugin: storage, the system view, events."""

@@ -1,0 +1,150 @@
+"""The lives of a plugin: one at a time, and a new one for the first call after a crash.
+
+How a life begins, and what it is (a process, objects in this one), is `Life`'s and its maker's;
+what a mount does with it, `authkit.host.supervisor.mounted`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from authkit.errors import PluginStartError
+from authkit.rpc.seam import Channel, Method
+
+__all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Life", "Lives", "Revivable"]
+
+MAX_RESTARTS = 5
+"""Restarts after crashes within `RESTART_WINDOW`; a Vault server has no such limit."""
+
+RESTART_WINDOW = timedelta(minutes=1)
+
+
+class Life(Protocol):
+    """One run of a plugin, from a start that succeeded."""
+
+    @property
+    def channel(self) -> Channel:
+        """To the plugin's own services."""
+        ...
+
+    @property
+    def protocol(self) -> int:
+        """The application protocol that is spoken: from 5 on calls name their mount."""
+        ...
+
+    @property
+    def is_multiplexed(self) -> bool:
+        """Whether it serves more than one mount."""
+        ...
+
+    @property
+    def ended(self) -> asyncio.Future[str]:
+        """Done once it is over; the result says to a human how it ended."""
+        ...
+
+    async def offer(self, methods: Sequence[Method]) -> int:
+        """Serve methods to the plugin, and return the broker id under which it finds them."""
+        ...
+
+    async def withdraw(self, broker_id: int) -> None:
+        """Stop serving what was offered under this id."""
+
+    async def stop(self) -> None:
+        """End it in order, or by force when it takes too long. Safe to call more than once."""
+
+
+Launch = Callable[[], Awaitable[Life]]
+"""Starts the plugin. Raises `PluginStartError`."""
+
+
+class Revivable(Protocol):
+    """A mount, as far as the lives that it lives by know it."""
+
+    async def revive(self) -> None:
+        """Move to the current life. Never raises."""
+
+    async def cleanup(self) -> None:
+        """End."""
+
+
+class Lives:
+    """The current life, for the mounts that share it."""
+
+    def __init__(self, launch: Launch, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._launch = launch
+        self._clock = clock
+        self._life: Life | None = None
+        self._starting = asyncio.Lock()
+        self._restarts: deque[float] = deque()
+        self._reviving: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self.mounts: list[Revivable] = []
+        """Those that live by it; the list is kept by the mounts."""
+
+    async def current(self) -> Life:
+        """Return the life that goes on, a new one after a crash.
+
+        Raises:
+            PluginStartError: it did not start, or has crashed too often of late.
+        """
+        if self._life is not None and not self._life.ended.done():
+            return self._life
+        async with self._starting:
+            if self._is_closed:
+                raise PluginStartError("the plugin is closed")
+            if self._life is None:
+                self._life = await self._launch()
+            elif self._life.ended.done():
+                self._life = await self._restart(self._life)
+            return self._life
+
+    async def leave(self, mount: Revivable) -> None:
+        """A mount has ended; the plugin is stopped with its last one."""
+        with contextlib.suppress(ValueError):
+            self.mounts.remove(mount)
+        if not self.mounts:
+            async with self._starting:
+                # Somebody else may have come while the lock was waited for.
+                if not self.mounts:
+                    await self._stop()
+
+    async def close(self) -> None:
+        """Stop, and start no more."""
+        async with self._starting:
+            self._is_closed = True
+            await self._stop()
+
+    async def _restart(self, last: Life) -> Life:
+        self._count_restart(last.ended.result())
+        await last.stop()
+        life = await self._launch()
+        for mount in self.mounts:
+            task = asyncio.get_running_loop().create_task(mount.revive())
+            self._reviving.add(task)
+            task.add_done_callback(self._reviving.discard)
+        return life
+
+    def _count_restart(self, how_it_ended: str) -> None:
+        now = self._clock()
+        while self._restarts and self._restarts[0] <= now - RESTART_WINDOW.total_seconds():
+            self._restarts.popleft()
+        if len(self._restarts) >= MAX_RESTARTS:
+            seconds = int(RESTART_WINDOW.total_seconds())
+            raise PluginStartError(
+                f"plugin has crashed more than {MAX_RESTARTS} times in {seconds} seconds",
+                hint=f"It is started again once fewer of its crashes are that recent. {how_it_ended}",
+            )
+        self._restarts.append(now)
+
+    async def _stop(self) -> None:
+        life, self._life = self._life, None
+        for task in self._reviving:
+            task.cancel()
+        if life is not None:
+            await life.stop()
