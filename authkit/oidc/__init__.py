@@ -8,35 +8,29 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from authkit.oidc.answers import DeviceAuthorization, TokenSet
-    from authkit.oidc.authorization import AuthorizationRequest, new_nonce, new_state, new_verifier
-    from authkit.oidc.checks import NO_RECORD, Check, Checks, Explanation, Record
-    from authkit.oidc.claims import (
-        add_claims,
-        get_claim,
-        groups_from_claim,
-        metadata_from_claims,
-        set_claim,
-        user_name,
-        verify_bound_claims,
+    from authkit.oidc.client.authentication import ClientAuthentication
+    from authkit.oidc.client.authorization_request import (
+        AuthorizationRequest,
+        new_nonce,
+        new_state,
+        new_verifier,
     )
-    from authkit.oidc.clientauth import ClientAuthentication
-    from authkit.oidc.discovery import Discovery, ProviderMetadata
-    from authkit.oidc.endpoints import EndpointError, OAuthError, known_code
-    from authkit.oidc.fetch import (
+    from authkit.oidc.client.client import OIDCClient
+    from authkit.oidc.client.endpoints import EndpointError, OAuthError, known_code
+    from authkit.oidc.client.responses import DeviceAuthorization, TokenSet
+    from authkit.oidc.http.fetch import (
         DiscoveryError,
         FetchError,
         FetchTimeoutError,
         IssuerMismatchError,
         ProviderError,
     )
-    from authkit.oidc.flow import OIDCClient
-    from authkit.oidc.idtoken import verify_age
-    from authkit.oidc.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
-    from authkit.oidc.jwks import CombinedKeys, DiscoveredKeys, JWKSKeys
-    from authkit.oidc.jwkset import KeySet, parse_jwks
-    from authkit.oidc.jws import UnverifiedToken, split_token, verify_signature
-    from authkit.oidc.keys import (
+    from authkit.oidc.http.network import Network
+    from authkit.oidc.http.urls import has_credentials, hide_credentials, is_loopback, show_url, split_url
+    from authkit.oidc.keys.cache import RemoteStatus
+    from authkit.oidc.keys.discovery import Discovery, ProviderMetadata
+    from authkit.oidc.keys.jwk_set import KeySet, parse_jwks
+    from authkit.oidc.keys.key import (
         ALGORITHMS,
         KeySource,
         KeySourceError,
@@ -46,19 +40,30 @@ if TYPE_CHECKING:
         UnusableKeys,
         VerificationKey,
     )
-    from authkit.oidc.network import Network
-    from authkit.oidc.profiles import PROFILES
-    from authkit.oidc.registered import (
+    from authkit.oidc.keys.sources import CombinedKeys, DiscoveredKeys, JWKSKeys
+    from authkit.oidc.settings import PROVIDER_SETTINGS, ProviderSettings, verify_settings
+    from authkit.oidc.tokens.checks import NO_RECORD, Check, Checks, Explanation, Record
+    from authkit.oidc.tokens.claims import (
+        add_claims,
+        get_claim,
+        groups_from_claim,
+        metadata_from_claims,
+        set_claim,
+        user_name,
+        verify_bound_claims,
+    )
+    from authkit.oidc.tokens.id_token import verify_age
+    from authkit.oidc.tokens.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
+    from authkit.oidc.tokens.jws import UnverifiedToken, split_token, verify_signature
+    from authkit.oidc.tokens.registered_claims import (
         Claims,
         Leeways,
         verify_audience_is_bound,
         verify_registered_claims,
     )
-    from authkit.oidc.remote import RemoteStatus
-    from authkit.oidc.settings import PROVIDER_SETTINGS, ProviderSettings, verify_settings
-    from authkit.oidc.signing import SigningKey
-    from authkit.oidc.tokens import TokenVerifier
-    from authkit.oidc.urls import has_credentials, hide_credentials, is_loopback, show_url, split_url
+    from authkit.oidc.tokens.signing import SigningKey
+    from authkit.oidc.tokens.token_types import PROFILES
+    from authkit.oidc.tokens.verifier import TokenVerifier
 
 __all__ = [
     "AFTER_ISSUER",
@@ -132,10 +137,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "answers": {"DeviceAuthorization", "TokenSet"},
-    "authorization": {"AuthorizationRequest", "new_nonce", "new_state", "new_verifier"},
-    "checks": {"NO_RECORD", "Check", "Checks", "Explanation", "Record"},
-    "claims": {
+    "client.responses": {"DeviceAuthorization", "TokenSet"},
+    "client.authorization_request": {"AuthorizationRequest", "new_nonce", "new_state", "new_verifier"},
+    "tokens.checks": {"NO_RECORD", "Check", "Checks", "Explanation", "Record"},
+    "tokens.claims": {
         "add_claims",
         "set_claim",
         "get_claim",
@@ -144,23 +149,23 @@ _HOMES = {
         "user_name",
         "verify_bound_claims",
     },
-    "clientauth": {"ClientAuthentication"},
-    "discovery": {"Discovery", "ProviderMetadata"},
-    "endpoints": {"EndpointError", "OAuthError", "known_code"},
-    "fetch": {
+    "client.authentication": {"ClientAuthentication"},
+    "keys.discovery": {"Discovery", "ProviderMetadata"},
+    "client.endpoints": {"EndpointError", "OAuthError", "known_code"},
+    "http.fetch": {
         "DiscoveryError",
         "IssuerMismatchError",
         "FetchError",
         "FetchTimeoutError",
         "ProviderError",
     },
-    "flow": {"OIDCClient"},
-    "idtoken": {"verify_age"},
-    "issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
-    "jwks": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
-    "jwkset": {"KeySet", "parse_jwks"},
-    "jws": {"UnverifiedToken", "split_token", "verify_signature"},
-    "keys": {
+    "client.client": {"OIDCClient"},
+    "tokens.id_token": {"verify_age"},
+    "tokens.issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
+    "keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
+    "keys.jwk_set": {"KeySet", "parse_jwks"},
+    "tokens.jws": {"UnverifiedToken", "split_token", "verify_signature"},
+    "keys.key": {
         "ALGORITHMS",
         "KeySource",
         "KeySourceError",
@@ -170,19 +175,19 @@ _HOMES = {
         "UnusableKeys",
         "VerificationKey",
     },
-    "network": {"Network"},
-    "profiles": {"PROFILES"},
-    "registered": {
+    "http.network": {"Network"},
+    "tokens.token_types": {"PROFILES"},
+    "tokens.registered_claims": {
         "Claims",
         "Leeways",
         "verify_audience_is_bound",
         "verify_registered_claims",
     },
-    "remote": {"RemoteStatus"},
+    "keys.cache": {"RemoteStatus"},
     "settings": {"PROVIDER_SETTINGS", "ProviderSettings", "verify_settings"},
-    "signing": {"SigningKey"},
-    "tokens": {"TokenVerifier"},
-    "urls": {"has_credentials", "hide_credentials", "is_loopback", "show_url", "split_url"},
+    "tokens.signing": {"SigningKey"},
+    "tokens.verifier": {"TokenVerifier"},
+    "http.urls": {"has_credentials", "hide_credentials", "is_loopback", "show_url", "split_url"},
 }
 """The modules of this package where the names live."""
 

@@ -1,6 +1,6 @@
 """JSON from strangers: one strict parser for token headers and claims, and quoting for messages.
 
-What the members mean is left to `authkit.oidc.jws` and `authkit.oidc.tokens`.
+What the members mean is left to `authkit.oidc.tokens.jws` and `authkit.oidc.tokens.verifier`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ import sys
 
 PROGRAM = """
 import asyncio, socket, threading
-from authkit.oidc import Network, resolver
-from authkit.oidc.fetch import Fetcher, FetchError
+from authkit.oidc import Network
+from authkit.oidc.http import resolver
+from authkit.oidc.http.fetch import Fetcher, FetchError
 
 socket.getaddrinfo = lambda *arguments, **options: threading.Event().wait()
 resolver.LOOKUP_TIMEOUT = 0.1

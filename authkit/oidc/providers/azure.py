@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from authkit.errors import LoginError
-from authkit.oidc.api import API, Session
-from authkit.oidc.claims import get_claim
-from authkit.oidc.fetch import FetchError
+from authkit.oidc.http.fetch import FetchError
+from authkit.oidc.http.json_api import API, Session
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.urls import find_origin, has_credentials, is_same_origin, show_url
 from authkit.oidc.jsontext import quote
-from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
-from authkit.oidc.urls import find_origin, has_credentials, is_same_origin, show_url
+from authkit.oidc.tokens.claims import get_claim
 
 if TYPE_CHECKING:
     import httpx

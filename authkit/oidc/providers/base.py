@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
-from authkit.oidc.claims import get_claim
+from authkit.oidc.http.urls import path_segment
 from authkit.oidc.jsontext import quote
-from authkit.oidc.registered import Claims
-from authkit.oidc.urls import path_segment
+from authkit.oidc.tokens.claims import get_claim
+from authkit.oidc.tokens.registered_claims import Claims
 from authkit.values import Value
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from authkit.oidc.api import Session
-from authkit.oidc.fetch import FetchError
-from authkit.oidc.signing import SigningKey
-from authkit.oidc.urls import check_url
+from authkit.oidc.http.fetch import FetchError
+from authkit.oidc.http.json_api import Session
+from authkit.oidc.http.urls import check_url
+from authkit.oidc.tokens.signing import SigningKey
 from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from authkit.errors import LoginError
-from authkit.oidc.api import API, Session
-from authkit.oidc.claims import get_claim
-from authkit.oidc.fetch import FetchError
-from authkit.oidc.network import Network
+from authkit.oidc.http.fetch import FetchError
+from authkit.oidc.http.json_api import API, Session
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.urls import path_segment
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 from authkit.oidc.providers.google import (
     METADATA_HOST,
@@ -28,7 +28,7 @@ from authkit.oidc.providers.google import (
     find_default_credentials,
     load_credentials,
 )
-from authkit.oidc.urls import path_segment
+from authkit.oidc.tokens.claims import get_claim
 from authkit.threads import ThreadsBusyError
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from authkit.oidc.jwks import JWKSKeys
+from authkit.oidc.keys.sources import JWKSKeys
 from authkit.oidc.providers.base import NO_FIELDS
 
 if TYPE_CHECKING:
     import httpx
 
-    from authkit.oidc.remote import Timer
+    from authkit.oidc.keys.cache import Timer
 
 __all__ = ["SERVICE_ACCOUNT_FOLDER", "KubernetesProvider"]
 

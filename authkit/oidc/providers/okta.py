@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from authkit.errors import LoginError
 from authkit.masking import Secret
-from authkit.oidc.api import API, Session
-from authkit.oidc.claims import get_claim
-from authkit.oidc.fetch import FetchError, check_token
+from authkit.oidc.http.fetch import FetchError, check_token
+from authkit.oidc.http.json_api import API, Session
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.urls import check_url, has_credentials, is_same_origin, path_segment
 from authkit.oidc.jsontext import quote
-from authkit.oidc.network import Network
 from authkit.oidc.providers.base import NO_FIELDS, Lookup, get_setting
 from authkit.oidc.providers.filters import NameFilter
-from authkit.oidc.urls import check_url, has_credentials, is_same_origin, path_segment
+from authkit.oidc.tokens.claims import get_claim
 from authkit.threads import ThreadsBusyError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from authkit.oidc.claims import get_claim
 from authkit.oidc.providers.base import NO_FIELDS, Lookup
+from authkit.oidc.tokens.claims import get_claim
 
 if TYPE_CHECKING:
     import httpx

@@ -25,7 +25,7 @@ from authkit.oidc import (
 )
 
 if TYPE_CHECKING:
-    from authkit.oidc.jwks import ProviderKeys
+    from authkit.oidc.keys.sources import ProviderKeys
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 

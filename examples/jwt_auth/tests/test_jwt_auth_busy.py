@@ -13,7 +13,7 @@ from jwt_auth_mounts import JWTMount
 
 from authkit.errors import TooManyRequestsError, UserError
 from authkit.logical import Operation
-from authkit.oidc import api
+from authkit.oidc.http import json_api as api
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 BUSY = "too many logins ask the identity provider at this moment, try again"

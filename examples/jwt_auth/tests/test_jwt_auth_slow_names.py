@@ -17,7 +17,7 @@ from jwt_auth_mounts import JWTMount
 
 from authkit import threads
 from authkit.logical import Operation, Response
-from authkit.oidc import resolver
+from authkit.oidc.http import resolver
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 STRANGERS = 40

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from oidc_provider import certificate, http_answer, serve, server_context
 
-from authkit.oidc import api
-from authkit.oidc.api import API
-from authkit.oidc.fetch import FetchError, FetchTimeoutError
-from authkit.oidc.network import Network
+from authkit.oidc.http import json_api as api
+from authkit.oidc.http.fetch import FetchError, FetchTimeoutError
+from authkit.oidc.http.json_api import API
+from authkit.oidc.http.network import Network
 
 URL = "https://api.example/groups"
 

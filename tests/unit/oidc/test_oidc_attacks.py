@@ -13,7 +13,7 @@ from oidc_factories import NOW, Clock, b64, jwk, jwks, make_token, private_key, 
 from authkit.errors import LoginError
 from authkit.masking import Secret
 from authkit.oidc import JWKSKeys, Record, TokenVerifier, verify_bound_claims
-from authkit.oidc.jws import MAX_TOKEN_CHARACTERS
+from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS
 
 URL = "https://issuer.example/keys"
 CLAIMS = {"sub": "ann", "aud": "a", "iss": "https://issuer.example", "exp": NOW + 60, "iat": NOW}

@@ -19,7 +19,7 @@ from authkit.oidc import (
     verify_audience_is_bound,
     verify_bound_claims,
 )
-from authkit.oidc.checks import MAX_SHOWN_CHARACTERS, NO_RECORD, Checks
+from authkit.oidc.tokens.checks import MAX_SHOWN_CHARACTERS, NO_RECORD, Checks
 
 GOOD = {"iss": "https://i", "sub": "ann", "aud": "a", "exp": NOW + 60, "iat": NOW, "password": "sesame"}
 BOUND = {"audiences": ["a", "b"], "subject": "ann"}

@@ -204,8 +204,8 @@ def test_only_the_public_half_is_published(name):
 
 def test_a_key_s_id_is_its_thumbprint():
     """The one of RFC 7638, section 3.1, has this modulus."""
-    from authkit.oidc.keys import VerificationKey
-    from authkit.oidc.signing import _members, _thumbprint
+    from authkit.oidc.keys.key import VerificationKey
+    from authkit.oidc.tokens.signing import _members, _thumbprint
 
     modulus = int.from_bytes(
         base64.urlsafe_b64decode(

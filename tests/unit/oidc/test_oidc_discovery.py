@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from authkit.oidc import DiscoveredKeys, Discovery, DiscoveryError, IssuerMismatchError, ProviderMetadata
-from authkit.oidc.discovery import MAX_METADATA_BYTES, parse_metadata
-from authkit.oidc.fetch import FetchError, FetchTimeoutError, ProviderError
-from authkit.oidc.network import Network
+from authkit.oidc.http.fetch import FetchError, FetchTimeoutError, ProviderError
+from authkit.oidc.http.network import Network
+from authkit.oidc.keys.discovery import MAX_METADATA_BYTES, parse_metadata
 
 ISSUER = "https://issuer.example/realm"
 ENDPOINTS = [

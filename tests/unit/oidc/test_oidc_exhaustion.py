@@ -13,11 +13,12 @@ from oidc_provider import http_answer, serve
 
 from authkit import threads
 from authkit.errors import TooManyRequestsError
-from authkit.oidc import api, resolver, transport
-from authkit.oidc.api import MAX_LOOKUPS_AT_ONCE
-from authkit.oidc.fetch import Fetcher, FetchError
-from authkit.oidc.network import Network
-from authkit.oidc.resolver import MAX_NAMES_AT_ONCE, Resolver
+from authkit.oidc.http import json_api as api
+from authkit.oidc.http import resolver, transport
+from authkit.oidc.http.fetch import Fetcher, FetchError
+from authkit.oidc.http.json_api import MAX_LOOKUPS_AT_ONCE
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.resolver import MAX_NAMES_AT_ONCE, Resolver
 from authkit.threads import Threads, ThreadsBusyError
 
 

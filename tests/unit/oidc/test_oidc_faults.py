@@ -10,8 +10,10 @@ from oidc_factories import NOW, Clock, jwk, make_token, private_key, until
 from oidc_provider import LoopbackProvider, certificate, http_answer, server_context
 
 from authkit.errors import LoginError
-from authkit.oidc import DiscoveredKeys, JWKSKeys, TokenVerifier, fetch, remote
-from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES
+from authkit.oidc import DiscoveredKeys, JWKSKeys, TokenVerifier
+from authkit.oidc.http import fetch
+from authkit.oidc.keys import cache as remote
+from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES
 
 HOUR = 3600
 TEN_MIB = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (10 * 1024 * 1024)

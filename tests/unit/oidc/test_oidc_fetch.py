@@ -9,9 +9,10 @@ import pytest
 from oidc_factories import jwk, jwks
 from oidc_provider import certificate, http_answer, serve, server_context
 
-from authkit.oidc import JWKSKeys, fetch
-from authkit.oidc.fetch import Fetcher, FetchError, FetchTimeoutError
-from authkit.oidc.network import Network
+from authkit.oidc import JWKSKeys
+from authkit.oidc.http import fetch
+from authkit.oidc.http.fetch import Fetcher, FetchError, FetchTimeoutError
+from authkit.oidc.http.network import Network
 
 URL = "https://issuer.example/keys"
 

@@ -26,13 +26,13 @@ from authkit.oidc import (
     OIDCClient,
     ProviderError,
     TokenSet,
-    endpoints,
     known_code,
     new_nonce,
     new_state,
     new_verifier,
 )
-from authkit.oidc.network import Network
+from authkit.oidc.client import endpoints
+from authkit.oidc.http.network import Network
 from authkit.values import asdict, replace
 
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

@@ -12,9 +12,9 @@ from oidc_factories import NOW, Clock, jwk, jwks, make_token, private_key, until
 
 from authkit.errors import TokenError
 from authkit.oidc import JWKSKeys, TokenVerifier
-from authkit.oidc.jwks import MAX_UNKNOWN_KIDS
-from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS
-from authkit.oidc.keys import KeySource, RenewableKeySource
+from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS
+from authkit.oidc.keys.key import KeySource, RenewableKeySource
+from authkit.oidc.keys.sources import MAX_UNKNOWN_KIDS
 
 URL = "https://issuer.example/keys"
 HOUR = 3600

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from oidc_factories import b64, b64_integer, jwk, jwks, private_key
 
 from authkit.oidc import parse_jwks
-from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_KID_CHARACTERS
+from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_KID_CHARACTERS
 
-LOGGER = "authkit.oidc.jwkset"
+LOGGER = "authkit.oidc.keys.jwk_set"
 
 
 def kids(document):

@@ -13,7 +13,7 @@ from oidc_factories import HASHES, KEY_OF, b64, make_token, private_key, public_
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token, verify_signature
-from authkit.oidc.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS, decode_base64url
+from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS, decode_base64url
 
 MALFORMED = "error verifying token signature: oidc: malformed jwt: "
 NO_KEY = "error verifying token signature: failed to verify id token signature"

@@ -18,8 +18,8 @@ from oidc_factories import (
 )
 
 from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token, verify_signature
-from authkit.oidc import keys as keys_module
-from authkit.oidc.keys import MAX_STATIC_KEYS, KeySource, RenewableKeySource
+from authkit.oidc.keys import key as keys_module
+from authkit.oidc.keys.key import MAX_STATIC_KEYS, KeySource, RenewableKeySource
 
 NO_KEY = "data does not contain any valid public keys"
 

@@ -7,7 +7,7 @@ from oidc_factories import KEY_OF, NOW, make_token, verification_key
 
 from authkit.errors import TokenError
 from authkit.oidc import ALGORITHMS, PROFILES, Record, StaticKeys, TokenVerifier
-from authkit.oidc.profiles import find_profile
+from authkit.oidc.tokens.token_types import find_profile
 
 CLAIMS = {
     "iss": "https://i",

@@ -577,7 +577,7 @@ async def test_google_may_leave_out_the_scheme():
     """Google alone, and its own name alone."""
     from authkit.errors import TokenError
     from authkit.oidc import StaticKeys
-    from authkit.oidc.idtoken import IDTokenRules, verify_id_token
+    from authkit.oidc.tokens.id_token import IDTokenRules, verify_id_token
 
     keys = StaticKeys.from_pem([public_pem("rsa")])
     google = "https://accounts.google.com"

@@ -21,7 +21,7 @@ from authkit.oidc import (
     StaticKeys,
     TokenVerifier,
 )
-from authkit.oidc.keys import RenewableKeySource
+from authkit.oidc.keys.key import RenewableKeySource
 
 ISSUER = "https://issuer.example"
 HOUR = 3600

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authkit.oidc import proxies
-from authkit.oidc.urls import check_url, hide_credentials, path_segment, show_url, split_url
+from authkit.oidc.http import proxies
+from authkit.oidc.http.urls import check_url, hide_credentials, path_segment, show_url, split_url
 
 PARTS = ["http", "https", "://", "//", "[", "]", "::1", "a.example", "evil.com", "@", ":", ":80", ":x", "\\"]
 PARTS += [

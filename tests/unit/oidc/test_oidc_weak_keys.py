@@ -17,12 +17,12 @@ from authkit.oidc import (
     KeySourceError,
     StaticKeys,
     VerificationKey,
-    jwkset,
     parse_jwks,
     split_token,
-    strength,
     verify_signature,
 )
+from authkit.oidc.keys import jwk_set as jwkset
+from authkit.oidc.keys import strength
 
 # --- RSA moduli whose factors are plain to see -------------------------------------------------
 
@@ -285,7 +285,7 @@ async def test_the_test_of_static_keys_leaves_the_event_loop_alone(monkeypatch: 
     """An operator of one mount would stop all others for seconds with two long keys."""
     tested_in: list[threading.Thread] = []
     monkeypatch.setattr(
-        "authkit.oidc.keys.require_rsa", lambda key: tested_in.append(threading.current_thread())
+        "authkit.oidc.keys.key.require_rsa", lambda key: tested_in.append(threading.current_thread())
     )
     keys = StaticKeys.from_pem([to_pem(private_key("rsa").public_key())])
     assert tested_in == []

@@ -1,7 +1,7 @@
 """Compact JWS: a token taken apart strictly, and its signature verified.
 
-Which keys are asked, and what the claims say, is left to `authkit.oidc.tokens`; the cryptography
-itself to `authkit.oidc.signatures`.
+Which keys are asked, and what the claims say, is left to `authkit.oidc.tokens.verifier`; the cryptography
+itself to `authkit.oidc.tokens.signatures`.
 
 The texts are those of vault-plugin-auth-jwt 0.26 where that has one. Deliberately stricter than it
 (RFC 7515 allows all of this): JSON serialisation, base64 padding and stray final bits are refused,
@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from authkit.errors import TokenError
-from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import parse_object, quote
-from authkit.oidc.keys import ALGORITHMS, VerificationKey
+from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.values import Value, verify_collections
 
 __all__ = [
@@ -130,7 +130,7 @@ def verify_signature(
 
 def is_signed(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> bool:
     """Return whether one of `keys` made the token's signature. Ask `verify_algorithm` first."""
-    from authkit.oidc.signatures import is_signed_by
+    from authkit.oidc.tokens.signatures import is_signed_by
 
     algorithm, tried = token.algorithm, 0
     for key in keys:

@@ -1,14 +1,14 @@
 """One bounded GET of a provider's document: size, time, redirects.
 
-When to fetch is left to `authkit.oidc.remote`, what the document means to `authkit.oidc.discovery`
-and `authkit.oidc.jwkset`; connections, trusted roots and proxies to `authkit.oidc.network`.
+When to fetch is left to `authkit.oidc.keys.cache`, what the document means to `authkit.oidc.keys.discovery`
+and `authkit.oidc.keys.jwk_set`; connections, trusted roots and proxies to `authkit.oidc.http.network`.
 
 The errors of everything that asks a provider::
 
     ProviderError                  a provider cannot be used now
     ├── FetchError                 a document could not be fetched
     │   └── FetchTimeoutError      not in time
-    ├── EndpointError              a login failed at an endpoint (`authkit.oidc.endpoints`)
+    ├── EndpointError              a login failed at an endpoint (`authkit.oidc.client.endpoints`)
     │   └── OAuthError             the provider says why, by one of OAuth's codes
     └── DiscoveryError             its metadata could not be had, or cannot be used
         └── IssuerMismatchError    they are another issuer's
@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authkit.errors import AuthKitError
-from authkit.oidc.network import TOTAL_TIMEOUT, Network
-from authkit.oidc.urls import check_url
+from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
+from authkit.oidc.http.urls import check_url
 from authkit.printable import to_printable
 from authkit.threads import ThreadsBusyError
 from authkit.values import Value

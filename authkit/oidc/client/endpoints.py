@@ -1,6 +1,6 @@
 """One request to an OAuth endpoint and what comes back: an answer, or an error with OAuth's code.
 
-Which requests a login makes is left to `authkit.oidc.flow`. Nothing is sent twice and no redirect is
+Which requests a login makes is left to `authkit.oidc.client.client`. Nothing is sent twice and no redirect is
 followed: these requests carry codes, secrets and tokens. What a provider says in words goes to the
 log, quoted and cut; a caller reads codes that are known here, and status numbers.
 """
@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 
 from authkit.errors import LoginError
 from authkit.masking import Secret, is_secret_name, mask_text
-from authkit.oidc.api import API, Reply
-from authkit.oidc.fetch import FetchError, ProviderError, check_token, describe_status
+from authkit.oidc.http.fetch import FetchError, ProviderError, check_token, describe_status
+from authkit.oidc.http.json_api import API, Reply
+from authkit.oidc.http.network import Network
 from authkit.oidc.jsontext import parse_object, quote
-from authkit.oidc.network import Network
 
 __all__ = ["OAUTH_CODES", "EndpointError", "Endpoints", "OAuthError", "known_code", "quote_briefly"]
 
@@ -89,8 +89,8 @@ def known_code(code: str) -> str:
 class Endpoints:
     """Requests to the endpoints of one provider, each made once, over a connection of its own.
 
-    No more than `authkit.oidc.api.MAX_LOOKUPS_AT_ONCE` are made at once; `TooManyRequestsError` is raised
-    for those that cannot be made then.
+    No more than `authkit.oidc.http.json_api.MAX_LOOKUPS_AT_ONCE` are made at once; `TooManyRequestsError`
+    is raised for those that cannot be made then.
     """
 
     def __init__(self, network: Network) -> None:

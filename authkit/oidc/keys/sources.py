@@ -1,7 +1,7 @@
 """The keys that providers publish, as sources for a verifier: by URL, by discovery, or several URLs.
 
-A key set's document is left to `authkit.oidc.jwkset`, how long it is kept to `authkit.oidc.remote`,
-the HTTP request to `authkit.oidc.fetch`.
+A key set's document is left to `authkit.oidc.keys.jwk_set`, how long it is kept to `authkit.oidc.keys.cache`,
+the HTTP request to `authkit.oidc.http.fetch`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
-from authkit.oidc.jwkset import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
-from authkit.oidc.jws import SIGNATURE_ERROR
-from authkit.oidc.keys import KeySourceError, KeyStatus, VerificationKey
-from authkit.oidc.network import Network
-from authkit.oidc.remote import ASK_PAUSE, RemoteValue, Timer
-from authkit.oidc.urls import show_url
+from authkit.oidc.http.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.urls import show_url
+from authkit.oidc.keys.cache import ASK_PAUSE, RemoteValue, Timer
+from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
+from authkit.oidc.keys.key import KeySourceError, KeyStatus, VerificationKey
+from authkit.oidc.tokens.jws import SIGNATURE_ERROR
 from authkit.printable import to_printable
 from authkit.threads import ThreadsBusyError
 from authkit.values import replace, verify_collections
@@ -29,7 +29,7 @@ from authkit.values import replace, verify_collections
 if TYPE_CHECKING:
     import httpx
 
-    from authkit.oidc.discovery import ProviderMetadata
+    from authkit.oidc.keys.discovery import ProviderMetadata
 
 __all__ = ["CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"]
 
@@ -226,7 +226,7 @@ class DiscoveredKeys(ProviderKeys):
         wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        from authkit.oidc.discovery import Discovery
+        from authkit.oidc.keys.discovery import Discovery
 
         self.network = Network(ca_pem=ca_pem, transport=transport)
         discovery = Discovery(url, network=self.network)

@@ -1,7 +1,7 @@
 """The ten signature algorithms of a login, and signing with some of them, straight on `cryptography`.
 
 PyJWT's algorithm objects do the same with more steps per call. Imported late, by
-`authkit.oidc.jws`, which also decides which key may be used with which algorithm.
+`authkit.oidc.tokens.jws`, which also decides which key may be used with which algorithm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
-from authkit.oidc.keys import VerificationKey
+from authkit.oidc.keys.key import VerificationKey
 
 __all__ = ["is_signed_by", "sign"]
 

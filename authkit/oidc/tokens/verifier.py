@@ -1,7 +1,7 @@
 """Verification of a login's token: form, kind, signature, then the registered claims and their times.
 
-Which issuer's turn it is, is left to `authkit.oidc.issuers`; claims that a role binds, and the
-identity in them, to `authkit.oidc.claims`. The order of the steps is that of hashicorp/cap 0.13
+Which issuer's turn it is, is left to `authkit.oidc.tokens.issuers`; claims that a role binds, and the
+identity in them, to `authkit.oidc.tokens.claims`. The order of the steps is that of hashicorp/cap 0.13
 (jwt/jwt.go, Validate) but for the algorithm, which is looked at before keys are asked for.
 """
 
@@ -14,9 +14,16 @@ from typing import Any
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
-from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import parse_object, quote
-from authkit.oidc.jws import (
+from authkit.oidc.keys.key import (
+    ALGORITHMS,
+    KeySource,
+    RenewableKeySource,
+    StaticKeys,
+    VerificationKey,
+)
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.jws import (
     SIGNATURE_ERROR,
     UnverifiedToken,
     is_signed,
@@ -24,15 +31,7 @@ from authkit.oidc.jws import (
     split_token,
     verify_algorithm,
 )
-from authkit.oidc.keys import (
-    ALGORITHMS,
-    KeySource,
-    RenewableKeySource,
-    StaticKeys,
-    VerificationKey,
-)
-from authkit.oidc.profiles import find_profile
-from authkit.oidc.registered import (
+from authkit.oidc.tokens.registered_claims import (
     DEFAULT_LEEWAYS,
     Claims,
     Leeways,
@@ -40,6 +39,7 @@ from authkit.oidc.registered import (
     verify_audience,
     verify_registered_claims,
 )
+from authkit.oidc.tokens.token_types import find_profile
 from authkit.values import verify_collections
 
 __all__ = ["TokenVerifier", "parse_claims", "take_apart", "verify_signer"]
@@ -57,7 +57,7 @@ class TokenVerifier:
         now: seconds since 1970.
 
     Raises:
-        ValueError: `algorithms` names one outside `authkit.oidc.keys.ALGORITHMS`.
+        ValueError: `algorithms` names one outside `authkit.oidc.keys.key.ALGORITHMS`.
     """
 
     def __init__(

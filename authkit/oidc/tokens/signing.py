@@ -1,7 +1,7 @@
 """A private key that signs compact JWS, and the public half to publish.
 
-What is signed is left to the caller: an assertion of `authkit.oidc.clientauth`, for one. Verification is in
-`authkit.oidc.jws`.
+What is signed is left to the caller: an assertion of `authkit.oidc.client.authentication`, for one.
+Verification is in `authkit.oidc.tokens.jws`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authkit.masking import Secret
-from authkit.oidc.jws import encode_base64url
-from authkit.oidc.keys import VerificationKey
+from authkit.oidc.keys.key import VerificationKey
+from authkit.oidc.tokens.jws import encode_base64url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -53,7 +53,7 @@ class SigningKey:
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a signed JWT of these claims."""
-        from authkit.oidc.signatures import sign
+        from authkit.oidc.tokens.signatures import sign
 
         header = {"alg": self.algorithm, "typ": "JWT", "kid": self.kid}
         message = ".".join(encode_base64url(json.dumps(part).encode()) for part in (header, claims))

@@ -1,6 +1,6 @@
 """What a login in a browser begins with: its request, as kept by the caller and as sent to the provider.
 
-Where it is kept, and what comes back, is left to the caller and to `authkit.oidc.flow`.
+Where it is kept, and what comes back, is left to the caller and to `authkit.oidc.client.client`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import urlencode
 
-from authkit.oidc.jws import encode_base64url
+from authkit.oidc.tokens.jws import encode_base64url
 from authkit.values import Value, verify_collections
 
 __all__ = [

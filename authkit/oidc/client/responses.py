@@ -1,6 +1,6 @@
 """What OAuth endpoints answer a client with, read: tokens, and the beginning of a login on a device.
 
-Nothing in an answer is verified here: an ID token is checked by `authkit.oidc.idtoken`.
+Nothing in an answer is verified here: an ID token is checked by `authkit.oidc.tokens.id_token`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from authkit.masking import Secret
-from authkit.oidc.discovery import MAX_URL_CHARACTERS
-from authkit.oidc.endpoints import EndpointError
-from authkit.oidc.urls import check_url
+from authkit.oidc.client.endpoints import EndpointError
+from authkit.oidc.http.urls import check_url
+from authkit.oidc.keys.discovery import MAX_URL_CHARACTERS
 from authkit.values import Value
 
 __all__ = ["DeviceAuthorization", "TokenSet", "read_device", "read_tokens", "require_id_token"]

@@ -1,7 +1,8 @@
 """The checks of an ID token that a login at its provider has brought (OpenID Connect Core 1.0, 3.1.3.7).
 
-Fetching tokens is left to `authkit.oidc.flow`, claims that a role binds to `authkit.oidc.claims`, and tokens
-that callers bring themselves to `authkit.oidc.tokens`, whose strict reading of tokens and keys is used here.
+Fetching tokens is left to `authkit.oidc.client.client`, claims that a role binds to
+`authkit.oidc.tokens.claims`, and tokens that callers bring themselves to `authkit.oidc.tokens.verifier`,
+whose strict reading of tokens and keys is used here.
 
 Order, rules and texts are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
 which vault-plugin-auth-jwt 0.26 uses. Refused beyond that are tokens without `kid` of an issuer with several
@@ -17,12 +18,11 @@ from typing import Any, ClassVar
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
-from authkit.oidc.checks import NO_RECORD, Checks, show_date
 from authkit.oidc.jsontext import quote
-from authkit.oidc.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
-from authkit.oidc.keys import KeySource
-from authkit.oidc.profiles import PROFILES, find_profile
-from authkit.oidc.registered import (
+from authkit.oidc.keys.key import KeySource
+from authkit.oidc.tokens.checks import NO_RECORD, Checks, show_date
+from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
+from authkit.oidc.tokens.registered_claims import (
     DEFAULT_LEEWAYS,
     Claims,
     Leeways,
@@ -31,7 +31,8 @@ from authkit.oidc.registered import (
     get_text,
     verify_times,
 )
-from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
+from authkit.oidc.tokens.token_types import PROFILES, find_profile
+from authkit.oidc.tokens.verifier import parse_claims, take_apart, verify_signer
 from authkit.printable import to_printable
 from authkit.values import Value
 

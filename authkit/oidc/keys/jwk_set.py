@@ -1,6 +1,6 @@
 """JWKS documents (RFC 7517): bytes of a provider in, usable keys out.
 
-Fetching and caching is left to `authkit.oidc.jwks`, the strength of a key to `authkit.oidc.keys`.
+Fetching and caching is left to `authkit.oidc.keys.sources`, the strength of a key to `authkit.oidc.keys.key`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from authkit.oidc.jws import decode_base64url
-from authkit.oidc.keys import ALGORITHMS, VerificationKey
-from authkit.oidc.strength import MAX_RSA_BITS
+from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
+from authkit.oidc.keys.strength import MAX_RSA_BITS
+from authkit.oidc.tokens.jws import decode_base64url
 from authkit.values import Value
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ MAX_KEYS = 500
 
 MAX_RSA_WORK = MAX_KEYS * 2048**3
 """What testing the RSA keys of one document may cost: as much as `MAX_KEYS` keys of 2048 bits, some 10 s
-of one thread. The cost of a key grows with the third power of its bits (see `authkit.oidc.strength`)."""
+of one thread. The cost of a key grows with the third power of its bits (see `authkit.oidc.keys.strength`)."""
 
 MAX_KID_CHARACTERS = 1024
 """The longest key id that is looked up and remembered."""
@@ -62,7 +62,7 @@ def parse_jwks(document: bytes) -> KeySet:
 
     A key that cannot serve is skipped, with a line in the log if that is a fault: unknown types and
     curves, keys marked for something else than to verify (`use`, `key_ops`) or for an algorithm
-    other than a login's, weak keys (`authkit.oidc.strength`), broken keys, and private keys, which are
+    other than a login's, weak keys (`authkit.oidc.keys.strength`), broken keys, and private keys, which are
     no longer secret. An id may occur twice (RFC 7517 section 4.5 only advises against it): each key of it
     is tried that fits the token's algorithm.
     Members of the document beside `keys` are ignored. vault-plugin-auth-jwt 0.26 gives up the whole

@@ -1,18 +1,18 @@
 """Kinds of tokens (RFC 8725 section 3.11): what their header says, and what they cannot be without.
 
 A token made for one purpose must not serve for another. Everything that all kinds have in common is
-left to `authkit.oidc.jws` and `authkit.oidc.registered`.
+left to `authkit.oidc.tokens.jws` and `authkit.oidc.tokens.registered_claims`.
 """
 
 from __future__ import annotations
 
 import re
 
-from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
-from authkit.oidc.jws import UnverifiedToken
-from authkit.oidc.keys import ALGORITHMS
-from authkit.oidc.registered import Claims
+from authkit.oidc.keys.key import ALGORITHMS
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.jws import UnverifiedToken
+from authkit.oidc.tokens.registered_claims import Claims
 from authkit.values import Value
 
 __all__ = ["PROFILES", "Profile", "find_profile"]

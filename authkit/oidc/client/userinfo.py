@@ -1,6 +1,6 @@
 """What a provider's userinfo endpoint says about whoever a login is about (OpenID Connect Core 1.0, 5.3).
 
-Asking for it is left to `authkit.oidc.flow`.
+Asking for it is left to `authkit.oidc.client.client`.
 
 Differences: vault-plugin-auth-jwt 0.26 lets every member replace the ID token's claim of that name, `aud` and
 `iss` included; here those that the verification was about stay what they are.
@@ -12,14 +12,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from authkit.errors import TokenError
-from authkit.oidc.api import Reply
-from authkit.oidc.checks import NO_RECORD
-from authkit.oidc.claims import add_claims
+from authkit.oidc.http.json_api import Reply
 from authkit.oidc.jsontext import parse_object
-from authkit.oidc.jws import verify_algorithm
-from authkit.oidc.keys import KeySource
-from authkit.oidc.registered import Claims, get_audiences, get_date, get_text
-from authkit.oidc.tokens import parse_claims, take_apart, verify_signer
+from authkit.oidc.keys.key import KeySource
+from authkit.oidc.tokens.checks import NO_RECORD
+from authkit.oidc.tokens.claims import add_claims
+from authkit.oidc.tokens.jws import verify_algorithm
+from authkit.oidc.tokens.registered_claims import Claims, get_audiences, get_date, get_text
+from authkit.oidc.tokens.verifier import parse_claims, take_apart, verify_signer
 
 __all__ = ["JWT_MEDIA_TYPE", "merge_userinfo", "read_userinfo"]
 

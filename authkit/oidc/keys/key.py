@@ -1,7 +1,7 @@
 """Keys that verify tokens: one checked value per key, where keys come from, and keys given as PEM.
 
-Key sets of a provider are left to `authkit.oidc.jwks`, what makes a key weak to `authkit.oidc.strength`,
-and the signatures to `authkit.oidc.jws`.
+Key sets of a provider are left to `authkit.oidc.keys.sources`, what makes a key weak to
+`authkit.oidc.keys.strength`, and the signatures to `authkit.oidc.tokens.jws`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError, TooManyRequestsError
-from authkit.oidc.strength import require_ed25519, require_rsa, require_rsa_form
+from authkit.oidc.keys.strength import require_ed25519, require_rsa, require_rsa_form
 from authkit.threads import Threads, ThreadsBusyError
 from authkit.values import Value, verify_collections
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-    from authkit.oidc.remote import RemoteStatus
+    from authkit.oidc.keys.cache import RemoteStatus
 
     PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 

@@ -1,7 +1,7 @@
 """Rules on the claims of a verified token: access by name, bound claims, and the identity in them.
 
-Pure functions. Registered claims are left to `authkit.oidc.tokens`, what a role is to the auth method.
-Rules and texts are those of vault-plugin-auth-jwt 0.26 (claims.go, path_login.go createIdentity); a
+Pure functions. Registered claims are left to `authkit.oidc.tokens.verifier`, what a role is to the auth
+method. Rules and texts are those of vault-plugin-auth-jwt 0.26 (claims.go, path_login.go createIdentity); a
 deliberate difference is named in the docstring of its function.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import TokenError
-from authkit.oidc.checks import NO_RECORD, Checks
 from authkit.oidc.jsontext import quote
-from authkit.oidc.registered import Claims
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.registered_claims import Claims
 from authkit.values import verify_collections
 
 __all__ = [

@@ -1,8 +1,8 @@
 """A client at one OpenID provider: logins in a browser or on a device, renewal, and userinfo.
 
-What is between the beginning and the end of a login, and who is let in, is left to the caller; requests
-to `authkit.oidc.endpoints`, the checks of an ID token to `authkit.oidc.idtoken`, those of userinfo to
-`authkit.oidc.userinfo`.
+What is between the beginning and the end of a login, and who is let in, is left to the caller; requests to
+`authkit.oidc.client.endpoints`, the checks of an ID token to `authkit.oidc.tokens.id_token`, those of
+userinfo to `authkit.oidc.client.userinfo`.
 """
 
 from __future__ import annotations
@@ -14,27 +14,33 @@ from typing import TYPE_CHECKING, Any
 
 from authkit.errors import LoginError, TokenError
 from authkit.masking import Secret
-from authkit.oidc.answers import DeviceAuthorization, TokenSet, read_device, read_tokens, require_id_token
-from authkit.oidc.authorization import (
+from authkit.oidc.client.authentication import ClientAuthentication
+from authkit.oidc.client.authorization_request import (
     REQUEST_SECONDS,
     AuthorizationRequest,
     build_authorization_url,
     join_scopes,
 )
-from authkit.oidc.checks import NO_RECORD, Checks
-from authkit.oidc.clientauth import ClientAuthentication
-from authkit.oidc.endpoints import EndpointError, Endpoints, OAuthError, quote_briefly
-from authkit.oidc.fetch import ProviderError
-from authkit.oidc.idtoken import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
+from authkit.oidc.client.endpoints import EndpointError, Endpoints, OAuthError, quote_briefly
+from authkit.oidc.client.responses import (
+    DeviceAuthorization,
+    TokenSet,
+    read_device,
+    read_tokens,
+    require_id_token,
+)
+from authkit.oidc.client.userinfo import merge_userinfo, read_userinfo
+from authkit.oidc.http.fetch import ProviderError
 from authkit.oidc.jsontext import quote
-from authkit.oidc.keys import ALGORITHMS
-from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
-from authkit.oidc.userinfo import merge_userinfo, read_userinfo
+from authkit.oidc.keys.key import ALGORITHMS
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.id_token import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
+from authkit.oidc.tokens.registered_claims import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:
-    from authkit.oidc.discovery import ProviderMetadata
-    from authkit.oidc.jwks import DiscoveredKeys
+    from authkit.oidc.keys.discovery import ProviderMetadata
+    from authkit.oidc.keys.sources import DiscoveredKeys
 
 __all__ = ["OIDCClient"]
 

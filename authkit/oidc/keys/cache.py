@@ -1,6 +1,6 @@
 """What a provider publishes, kept for a bounded time: when it is fetched, renewed, and given up.
 
-What is fetched, and what it means, is left to the caller: `authkit.oidc.jwks` keeps key sets and
+What is fetched, and what it means, is left to the caller: `authkit.oidc.keys.sources` keeps key sets and
 discovery documents this way.
 
 vault-plugin-auth-jwt 0.26 keeps both for ever, without a timeout. Here a withdrawn document ends
@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from authkit.oidc.fetch import FetchTimeoutError, ProviderError
+from authkit.oidc.http.fetch import FetchTimeoutError, ProviderError
 from authkit.values import Value
 
 __all__ = ["RemoteStatus", "RemoteValue", "Timer"]

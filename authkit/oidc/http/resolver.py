@@ -2,7 +2,7 @@
 
 `getaddrinfo` waits as long as the system's settings say, easily half a minute, and cannot be cancelled.
 Here each name is looked up once however many wait for it, each provider has a few threads for that, and
-what does not come in time is refused at once from then on. Connecting: see `authkit.oidc.transport`.
+what does not come in time is refused at once from then on. Connecting: see `authkit.oidc.http.transport`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Connections for httpx whose names are looked up by a `Resolver`. Importing it takes some 100 ms.
 
-Which proxy, which trust and when: see `authkit.oidc.network`.
+Which proxy, which trust and when: see `authkit.oidc.http.network`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from authkit.oidc.resolver import Resolver
+from authkit.oidc.http.resolver import Resolver
 
 __all__ = ["ResolvingTransport"]
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 
 from authkit.errors import TooManyRequestsError
 from authkit.masking import mask_text
-from authkit.oidc.fetch import (
+from authkit.oidc.http.fetch import (
     MAX_DETAIL_CHARACTERS,
     FetchError,
     FetchTimeoutError,
@@ -25,7 +25,7 @@ from authkit.oidc.fetch import (
     describe_status,
     read_body,
 )
-from authkit.oidc.network import Network
+from authkit.oidc.http.network import Network
 from authkit.printable import to_printable
 from authkit.threads import ThreadsBusyError
 from authkit.values import Value

@@ -1,6 +1,7 @@
 """OpenID Connect Discovery 1.0: what an issuer says about itself, fetched and checked.
 
-Keeping it for a while is left to `authkit.oidc.remote`, the keys it points at to `authkit.oidc.jwks`.
+Keeping it for a while is left to `authkit.oidc.keys.cache`, the keys it points at to
+`authkit.oidc.keys.sources`.
 
 Rules and differences: vault-plugin-auth-jwt 0.26 compares the issuer byte for byte too. It takes
 any endpoint; here a document served over https names https endpoints only, and none with
@@ -14,10 +15,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from authkit.oidc.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
+from authkit.oidc.http.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
+from authkit.oidc.http.network import Network
+from authkit.oidc.http.urls import check_url, has_credentials, is_loopback
 from authkit.oidc.jsontext import quote
-from authkit.oidc.network import Network
-from authkit.oidc.urls import check_url, has_credentials, is_loopback
 from authkit.values import Value
 
 __all__ = [

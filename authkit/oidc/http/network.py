@@ -1,7 +1,7 @@
 """How one provider is reached: what is trusted, who knows its names, and through which proxy.
 
-Limits of single requests: see `authkit.oidc.fetch` and `authkit.oidc.api`. httpx is imported with the
-first request, in a thread, and the system's roots are loaded there: that takes some 100 ms.
+Limits of single requests: see `authkit.oidc.http.fetch` and `authkit.oidc.http.json_api`. httpx is imported
+with the first request, in a thread, and the system's roots are loaded there: that takes some 100 ms.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from authkit.oidc.resolver import Resolver
-from authkit.oidc.urls import check_url, is_loopback
+from authkit.oidc.http.resolver import Resolver
+from authkit.oidc.http.urls import check_url, is_loopback
 from authkit.threads import Threads
 from authkit.values import verify_collections
 
@@ -75,7 +75,7 @@ class Network:
         if transport is None:
             if not _system_context.cache_info().currsize:
                 await self.threads.run(_load)
-            from authkit.oidc.transport import ResolvingTransport
+            from authkit.oidc.http.transport import ResolvingTransport
 
             transport = ResolvingTransport(
                 self._context or _system_context(), self._resolver, self._find_proxy
@@ -92,7 +92,7 @@ class Network:
         )
 
     def _find_proxy(self, url: str) -> str:
-        from authkit.oidc.proxies import find_proxy
+        from authkit.oidc.http.proxies import find_proxy
 
         parts = urlsplit(url)
         is_direct = parts.hostname in self._direct_hosts or is_loopback(parts.hostname or "")
@@ -122,6 +122,6 @@ def _system_context() -> ssl.SSLContext:
 
 
 def _load() -> None:
-    import authkit.oidc.transport  # noqa: F401
+    import authkit.oidc.http.transport  # noqa: F401
 
     _system_context()

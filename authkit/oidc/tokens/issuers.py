@@ -1,6 +1,6 @@
 """Several issuers side by side: a token's `iss` picks the one whose keys may have signed it.
 
-The verification itself is left to `authkit.oidc.tokens`. vault-plugin-auth-jwt 0.26 has one issuer
+The verification itself is left to `authkit.oidc.tokens.verifier`. vault-plugin-auth-jwt 0.26 has one issuer
 per mount, or several key sets that all sign for everybody.
 """
 
@@ -12,10 +12,10 @@ from typing import Final
 from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.names import fold_name
-from authkit.oidc.checks import NO_RECORD, Checks
-from authkit.oidc.jws import UnverifiedToken
-from authkit.oidc.registered import DEFAULT_LEEWAYS, Claims, Leeways
-from authkit.oidc.tokens import TokenVerifier, parse_claims, take_apart
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.jws import UnverifiedToken
+from authkit.oidc.tokens.registered_claims import DEFAULT_LEEWAYS, Claims, Leeways
+from authkit.oidc.tokens.verifier import TokenVerifier, parse_claims, take_apart
 from authkit.values import Value, verify_collections
 
 __all__ = ["AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"]

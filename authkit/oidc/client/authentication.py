@@ -1,6 +1,6 @@
 """How a client shows its provider who it is: by a secret, by a signature, or not at all.
 
-The request that this goes into is left to `authkit.oidc.flow`.
+The request that this goes into is left to `authkit.oidc.client.client`.
 
 vault-plugin-auth-jwt 0.26 tries HTTP Basic and, when that fails, sends the same code again in another
 way. Here the provider's metadata decide, or the operator, and nothing is sent twice. Where the metadata
@@ -21,8 +21,8 @@ from authkit.masking import Secret
 from authkit.values import Value
 
 if TYPE_CHECKING:
-    from authkit.oidc.discovery import ProviderMetadata
-    from authkit.oidc.signing import SigningKey
+    from authkit.oidc.keys.discovery import ProviderMetadata
+    from authkit.oidc.tokens.signing import SigningKey
 
 __all__ = ["ClientAuthentication", "Credentials"]
 
@@ -74,7 +74,7 @@ class ClientAuthentication(ABC):
 
         Raises what `SigningKey` raises, with the same arguments.
         """
-        from authkit.oidc.signing import SigningKey
+        from authkit.oidc.tokens.signing import SigningKey
 
         key = SigningKey(pem, kid=kid)
         return _ByKey(lambda: key)

@@ -1,8 +1,8 @@
 """The registered claims of RFC 7519 section 4.1: their form, whom they name, and their times.
 
-Signatures are left to `authkit.oidc.tokens`, all other claims to `authkit.oidc.claims`. Rules and
-texts are those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26 uses;
-every difference is named where it is made.
+Signatures are left to `authkit.oidc.tokens.verifier`, all other claims to `authkit.oidc.tokens.claims`.
+Rules and texts are those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26
+uses; every difference is named where it is made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
-from authkit.oidc.checks import NO_RECORD, Checks
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.values import Value, verify_collections
 
 __all__ = [
@@ -39,7 +39,7 @@ MAX_CLOCK_SKEW_LEEWAY = timedelta(hours=1)
 
 MAX_LIFETIME_LEEWAY = timedelta(days=1)
 """How long a token lives that does not say when it ends, or begins before it ends, at most: as long as a
-withdrawn key can stay trusted (`authkit.oidc.remote.MAX_AGE`)."""
+withdrawn key can stay trusted (`authkit.oidc.keys.cache.MAX_AGE`)."""
 
 _DEFAULT_EXPIRATION_LEEWAY = timedelta(seconds=150)
 _DEFAULT_NOT_BEFORE_LEEWAY = timedelta(seconds=150)

@@ -1,0 +1,1 @@
+"""Clients of OpenID providers: logins in a browser or on a device, renewal, userinfo."""

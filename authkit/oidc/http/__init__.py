@@ -1,0 +1,1 @@
+"""Requests to providers: names, proxies, TLS, and limits of size and time."""

@@ -1,0 +1,1 @@
+"""Keys that verify tokens: where they come from, how long they are kept, which are too weak."""

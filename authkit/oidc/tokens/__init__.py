@@ -1,0 +1,1 @@
+"""Tokens: compact JWS, its signature, its claims, and the rules on them."""
