@@ -1,7 +1,7 @@
 """What the parameters of a login or renewal handler stand for.
 
-Beside what every handler may take (see `authkit.framework.arguments`), one parameter can be a role of
-one of the method's collections.
+Beside what every handler may take (see `authkit.framework.handlers.arguments`), one parameter can be a role
+of one of the method's collections.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from typing import Any, get_type_hints
 from authkit.auth.tokens import TokenParameters
 from authkit.errors import LoginError
 from authkit.framework import Backend, Call, Collection, Model
-from authkit.framework.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, find_declared, read_arguments
-from authkit.framework.calls import Parameter, read_parameters
-from authkit.framework.schema import FieldSchema
+from authkit.framework.fields.schema import FieldSchema
+from authkit.framework.handlers.arguments import (
+    MAX_OPEN_FIELD_LENGTH,
+    Arguments,
+    find_declared,
+    read_arguments,
+)
+from authkit.framework.routing.calls import Parameter, read_parameters
 from authkit.values import Value
 
 __all__ = ["HandlerPlan", "verify_returns", "verify_unchanged"]

@@ -1,6 +1,6 @@
 """Whether a client's address is inside the blocks that a role allows.
 
-How blocks are written is left to `authkit.framework.addresses`.
+How blocks are written is left to `authkit.framework.fields.addresses`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from authkit.auth.policies import sanitize_policies
 from authkit.auth.tokens import Role
 from authkit.framework import Cidrs, Int, Seconds, field
-from authkit.framework.containers import CommaListType
+from authkit.framework.fields.containers import CommaListType
 
 __all__ = ["LegacyTokenNames"]
 

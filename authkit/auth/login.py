@@ -24,11 +24,11 @@ from authkit.auth.identity import Identity
 from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
 from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call, Collection, PathTemplate, Route
-from authkit.framework.calls import invoke
-from authkit.framework.fields import LowerTextType, TextType
-from authkit.framework.help import documentation
-from authkit.framework.routes import Handler, MethodDeclaration
-from authkit.framework.schema import FieldSchema
+from authkit.framework.documents.help import documentation
+from authkit.framework.fields.schema import FieldSchema
+from authkit.framework.fields.types import LowerTextType, TextType
+from authkit.framework.routing.calls import invoke
+from authkit.framework.routing.routes import Handler, MethodDeclaration
 from authkit.logical import Alias, Auth, Operation, Response
 
 __all__ = ["Login", "LoginCall", "LoginFlow", "login"]

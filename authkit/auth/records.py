@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 
 from authkit.auth.tokens import TokenTypeType
 from authkit.framework import FieldSchema, FieldType, Model
-from authkit.framework.choices import OptionalType
-from authkit.framework.fields import DurationType
+from authkit.framework.fields.choices import OptionalType
+from authkit.framework.fields.types import DurationType
 from authkit.logical import TokenType
 
 __all__ = ["SDKRecord"]

@@ -29,7 +29,7 @@ from authkit.auth.tokens import (
 )
 from authkit.errors import InternalError, UserError
 from authkit.framework import Backend, BoundCollection, Call
-from authkit.framework.routes import MethodDeclaration
+from authkit.framework.routing.routes import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
 from authkit.values import Value, replace, verify_collections
 

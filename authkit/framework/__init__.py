@@ -3,8 +3,9 @@
 These are the public names; the modules behind them are arranged as the framework needs it.
 """
 
-from authkit.framework.addresses import AddressBlock, format_block, parse_block
-from authkit.framework.annotations import (
+from authkit.framework.backend import Backend
+from authkit.framework.fields.addresses import AddressBlock, format_block, parse_block
+from authkit.framework.fields.annotations import (
     KV,
     Bool,
     Cidrs,
@@ -23,26 +24,25 @@ from authkit.framework.annotations import (
     StrList,
     Timestamp,
 )
-from authkit.framework.answers import Answer, Listing, Raw, Redirect
-from authkit.framework.backend import Backend
-from authkit.framework.calls import Call
-from authkit.framework.derived import cached
-from authkit.framework.durations import format_duration, parse_duration
-from authkit.framework.fields import UNSET, FieldType, TextType
-from authkit.framework.handlers import delete, list_, patch, read, route, write
-from authkit.framework.keyring import KeyRing
-from authkit.framework.merge import merge_patch
+from authkit.framework.fields.durations import format_duration, parse_duration
+from authkit.framework.fields.merge_patch import merge_patch
+from authkit.framework.fields.schema import FieldData, FieldSchema, field
+from authkit.framework.fields.types import UNSET, FieldType, TextType
+from authkit.framework.handlers.answers import Answer, Listing, Raw, Redirect
+from authkit.framework.handlers.decorators import delete, list_, patch, read, route, write
 from authkit.framework.models import Model
-from authkit.framework.node import Node
-from authkit.framework.objects import BoundCollection, BoundSingleton, Collection, Singleton
-from authkit.framework.paths import PathTemplate
-from authkit.framework.periodic import Task, every
-from authkit.framework.routes import Declaration, OperationInfo, ResponseInfo, Route
-from authkit.framework.rules import Write
-from authkit.framework.schema import FieldData, FieldSchema, field
-from authkit.framework.sealing import Sealer
-from authkit.framework.views import StorageView
-from authkit.framework.wal import WALEntry, WriteAheadLog, rollback
+from authkit.framework.objects.cached import cached
+from authkit.framework.objects.served import BoundCollection, BoundSingleton, Collection, Singleton
+from authkit.framework.objects.write_rules import Write
+from authkit.framework.replication import Node
+from authkit.framework.routing.calls import Call
+from authkit.framework.routing.paths import PathTemplate
+from authkit.framework.routing.routes import Declaration, OperationInfo, ResponseInfo, Route
+from authkit.framework.stored.keyring import KeyRing
+from authkit.framework.stored.sealing import Sealer
+from authkit.framework.stored.views import StorageView
+from authkit.framework.tasks.periodic import Task, every
+from authkit.framework.tasks.wal import WALEntry, WriteAheadLog, rollback
 from authkit.masking import Secret
 
 __all__ = [

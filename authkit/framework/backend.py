@@ -14,21 +14,21 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from authkit.errors import UnsupportedOperationError, UnsupportedPathError, UserError
-from authkit.framework.calls import Call
-from authkit.framework.derived import DerivedValues
+from authkit.framework.documents.help_requests import Manual
+from authkit.framework.fields.schema import FieldData
+from authkit.framework.fields.secrets import secret_texts
 from authkit.framework.forwarding import verify_serves_writes
-from authkit.framework.keys import verify_disjoint
-from authkit.framework.manual import Manual
-from authkit.framework.node import Node
-from authkit.framework.notices import add_warnings
-from authkit.framework.periodic import Periodic, Scheduler
-from authkit.framework.routes import Declaration, Route, RouteTable
-from authkit.framework.rules import Ruled
-from authkit.framework.schema import FieldData
-from authkit.framework.secret_fields import secret_texts
-from authkit.framework.store import ObjectStore
-from authkit.framework.threads import Threads
-from authkit.framework.wal import Rollback, WriteAheadLog
+from authkit.framework.handler_threads import Threads
+from authkit.framework.objects.cached import DerivedValues
+from authkit.framework.objects.write_rules import Ruled
+from authkit.framework.replication import Node
+from authkit.framework.routing.calls import Call
+from authkit.framework.routing.routes import Declaration, Route, RouteTable
+from authkit.framework.routing.warnings import add_warnings
+from authkit.framework.stored.storage_keys import verify_disjoint
+from authkit.framework.stored.store import ObjectStore
+from authkit.framework.tasks.periodic import Periodic, Scheduler
+from authkit.framework.tasks.wal import Rollback, WriteAheadLog
 from authkit.logical import (
     BackendConfig,
     BackendFactory,

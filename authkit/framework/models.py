@@ -12,7 +12,7 @@
 
 A field `limit: Int | None = None` tells "not set" from zero; any other field that nobody has set is its
 default, or empty. Where a model is kept, and on which path it is served, is left to
-`authkit.framework.objects`.
+`authkit.framework.objects.served`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, get_origin, get_type_hints
 
 from authkit.errors import InternalError, UserError
-from authkit.framework.fields import UNSET
-from authkit.framework.frozen import is_same
-from authkit.framework.schema import FieldData, FieldOptions, FieldSchema, build_schema, field
+from authkit.framework.fields.frozen import is_same
+from authkit.framework.fields.schema import FieldData, FieldOptions, FieldSchema, build_schema, field
+from authkit.framework.fields.types import UNSET
 from authkit.values import replace
 
 __all__ = ["VERSION_KEY", "Model"]
@@ -44,7 +44,7 @@ class Model:
 
     Lists are tuples, and objects dictionaries that refuse changes, at every level.
 
-    An annotation says how a field is read (see `authkit.framework.schema`), a default or `field()`
+    An annotation says how a field is read (see `authkit.framework.fields.schema`), a default or `field()`
     the rest. A field without default is required.
 
     Raises:

@@ -31,7 +31,7 @@ MAX_DEPTH = 256
 MAX_REQUEST_VALUES = 250_000
 """Values of one request, and commas and brackets in its texts. A host lets strangers send 32 MiB (Vault 1.21,
 max_request_size), each value of which costs a microsecond and a hundred bytes here. No entry that it
-stores has more than 1 MiB, and fields have at most 10,000 items (`authkit.framework.limits`)."""
+stores has more than 1 MiB, and fields have at most 10,000 items (`authkit.framework.fields.limits`)."""
 
 MAX_EXACT_INTEGER = 2**53
 """Beyond it a host, which reads numbers as 64-bit floats, would round: such integers are sent as strings."""

@@ -18,7 +18,7 @@ from authkit.errors import (
     UnsupportedOperationError,
     UnsupportedPathError,
 )
-from authkit.framework.durations import parse_duration
+from authkit.framework.fields.durations import parse_duration
 from authkit.logical import (
     Alias,
     Auth,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from authkit.framework.durations import parse_duration
+from authkit.framework.fields.durations import parse_duration
 from authkit.host.messages import Failure, HostRequest, listed
 from authkit.host.mounts.special_paths import PathPatterns
 from authkit.host.store.times import whole_seconds

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from authkit.framework.durations import parse_duration
+from authkit.framework.fields.durations import parse_duration
 from authkit.host.messages import Failure, HostRequest
 from authkit.logical import Operation
 from authkit.values import Value, field

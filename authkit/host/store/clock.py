@@ -9,7 +9,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from authkit.framework.durations import parse_duration
+from authkit.framework.fields.durations import parse_duration
 
 __all__ = ["Clock", "MovableClock", "SystemClock"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from authkit.errors import SealedTextError
 from authkit.framework import Sealer
-from authkit.framework.sealing import KEY_BYTES
+from authkit.framework.stored.sealing import KEY_BYTES
 from authkit.host.store.clock import Clock
 from authkit.host.store.records import dump, load
 from authkit.host.store.storage import PhysicalStorage

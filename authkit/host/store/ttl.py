@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from authkit.framework.durations import format_duration
+from authkit.framework.fields.durations import format_duration
 from authkit.values import Value
 
 __all__ = ["Lifetimes", "MountLimits", "PastMaxTTLError", "calculate_ttl", "human_duration"]

@@ -131,7 +131,7 @@ class Echo(Declaration):
 
     def routes(self, backend: type[Backend]) -> Iterable[Route]:
         """Return the route."""
-        from authkit.framework.schema import build_schema
+        from authkit.framework.fields.schema import build_schema
 
         yield Route(
             path=PathTemplate.parse(self.path),

@@ -10,7 +10,7 @@ import pytest
 from factories import CountingStorage, FakeSystem, Mount
 
 from authkit.framework import Backend, Collection, Map, Model, Singleton, cached
-from authkit.framework.store import ObjectStore
+from authkit.framework.stored.store import ObjectStore
 from authkit.logical import StorageEntry
 
 

@@ -38,9 +38,9 @@ from authkit.framework import (
     field,
     parse_duration,
 )
-from authkit.framework.frozen import FrozenDict
-from authkit.framework.limits import MAX_DEPTH, MAX_FIELD_SIZE, MAX_ITEMS
-from authkit.framework.schema import build_schema
+from authkit.framework.fields.frozen import FrozenDict
+from authkit.framework.fields.limits import MAX_DEPTH, MAX_FIELD_SIZE, MAX_ITEMS
+from authkit.framework.fields.schema import build_schema
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
 

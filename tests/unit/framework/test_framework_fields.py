@@ -34,7 +34,7 @@ from authkit.framework import (
     format_duration,
     parse_duration,
 )
-from authkit.framework.schema import FieldData, build_schema
+from authkit.framework.fields.schema import FieldData, build_schema
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
 

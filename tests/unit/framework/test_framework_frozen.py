@@ -37,8 +37,8 @@ from authkit.framework import (
     field,
     read,
 )
-from authkit.framework.frozen import FrozenDict
-from authkit.framework.schema import FieldSchema, build_schema
+from authkit.framework.fields.frozen import FrozenDict
+from authkit.framework.fields.schema import FieldSchema, build_schema
 from authkit.values import replace
 
 

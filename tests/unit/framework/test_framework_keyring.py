@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from authkit.errors import InternalError, ReadOnlyError, SealedTextError
-from authkit.framework import KeyRing, sealing
-from authkit.framework.keyring import ALLOWANCE_SECONDS, LOOK_AGAIN_SECONDS, MAX_KEYS
-from authkit.framework.sealing import read_key_id
+from authkit.framework import KeyRing
+from authkit.framework.stored import sealing
+from authkit.framework.stored.keyring import ALLOWANCE_SECONDS, LOOK_AGAIN_SECONDS, MAX_KEYS
+from authkit.framework.stored.sealing import read_key_id
 from authkit.logical import InMemoryStorage, Storage, StorageEntry
 
 START = 1_700_000_000.0

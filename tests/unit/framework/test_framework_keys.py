@@ -6,7 +6,7 @@ import pytest
 
 from authkit.auth import AuthMethod, Identity, Role, login
 from authkit.framework import Backend, Collection, Model, Singleton, Str
-from authkit.framework.keys import KeyRange, Span
+from authkit.framework.stored.storage_keys import KeyRange, Span
 
 
 class Conf(Model):

@@ -25,7 +25,7 @@ from authkit.framework import (
     field,
     merge_patch,
 )
-from authkit.framework.codec import decode_object, encode_object
+from authkit.framework.stored.codec import decode_object, encode_object
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
 

@@ -22,8 +22,8 @@ from authkit.framework import (
     Write,
     field,
 )
-from authkit.framework.listing import MAX_DESCRIBED, has_glob
-from authkit.framework.store import ObjectStore
+from authkit.framework.objects.listing import MAX_DESCRIBED, has_glob
+from authkit.framework.stored.store import ObjectStore
 from authkit.logical import InMemoryStorage, Operation, Request, StorageEntry
 from authkit.masking import Secret
 

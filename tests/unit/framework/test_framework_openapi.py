@@ -44,10 +44,10 @@ from authkit.framework import (
     route,
     write,
 )
-from authkit.framework.manual import Manual
-from authkit.framework.openapi import read_prefix
-from authkit.framework.openapi_schemas import field_schema, response_schema
-from authkit.framework.schema import build_schema
+from authkit.framework.documents.help_requests import Manual
+from authkit.framework.documents.openapi import read_prefix
+from authkit.framework.documents.schemas import field_schema, response_schema
+from authkit.framework.fields.schema import build_schema
 from authkit.logical import BackendType, Operation, PluginEnvironment, Request
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authkit.framework import PathTemplate
-from authkit.framework.patterns import expand_pattern
+from authkit.framework.routing.patterns import expand_pattern
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authkit.errors import SealedTextError
-from authkit.framework import Sealer, sealing
-from authkit.framework.sealing import MAX_DATA_BYTES, read_key_id
+from authkit.framework import Sealer
+from authkit.framework.stored import sealing
+from authkit.framework.stored.sealing import MAX_DATA_BYTES, read_key_id
 
 KEY = os.urandom(32)
 HEADER = 21

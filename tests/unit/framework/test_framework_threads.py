@@ -25,7 +25,7 @@ from authkit import (
 )
 from authkit.errors import TooManyRequestsError
 from authkit.framework import Backend, Call, Model, Singleton, Str, Task, WALEntry, every, read, rollback
-from authkit.framework import threads as module
+from authkit.framework import handler_threads as module
 from authkit.logical import Operation, Request
 
 STRANGERS = 40

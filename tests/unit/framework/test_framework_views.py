@@ -6,7 +6,7 @@ import pytest
 
 from authkit.errors import StorageError
 from authkit.framework import StorageView
-from authkit.framework.views import MAX_SCAN_DEPTH
+from authkit.framework.stored.views import MAX_SCAN_DEPTH
 from authkit.logical import InMemoryStorage, Storage, StorageEntry
 
 

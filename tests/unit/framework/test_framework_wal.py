@@ -13,7 +13,7 @@ from factories import CountingStorage, Mount
 
 from authkit.errors import InternalError, ReadOnlyError, StorageError
 from authkit.framework import Backend, WALEntry, rollback
-from authkit.framework.wal import MAX_ENTRIES_PER_TICK
+from authkit.framework.tasks.wal import MAX_ENTRIES_PER_TICK
 from authkit.logical import BackendConfig, Operation, StorageEntry
 
 SECRET = "hunter2-hunter2"

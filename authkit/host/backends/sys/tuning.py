@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from authkit.framework.durations import parse_duration
+from authkit.framework.fields.durations import parse_duration
 from authkit.host.backends.router import flag_of, list_of, map_of, text_of
 from authkit.host.messages import Failure, listed
 from authkit.host.mounts.entries import SYSTEM_MAX_TTL, Mount, MountConfig, UserLockout

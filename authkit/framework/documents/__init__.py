@@ -1,0 +1,1 @@
+"""What a backend says about itself: help pages and OpenAPI documents."""

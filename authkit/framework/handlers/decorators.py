@@ -1,0 +1,224 @@
+"""Handlers of an author's own: `@read`, `@write`, `@patch`, `@delete`, `@list_` and `@route`.
+
+::
+
+    @read("info/{id}")
+    async def info(self, settings: Settings, id: Str, verbose: Bool = False) -> Listing: ...
+
+The parameters are, by their annotations: the `Call`, the model of a singleton, and fields of the
+request; those that the path captures come from there, the others from body or query. Stored objects
+have handlers already: see `authkit.framework.objects.served`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
+
+from authkit.errors import InternalError
+from authkit.framework.documents.help import documentation
+from authkit.framework.handlers.answers import Answerable, make_response
+from authkit.framework.handlers.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, read_arguments
+from authkit.framework.handlers.options import HandlerOptions, verify_options
+from authkit.framework.routing.calls import Call, read_parameters
+from authkit.framework.routing.paths import PathTemplate
+from authkit.framework.routing.routes import (
+    Handler,
+    MethodDeclaration,
+    OperationInfo,
+    ResponseInfo,
+    Route,
+    join_fields,
+)
+from authkit.logical import Operation, Response
+from authkit.values import Value
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["Handled", "delete", "list_", "patch", "read", "route", "write"]
+
+H = TypeVar("H", bound=Callable[..., Answerable | Awaitable[Answerable]])
+"""A method that returns an answer."""
+
+Check = Callable[..., bool | Awaitable[bool]]
+"""A method that says whether the object of a path exists."""
+
+_LISTS: Final = frozenset({Operation.LIST, Operation.SCAN})
+_GLOBAL: Final = frozenset(
+    {Operation.HELP, Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE}
+)
+"""Operations that belong to no path, or that every path has."""
+
+
+class Handled(MethodDeclaration[H]):
+    """A method that serves operations on a path. Made by the decorators of this module."""
+
+    def __init__(
+        self,
+        handler: H,
+        path: PathTemplate,
+        operations: Sequence[Operation],
+        exists: Check | None,
+        options: HandlerOptions,
+    ) -> None:
+        super().__init__(handler)
+        self.path = path
+        self.operations = tuple(operations)
+        self.exists = exists
+        self.options = options
+
+    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+        """Return the one route.
+
+        Raises:
+            TypeError: a parameter stands for nothing known, or none takes what the path captures.
+        """
+        options = self.options
+        opened = options.get("unauthenticated", False)
+        flow = _Flow(self._read(self.handler, backend), opened)
+        check = None if self.exists is None else _ExistenceFlow(self._read(self.exists, backend))
+        fields = flow.plan.fields
+        if check is not None:
+            fields = join_fields(self.path.text, fields, check.plan.fields)
+        missing = [name for name in self.path.names if name not in flow.plan.fields]
+        if missing:
+            raise TypeError(
+                f"{backend.__name__}: {self.handler.__qualname__} has no parameter '{missing[0]}', "
+                f"which the path {self.path.text!r} captures"
+            )
+        synopsis, description = self._texts()
+        info = self._info(flow.plan, synopsis, description)
+        handle: Handler = flow.handle
+        yield Route(
+            path=self.path,
+            operations=dict.fromkeys(self.operations, handle),
+            fields=fields,
+            exists=None if check is None else check.handle,
+            unauthenticated=opened,
+            sudo=options.get("sudo", False),
+            limited=options.get("limited", False),
+            snapshot_read=options.get("snapshot_read", False),
+            arbitrary_input=options.get("arbitrary_input", False),
+            synopsis=synopsis,
+            description=description,
+            infos=dict.fromkeys(self.operations, info),
+        )
+
+    def _read(self, handler: Callable[..., Any], backend: type[Backend]) -> Arguments:
+        bound = MAX_OPEN_FIELD_LENGTH if self.options.get("unauthenticated") else None
+        try:
+            return read_arguments(handler, read_parameters(handler), backend, max_length=bound)
+        except TypeError as error:
+            raise TypeError(f"{backend.__name__}: {error}") from error
+
+    def _texts(self) -> tuple[str, str]:
+        synopsis, description = documentation(self.handler)
+        return self.options.get("summary", synopsis), self.options.get("description", description)
+
+    def _info(self, plan: Arguments, summary: str, description: str) -> OperationInfo:
+        options = self.options
+        responses = {
+            status: each if isinstance(each, ResponseInfo) else ResponseInfo(description=each)
+            for status, each in options.get("responses", {}).items()
+        }
+        return OperationInfo(
+            summary=summary,
+            description=description,
+            deprecated=options.get("deprecated", False),
+            fields=plan.fields,
+            examples=tuple(options.get("examples", ())),
+            responses=responses,
+            forward=options.get("forward", False),
+        )
+
+
+class _Flow(Value, frozen=True):
+    """A handler on one class."""
+
+    plan: Arguments
+    opened: bool
+
+    async def handle(self, backend: Backend, call: Call) -> Response | None:
+        """Answer one request."""
+        loaded = await self.plan.load_objects(backend)
+        answer = await self.plan.run(backend, call, loaded)
+        try:
+            return make_response(answer, may_grant=self.opened)
+        except InternalError:
+            kind = type(answer).__name__
+            backend.log.error("%s returned what is no answer: %s", self.plan.handler.__qualname__, kind)
+            raise
+
+
+class _ExistenceFlow(Value, frozen=True):
+    """An existence check on one class."""
+
+    plan: Arguments
+
+    async def handle(self, backend: Backend, call: Call) -> bool:
+        """Answer whether the object exists."""
+        found = await self.plan.run(backend, call, await self.plan.load_objects(backend))
+        if not isinstance(found, bool):
+            raise InternalError("the existence check returned no boolean")
+        return found
+
+
+def read(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+    """Serve reads of a path: HTTP GET. An answer of `None` is "not found"."""
+    return route(path, Operation.READ, **options)
+
+
+def write(
+    path: str | PathTemplate, *, exists: Check | None = None, **options: Unpack[HandlerOptions]
+) -> Callable[[H], Handled[H]]:
+    """Serve writes of a path: HTTP POST and PUT.
+
+    With `exists`, a method that says whether the object is there, hosts tell `create` from `update`,
+    in policies too; `call.request.operation` is the one it is. Without, each write is an update.
+    """
+    operations = [Operation.UPDATE] if exists is None else [Operation.CREATE, Operation.UPDATE]
+    return route(path, *operations, exists=exists, **options)
+
+
+def patch(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+    """Serve partial writes of a path: HTTP PATCH. `call.data.nulls` are the fields set to null."""
+    return route(path, Operation.PATCH, **options)
+
+
+def delete(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+    """Serve deletes of a path: HTTP DELETE."""
+    return route(path, Operation.DELETE, **options)
+
+
+def list_(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+    """Serve lists of a path: HTTP LIST, and GET with `list=true`. Return a `Listing`."""
+    return route(path, Operation.LIST, **options)
+
+
+def route(
+    path: str | PathTemplate,
+    *operations: Operation,
+    exists: Check | None = None,
+    **options: Unpack[HandlerOptions],
+) -> Callable[[H], Handled[H]]:
+    """Serve operations of a path with one method; `call.request.operation` is the one that is asked for.
+
+    Args:
+        path: a template such as `info/{id}`, or `PathTemplate.from_regex(...)`.
+        operations: one or more. Handlers of the same path may each serve some of its operations.
+        exists: a method that says whether the object is there; needed for a create of its own.
+        options: see `HandlerOptions`. `unauthenticated`, `sudo`, `limited` and `snapshot_read` belong to
+            the path: all its handlers say the same.
+
+    Raises:
+        TypeError: there is no operation, or one that belongs to no path; options contradict each other.
+        ValueError: the path is no template.
+    """
+    if not operations or _GLOBAL & set(operations):
+        raise TypeError(f"a handler on {path!r} needs operations of a path, such as Operation.READ")
+    verify_options(options)
+    template = PathTemplate.parse(path) if isinstance(path, str) else path
+    if _LISTS & set(operations):
+        template = template.with_optional_slash()
+    return lambda handler: Handled(handler, template, operations, exists, options)

@@ -1,0 +1,55 @@
+"""What the decorators of handlers can be told beside the path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from authkit.framework.routing.routes import ResponseInfo
+from authkit.values import verify_collections
+
+__all__ = ["HandlerOptions", "verify_options"]
+
+
+class HandlerOptions(TypedDict, total=False):
+    """Keyword arguments of `read`, `write`, `patch`, `delete`, `list_` and `route`."""
+
+    unauthenticated: bool
+    """Open to everybody: no token, no policy."""
+    sudo: bool
+    """The caller needs the capability `sudo` on the path."""
+    limited: bool
+    """The host's request limiter counts the path (Vault Enterprise)."""
+    snapshot_read: bool
+    """The path may be read from a loaded snapshot (Vault Enterprise)."""
+    forward: bool
+    """Let another node serve it where this one may not write: for handlers with effects elsewhere."""
+    arbitrary_input: bool
+    """Any field is welcome; read it from `call.request.data`."""
+    summary: str
+    """One line; by default the first one of the docstring."""
+    description: str
+    """By default the rest of the docstring."""
+    deprecated: bool
+    """Marked so in documents."""
+    responses: Mapping[int, ResponseInfo | str]
+    """By HTTP status, for documents; a text is a description alone."""
+    examples: Sequence[Mapping[str, Any]]
+    """Request bodies, for documents."""
+
+
+def verify_options(options: HandlerOptions) -> None:
+    """Return if the options are known and go together.
+
+    Raises:
+        TypeError: they do not.
+    """
+    verify_collections(responses=options.get("responses"), examples=options.get("examples"))
+    unknown = sorted(options.keys() - HandlerOptions.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"handlers have no option '{unknown[0]}'")
+    if options.get("unauthenticated") and options.get("sudo"):
+        raise TypeError("a path is open to everybody or needs sudo, not both")
+    for status in options.get("responses", {}):
+        if not 100 <= status <= 599:
+            raise TypeError(f"{status} is no HTTP status")

@@ -1,0 +1,1 @@
+"""Stored objects that a backend declares and serves: `Singleton`, `Collection`, their rules and lists."""

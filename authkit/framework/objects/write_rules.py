@@ -1,0 +1,111 @@
+"""Rules for writes: `@config.on_write` on a method has it called before an object is stored.
+
+A rule is a declaration like any other: it belongs to the class in whose body it stands and to the classes
+below, and a method of the same name replaces it. The object that it is for may be declared by a base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from authkit.framework.models import Model
+from authkit.framework.objects.cached import BoundCached
+from authkit.framework.routing.calls import Call
+from authkit.framework.routing.routes import Declaration, MethodDeclaration, Route
+from authkit.values import Value
+from authkit.values import field as attribute
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["Ruled", "Write", "WriteRule"]
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Write(Value, Generic[M], frozen=True, kw_only=True):
+    """A write that has passed the model's own checks and is not stored yet."""
+
+    new: M
+    """What will be stored."""
+    stored: M | None
+    """What is stored now."""
+    provided: frozenset[str]
+    """The fields that the request set."""
+    call: Call
+    name: str = ""
+    """In a collection, the name of the object."""
+    derived: list[tuple[BoundCached[M, Any], Any]] = attribute(default_factory=list)
+    """What `derive` was given."""
+
+    def derive(self, cached: BoundCached[M, T], value: T) -> None:
+        """Once the object is stored, have `cached` return this value for it, and make none.
+
+        For what a rule had to fetch anyway. The value is closed if the object is not stored, or if nobody
+        asks for it within two minutes.
+        """
+        self.derived.append((cached, value))
+
+    def warn(self, text: str) -> None:
+        """Tell the operator something that does not stop the write."""
+        self.call.warn(text)
+
+
+class Ruled(Declaration):
+    """A declaration whose writes have rules."""
+
+    def __init__(self) -> None:
+        self._loose: list[WriteRule[Any]] = []
+        """Rules that stand in no class yet."""
+
+    def on_write(self, rule: F | WriteRule[F]) -> WriteRule[F]:
+        """Have a method called with the `Write` before each one is stored. It raises to refuse.
+
+        The method runs under the object's lock and can ask storage and the system view. It has to stand in a
+        class body; one method may be a rule of several objects.
+        """
+        made = rule if isinstance(rule, WriteRule) else WriteRule(rule)
+        made.ruled = (*made.ruled, self)
+        self._loose.append(made)
+        return made
+
+    def rules_in(self, backend: type[Backend]) -> list[Callable[..., Any]]:
+        """Return the methods of a class that have to accept a write.
+
+        Raises:
+            TypeError: a rule was made that no class has. It would never run.
+        """
+        lost = [each for each in self._loose if not each.attribute]
+        if lost:
+            raise TypeError(
+                f"the rule {lost[0].handler.__qualname__!r} would never run: write it in the body of a "
+                "class, under a name that nothing else in that body has"
+            )
+        declared = backend.declarations.values()
+        return [each.handler for each in declared if isinstance(each, WriteRule) and self in each.ruled]
+
+
+class WriteRule(MethodDeclaration[F]):
+    """A method that is asked before writes. Made by `on_write`."""
+
+    def __init__(self, handler: F) -> None:
+        super().__init__(handler)
+        self.ruled: tuple[Ruled, ...] = ()
+
+    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+        """Return none.
+
+        Raises:
+            TypeError: the class replaces the object of the rule, or does not have it.
+        """
+        for each in self.ruled:
+            if backend.declarations.get(each.attribute) is not each:
+                does = "replaces" if each.attribute in backend.declarations else "does not have"
+                raise TypeError(
+                    f"{backend.__name__}: {self.attribute} is a rule for {each.attribute!r}, which "
+                    f"{backend.__name__} {does}; replace the rule as well, or set it to None"
+                )
+        return ()

@@ -1,0 +1,134 @@
+"""Periodic tasks: `@every("1h")`, run by the host's rollback ticks, about one each minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from authkit.errors import AuthKitError, InternalError, ReadOnlyError
+from authkit.framework.fields.durations import parse_duration
+from authkit.framework.handler_threads import Exclusive
+from authkit.framework.routing.calls import invoke
+from authkit.framework.routing.routes import MethodDeclaration
+from authkit.logical import Request
+from authkit.values import Value
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["Periodic", "Scheduler", "Task", "every"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Task(Value, frozen=True, kw_only=True):
+    """One run of a periodic task."""
+
+    name: str
+    request: Request
+    """The host's tick. It has about 90 s (Vault 1.21)."""
+    can_write: bool = False
+    """Whether this node may write, as `Node.can_write` said before the run. Always true with `writes`."""
+
+
+class Periodic(MethodDeclaration[H]):
+    """A method that runs from time to time. Made by `every`."""
+
+    def __init__(self, handler: H, interval: timedelta, *, writes: bool) -> None:
+        super().__init__(handler)
+        self.interval = interval
+        self.writes = writes
+
+
+def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
+    """Run a method at the first tick, and then whenever `interval` has passed since its last start.
+
+    The method takes a `Task`. No run starts before the last one has ended, its thread included where the
+    method is a plain `def`; a skipped run is logged. After a failure it is tried again one interval later.
+
+    With `writes` it runs only on a node that may write; on any other it stays due, and runs at the first
+    tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage is no failure.
+
+    Raises:
+        ValueError: `interval` is no positive duration.
+    """
+    duration = parse_duration(interval)
+    if duration <= timedelta(0):
+        raise ValueError("the interval of a task must be positive")
+    return lambda handler: Periodic(handler, duration, writes=writes)
+
+
+class Scheduler:
+    """Which tasks of one mount are due. `mount` is its stable id."""
+
+    def __init__(
+        self, tasks: Iterable[Periodic[Any]], clock: Callable[[], float], *, mount: str = ""
+    ) -> None:
+        self._tasks = tuple(tasks)
+        self._clock = clock
+        self._started: dict[str, float] = {}
+        names = [task.attribute for task in self._tasks]
+        self._runs = {name: Exclusive.of(mount, f"periodic task {name}") for name in names}
+        self._reported: set[str] = set()
+
+    async def tick(self, backend: Backend, request: Request) -> None:
+        """Run every task that is due, one after the other. One that fails stops no other.
+
+        Raises:
+            InternalError: tasks have failed; the first one is the cause.
+            ReadOnlyError: nothing failed but that a task with `writes` could not write after all. The
+                text is the host's own, which it looks for.
+        """
+        if not any(map(self._is_due, self._tasks)):
+            return
+        failed: dict[str, Exception] = {}
+        can_write = await self._can_write(backend, failed)
+        for task in self._tasks:
+            # Asked again: while another one ran, a second tick may have started this one.
+            if not self._is_due(task) or (task.writes and not can_write):
+                continue
+            try:
+                await self._run(task, backend, request, can_write=can_write)
+            except ReadOnlyError as error:
+                self._report(task, backend, error)
+                if task.writes:
+                    failed[task.attribute] = error
+            except Exception as error:
+                backend.log.exception("periodic task %s failed", task.attribute)
+                failed[task.attribute] = error
+        _raise_failures(failed)
+
+    async def _can_write(self, backend: Backend, failed: dict[str, Exception]) -> bool:
+        try:
+            return await backend.node.can_write()
+        except AuthKitError as error:
+            backend.log.warning("cannot tell whether this node may write: %s", error)
+            failed |= {task.attribute: error for task in self._tasks if task.writes and self._is_due(task)}
+            return False
+
+    def _report(self, task: Periodic[Any], backend: Backend, error: ReadOnlyError) -> None:
+        # Once: a standby would otherwise say so for years.
+        if task.attribute not in self._reported:
+            self._reported.add(task.attribute)
+            backend.log.warning("periodic task %s: %s", task.attribute, error)
+
+    def _is_due(self, task: Periodic[Any]) -> bool:
+        started = self._started.get(task.attribute)
+        if started is not None and self._clock() - started < task.interval.total_seconds():
+            return False
+        return self._runs[task.attribute].may_begin()
+
+    async def _run(self, task: Periodic[Any], backend: Backend, request: Request, *, can_write: bool) -> None:
+        self._started[task.attribute] = self._clock()
+        run = Task(name=task.attribute, request=request, can_write=can_write)
+        with self._runs[task.attribute].run():
+            await invoke(task.handler, backend, run)
+
+
+def _raise_failures(failed: Mapping[str, Exception]) -> None:
+    real = [error for error in failed.values() if not isinstance(error, ReadOnlyError)]
+    if real:
+        raise InternalError(f"periodic tasks failed: {', '.join(failed)}") from real[0]
+    if failed:
+        raise next(iter(failed.values()))

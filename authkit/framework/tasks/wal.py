@@ -1,0 +1,242 @@
+"""The write-ahead log: what to undo when a change outside the host breaks off half-way.
+
+::
+
+    entry = await self.wal.put("rotate", {"user": "app", "started": True})
+    ...                                  # change the world, then store what came of it
+    await self.wal.commit(entry)
+
+    @rollback("rotate")
+    async def undo(self, entry: WALEntry) -> None: ...
+
+Entries have the SDK's shape (Vault SDK 0.21, framework/wal.go), so that a method in place of an older
+plugin finds what that has left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from authkit.errors import InternalError, ReadOnlyError
+from authkit.framework.fields.durations import parse_duration
+from authkit.framework.handler_threads import Exclusive
+from authkit.framework.replication import PROBE_KEY
+from authkit.framework.routing.calls import invoke
+from authkit.framework.routing.routes import MethodDeclaration, Route
+from authkit.framework.stored.codec import decode_object, encode_object
+from authkit.framework.stored.storage_keys import WAL_PREFIX
+from authkit.framework.stored.views import StorageView
+from authkit.logical import Request, Storage, StorageEntry
+from authkit.values import Value
+
+if TYPE_CHECKING:
+    from authkit.framework.backend import Backend
+
+__all__ = ["Rollback", "WALEntry", "WriteAheadLog", "rollback"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+_IDs = list[str]
+
+MAX_ENTRIES_PER_TICK: Final = 100
+"""Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
+
+UNREADABLE: Final = "unreadable"
+"""In place of a kind: the entry cannot be read."""
+
+
+class WALEntry(Value, frozen=True, kw_only=True):
+    """One entry of the log."""
+
+    id: str
+    kind: str
+    data: Any
+    """As it was put: JSON."""
+    created_at: datetime
+    """In whole seconds."""
+
+    unshown: ClassVar = ("data",)
+
+
+class Rollback(MethodDeclaration[H]):
+    """A method that undoes what one kind of entry stands for. Made by `rollback`."""
+
+    def __init__(self, handler: H, kind: str, min_age: timedelta) -> None:
+        super().__init__(handler)
+        self.kind = kind
+        self.min_age = min_age
+
+    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+        """Return none.
+
+        Raises:
+            TypeError: another method of the class undoes the same kind.
+        """
+        declared = backend.declarations.values()
+        same = [each for each in declared if isinstance(each, Rollback) and each.kind == self.kind]
+        if len(same) > 1:
+            raise TypeError(f"{backend.__name__} has two methods for @rollback({self.kind!r})")
+        return ()
+
+    def local_stored(self) -> Iterable[str]:
+        """Return the log's prefix: another cluster could not undo what this one has done."""
+        return [WAL_PREFIX]
+
+
+def rollback(kind: str, *, min_age: str = "10m") -> Callable[[H], Rollback[H]]:
+    """Have a method called with each `WALEntry` of this kind that nobody committed.
+
+    The host's ticks start it, about one each minute, on a node that may write, for entries that are
+    older than `min_age`. Success deletes the entry. After a failure it is tried again, so the method must
+    bear being called twice for the same entry.
+
+    Raises:
+        ValueError: `kind` is empty, or `min_age` is no duration.
+    """
+    if not kind:
+        raise ValueError("a kind needs a name")
+    age = parse_duration(min_age)
+    if age < timedelta(0):
+        raise ValueError("the age of an entry is not negative")
+    return lambda handler: Rollback(handler, kind, age)
+
+
+class WriteAheadLog:
+    """The log of one mount: `self.wal`. `mount` is its stable id."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        handlers: Iterable[Rollback[Any]],
+        clock: Callable[[], float] = time.time,
+        *,
+        mount: str = "",
+    ) -> None:
+        self._view = StorageView(storage, WAL_PREFIX)
+        self._handlers: Mapping[str, Rollback[Any]] = {handler.kind: handler for handler in handlers}
+        self._clock = clock
+        self._last = ""
+        self._run = Exclusive.of(mount, "rolling back")
+
+    async def put(self, kind: str, data: Any) -> str:
+        """Store an entry before the change that it is about, and return its id for `commit`.
+
+        Secrets that undoing needs go in as text; the host encrypts them like everything it stores.
+
+        Raises:
+            ValueError: nobody undoes entries of this kind, or `data` is not JSON.
+            StorageError: the host refused the write; then do not change anything.
+        """
+        if kind not in self._handlers:
+            raise ValueError(f"no method is a @rollback({kind!r})")
+        from uuid import uuid4
+
+        entry_id = str(uuid4())
+        value = {"type": kind, "data": data, "created_at": int(self._clock())}
+        await self._view.put(StorageEntry(entry_id, encode_object(value)))
+        return entry_id
+
+    async def commit(self, entry_id: str) -> None:
+        """Delete an entry: what it is about is done, or was never begun.
+
+        Raises:
+            StorageError: the host refused it; the entry will be rolled back.
+        """
+        await self._view.delete(entry_id)
+
+    async def list(self) -> _IDs:
+        """Return the ids of all entries."""
+        return await self._view.list()
+
+    async def find(self, entry_id: str) -> WALEntry | None:
+        """Return an entry, `None` when there is none.
+
+        Raises:
+            InternalError: what is stored cannot be read.
+        """
+        stored = await self._view.get(entry_id)
+        if stored is None:
+            return None
+        try:
+            value = decode_object(stored.value)
+            created_at = datetime.fromtimestamp(value["created_at"], UTC)
+            return WALEntry(
+                id=entry_id, kind=str(value["type"]), data=value.get("data"), created_at=created_at
+            )
+        except (ValueError, TypeError, KeyError, OverflowError, OSError) as error:
+            raise InternalError("an entry of the write-ahead log cannot be read") from error
+
+    async def roll_back(self, backend: Backend, request: Request) -> None:
+        """Undo what is due, for one tick of the host. The key `immediate` in its data ignores the age.
+
+        Raises:
+            InternalError: entries could not be undone; the text names their kinds, and nothing of their
+                data. They stay.
+            ReadOnlyError: nothing failed but that this node may not write what it needed to.
+        """
+        # A tick that takes longer than the host waits must not be joined by the next one.
+        if not self._handlers or not self._run.may_begin():
+            return
+        with self._run.run():
+            entries = await self._next_entries()
+            if entries and await self._can_commit():
+                await self._undo(entries, backend, immediate="immediate" in request.data)
+
+    async def _undo(self, entries: _IDs, backend: Backend, *, immediate: bool) -> None:
+        failed: dict[str, Exception | None] = {}
+        for entry_id in entries:
+            kind = UNREADABLE
+            try:
+                entry = await self.find(entry_id)
+                if entry is None:
+                    continue
+                kind = entry.kind
+                if kind not in self._handlers:
+                    failed.setdefault(kind, None)
+                elif immediate or self._is_due(entry):
+                    await invoke(self._handlers[kind].handler, backend, entry)
+                    await self.commit(entry_id)
+            except ReadOnlyError as error:
+                # On a secondary a method may lack the storage of the primary; the log is its own.
+                if not await self._can_commit():
+                    raise
+                failed.setdefault(kind, error)
+            except Exception as error:
+                backend.log.exception("rolling back an entry of kind %s failed", kind)
+                failed.setdefault(kind, error)
+        _raise_failures(failed)
+
+    async def _can_commit(self) -> bool:
+        """Return whether entries can be deleted here: no other node may touch the world outside."""
+        try:
+            await self._view.delete(PROBE_KEY)
+        except ReadOnlyError:
+            return False
+        return True
+
+    async def _next_entries(self) -> _IDs:
+        """Return the entries of this tick: those after the last one, and then from the beginning."""
+        entries = [name for name in await self.list() if not name.endswith("/")]
+        later = [name for name in entries if name > self._last]
+        chosen = (later + entries[: len(entries) - len(later)])[:MAX_ENTRIES_PER_TICK]
+        if chosen:
+            self._last = chosen[-1]
+        return chosen
+
+    def _is_due(self, entry: WALEntry) -> bool:
+        return (
+            self._clock() - entry.created_at.timestamp() >= self._handlers[entry.kind].min_age.total_seconds()
+        )
+
+
+def _raise_failures(failed: Mapping[str, Exception | None]) -> None:
+    read_only = [error for error in failed.values() if isinstance(error, ReadOnlyError)]
+    if read_only and len(read_only) == len(failed):
+        raise read_only[0]
+    if failed:
+        cause = next((error for error in failed.values() if error is not None), None)
+        kinds = ", ".join(f'"{kind}"' for kind in sorted(failed))
+        raise InternalError(f"error rolling back entries: {kinds}") from cause
