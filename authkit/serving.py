@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from authkit.logical import BackendFactory
     from authkit.plugin.ending import Ending
     from authkit.plugin.environment import HostEnvironment
+    from authkit.plugin.security.tls import TransportSecurity
     from authkit.plugin.server import Application, Dial, Plan
     from authkit.plugin.streams import StandardStreams
-    from authkit.plugin.tls import TransportSecurity
 
     class Servable(Protocol):
         """A backend class."""
@@ -137,7 +137,7 @@ def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[str
     from functools import partial
 
     if version == AUTO_MTLS_VERSION:
-        from authkit.plugin.tls import auto_mtls
+        from authkit.plugin.security.tls import auto_mtls
 
         return partial(auto_mtls, environment.client_certificate), False
     from authkit.wire.vault_tls import is_metadata_mode, secure_protocol_4

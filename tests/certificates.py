@@ -6,8 +6,8 @@ import ssl
 from pathlib import Path
 
 from authkit.host.supervisor.security import host_identity
-from authkit.plugin.certificates import Identity
-from authkit.plugin.tls import make_contexts
+from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.tls import make_contexts
 
 __all__ = ["client_context", "host_identity", "server_context"]
 

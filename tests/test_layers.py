@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,15 +30,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
-    "testing": {"errors", "values", "logical", "host"},
+    "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
     "testing_pytest": {"testing"},
     "cli": {"printable", "values", "host", "doctor"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield the parts of authkit that a file imports, wherever in it and for whatever purpose."""
+def names_imported_by(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, wherever in it and for whatever purpose."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -47,10 +47,15 @@ def imports_of(path: Path) -> Iterator[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "authkit" and len(parts) > 1:
-                yield parts[1]
+        yield from names
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the parts of authkit that a file imports."""
+    for name in names_imported_by(path):
+        parts = name.split(".")
+        if parts[0] == "authkit" and len(parts) > 1:
+            yield parts[1]
 
 
 def test_every_part_has_its_place() -> None:
@@ -68,6 +73,89 @@ def test_imports_go_one_way(part: str) -> None:
     for path in files:
         foreign = set(imports_of(path)) - {part} - MAY_IMPORT[part]
         assert not foreign, f"{path.relative_to(PACKAGE)} imports {foreign}"
+
+
+ROOMS: dict[str, dict[str, set[str]]] = {
+    "framework": {
+        "fields": set(),
+        "handler_threads": set(),
+        "replication": set(),
+        "models": {"fields"},
+        "stored": {"fields", "models", "handler_threads", "replication"},
+        "routing": {"fields", "models", "stored", "replication"},
+        "documents": {"fields", "routing"},
+        "objects": {"fields", "models", "stored", "routing", "documents", "handler_threads"},
+        "handlers": {"fields", "models", "objects", "routing", "documents", "handler_threads"},
+        "tasks": {"fields", "stored", "routing", "handler_threads", "replication"},
+        "backend": {
+            "fields",
+            "handler_threads",
+            "replication",
+            "stored",
+            "routing",
+            "documents",
+            "objects",
+            "tasks",
+        },
+    },
+}
+"""What each room of a package may import of the others."""
+
+
+@pytest.mark.parametrize(
+    ("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]]
+)
+def test_rooms_of_a_package_have_an_order(package: str, room: str) -> None:
+    """No room imports one above or beside it, not even for an annotation."""
+    home = PACKAGE / package / room
+    files = list(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
+    assert files
+    assert {path.stem for path in home.parent.iterdir() if path.stem[0] != "_"} == set(ROOMS[package])
+    for path in files:
+        foreign = {
+            name.split(".")[2]
+            for name in names_imported_by(path)
+            if name.startswith(f"authkit.{package}.") and name.split(".")[2] in ROOMS[package]
+        } - {room, *ROOMS[package][room]}
+        assert not foreign, f"{path.relative_to(PACKAGE)} imports {foreign}"
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    """Not even for types, and not through others."""
+    modules = {module_of(path): path for path in PACKAGE.rglob("*.py")}
+    imports = {
+        name: {
+            homes for each in names_imported_by(path) if (homes := home_of(each, modules)) not in ("", name)
+        }
+        for name, path in modules.items()
+        if path.name != "__init__.py"
+    }
+    # Whoever imports nothing that is left is above no cycle: what remains in the end is one.
+    while free := [name for name, needed in imports.items() if not needed & imports.keys()]:
+        for name in free:
+            del imports[name]
+    assert not imports, f"a cycle is among {sorted(imports)}"
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name of a file's module."""
+    return ".".join(("authkit", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def home_of(name: str, modules: Mapping[str, Path]) -> str:
+    """Return the module that an imported name is, or is in; empty where it is another package's."""
+    return name if name in modules else name.rpartition(".")[0] if name.rpartition(".")[0] in modules else ""
+
+
+MAX_MODULES = 15
+"""In one folder, its `__init__` and its folders included."""
+
+
+def test_folders_are_small() -> None:
+    """Whoever opens one sees it at a glance. Generated code does not count."""
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")} - {*PACKAGE.rglob("pb")}:
+        modules = [path.name for path in folder.glob("*.py")]
+        assert len(modules) <= MAX_MODULES, f"{folder.relative_to(PACKAGE)} has {len(modules)} modules"
 
 
 @pytest.mark.parametrize("part", ["rpc", "plugin"])

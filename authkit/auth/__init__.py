@@ -1,13 +1,16 @@
 """What every auth method repeats: login, identity, roles with token parameters, renewal.
 
 These are the public names; what is no auth matter (models, stored objects, tasks) is in
-`authkit.framework`, and the tests that every identity provider has to pass in `authkit.auth.contract`.
+`authkit.framework`; the tests that every identity provider has to pass are
+`authkit.testing.ProviderContract`.
 """
 
 from authkit.auth.alias_metadata import split_alias_metadata
 from authkit.auth.cidrs import is_address_in, verify_remote_address
+from authkit.auth.go_storage import SDKRecord
+from authkit.auth.grants import grant, verify_login_address
 from authkit.auth.identity import Identity
-from authkit.auth.legacy import LegacyTokenNames
+from authkit.auth.legacy_names import LegacyTokenNames
 from authkit.auth.login import LoginCall, login
 from authkit.auth.method import AuthMethod
 from authkit.auth.policies import equivalent_policies, sanitize_policies
@@ -21,9 +24,8 @@ from authkit.auth.providers import (
     identify,
     refresh,
 )
-from authkit.auth.records import SDKRecord
 from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
-from authkit.auth.tokens import Role, TokenParameters, TokenSettings, grant, verify_login_address
+from authkit.auth.token_parameters import Role, TokenParameters, TokenSettings
 
 __all__ = [
     "AuthMethod",

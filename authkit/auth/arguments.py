@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
-from authkit.auth.tokens import TokenParameters
+from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import LoginError
-from authkit.framework import Backend, Call, Collection, Model
+from authkit.framework import Call, Collection, Model, MountContext
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.handlers.arguments import (
     MAX_OPEN_FIELD_LENGTH,
@@ -45,7 +45,7 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
         return self.arguments.fields
 
     @classmethod
-    def read(cls, handler: Callable[..., Any], backend: type[Backend], call: type[Call]) -> HandlerPlan:
+    def read(cls, handler: Callable[..., Any], backend: type[MountContext], call: type[Call]) -> HandlerPlan:
         """Read the signature of `handler`, a method of `backend`.
 
         Raises:
@@ -63,7 +63,7 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
         found = find_declared(backend, Collection, roles[0].annotation, roles[0].name)
         return cls(arguments=arguments, role=roles[0].name, roles=found)
 
-    async def load_objects(self, backend: Backend) -> dict[str, Model]:
+    async def load_objects(self, backend: MountContext) -> dict[str, Model]:
         """Return the singletons' objects by parameter.
 
         Raises:
@@ -72,7 +72,7 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
         return await self.arguments.load_objects(backend)
 
     async def run(
-        self, backend: Backend, call: Call, *, role: Model | None, objects: Mapping[str, Model]
+        self, backend: MountContext, call: Call, *, role: Model | None, objects: Mapping[str, Model]
     ) -> Any:
         """Call the handler.
 
@@ -84,7 +84,7 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
 
 
 async def verify_unchanged(
-    backend: Backend,
+    backend: MountContext,
     plan: HandlerPlan,
     objects: Mapping[str, Model],
     roles: str,

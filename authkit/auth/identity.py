@@ -1,23 +1,21 @@
 """Who somebody is, as an auth method found out: what a login handler returns.
 
 Checked when it is made, so that a mistake shows at the plugin and not in the host's words. What the
-host makes of it is left to `authkit.auth.tokens`.
+token gets of it: `authkit.auth.grants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from authkit.auth.alias_metadata import find_metadata_fault
-from authkit.auth.policies import find_refused_policy
+from authkit.auth.policies import verify_policies
+from authkit.auth.token_parameters import TokenSettings
 from authkit.errors import LoginError
 from authkit.values import Value, field, verify_collections
 
-if TYPE_CHECKING:
-    from authkit.auth.tokens import TokenSettings
-
-__all__ = ["Identity", "verify_policies"]
+__all__ = ["Identity"]
 
 
 class Identity(Value, frozen=True, kw_only=True):
@@ -71,14 +69,3 @@ class Identity(Value, frozen=True, kw_only=True):
         if fault is not None:
             raise LoginError(fault)
         verify_policies(self.policies)
-
-
-def verify_policies(policies: Iterable[str]) -> None:
-    """Return if a login may ask for these policies.
-
-    Raises:
-        LoginError: one of them is the host's own. It compares without case and outer blanks.
-    """
-    refusal = find_refused_policy(policies)
-    if refusal is not None:
-        raise LoginError(refusal)

@@ -17,23 +17,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns, verify_unchanged
+from authkit.auth.grants import make_auth, verify_login_address
 from authkit.auth.identity import Identity
-from authkit.auth.tokens import TokenParameters, make_auth, verify_login_address
+from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call, Collection, PathTemplate, Route
+from authkit.framework import BoundCollection, Call, Collection, PathTemplate, Route
 from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.fields.types import LowerTextType, TextType
-from authkit.framework.routing.calls import invoke
-from authkit.framework.routing.routes import Handler, MethodDeclaration
+from authkit.framework.handler_threads import invoke
+from authkit.framework.routing.declarations import MethodDeclaration, MountContext
+from authkit.framework.routing.routes import Handler
 from authkit.logical import Alias, Auth, Operation, Response
 
 __all__ = ["Login", "LoginCall", "LoginFlow", "login"]
 
-H = TypeVar("H", bound=Callable[..., Identity | Awaitable[Identity]])
+P = ParamSpec("P")
+R = TypeVar("R", bound=Identity | Awaitable[Identity])
 Naming = Callable[..., str | Awaitable[str]]
 
 MAX_ROLE_NAME: Final = 1024
@@ -47,12 +50,12 @@ class LoginCall(Call, frozen=True, kw_only=True):
     """Under which the role is stored."""
 
 
-class Login(MethodDeclaration[H]):
+class Login(MethodDeclaration[P, R]):
     """The login paths of one handler. Made by `login`."""
 
     def __init__(
         self,
-        handler: H,
+        handler: Callable[Concatenate[Any, P], R],
         paths: Sequence[str],
         *,
         role_field: str,
@@ -67,11 +70,11 @@ class Login(MethodDeclaration[H]):
         self.default_role = default_role
         self.alias = alias
 
-    def find_roles(self, backend: type[Backend]) -> str:
+    def find_roles(self, backend: type[MountContext]) -> str:
         """Return the attribute that holds the roles of this login, empty when it has none."""
         return HandlerPlan.read(self.handler, backend, LoginCall).roles
 
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the login paths."""
         flow = LoginFlow(self, backend)
         synopsis, description = documentation(self.handler)
@@ -86,12 +89,20 @@ class Login(MethodDeclaration[H]):
             )
 
 
+class LoginDecorator(Protocol):
+    """Declares a method as a login, and keeps its parameters for type checkers."""
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], R], /) -> Login[P, R]:
+        """Return the declaration."""
+        ...
+
+
 def login(
     *paths: str,
     role_field: str = "role",
     default_role: Naming | None = None,
     alias: Naming | None = None,
-) -> Callable[[H], Login[H]]:
+) -> LoginDecorator:
     """Make a method the handler of a login path, open to everybody.
 
     The method returns an `Identity` or raises. Its parameters are, by their annotations: a
@@ -106,7 +117,7 @@ def login(
         paths: relative to the mount, by default `login`; `{x}` is a parameter of the handler.
         role_field: the field with the role's name. It may stand in the path: `login/{role}`; a body
             with another role is refused. A host that counts by role sees bodies alone, so a class with
-            such a login takes no quotas for roles; see `authkit.auth.resolution`. No login takes a body
+            such a login takes no quotas for roles; see `authkit.auth.role_resolution`. No login takes a body
             with the role field of another one.
         default_role: a method that returns the name of the role for requests that name none.
         alias: a method that returns the alias name a login would give, without logging in and without
@@ -119,15 +130,17 @@ def login(
     if any(callable(path) for path in paths):
         raise TypeError('write @login("login"), with parentheses and a path')
     paths = paths or ("login",)
-    return lambda handler: Login(
-        handler, paths, role_field=role_field, default_role=default_role, alias=alias
-    )
+
+    def declare(handler: Callable[Concatenate[Any, P], R], /) -> Login[P, R]:
+        return Login(handler, paths, role_field=role_field, default_role=default_role, alias=alias)
+
+    return declare
 
 
 class LoginFlow:
     """A login on one class: its plan and its handlers for the router."""
 
-    def __init__(self, declared: Login[Any], backend: type[Backend]) -> None:
+    def __init__(self, declared: Login[..., Any], backend: type[MountContext]) -> None:
         self.declared = declared
         self.plan = HandlerPlan.read(declared.handler, backend, LoginCall)
         self.look_ahead_plan = self._read_look_ahead(backend)
@@ -152,7 +165,7 @@ class LoginFlow:
             operations[Operation.ALIAS_LOOKAHEAD] = self.look_ahead
         return operations
 
-    async def log_in(self, backend: Backend, call: Call) -> Response:
+    async def log_in(self, backend: MountContext, call: Call) -> Response:
         """Answer a login."""
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
@@ -162,7 +175,7 @@ class LoginFlow:
         auth = make_auth(identity, role, role_name, call.connection, roles=roles)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
-    async def look_ahead(self, backend: Backend, call: Call) -> Response:
+    async def look_ahead(self, backend: MountContext, call: Call) -> Response:
         """Answer which alias a login would have."""
         assert self.look_ahead_plan is not None
         _, _, name = await self._run(self.look_ahead_plan, backend, call)
@@ -185,7 +198,7 @@ class LoginFlow:
         name: str = self.fields[field].convert(body.get(field))
         return name
 
-    async def find_role(self, backend: Backend, name: str) -> tuple[TokenParameters, str]:
+    async def find_role(self, backend: MountContext, name: str) -> tuple[TokenParameters, str]:
         """Return the role of this name, or the default one, and its stored name.
 
         Raises:
@@ -202,7 +215,7 @@ class LoginFlow:
         return role, roles.stored_name(name)
 
     async def _run(
-        self, plan: HandlerPlan, backend: Backend, call: Call
+        self, plan: HandlerPlan, backend: MountContext, call: Call
     ) -> tuple[TokenParameters | None, str, Any]:
         changes = backend.objects.changes
         objects = await plan.load_objects(backend)
@@ -228,7 +241,7 @@ class LoginFlow:
         if field in call.data.replaced and self.named_role(body) != call.data.get(field):
             raise UserError(f"'{field}' in the request is not the role in the path; leave it out")
 
-    def _read_look_ahead(self, backend: type[Backend]) -> HandlerPlan | None:
+    def _read_look_ahead(self, backend: type[MountContext]) -> HandlerPlan | None:
         alias = self.declared.alias
         if alias is None:
             return None
@@ -237,7 +250,7 @@ class LoginFlow:
             raise TypeError(f"{alias.__qualname__}: the alias takes another role than the login")
         return plan
 
-    def _role_schema(self, backend: type[Backend]) -> FieldSchema:
+    def _role_schema(self, backend: type[MountContext]) -> FieldSchema:
         roles = backend.declarations[self.plan.roles]
         assert isinstance(roles, Collection)
         kind = LowerTextType() if roles.lower_names else TextType()
@@ -248,7 +261,7 @@ class LoginFlow:
         return FieldSchema(name=name, type=kind, help="The role to log in with.", max_length=MAX_ROLE_NAME)
 
 
-def _role_fields(backend: type[Backend]) -> set[str]:
+def _role_fields(backend: type[MountContext]) -> set[str]:
     """Return the fields in which the logins of a class take the name of a role."""
     declared = [each for each in backend.declarations.values() if isinstance(each, Login)]
     return {each.role_field for each in declared if each.find_roles(backend)}

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from authkit.auth.arguments import HandlerPlan, verify_returns
 from authkit.auth.login import Login
 from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, RoleCollections, renew_auth
-from authkit.auth.resolution import RESOLVE_ROLE_PATH, RoleResolver
-from authkit.auth.tokens import TokenParameters
+from authkit.auth.role_resolution import RESOLVE_ROLE_PATH, RoleResolver
+from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import BadRequestError, FieldError, LoginError, UserError
 from authkit.framework import Backend, Collection
 from authkit.logical import BackendType, Operation, Request, Response

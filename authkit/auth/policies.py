@@ -1,6 +1,6 @@
 """Names of policies: cleaned, compared, and those that no login may have.
 
-Which policies a login asks for is left to `authkit.auth.tokens`.
+Which policies a login asks for: `authkit.auth.grants`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from authkit.errors import LoginError
 from authkit.names import fold_name, fold_policy
 from authkit.values import verify_collections
 
-__all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies"]
+__all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies", "verify_policies"]
 
 DEFAULT_POLICY: Final = "default"
 _ROOT: Final = "root"
@@ -59,3 +60,13 @@ def find_refused_policy(policies: Iterable[str]) -> str | None:
 
 def _comparable(policies: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold_name, policies)) - {DEFAULT_POLICY}
+
+
+def verify_policies(policies: Iterable[str]) -> None:
+    """Raise LoginError if a login may not have one of these policies.
+
+    It compares without case and outer blanks, as a host does.
+    """
+    refusal = find_refused_policy(policies)
+    if refusal is not None:
+        raise LoginError(refusal)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from authkit.auth.identity import Identity
 from authkit.auth.renewal import Renewal, RenewCall, keep, update
 from authkit.errors import InternalError, PermissionDeniedError
-from authkit.framework.routing.calls import invoke
+from authkit.framework.handler_threads import invoke
 from authkit.values import Value, field, verify_collections
 
 if TYPE_CHECKING:

@@ -15,21 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_unchanged
+from authkit.auth.grants import COLLECTION_KEY, POLICIES_KEY, ROLE_KEY, STATE_KEY, settings_at_renewal
 from authkit.auth.policies import equivalent_policies, sanitize_policies
-from authkit.auth.tokens import (
-    COLLECTION_KEY,
-    POLICIES_KEY,
-    ROLE_KEY,
-    STATE_KEY,
-    TokenParameters,
-    settings_at_renewal,
-)
+from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import InternalError, UserError
-from authkit.framework import Backend, BoundCollection, Call
-from authkit.framework.routing.routes import MethodDeclaration
+from authkit.framework import BoundCollection, Call, MountContext
+from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
 from authkit.values import Value, replace, verify_collections
 
@@ -58,7 +52,8 @@ class Renewal(Value, frozen=True, kw_only=True):
         verify_collections(groups=self.groups, state=self.state)
 
 
-H = TypeVar("H", bound=Callable[..., Renewal | Awaitable[Renewal]])
+P = ParamSpec("P")
+R = TypeVar("R", bound=Renewal | Awaitable[Renewal])
 
 
 def keep() -> Renewal:
@@ -150,11 +145,11 @@ class RenewCall(Call, frozen=True, kw_only=True):
             raise UserError("policies have changed, not renewing")
 
 
-class RenewalHandler(MethodDeclaration[H]):
+class RenewalHandler(MethodDeclaration[P, R]):
     """A method that decides on renewals. Made by `renewal`."""
 
 
-def renewal(handler: H) -> RenewalHandler[H]:
+def renewal(handler: Callable[Concatenate[Any, P], R]) -> RenewalHandler[P, R]:
     """Have a method decide on renewals: it returns `keep()` or `update(...)`, or raises to refuse.
 
     Its parameters are, by their annotations: a `RenewCall`, a `Role`, the model of a singleton. The
@@ -192,7 +187,7 @@ class RoleCollections(Value, frozen=True, kw_only=True):
 
 
 async def renew_auth(
-    backend: Backend,
+    backend: MountContext,
     request: Request,
     *,
     collections: RoleCollections,

@@ -15,7 +15,7 @@ from authkit.doctor.starts import Candidate
 from authkit.errors import RPCError, StatusCode
 from authkit.host.supervisor.run import ProcessLife
 from authkit.host.supervisor.security import AutoMTLS
-from authkit.plugin.certificates import SERVER_NAME
+from authkit.plugin.security.certificates import SERVER_NAME
 from authkit.rpc import load_engine
 
 __all__ = ["inspect_certificate", "inspect_strangers"]

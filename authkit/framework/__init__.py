@@ -36,8 +36,9 @@ from authkit.framework.objects.served import BoundCollection, BoundSingleton, Co
 from authkit.framework.objects.write_rules import Write
 from authkit.framework.replication import Node
 from authkit.framework.routing.calls import Call
+from authkit.framework.routing.declarations import Declaration, MountContext
 from authkit.framework.routing.paths import PathTemplate
-from authkit.framework.routing.routes import Declaration, OperationInfo, ResponseInfo, Route
+from authkit.framework.routing.routes import OperationInfo, ResponseInfo, Route
 from authkit.framework.stored.keyring import KeyRing
 from authkit.framework.stored.sealing import Sealer
 from authkit.framework.stored.views import StorageView
@@ -72,6 +73,7 @@ __all__ = [
     "LowerStr",
     "Map",
     "Model",
+    "MountContext",
     "Name",
     "Node",
     "OperationInfo",

@@ -17,14 +17,15 @@ from authkit.errors import UnsupportedOperationError, UnsupportedPathError, User
 from authkit.framework.documents.help_requests import Manual
 from authkit.framework.fields.schema import FieldData
 from authkit.framework.fields.secrets import secret_texts
-from authkit.framework.forwarding import verify_serves_writes
 from authkit.framework.handler_threads import Threads
-from authkit.framework.objects.cached import DerivedValues
 from authkit.framework.objects.write_rules import Ruled
-from authkit.framework.replication import Node
+from authkit.framework.replication import Node, verify_serves_writes
 from authkit.framework.routing.calls import Call
-from authkit.framework.routing.routes import Declaration, Route, RouteTable
+from authkit.framework.routing.declarations import Declaration
+from authkit.framework.routing.route_table import RouteTable
+from authkit.framework.routing.routes import Route
 from authkit.framework.routing.warnings import add_warnings
+from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import verify_disjoint
 from authkit.framework.stored.store import ObjectStore
 from authkit.framework.tasks.periodic import Periodic, Scheduler
@@ -44,7 +45,7 @@ __all__ = ["Backend"]
 
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 _OWN_ATTRIBUTES: Final = frozenset(
-    {"derived", "events", "log", "mount_id", "node", "objects", "options", "storage", "system", "wal"}
+    {"cached_values", "events", "log", "mount_id", "node", "objects", "options", "storage", "system", "wal"}
 )
 
 
@@ -65,7 +66,7 @@ class Backend:
     version: ClassVar[str] = ""
     """As `v1.2.0`."""
     backend_type: ClassVar[BackendType] = BackendType.LOGICAL
-    declarations: ClassVar[Mapping[str, Declaration]] = MappingProxyType({})
+    declarations: ClassVar[Mapping[str, Declaration[Any]]] = MappingProxyType({})
     """What the class and all its bases declare, by attribute, in order."""
     route_table: ClassVar[RouteTable] = RouteTable(())
     manual: ClassVar[Manual] = Manual("", route_table, backend_type)
@@ -83,11 +84,11 @@ class Backend:
         cls.declarations = MappingProxyType(declared)
         routes = cls.make_routes()
         try:
-            verify_disjoint(declared.values())
+            verify_disjoint({name: each.stored_keys() for name, each in declared.items()})
             cls.route_table = RouteTable(routes)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}") from error
-        cls.manual = Manual.of(cls)
+        cls.manual = Manual.of(cls, cls.route_table, cls.backend_type)
 
     @classmethod
     def make_routes(cls) -> Sequence[Route]:
@@ -121,7 +122,7 @@ class Backend:
         self.node: Final = Node(config.system, config.storage)
         rollbacks = [each for each in self.declarations.values() if isinstance(each, Rollback)]
         self.wal: Final = WriteAheadLog(config.storage, rollbacks, mount=config.backend_uuid)
-        self.derived: Final = DerivedValues(clock)
+        self.cached_values: Final = CachedValues(clock)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
         self._scheduler = Scheduler(tasks, clock, mount=config.backend_uuid)
         self._threads = Threads()
@@ -164,7 +165,7 @@ class Backend:
             await self.stop()
         finally:
             try:
-                await self.derived.close()
+                await self.cached_values.close()
             finally:
                 self._threads.close()
 
@@ -260,17 +261,17 @@ class Backend:
             try:
                 await self.wal.roll_back(self, request)
             finally:
-                await self.derived.close_replaced()
+                await self.cached_values.close_replaced()
 
 
-def _declared(cls: type[Backend]) -> dict[str, Declaration]:
+def _declared(cls: type[Backend]) -> dict[str, Declaration[Any]]:
     """Return what a class and all its bases declare, in order; the lookup is Python's own.
 
     Raises:
         TypeError: a name is one of `Backend`, a declaration has two names, or something that is none
             replaces one.
     """
-    found: dict[str, Declaration] = {}
+    found: dict[str, Declaration[Any]] = {}
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             replaced = found.pop(attribute, None)

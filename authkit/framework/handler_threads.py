@@ -7,8 +7,9 @@ whoever called has gone.
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -21,7 +22,7 @@ from authkit.threads import ThreadShare
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["MAX_AT_ONCE", "MAX_WAITING", "WAIT_SECONDS", "Exclusive", "Threads", "run_in_thread"]
+__all__ = ["MAX_AT_ONCE", "MAX_WAITING", "WAIT_SECONDS", "Exclusive", "Threads", "invoke", "run_in_thread"]
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,20 @@ def _call(function: Callable[[], Any]) -> Any:
     except StopIteration as error:
         # No future takes it: whoever waits would wait for ever.
         raise RuntimeError("a plain method raised StopIteration") from error
+
+
+async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a handler and return what it returns; a plain `def` runs in a thread of its own.
+
+    Raises:
+        TooManyRequestsError: this handler of the mount has as many threads as it may have.
+    """
+    if inspect.iscoroutinefunction(handler):
+        return await handler(*args, **kwargs)
+    name = getattr(handler, "__qualname__", type(handler).__qualname__)
+    result = await run_in_thread(partial(handler, *args, **kwargs), name)
+    # A callable that is no `async def` can still hand out something to await.
+    return await result if isinstance(result, Awaitable) else result
 
 
 async def run_in_thread(function: Callable[[], Any], name: str) -> Any:

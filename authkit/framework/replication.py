@@ -1,14 +1,13 @@
-"""What a mount knows about the node that it runs on: whether it may write."""
+"""Whether the node that a mount runs on may write, and whether another one has to serve a request."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from authkit.errors import ReadOnlyError
-from authkit.framework.forwarding import verify_serves_writes
-from authkit.logical import Storage, SystemView
+from authkit.errors import ReadOnlyError, SystemViewError
+from authkit.logical import ReplicationState, Storage, SystemView
 
-__all__ = ["PROBE_KEY", "Node"]
+__all__ = ["PROBE_KEY", "Node", "verify_serves_writes"]
 
 PROBE_KEY: Final = "authkit-probe"
 """Never stored. Deleting it changes nothing, and only a node that may write lets one delete."""
@@ -37,3 +36,24 @@ class Node:
         except ReadOnlyError:
             return False
         return True
+
+
+async def verify_serves_writes(system: SystemView) -> None:
+    """Raise if another node has to serve a request that is marked for forwarding.
+
+    A host that cannot say is not asked twice: storage refuses the write itself where it must. The
+    rule is that of Vault SDK 0.21 (framework/backend.go, HandleRequest): performance standbys, and
+    performance secondaries unless the mount is local.
+
+    Raises:
+        ReadOnlyError: this node may not write; a host that can forward the request does.
+    """
+    try:
+        state = await system.replication_state()
+        if ReplicationState.PERFORMANCE_STANDBY in state:
+            raise ReadOnlyError(ReadOnlyError.TEXT)
+        if ReplicationState.PERFORMANCE_SECONDARY not in state or await system.local_mount():
+            return
+    except SystemViewError:
+        return
+    raise ReadOnlyError(ReadOnlyError.TEXT)

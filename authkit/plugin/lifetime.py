@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from authkit.plugin.broker import Broker
+from authkit.plugin.services.broker import Broker
 
 __all__ = ["HOST_MUST_CONNECT_SECONDS", "wait_for_host_to_leave"]
 

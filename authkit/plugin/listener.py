@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 
 from authkit.errors import HandshakeError
 from authkit.plugin.environment import HostEnvironment
-from authkit.plugin.private import PrivateDirectory
+from authkit.plugin.security.private_directory import PrivateDirectory
 from authkit.rpc import Address
 from authkit.values import Value
 

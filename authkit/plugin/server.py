@@ -16,18 +16,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from authkit.errors import HandshakeError
-from authkit.plugin.broker import Broker
 from authkit.plugin.ending import SHUTDOWN_GRACE, Ending, Reason
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
 from authkit.plugin.lifetime import wait_for_host_to_leave
 from authkit.plugin.listener import Listener, listen
-from authkit.plugin.opencalls import OpenCalls
-from authkit.plugin.private import PrivateDirectory
-from authkit.plugin.reflection import Reflection
-from authkit.plugin.services import Controller, Health, Stdio
+from authkit.plugin.security.private_directory import PrivateDirectory
+from authkit.plugin.security.tls import TransportSecurity
+from authkit.plugin.services.broker import Broker
+from authkit.plugin.services.controller import Controller, Health, Stdio
+from authkit.plugin.services.open_calls import OpenCalls
+from authkit.plugin.services.reflection import Reflection
 from authkit.plugin.streams import StandardStreams
-from authkit.plugin.tls import TransportSecurity
 from authkit.rpc import Address, Channel, Engine, Method, Server, load_engine
 from authkit.values import Value
 

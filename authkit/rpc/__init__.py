@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.seam import (
+from authkit.rpc.interface import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Address,
     Call,
@@ -51,7 +51,7 @@ def load_engine(name: str, directory: str | os.PathLike[str]) -> Engine:
     if name not in ("", *ENGINES):
         raise ValueError(f"unknown gRPC engine {name!r}, use one of: {', '.join(ENGINES)}")
     if name == "grpcio":
-        from authkit.rpc.reference import GRPCIOEngine
+        from authkit.rpc.grpcio_engine.engine import GRPCIOEngine
 
         return GRPCIOEngine(directory)
     from authkit.rpc.engine import AuthKitEngine

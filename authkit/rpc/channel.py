@@ -13,18 +13,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import timedelta
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.calls import (
+from authkit.rpc.driver import Driver
+from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
+from authkit.rpc.http2.frames import ErrorCode
+from authkit.rpc.interface import Address, verify_metadata
+from authkit.rpc.message_queue import Incoming
+from authkit.rpc.messages import (
     ResponseHead,
     encode_message,
     encode_request_head,
     parse_response_head,
     verify_message_size,
 )
-from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.driver import Driver
-from authkit.rpc.frames import ErrorCode
-from authkit.rpc.incoming import Incoming
-from authkit.rpc.seam import Address, verify_metadata
 from authkit.rpc.transport import abort, dial
 
 __all__ = ["GRPCChannel"]

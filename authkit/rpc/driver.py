@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from authkit.rpc.connection import Connection, Event
-from authkit.rpc.frames import ConnectionFailure
+from authkit.rpc.http2.connection import Connection, Event
+from authkit.rpc.http2.frames import ConnectionFailure
 
 __all__ = ["WRITE_SECONDS", "Driver"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from socket import socket
 
 from authkit.rpc.channel import GRPCChannel
-from authkit.rpc.seam import DEFAULT_MAX_MESSAGE_BYTES, Address, Channel, Method, Refusal, Server
+from authkit.rpc.interface import DEFAULT_MAX_MESSAGE_BYTES, Address, Channel, Method, Refusal, Server
 from authkit.rpc.server import GRPCServer
 
 __all__ = ["AuthKitEngine"]

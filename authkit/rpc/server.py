@@ -1,6 +1,6 @@
 """The server: methods by path on accepted connections, over asyncio.
 
-The protocol is `authkit.rpc.connection` and `authkit.rpc.calls`; here is what happens when.
+The protocol is `authkit.rpc.http2.connection` and `authkit.rpc.messages`; here is what happens when.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from struct import Struct
 from typing import Any
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.calls import (
+from authkit.rpc.cancellation import is_cancellation
+from authkit.rpc.driver import Driver
+from authkit.rpc.failures import as_rpc_error
+from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
+from authkit.rpc.http2.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCode, Kind
+from authkit.rpc.interface import Call, Method, Refusal, StreamMethod, UnaryMethod
+from authkit.rpc.message_queue import Incoming
+from authkit.rpc.messages import (
     PREFIX,
     MessageReader,
     RequestHead,
@@ -30,13 +37,6 @@ from authkit.rpc.calls import (
     verify_message_size,
     whole_message,
 )
-from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.driver import Driver
-from authkit.rpc.failures import as_rpc_error
-from authkit.rpc.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCode, Kind
-from authkit.rpc.incoming import Incoming
-from authkit.rpc.seam import Call, Method, Refusal, StreamMethod, UnaryMethod
 from authkit.rpc.transport import Acceptor
 from authkit.values import Value, replace
 

@@ -10,7 +10,7 @@ from socket import socket
 from typing import Any, TypeVar
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.seam import Address, Refusal
+from authkit.rpc.interface import Address, Refusal
 
 __all__ = ["ALPN", "Acceptor", "abort", "cancel_all", "dial", "refusal_text"]
 

@@ -11,12 +11,14 @@
 from authkit.host.store.clock import MovableClock
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.grants import GrantedToken
+from authkit.testing.provider_contract import ProviderContract
 from authkit.testing.simulator import SimulatedMount, Simulator
 
 __all__ = [
     "Audited",
     "GrantedToken",
     "MovableClock",
+    "ProviderContract",
     "RefusedError",
     "SimulatedMount",
     "SimulatedResponse",

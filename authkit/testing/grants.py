@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from authkit.logical import Entity
 from authkit.testing.answers import SimulatedResponse
 from authkit.values import Value
 
-if TYPE_CHECKING:
-    from authkit.testing.simulator import Simulator
-
 __all__ = ["GrantedToken"]
+
+
+class Host(Protocol):
+    """Where a token is good: the simulator."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        token: str = "",
+        addr: str = "",
+    ) -> SimulatedResponse:
+        """Send a request."""
+        ...
+
+    def find_entity(self, entity_id: str) -> Entity | None:
+        """Return an entity."""
+        ...
 
 
 class GrantedToken(Value, frozen=True):
     """What the client of a login has. Made by `login` and `renew`."""
 
-    simulator: Simulator
+    host: Host
     auth: Mapping[str, Any]
     """The `auth` of the answer."""
     warnings: tuple[str, ...] = ()
@@ -27,7 +44,7 @@ class GrantedToken(Value, frozen=True):
     data: Mapping[str, Any] | None = None
     """What stood beside the grant."""
 
-    unshown: ClassVar = ("simulator", "auth", "data")
+    unshown: ClassVar = ("host", "auth", "data")
 
     @property
     def client_token(self) -> str:
@@ -91,7 +108,7 @@ class GrantedToken(Value, frozen=True):
     @property
     def entity(self) -> Entity | None:
         """Its entity as the host knows it now, with the aliases."""
-        return self.simulator.find_entity(self.entity_id)
+        return self.host.find_entity(self.entity_id)
 
     async def renew(self, increment: str = "", *, addr: str = "") -> GrantedToken:
         """Renew it, as the holder does at `auth/token/renew-self`; return what is granted now.
@@ -102,7 +119,7 @@ class GrantedToken(Value, frozen=True):
         """
         body = {"increment": increment} if increment else {}
         response = await self._send("POST", "auth/token/renew-self", body, addr)
-        return GrantedToken.of(self.simulator, response)
+        return GrantedToken.of(self.host, response)
 
     async def revoke(self, *, addr: str = "") -> None:
         """Revoke it, as the holder.
@@ -123,11 +140,11 @@ class GrantedToken(Value, frozen=True):
         return data
 
     async def _send(self, method: str, path: str, body: Any, addr: str) -> SimulatedResponse:
-        response = await self.simulator.call(method, path, body, token=self.client_token, addr=addr)
+        response = await self.host.call(method, path, body, token=self.client_token, addr=addr)
         return response.verified()
 
     @classmethod
-    def of(cls, simulator: Simulator, response: SimulatedResponse) -> GrantedToken:
+    def of(cls, host: Host, response: SimulatedResponse) -> GrantedToken:
         """Return the token that an answer grants.
 
         Raises:
@@ -135,4 +152,4 @@ class GrantedToken(Value, frozen=True):
         """
         if response.auth is None:
             raise AssertionError(f"HTTP {response.status} grants no token")
-        return cls(simulator, response.auth, response.warnings, response.data)
+        return cls(host, response.auth, response.warnings, response.data)

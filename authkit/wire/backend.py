@@ -20,7 +20,7 @@ from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import Backend, BackendConfig, BackendFactory, HasExistenceChecks
 from authkit.masking import is_secret_name
 from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.seam import Call, Channel, Method, UnaryMethod
+from authkit.rpc.interface import Call, Channel, Method, UnaryMethod
 from authkit.values import Value
 from authkit.wire import guards
 from authkit.wire.errors import shown_text

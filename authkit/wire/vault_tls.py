@@ -1,6 +1,6 @@
 """TLS as protocol 4 has it: certificate and key unwrapped from the host over its HTTP API.
 
-Protocol 5 (Vault 1.12 and later, every OpenBao) needs none of this: `authkit.plugin.tls` makes the
+Protocol 5 (Vault 1.12 and later, every OpenBao) needs none of this: `authkit.plugin.security.tls` makes the
 identity itself. A host uses protocol 4 when it is older, or after a start on protocol 5 failed. It
 starts the process twice: first in metadata mode, a probe in plaintext that carries no secret and
 has no storage, then with a token that unwraps one certificate and key for both sides (Vault API
@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 from authkit.errors import HandshakeError
 from authkit.masking import Secret
-from authkit.plugin.certificates import Identity
 from authkit.plugin.environment import HostEnvironment
-from authkit.plugin.tls import TransportSecurity, auto_mtls, make_contexts
+from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.tls import TransportSecurity, auto_mtls, make_contexts
 from authkit.values import Value
 
 __all__ = ["UnwrapSettings", "is_metadata_mode", "read_variable", "secure_protocol_4"]

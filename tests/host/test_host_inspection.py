@@ -27,7 +27,7 @@ from authkit.doctor.starts import Watched
 from authkit.doctor.trust import inspect_certificate
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.host.supervisor.logs import parse_line
-from authkit.plugin.certificates import generate_identity
+from authkit.plugin.security.certificates import generate_identity
 from authkit.rpc import UnaryMethod
 from authkit.wire.pb import backend_pb2 as pb
 
@@ -346,7 +346,7 @@ async def test_a_plugin_that_ignores_shutdown(directory: Path) -> None:
     """Is killed after two seconds, and found out."""
     source = PROBE.replace(
         'if __name__ == "__main__":',
-        "import authkit.plugin.services as services\n"
+        "import authkit.plugin.services.controller as services\n"
         "services.Controller._shutdown = lambda self, request, call: b''\n"
         "from authkit.plugin import server\n"
         "async def never(broker): await asyncio.get_running_loop().create_future()\n"

@@ -28,7 +28,7 @@ from authkit.logical import (
     Response,
     SpecialPaths,
 )
-from authkit.plugin.certificates import encode_field, generate_identity
+from authkit.plugin.security.certificates import encode_field, generate_identity
 
 SHORT = timedelta(seconds=20)
 MakePlugin = Callable[..., PluginProcess]
@@ -464,7 +464,7 @@ async def test_a_plugin_that_ignores_shutdown_is_killed(make: MakePlugin) -> Non
     """After two seconds, as by a server."""
     source = PROBE.replace(
         'if __name__ == "__main__":',
-        "import authkit.plugin.services as services\n"
+        "import authkit.plugin.services.controller as services\n"
         "services.Controller._shutdown = lambda self, request, call: b''\n"
         "import authkit.plugin.lifetime as lifetime\n"
         "from authkit.plugin import server\n"

@@ -23,7 +23,7 @@ from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.plugin_process import PluginProcess
 from authkit.host.supervisor.security import Metadata, SharedIdentity
 from authkit.logical import Operation, Request
-from authkit.plugin.certificates import Identity
+from authkit.plugin.security.certificates import Identity
 from authkit.wire.pb import backend_pb2 as pb
 
 PROBE = PLUGINS / "probe.py"

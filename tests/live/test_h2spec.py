@@ -14,9 +14,9 @@ import pytest
 from certificates import host_identity, server_context
 from livebed.binaries import find_built
 
-from authkit.plugin.certificates import Identity, generate_identity
+from authkit.plugin.security.certificates import Identity, generate_identity
 from authkit.rpc import Call, StreamMethod, load_engine, server
-from authkit.rpc.calls import RequestHead, parse_request_head
+from authkit.rpc.messages import RequestHead, parse_request_head
 
 RUN_SECONDS = 300
 

@@ -31,7 +31,7 @@ from authkit.logical import (
     Response,
     TokenType,
 )
-from authkit.plugin.certificates import encode_field, generate_identity
+from authkit.plugin.security.certificates import encode_field, generate_identity
 from authkit.rpc import ENGINES
 from authkit.values import replace
 

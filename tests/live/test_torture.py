@@ -15,7 +15,7 @@ from certificates import client_context, host_identity, server_context
 from livebed.binaries import find_built
 
 from authkit.errors import RPCError, StatusCode
-from authkit.plugin.certificates import Identity, generate_identity
+from authkit.plugin.security.certificates import Identity, generate_identity
 from authkit.rpc import ENGINES, Address, Call, Server, StreamMethod, UnaryMethod, load_engine
 
 RUN_SECONDS = 240

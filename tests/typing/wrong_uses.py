@@ -74,7 +74,7 @@ class Wrong(AuthMethod, name="wrong"):
         return Identity(name="x")
 
     @login  # type: ignore[arg-type]
-    async def without_parentheses(self, user: str) -> Identity:  # type: ignore[misc]
+    async def without_parentheses(self, user: str) -> Identity:
         """Forget the path."""
         return Identity(name=user)
 

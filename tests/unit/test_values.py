@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from authkit.logical import Auth, Operation, RawBody, Request, Response, WrapInfo
-from authkit.plugin.certificates import generate_identity
+from authkit.plugin.security.certificates import generate_identity
 from authkit.values import Value, field, replace
 
 

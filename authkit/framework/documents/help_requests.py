@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cachetools import LRUCache
 
 from authkit.framework.documents.help import path_page, root_page
-from authkit.framework.routing.routes import Route, RouteTable
+from authkit.framework.routing.route_table import RouteTable
+from authkit.framework.routing.routes import Route
 from authkit.logical import BackendType, Request, Response, SystemView
-
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
 
 __all__ = ["PREFIX_KEY", "Manual"]
 
@@ -51,11 +49,11 @@ class Manual:
         self._documents: LRUCache[str, dict[str, Any]] = LRUCache(MAX_DOCUMENTS)
 
     @classmethod
-    def of(cls, backend: type[Backend]) -> Manual:
+    def of(cls, backend: type, table: RouteTable, backend_type: BackendType) -> Manual:
         """Return the manual of a class: its docstring, or that of the class which it extends."""
         authors = [each for each in backend.__mro__ if each.__module__.partition(".")[0] != "authkit"]
         text = next((each.__doc__ for each in authors if each is not object and each.__doc__), "")
-        return cls(inspect.cleandoc(text), backend.route_table, backend.backend_type)
+        return cls(inspect.cleandoc(text), table, backend_type)
 
     async def explain_all(self, system: SystemView, request: Request) -> Response:
         """Return the page of the whole backend."""

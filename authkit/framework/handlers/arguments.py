@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from authkit.errors import UserError
 from authkit.framework.fields.schema import FieldData, FieldSchema, build_schema, is_field_annotation
+from authkit.framework.handler_threads import invoke
 from authkit.framework.models import Model
 from authkit.framework.objects.served import Collection, Singleton
-from authkit.framework.routing.calls import Call, Parameter, invoke
+from authkit.framework.routing.calls import Call, Parameter
+from authkit.framework.routing.declarations import MountContext
 from authkit.values import Value, replace
-
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
 
 __all__ = ["MAX_OPEN_FIELD_LENGTH", "Arguments", "find_declared", "read_arguments"]
 
@@ -37,7 +36,7 @@ class Arguments(Value, frozen=True, kw_only=True):
     is_async: bool
     """Whether the handler is an `async def`: asked once, not at each call."""
 
-    async def load_objects(self, backend: Backend) -> dict[str, Model]:
+    async def load_objects(self, backend: MountContext) -> dict[str, Model]:
         """Return the singletons' objects by parameter.
 
         Raises:
@@ -45,7 +44,7 @@ class Arguments(Value, frozen=True, kw_only=True):
         """
         return {name: await getattr(backend, attribute).get() for name, attribute in self.objects.items()}
 
-    async def run(self, backend: Backend, call: Call, loaded: Mapping[str, Any]) -> Any:
+    async def run(self, backend: MountContext, call: Call, loaded: Mapping[str, Any]) -> Any:
         """Call the handler. `loaded` is what it takes besides the call and its fields.
 
         Raises:
@@ -70,7 +69,7 @@ class Arguments(Value, frozen=True, kw_only=True):
 def read_arguments(
     handler: Callable[..., Any],
     parameters: Iterable[Parameter],
-    backend: type[Backend],
+    backend: type[MountContext],
     *,
     call: type[Call] = Call,
     max_length: int | None = None,
@@ -112,7 +111,7 @@ def read_arguments(
 
 
 def find_declared(
-    backend: type[Backend],
+    backend: type[MountContext],
     kind: type[Singleton[Any]] | type[Collection[Any]],
     model: type[Model],
     parameter: str,

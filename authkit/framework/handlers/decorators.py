@@ -13,7 +13,7 @@ have handlers already: see `authkit.framework.objects.served`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
 
 from authkit.errors import InternalError
 from authkit.framework.documents.help import documentation
@@ -21,10 +21,10 @@ from authkit.framework.handlers.answers import Answerable, make_response
 from authkit.framework.handlers.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, read_arguments
 from authkit.framework.handlers.options import HandlerOptions, verify_options
 from authkit.framework.routing.calls import Call, read_parameters
+from authkit.framework.routing.declarations import MethodDeclaration, MountContext
 from authkit.framework.routing.paths import PathTemplate
 from authkit.framework.routing.routes import (
     Handler,
-    MethodDeclaration,
     OperationInfo,
     ResponseInfo,
     Route,
@@ -33,13 +33,10 @@ from authkit.framework.routing.routes import (
 from authkit.logical import Operation, Response
 from authkit.values import Value
 
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-
 __all__ = ["Handled", "delete", "list_", "patch", "read", "route", "write"]
 
-H = TypeVar("H", bound=Callable[..., Answerable | Awaitable[Answerable]])
-"""A method that returns an answer."""
+P = ParamSpec("P")
+R = TypeVar("R", bound=Answerable | Awaitable[Answerable])
 
 Check = Callable[..., bool | Awaitable[bool]]
 """A method that says whether the object of a path exists."""
@@ -51,12 +48,12 @@ _GLOBAL: Final = frozenset(
 """Operations that belong to no path, or that every path has."""
 
 
-class Handled(MethodDeclaration[H]):
+class Handled(MethodDeclaration[P, R]):
     """A method that serves operations on a path. Made by the decorators of this module."""
 
     def __init__(
         self,
-        handler: H,
+        handler: Callable[Concatenate[Any, P], R],
         path: PathTemplate,
         operations: Sequence[Operation],
         exists: Check | None,
@@ -68,7 +65,7 @@ class Handled(MethodDeclaration[H]):
         self.exists = exists
         self.options = options
 
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the one route.
 
         Raises:
@@ -105,7 +102,7 @@ class Handled(MethodDeclaration[H]):
             infos=dict.fromkeys(self.operations, info),
         )
 
-    def _read(self, handler: Callable[..., Any], backend: type[Backend]) -> Arguments:
+    def _read(self, handler: Callable[..., Any], backend: type[MountContext]) -> Arguments:
         bound = MAX_OPEN_FIELD_LENGTH if self.options.get("unauthenticated") else None
         try:
             return read_arguments(handler, read_parameters(handler), backend, max_length=bound)
@@ -133,13 +130,21 @@ class Handled(MethodDeclaration[H]):
         )
 
 
+class HandlerDecorator(Protocol):
+    """Declares a method as a handler, and keeps its parameters for type checkers."""
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], R], /) -> Handled[P, R]:
+        """Return the declaration."""
+        ...
+
+
 class _Flow(Value, frozen=True):
     """A handler on one class."""
 
     plan: Arguments
     opened: bool
 
-    async def handle(self, backend: Backend, call: Call) -> Response | None:
+    async def handle(self, backend: MountContext, call: Call) -> Response | None:
         """Answer one request."""
         loaded = await self.plan.load_objects(backend)
         answer = await self.plan.run(backend, call, loaded)
@@ -156,7 +161,7 @@ class _ExistenceFlow(Value, frozen=True):
 
     plan: Arguments
 
-    async def handle(self, backend: Backend, call: Call) -> bool:
+    async def handle(self, backend: MountContext, call: Call) -> bool:
         """Answer whether the object exists."""
         found = await self.plan.run(backend, call, await self.plan.load_objects(backend))
         if not isinstance(found, bool):
@@ -164,14 +169,14 @@ class _ExistenceFlow(Value, frozen=True):
         return found
 
 
-def read(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+def read(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
     """Serve reads of a path: HTTP GET. An answer of `None` is "not found"."""
     return route(path, Operation.READ, **options)
 
 
 def write(
     path: str | PathTemplate, *, exists: Check | None = None, **options: Unpack[HandlerOptions]
-) -> Callable[[H], Handled[H]]:
+) -> HandlerDecorator:
     """Serve writes of a path: HTTP POST and PUT.
 
     With `exists`, a method that says whether the object is there, hosts tell `create` from `update`,
@@ -181,17 +186,17 @@ def write(
     return route(path, *operations, exists=exists, **options)
 
 
-def patch(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+def patch(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
     """Serve partial writes of a path: HTTP PATCH. `call.data.nulls` are the fields set to null."""
     return route(path, Operation.PATCH, **options)
 
 
-def delete(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+def delete(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
     """Serve deletes of a path: HTTP DELETE."""
     return route(path, Operation.DELETE, **options)
 
 
-def list_(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> Callable[[H], Handled[H]]:
+def list_(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
     """Serve lists of a path: HTTP LIST, and GET with `list=true`. Return a `Listing`."""
     return route(path, Operation.LIST, **options)
 
@@ -201,7 +206,7 @@ def route(
     *operations: Operation,
     exists: Check | None = None,
     **options: Unpack[HandlerOptions],
-) -> Callable[[H], Handled[H]]:
+) -> HandlerDecorator:
     """Serve operations of a path with one method; `call.request.operation` is the one that is asked for.
 
     Args:
@@ -221,4 +226,8 @@ def route(
     template = PathTemplate.parse(path) if isinstance(path, str) else path
     if _LISTS & set(operations):
         template = template.with_optional_slash()
-    return lambda handler: Handled(handler, template, operations, exists, options)
+
+    def declare(handler: Callable[Concatenate[Any, P], R], /) -> Handled[P, R]:
+        return Handled(handler, template, operations, exists, options)
+
+    return declare

@@ -1,35 +1,62 @@
 """Stored objects of one mount, for handlers: `self.config`, `self.roles`.
 
-How they are declared and served is `authkit.framework.objects.served`.
+How they are declared and served: `authkit.framework.objects.served`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from authkit.errors import NotConfiguredError, UserError
+from authkit.framework.fields.types import is_name
 from authkit.framework.models import Model
+from authkit.framework.stored.store import ObjectStore
+from authkit.values import Value
 
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-    from authkit.framework.objects.served import Collection, Singleton
-
-__all__ = ["BoundCollection", "BoundSingleton"]
+__all__ = ["BoundCollection", "BoundSingleton", "CollectionPlace", "SingletonPlace"]
 
 M = TypeVar("M", bound=Model)
+
+
+class SingletonPlace(Value, Generic[M], frozen=True, kw_only=True):
+    """Where the one object of a singleton is kept."""
+
+    model: type[M]
+    key: str
+    seal_wrap: bool
+    missing: str
+    """What a caller reads who needs the object while there is none."""
+
+
+class CollectionPlace(Value, Generic[M], frozen=True, kw_only=True):
+    """Where the objects of a collection are kept."""
+
+    model: type[M]
+    prefix: str
+    """What their keys, and their request paths, begin with: `role/`."""
+    seal_wrap: bool
+    noun: str
+    """What one object is called in messages."""
+    lower_names: bool
+
+    def find_key(self, name: str) -> str | None:
+        """Return the storage key of a name, `None` when nothing can have that name."""
+        name = name.lower() if self.lower_names else name
+        # Storage refuses '..' wherever it stands.
+        return self.prefix + name if is_name(name) and ".." not in name else None
 
 
 class BoundSingleton(Generic[M]):
     """A singleton of one mount, for handlers: `self.config`."""
 
-    def __init__(self, declared: Singleton[M], backend: Backend) -> None:
-        self._declared = declared
-        self._backend = backend
+    def __init__(self, place: SingletonPlace[M], objects: ObjectStore) -> None:
+        self._place = place
+        self._objects = objects
 
     async def find(self) -> M | None:
         """Return the object, `None` when there is none."""
-        return await self._backend.objects.find(self._declared.key, self._declared.model)
+        return await self._objects.find(self._place.key, self._place.model)
 
     async def get(self) -> M:
         """Return the object.
@@ -39,36 +66,36 @@ class BoundSingleton(Generic[M]):
         """
         found = await self.find()
         if found is None:
-            raise NotConfiguredError(self._declared.missing)
+            raise NotConfiguredError(self._place.missing)
         return found
 
     async def put(self, value: M) -> None:
         """Store the object as it is, without checks."""
-        declared, store = self._declared, self._backend.objects
-        async with store.lock(declared.key):
-            await store.put(declared.key, value, seal_wrap=declared.seal_wrap)
+        async with self._objects.lock(self._place.key):
+            await self._objects.put(self._place.key, value, seal_wrap=self._place.seal_wrap)
 
     async def delete(self) -> None:
         """Delete the object, if there."""
-        await self._declared.delete_object(self._backend, self._declared.key)
+        async with self._objects.lock(self._place.key):
+            await self._objects.delete(self._place.key)
 
 
 class BoundCollection(Generic[M]):
     """A collection of one mount, for handlers: `self.roles`."""
 
-    def __init__(self, declared: Collection[M], backend: Backend) -> None:
-        self._declared = declared
-        self._backend = backend
+    def __init__(self, place: CollectionPlace[M], objects: ObjectStore) -> None:
+        self._place = place
+        self._objects = objects
 
     @property
     def path(self) -> str:
         """Return what the paths of its objects begin with, in requests and in storage: `role/`."""
-        return self._declared.template.prefix
+        return self._place.prefix
 
     async def find(self, name: str) -> M | None:
         """Return the object of this name, `None` when there is none. Any text may be asked for."""
-        key = self._declared.find_key(name)
-        return None if key is None else await self._backend.objects.find(key, self._declared.model)
+        key = self._place.find_key(name)
+        return None if key is None else await self._objects.find(key, self._place.model)
 
     async def get(self, name: str) -> M:
         """Return the object of this name.
@@ -78,7 +105,7 @@ class BoundCollection(Generic[M]):
         """
         found = await self.find(name)
         if found is None:
-            raise UserError(f'{self._declared.noun} "{name}" could not be found')
+            raise UserError(f'{self._place.noun} "{name}" could not be found')
         return found
 
     async def put(self, name: str, value: M) -> None:
@@ -87,10 +114,9 @@ class BoundCollection(Generic[M]):
         Raises:
             UserError: nothing can have this name.
         """
-        declared, store = self._declared, self._backend.objects
         key = self._key(name)
-        async with store.lock(key):
-            await store.put(key, value, seal_wrap=declared.seal_wrap)
+        async with self._objects.lock(key):
+            await self._objects.put(key, value, seal_wrap=self._place.seal_wrap)
 
     async def delete(self, name: str) -> None:
         """Delete the object of this name, if there.
@@ -98,26 +124,27 @@ class BoundCollection(Generic[M]):
         Raises:
             UserError: nothing can have this name.
         """
-        await self._declared.delete_object(self._backend, self._key(name))
+        key = self._key(name)
+        async with self._objects.lock(key):
+            await self._objects.delete(key)
 
     def stored_name(self, name: str) -> str:
         """Return the name as it is stored."""
-        return name.lower() if self._declared.lower_names else name
+        return name.lower() if self._place.lower_names else name
 
     async def all(self) -> Mapping[str, M]:
         """Return every object by name: for collections of a few objects that requests have to look through.
 
         The same mapping as long as none of them changes; above `MAX_TOGETHER` a new one each time.
         """
-        declared = self._declared
-        return await self._backend.objects.find_all(declared.template.prefix, declared.model)
+        return await self._objects.find_all(self._place.prefix, self._place.model)
 
     async def names(self) -> list[str]:
         """Return all names, sorted."""
-        return await self._backend.objects.names(self.path)
+        return await self._objects.names(self.path)
 
     def _key(self, name: str) -> str:
-        key = self._declared.find_key(name)
+        key = self._place.find_key(name)
         if key is None:
-            raise UserError(f"invalid {self._declared.noun} name")
+            raise UserError(f"invalid {self._place.noun} name")
         return key

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from authkit.errors import InternalError
 from authkit.framework.fields.annotations import Int, Str
 from authkit.framework.fields.schema import FieldSchema, build_schema, field
 from authkit.framework.models import Model
+from authkit.framework.objects.accessors import CollectionPlace
 from authkit.framework.routing.calls import Call
+from authkit.framework.routing.declarations import MountContext
 from authkit.logical import Response
-
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-    from authkit.framework.objects.served import Collection
 
 __all__ = ["LIST_FIELDS", "ListInfo", "has_glob", "list_objects", "read_list_info"]
 
@@ -77,13 +75,18 @@ def read_list_info(model: type[M], info: ListInfo[M]) -> Callable[[M], Mapping[s
     return describe
 
 
-async def list_objects(collection: Collection[M], backend: Backend, call: Call) -> Response | None:
-    """Answer a list: `keys`, and `key_info` where the collection has it. `None` when there is nothing."""
-    names = await backend.objects.names(collection.template.prefix)
-    names = _page(names, call, lower=collection.lower_names)
+async def list_objects(
+    place: CollectionPlace[M],
+    mount: MountContext,
+    call: Call,
+    describe: Callable[[M], Mapping[str, Any]] | None,
+) -> Response | None:
+    """Answer a list: `keys`, and `key_info` of what `describe` says. `None` when there is nothing."""
+    names = await mount.objects.names(place.prefix)
+    names = _page(names, call, lower=place.lower_names)
     if not names:
         return None
-    if collection.list_info is None:
+    if describe is None:
         return Response(data={"keys": names})
     if len(names) > MAX_DESCRIBED:
         call.warn(
@@ -91,18 +94,18 @@ async def list_objects(collection: Collection[M], backend: Backend, call: Call) 
         )
     info = {}
     for name in names[:MAX_DESCRIBED]:
-        found = await _find(collection, backend, name)
+        found = await _find(place, mount, name)
         if found is not None:
-            info[name] = dict(collection.list_info(found))
+            info[name] = dict(describe(found))
     return Response(data={"keys": names, "key_info": info})
 
 
-async def _find(collection: Collection[M], backend: Backend, name: str) -> M | None:
+async def _find(place: CollectionPlace[M], mount: MountContext, name: str) -> M | None:
     try:
-        return await backend.objects.find(collection.template.prefix + name, collection.model)
+        return await mount.objects.find(place.prefix + name, place.model)
     except InternalError:
         # One object that cannot be read must not hide the others.
-        backend.log.warning("%s %s cannot be read", collection.noun, name)
+        mount.log.warning("%s %s cannot be read", place.noun, name)
         return None
 
 

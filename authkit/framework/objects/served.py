@@ -10,33 +10,38 @@ stored, a patch merges into it (RFC 7396); then the whole is checked, the author
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import Generic, TypeVar
 
 from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
-from authkit.framework.fields.types import LowerTextType, TextType, is_name
+from authkit.framework.fields.types import LowerTextType, TextType
+from authkit.framework.handler_threads import invoke
 from authkit.framework.models import Model
-from authkit.framework.objects.accessors import BoundCollection, BoundSingleton
-from authkit.framework.objects.cached import discard
+from authkit.framework.objects.accessors import (
+    BoundCollection,
+    BoundSingleton,
+    CollectionPlace,
+    SingletonPlace,
+)
 from authkit.framework.objects.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
 from authkit.framework.objects.secret_destinations import verify_destinations
 from authkit.framework.objects.write_rules import Ruled, Write
-from authkit.framework.routing.calls import Call, invoke
+from authkit.framework.routing.calls import Call
+from authkit.framework.routing.declarations import MountContext
 from authkit.framework.routing.paths import PathTemplate
 from authkit.framework.routing.routes import Route
+from authkit.framework.stored.cached_values import discard
 from authkit.framework.stored.storage_keys import KeyRange, Span
 from authkit.logical import Operation, Response
 
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-
 __all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton"]
 
+B = TypeVar("B", covariant=True)
 M = TypeVar("M", bound=Model)
 
 
-class _Served(Ruled, Generic[M]):
+class _Served(Ruled[B], Generic[B, M]):
     """What singletons and collections share: the model and its way into storage."""
 
     def __init__(self, model: type[M], *, seal_wrap: bool, local: bool, replace: bool, help: str) -> None:
@@ -47,7 +52,7 @@ class _Served(Ruled, Generic[M]):
         self.replace = replace
         self.help = help
 
-    async def write_object(self, backend: Backend, call: Call, key: str, name: str = "") -> None:
+    async def write_object(self, backend: MountContext, call: Call, key: str, name: str = "") -> None:
         """Write or patch the object of `key`, as the request says.
 
         Raises:
@@ -80,7 +85,7 @@ class _Served(Ruled, Generic[M]):
                 raise
             for cached, value in write.derived:
                 # What another node has deleted meanwhile is offered to nobody, and closed like any other.
-                backend.derived.offer(cached, key, source or new, value)
+                backend.cached_values.offer(cached.name, key, source or new, value)
 
     def _changed(self, stored: M | None, call: Call) -> M:
         if call.request.operation is not Operation.PATCH:
@@ -90,17 +95,12 @@ class _Served(Ruled, Generic[M]):
             raise CodedError(404, "resource does not exist")
         return stored.patched(call.data)
 
-    async def delete_object(self, backend: Backend, key: str) -> None:
-        """Delete the object of `key`, if there."""
-        async with backend.objects.lock(key):
-            await backend.objects.delete(key)
-
     def _documentation(self) -> tuple[str, str]:
         synopsis, description = documentation(self.model)
         return self.help or synopsis, description
 
 
-class Singleton(_Served[M]):
+class Singleton(_Served[BoundSingleton[M], M]):
     """One object on one path, stored under that path: read, write, patch, delete.
 
     Args:
@@ -130,18 +130,13 @@ class Singleton(_Served[M]):
             raise ValueError(f"a singleton has one path, {path!r} has many")
         self.key = path
         self.deletable = deletable
-        self.missing = missing
+        self.place = SingletonPlace(model=model, key=path, seal_wrap=seal_wrap, missing=missing)
 
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Self: ...
+    def bind(self, mount: MountContext) -> BoundSingleton[M]:
+        """Return the object of this mount."""
+        return BoundSingleton(self.place, mount.objects)
 
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> BoundSingleton[M]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Self | BoundSingleton[M]:
-        return self if backend is None else BoundSingleton(self, backend)
-
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the one route. It has no existence check: a write is always an update.
 
         Raises:
@@ -178,20 +173,20 @@ class Singleton(_Served[M]):
         """Return the key, if it stays in this cluster."""
         return [self.key] if self.local else []
 
-    async def _read(self, backend: Backend, call: Call) -> Response | None:
+    async def _read(self, backend: MountContext, call: Call) -> Response | None:
         found = await backend.objects.find(self.key, self.model)
         return None if found is None else Response(data=found.read_shape())
 
-    async def _write(self, backend: Backend, call: Call) -> Response | None:
+    async def _write(self, backend: MountContext, call: Call) -> Response | None:
         await self.write_object(backend, call, self.key)
         return None
 
-    async def _delete(self, backend: Backend, call: Call) -> Response | None:
-        await self.delete_object(backend, self.key)
+    async def _delete(self, backend: MountContext, call: Call) -> Response | None:
+        await self.bind(backend).delete()
         return None
 
 
-class Collection(_Served[M]):
+class Collection(_Served[BoundCollection[M], M]):
     """Objects by name on a path such as `role/{name}`, stored under that path.
 
     Serves create, read, update, patch and delete on it, list on `role/`, and the existence check.
@@ -227,24 +222,16 @@ class Collection(_Served[M]):
             raise TypeError(f"{path!r} captures a field of {model.__name__}; name one of them differently")
         self.lower_names = lower_names
         self.noun = noun or path.partition("/")[0]
+        self.place = CollectionPlace(
+            model=model, prefix=prefix, seal_wrap=seal_wrap, noun=self.noun, lower_names=lower_names
+        )
         self.list_info = read_list_info(model, list_info)
 
-    @overload
-    def __get__(self, backend: None, owner: type[Any]) -> Self: ...
+    def bind(self, mount: MountContext) -> BoundCollection[M]:
+        """Return the objects of this mount."""
+        return BoundCollection(self.place, mount.objects)
 
-    @overload
-    def __get__(self, backend: Backend, owner: type[Any]) -> BoundCollection[M]: ...
-
-    def __get__(self, backend: Backend | None, owner: type[Any]) -> Self | BoundCollection[M]:
-        return self if backend is None else BoundCollection(self, backend)
-
-    def find_key(self, name: str) -> str | None:
-        """Return the storage key of a name, `None` when nothing can have that name."""
-        name = name.lower() if self.lower_names else name
-        # Storage refuses '..' wherever it stands.
-        return self.template.prefix + name if is_name(name) and ".." not in name else None
-
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the route of the list and that of one object.
 
         Raises:
@@ -294,26 +281,28 @@ class Collection(_Served[M]):
         return {self.name_field: name, **self.model.schema}
 
     def _key(self, call: Call) -> str:
-        key = self.find_key(call.data.get(self.name_field, ""))
+        key = self.place.find_key(call.data.get(self.name_field, ""))
         if key is None:
             raise UserError(f"invalid {self.noun} name")
         return key
 
-    async def _read(self, backend: Backend, call: Call) -> Response | None:
+    async def _read(self, backend: MountContext, call: Call) -> Response | None:
         found = await backend.objects.find(self._key(call), self.model)
         return None if found is None else Response(data=found.read_shape())
 
-    async def _write(self, backend: Backend, call: Call) -> Response | None:
+    async def _write(self, backend: MountContext, call: Call) -> Response | None:
         name = call.data.get(self.name_field, "")
         await self.write_object(backend, call, self._key(call), name)
         return None
 
-    async def _delete(self, backend: Backend, call: Call) -> Response | None:
-        await self.delete_object(backend, self._key(call))
+    async def _delete(self, backend: MountContext, call: Call) -> Response | None:
+        key = self._key(call)
+        async with backend.objects.lock(key):
+            await backend.objects.delete(key)
         return None
 
-    async def _list(self, backend: Backend, call: Call) -> Response | None:
-        return await list_objects(self, backend, call)
+    async def _list(self, backend: MountContext, call: Call) -> Response | None:
+        return await list_objects(self.place, backend, call, self.list_info)
 
-    async def _exists(self, backend: Backend, call: Call) -> bool:
+    async def _exists(self, backend: MountContext, call: Call) -> bool:
         return await backend.objects.find(self._key(call), self.model) is not None

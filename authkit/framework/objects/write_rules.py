@@ -7,23 +7,23 @@ below, and a method of the same name replaces it. The object that it is for may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from authkit.framework.models import Model
 from authkit.framework.objects.cached import BoundCached
 from authkit.framework.routing.calls import Call
-from authkit.framework.routing.routes import Declaration, MethodDeclaration, Route
+from authkit.framework.routing.declarations import Declaration, MethodDeclaration, MountContext
+from authkit.framework.routing.routes import Route
 from authkit.values import Value
 from authkit.values import field as attribute
-
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
 
 __all__ = ["Ruled", "Write", "WriteRule"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+B = TypeVar("B", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Write(Value, Generic[M], frozen=True, kw_only=True):
@@ -54,14 +54,14 @@ class Write(Value, Generic[M], frozen=True, kw_only=True):
         self.call.warn(text)
 
 
-class Ruled(Declaration):
+class Ruled(Declaration[B]):
     """A declaration whose writes have rules."""
 
     def __init__(self) -> None:
-        self._loose: list[WriteRule[Any]] = []
+        self._loose: list[WriteRule[..., Any]] = []
         """Rules that stand in no class yet."""
 
-    def on_write(self, rule: F | WriteRule[F]) -> WriteRule[F]:
+    def on_write(self, rule: Callable[Concatenate[Any, P], R] | WriteRule[P, R]) -> WriteRule[P, R]:
         """Have a method called with the `Write` before each one is stored. It raises to refuse.
 
         The method runs under the object's lock and can ask storage and the system view. It has to stand in a
@@ -72,7 +72,7 @@ class Ruled(Declaration):
         self._loose.append(made)
         return made
 
-    def rules_in(self, backend: type[Backend]) -> list[Callable[..., Any]]:
+    def rules_in(self, backend: type[MountContext]) -> list[Callable[..., Any]]:
         """Return the methods of a class that have to accept a write.
 
         Raises:
@@ -88,14 +88,14 @@ class Ruled(Declaration):
         return [each.handler for each in declared if isinstance(each, WriteRule) and self in each.ruled]
 
 
-class WriteRule(MethodDeclaration[F]):
+class WriteRule(MethodDeclaration[P, R]):
     """A method that is asked before writes. Made by `on_write`."""
 
-    def __init__(self, handler: F) -> None:
+    def __init__(self, handler: Callable[Concatenate[Any, P], R]) -> None:
         super().__init__(handler)
-        self.ruled: tuple[Ruled, ...] = ()
+        self.ruled: tuple[Ruled[Any], ...] = ()
 
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return none.
 
         Raises:

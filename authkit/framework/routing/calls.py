@@ -1,23 +1,20 @@
-"""What a handler is called with, and how it is called.
+"""What a handler is called with, and the parameters that it declares.
 
-Handlers are `async def`, or plain `def`, which run in threads. Which arguments a handler
-gets is left to whoever declares it.
+How it is called: `authkit.framework.handler_threads`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final, get_type_hints
 
 from authkit.framework.fields.schema import FieldData
 from authkit.framework.fields.types import UNSET
-from authkit.framework.handler_threads import run_in_thread
 from authkit.logical import Connection, Request
 from authkit.values import Value, field
 
-__all__ = ["Call", "Parameter", "invoke", "read_parameters"]
+__all__ = ["Call", "Parameter", "read_parameters"]
 
 _NO_FIELDS: Final = FieldData(values={})
 _NAMED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -85,17 +82,3 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
         default = UNSET if parameter.default is parameter.empty else parameter.default
         found.append(Parameter(parameter.name, hints[parameter.name], default))
     return tuple(found)
-
-
-async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a handler and return what it returns; a plain `def` runs in a thread of its own.
-
-    Raises:
-        TooManyRequestsError: this handler of the mount has as many threads as it may have.
-    """
-    if inspect.iscoroutinefunction(handler):
-        return await handler(*args, **kwargs)
-    name = getattr(handler, "__qualname__", type(handler).__qualname__)
-    result = await run_in_thread(partial(handler, *args, **kwargs), name)
-    # A callable that is no `async def` can still hand out something to await.
-    return await result if isinstance(result, Awaitable) else result

@@ -8,13 +8,11 @@ with every other route, and a class whose patterns would reach further than its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from authkit.framework.routing.paths import PathTemplate
+from authkit.framework.routing.routes import Route
 from authkit.logical import SpecialPaths
-
-if TYPE_CHECKING:
-    from authkit.framework.routing.routes import Route
 
 __all__ = ["derive_special_paths"]
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from authkit.framework.fields.types import is_name
 from authkit.framework.replication import PROBE_KEY
 from authkit.values import Value
-
-if TYPE_CHECKING:
-    from authkit.framework.routing.routes import Declaration
 
 __all__ = ["WAL_PREFIX", "KeyRange", "Span", "verify_disjoint"]
 
@@ -58,20 +55,20 @@ RESERVED: Final[Mapping[str, KeyRange]] = {
 """The library's own keys, by what they are for. Taken in every class: a subclass may add what needs them."""
 
 
-def verify_disjoint(declared: Iterable[Declaration]) -> None:
-    """Return if no storage key belongs to two declarations, or to one and the library.
+def verify_disjoint(owned: Mapping[str, Iterable[KeyRange]]) -> None:
+    """Raise TypeError if two owners, or one and the library, may use the same storage key.
 
-    Raises:
-        TypeError: one may.
+    Args:
+        owned: the keys of each declaration, by its name.
     """
     taken = list(RESERVED.items())
-    for each in declared:
-        own = tuple(each.stored_keys())
+    for name, ranges in owned.items():
+        own = tuple(ranges)
         for keys in own:
-            owner = next((name for name, known in taken if keys.meets(known)), None)
-            if owner is not None:
+            other = next((known for known, theirs in taken if keys.meets(theirs)), None)
+            if other is not None:
                 raise TypeError(
-                    f"{each.attribute!r} and {owner} would share the storage key {keys.start!r}: what is "
+                    f"{name!r} and {other} would share the storage key {keys.start!r}: what is "
                     "written as one would be read as the other; choose another path"
                 )
-        taken += [(repr(each.attribute), keys) for keys in own]
+        taken += [(repr(name), keys) for keys in own]

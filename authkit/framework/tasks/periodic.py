@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from authkit.errors import AuthKitError, InternalError, ReadOnlyError
 from authkit.framework.fields.durations import parse_duration
-from authkit.framework.handler_threads import Exclusive
-from authkit.framework.routing.calls import invoke
-from authkit.framework.routing.routes import MethodDeclaration
+from authkit.framework.handler_threads import Exclusive, invoke
+from authkit.framework.routing.declarations import MethodDeclaration, MountContext
 from authkit.logical import Request
 from authkit.values import Value
 
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-
 __all__ = ["Periodic", "Scheduler", "Task", "every"]
 
-H = TypeVar("H", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Task(Value, frozen=True, kw_only=True):
@@ -32,16 +29,26 @@ class Task(Value, frozen=True, kw_only=True):
     """Whether this node may write, as `Node.can_write` said before the run. Always true with `writes`."""
 
 
-class Periodic(MethodDeclaration[H]):
+class Periodic(MethodDeclaration[P, R]):
     """A method that runs from time to time. Made by `every`."""
 
-    def __init__(self, handler: H, interval: timedelta, *, writes: bool) -> None:
+    def __init__(
+        self, handler: Callable[Concatenate[Any, P], R], interval: timedelta, *, writes: bool
+    ) -> None:
         super().__init__(handler)
         self.interval = interval
         self.writes = writes
 
 
-def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
+class PeriodicDecorator(Protocol):
+    """Declares a method, and keeps its parameters for type checkers."""
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], R], /) -> Periodic[P, R]:
+        """Return the declaration."""
+        ...
+
+
+def every(interval: str, *, writes: bool = False) -> PeriodicDecorator:
     """Run a method at the first tick, and then whenever `interval` has passed since its last start.
 
     The method takes a `Task`. No run starts before the last one has ended, its thread included where the
@@ -56,14 +63,18 @@ def every(interval: str, *, writes: bool = False) -> Callable[[H], Periodic[H]]:
     duration = parse_duration(interval)
     if duration <= timedelta(0):
         raise ValueError("the interval of a task must be positive")
-    return lambda handler: Periodic(handler, duration, writes=writes)
+
+    def declare(handler: Callable[Concatenate[Any, P], R], /) -> Periodic[P, R]:
+        return Periodic(handler, duration, writes=writes)
+
+    return declare
 
 
 class Scheduler:
     """Which tasks of one mount are due. `mount` is its stable id."""
 
     def __init__(
-        self, tasks: Iterable[Periodic[Any]], clock: Callable[[], float], *, mount: str = ""
+        self, tasks: Iterable[Periodic[..., Any]], clock: Callable[[], float], *, mount: str = ""
     ) -> None:
         self._tasks = tuple(tasks)
         self._clock = clock
@@ -72,7 +83,7 @@ class Scheduler:
         self._runs = {name: Exclusive.of(mount, f"periodic task {name}") for name in names}
         self._reported: set[str] = set()
 
-    async def tick(self, backend: Backend, request: Request) -> None:
+    async def tick(self, backend: MountContext, request: Request) -> None:
         """Run every task that is due, one after the other. One that fails stops no other.
 
         Raises:
@@ -99,7 +110,7 @@ class Scheduler:
                 failed[task.attribute] = error
         _raise_failures(failed)
 
-    async def _can_write(self, backend: Backend, failed: dict[str, Exception]) -> bool:
+    async def _can_write(self, backend: MountContext, failed: dict[str, Exception]) -> bool:
         try:
             return await backend.node.can_write()
         except AuthKitError as error:
@@ -107,19 +118,21 @@ class Scheduler:
             failed |= {task.attribute: error for task in self._tasks if task.writes and self._is_due(task)}
             return False
 
-    def _report(self, task: Periodic[Any], backend: Backend, error: ReadOnlyError) -> None:
+    def _report(self, task: Periodic[..., Any], backend: MountContext, error: ReadOnlyError) -> None:
         # Once: a standby would otherwise say so for years.
         if task.attribute not in self._reported:
             self._reported.add(task.attribute)
             backend.log.warning("periodic task %s: %s", task.attribute, error)
 
-    def _is_due(self, task: Periodic[Any]) -> bool:
+    def _is_due(self, task: Periodic[..., Any]) -> bool:
         started = self._started.get(task.attribute)
         if started is not None and self._clock() - started < task.interval.total_seconds():
             return False
         return self._runs[task.attribute].may_begin()
 
-    async def _run(self, task: Periodic[Any], backend: Backend, request: Request, *, can_write: bool) -> None:
+    async def _run(
+        self, task: Periodic[..., Any], backend: MountContext, request: Request, *, can_write: bool
+    ) -> None:
         self._started[task.attribute] = self._clock()
         run = Task(name=task.attribute, request=request, can_write=can_write)
         with self._runs[task.attribute].run():

@@ -18,26 +18,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from authkit.errors import InternalError, ReadOnlyError
 from authkit.framework.fields.durations import parse_duration
-from authkit.framework.handler_threads import Exclusive
+from authkit.framework.handler_threads import Exclusive, invoke
 from authkit.framework.replication import PROBE_KEY
-from authkit.framework.routing.calls import invoke
-from authkit.framework.routing.routes import MethodDeclaration, Route
+from authkit.framework.routing.declarations import MethodDeclaration, MountContext
+from authkit.framework.routing.routes import Route
 from authkit.framework.stored.codec import decode_object, encode_object
 from authkit.framework.stored.storage_keys import WAL_PREFIX
 from authkit.framework.stored.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
 from authkit.values import Value
 
-if TYPE_CHECKING:
-    from authkit.framework.backend import Backend
-
 __all__ = ["Rollback", "WALEntry", "WriteAheadLog", "rollback"]
 
-H = TypeVar("H", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _IDs = list[str]
 
@@ -61,15 +59,15 @@ class WALEntry(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("data",)
 
 
-class Rollback(MethodDeclaration[H]):
+class Rollback(MethodDeclaration[P, R]):
     """A method that undoes what one kind of entry stands for. Made by `rollback`."""
 
-    def __init__(self, handler: H, kind: str, min_age: timedelta) -> None:
+    def __init__(self, handler: Callable[Concatenate[Any, P], R], kind: str, min_age: timedelta) -> None:
         super().__init__(handler)
         self.kind = kind
         self.min_age = min_age
 
-    def routes(self, backend: type[Backend]) -> Iterable[Route]:
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return none.
 
         Raises:
@@ -86,7 +84,15 @@ class Rollback(MethodDeclaration[H]):
         return [WAL_PREFIX]
 
 
-def rollback(kind: str, *, min_age: str = "10m") -> Callable[[H], Rollback[H]]:
+class RollbackDecorator(Protocol):
+    """Declares a method, and keeps its parameters for type checkers."""
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], R], /) -> Rollback[P, R]:
+        """Return the declaration."""
+        ...
+
+
+def rollback(kind: str, *, min_age: str = "10m") -> RollbackDecorator:
     """Have a method called with each `WALEntry` of this kind that nobody committed.
 
     The host's ticks start it, about one each minute, on a node that may write, for entries that are
@@ -101,7 +107,11 @@ def rollback(kind: str, *, min_age: str = "10m") -> Callable[[H], Rollback[H]]:
     age = parse_duration(min_age)
     if age < timedelta(0):
         raise ValueError("the age of an entry is not negative")
-    return lambda handler: Rollback(handler, kind, age)
+
+    def declare(handler: Callable[Concatenate[Any, P], R], /) -> Rollback[P, R]:
+        return Rollback(handler, kind, age)
+
+    return declare
 
 
 class WriteAheadLog:
@@ -110,13 +120,13 @@ class WriteAheadLog:
     def __init__(
         self,
         storage: Storage,
-        handlers: Iterable[Rollback[Any]],
+        handlers: Iterable[Rollback[..., Any]],
         clock: Callable[[], float] = time.time,
         *,
         mount: str = "",
     ) -> None:
         self._view = StorageView(storage, WAL_PREFIX)
-        self._handlers: Mapping[str, Rollback[Any]] = {handler.kind: handler for handler in handlers}
+        self._handlers: Mapping[str, Rollback[..., Any]] = {handler.kind: handler for handler in handlers}
         self._clock = clock
         self._last = ""
         self._run = Exclusive.of(mount, "rolling back")
@@ -169,7 +179,7 @@ class WriteAheadLog:
         except (ValueError, TypeError, KeyError, OverflowError, OSError) as error:
             raise InternalError("an entry of the write-ahead log cannot be read") from error
 
-    async def roll_back(self, backend: Backend, request: Request) -> None:
+    async def roll_back(self, backend: MountContext, request: Request) -> None:
         """Undo what is due, for one tick of the host. The key `immediate` in its data ignores the age.
 
         Raises:
@@ -185,7 +195,7 @@ class WriteAheadLog:
             if entries and await self._can_commit():
                 await self._undo(entries, backend, immediate="immediate" in request.data)
 
-    async def _undo(self, entries: _IDs, backend: Backend, *, immediate: bool) -> None:
+    async def _undo(self, entries: _IDs, backend: MountContext, *, immediate: bool) -> None:
         failed: dict[str, Exception | None] = {}
         for entry_id in entries:
             kind = UNREADABLE

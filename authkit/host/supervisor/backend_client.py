@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import LogicalError, PluginSetupError, RPCError, StatusCode
 from authkit.logical import BackendType, Request, Response, SpecialPaths
-from authkit.rpc.seam import Channel
+from authkit.rpc.interface import Channel
 from authkit.wire.backend import MULTIPLEX_ID
 from authkit.wire.errors import decode_error
 from authkit.wire.messages import (

@@ -1,7 +1,7 @@
 """The host's side of the broker: a server for each mount, announced to the plugin on one stream.
 
 One identity for all of them; what they serve is handed in. The plugin's side is
-`authkit.plugin.broker`.
+`authkit.plugin.services.broker`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from authkit.errors import RPCError
 from authkit.plugin.pb.broker_pb2 import ConnInfo
-from authkit.rpc.seam import Channel, Engine, Method, Server
+from authkit.rpc.interface import Channel, Engine, Method, Server
 
 __all__ = ["HostBroker"]
 

@@ -14,9 +14,9 @@ from typing import ClassVar
 from cryptography import x509
 
 from authkit.errors import PluginStartError
-from authkit.plugin.certificates import decode_field
 from authkit.plugin.handshake import CORE_VERSION
-from authkit.rpc.seam import Address
+from authkit.plugin.security.certificates import decode_field
+from authkit.rpc.interface import Address
 from authkit.values import Value
 
 __all__ = ["Announcement", "parse_announcement", "unrecognized"]

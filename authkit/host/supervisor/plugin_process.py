@@ -17,7 +17,7 @@ from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.mounted import SupervisedPlugin
 from authkit.host.supervisor.run import START_TIMEOUT, OnLog, OnOutput, ProcessLife, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security, SharedIdentity, host_identity
-from authkit.plugin.certificates import Identity
+from authkit.plugin.security.certificates import Identity
 
 __all__ = ["PluginProcess", "WrapIdentity"]
 

@@ -30,7 +30,7 @@ from authkit.host.supervisor.logs import LogReader, PluginLog
 from authkit.host.supervisor.security import Security
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.rpc import load_engine
-from authkit.rpc.seam import Channel, Method
+from authkit.rpc.interface import Channel, Method
 from authkit.values import Value
 
 __all__ = ["START_TIMEOUT", "ProcessLife", "Start", "start_process"]

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authkit.errors import HandshakeError, PluginStartError
-from authkit.plugin.certificates import SERVER_NAME, Identity, generate_identity
-from authkit.plugin.tls import make_contexts
+from authkit.plugin.security.certificates import SERVER_NAME, Identity, generate_identity
+from authkit.plugin.security.tls import make_contexts
 from authkit.values import Value
 
 __all__ = ["AutoMTLS", "Metadata", "Secured", "Security", "SharedIdentity", "host_identity"]

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from authkit.errors import PluginStartError
-from authkit.rpc.seam import Channel, Method
+from authkit.rpc.interface import Channel, Method
 
 __all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Life", "Lives", "Revivable"]
 

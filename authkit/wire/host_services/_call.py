@@ -15,7 +15,7 @@ from authkit.errors import (
     SystemViewError,
     UnsupportedByHostError,
 )
-from authkit.rpc.seam import Channel
+from authkit.rpc.interface import Channel
 
 __all__ = ["CALL_FAILURES", "HOST_CALL_TIMEOUT", "call_host", "is_unimplemented", "raise_system_error"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from authkit.rpc.seam import Channel
+from authkit.rpc.interface import Channel
 from authkit.wire.host_services._call import CALL_FAILURES, call_host, is_unimplemented, raise_system_error
 from authkit.wire.messages import Event, Observation, encode_event, encode_observation
 from authkit.wire.pb import backend_pb2 as pb

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from authkit.errors import StorageError
 from authkit.logical import StorageEntry, check_key, check_prefix
-from authkit.rpc.seam import Channel
+from authkit.rpc.interface import Channel
 from authkit.wire.errors import storage_error
 from authkit.wire.host_services._call import CALL_FAILURES, call_host, is_unimplemented
 from authkit.wire.messages import decode_storage_entry, encode_storage_entry

@@ -21,7 +21,7 @@ from authkit.logical import (
     WrapInfo,
 )
 from authkit.masking import Secret
-from authkit.rpc.seam import Channel
+from authkit.rpc.interface import Channel
 from authkit.wire.host_services._call import CALL_FAILURES, call_host, raise_system_error
 from authkit.wire.jsontext import encode_object
 from authkit.wire.messages import (

@@ -31,11 +31,11 @@ from authkit.auth import (
     refresh,
     renewal,
 )
-from authkit.auth.contract import ProviderContract
 from authkit.errors import InternalError, InvalidCredentialsError, PermissionDeniedError, UpstreamError
 from authkit.framework import Collection, Model, Singleton, Str, cached
 from authkit.logical import Auth
 from authkit.masking import Secret
+from authkit.testing import ProviderContract
 from authkit.values import replace
 
 KEY = b"a key that only issuer and provider have"

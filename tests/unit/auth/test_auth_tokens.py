@@ -9,7 +9,7 @@ import pytest
 from factories import Mount
 
 from authkit.auth import Identity, LegacyTokenNames, Role, TokenSettings
-from authkit.auth.tokens import make_auth
+from authkit.auth.grants import make_auth
 from authkit.errors import FieldError, LoginError, PermissionDeniedError, UserError
 from authkit.framework import Backend, Collection
 from authkit.logical import Connection, TokenType

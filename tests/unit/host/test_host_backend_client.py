@@ -22,7 +22,7 @@ from authkit.errors import (
 from authkit.host.supervisor.backend_client import BackendClient, describe_status, is_multiplexed
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.logical import Auth, BackendType, Operation, Request, Response, SpecialPaths
-from authkit.rpc.seam import Call, UnaryMethod
+from authkit.rpc.interface import Call, UnaryMethod
 from authkit.wire.messages import MountSetup, encode_auth
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply

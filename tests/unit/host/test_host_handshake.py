@@ -6,7 +6,7 @@ import pytest
 
 from authkit.errors import PluginStartError
 from authkit.host.supervisor.handshake import parse_announcement, unrecognized
-from authkit.plugin.certificates import encode_field, generate_identity
+from authkit.plugin.security.certificates import encode_field, generate_identity
 from authkit.rpc import Address
 
 CERTIFICATE = generate_identity().certificate

@@ -12,7 +12,7 @@ import pytest
 from authkit.errors import RPCError, StatusCode
 from authkit.host.supervisor.in_process import channel as inprocess
 from authkit.host.supervisor.in_process.channel import InProcessChannel
-from authkit.rpc.seam import Call, StreamMethod, UnaryMethod
+from authkit.rpc.interface import Call, StreamMethod, UnaryMethod
 
 SECOND = timedelta(seconds=1)
 variable = contextvars.ContextVar("variable", default="unset")

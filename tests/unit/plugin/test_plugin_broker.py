@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from authkit.errors import BrokerError, RPCError, StatusCode
-from authkit.plugin import broker as module
-from authkit.plugin.broker import MAX_PENDING, Announcements, Broker
-from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.broker_pb2 import ConnInfo
+from authkit.plugin.services.broker import MAX_PENDING, Announcements, Broker
+from authkit.plugin.services import broker as module
+from authkit.plugin.services.open_calls import OpenCalls
 from authkit.rpc import Address, Call
 
 HERE = Address("unix", "/h")

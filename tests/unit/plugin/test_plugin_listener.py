@@ -14,16 +14,16 @@ import pytest
 
 from authkit.errors import HandshakeError, RPCError, StatusCode
 from authkit.plugin import lifetime, listener
-from authkit.plugin.broker import Broker
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.lifetime import wait_for_host_to_leave
 from authkit.plugin.listener import listen
-from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from authkit.plugin.pb.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
-from authkit.plugin.private import PrivateDirectory
-from authkit.plugin.reflection import Reflection
-from authkit.plugin.services import Controller, Health
+from authkit.plugin.security.private_directory import PrivateDirectory
+from authkit.plugin.services.broker import Broker
+from authkit.plugin.services.controller import Controller, Health
+from authkit.plugin.services.open_calls import OpenCalls
+from authkit.plugin.services.reflection import Reflection
 from authkit.rpc import Call
 
 

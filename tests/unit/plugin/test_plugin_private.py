@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from authkit.errors import HandshakeError
-from authkit.plugin import private as module
-from authkit.plugin.certificates import generate_identity
 from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.listener import listen
-from authkit.plugin.private import PrivateDirectory
-from authkit.plugin.tls import make_contexts
+from authkit.plugin.security import private_directory as module
+from authkit.plugin.security.certificates import generate_identity
+from authkit.plugin.security.private_directory import PrivateDirectory
+from authkit.plugin.security.tls import make_contexts
 
 
 def make(parent: Path) -> PrivateDirectory:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from certificates import client_context, host_identity, server_context
 
-from authkit.plugin.certificates import generate_identity
-from authkit.plugin.private import PrivateDirectory
+from authkit.plugin.security.certificates import generate_identity
+from authkit.plugin.security.private_directory import PrivateDirectory
 from authkit.rpc import Address, Call, Channel, Server, UnaryMethod, load_engine
 
 SECOND = timedelta(seconds=1)

@@ -14,15 +14,15 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authkit.errors import HandshakeError
-from authkit.plugin import tls
-from authkit.plugin.certificates import (
+from authkit.plugin.security import tls
+from authkit.plugin.security.certificates import (
     Identity,
     decode_field,
     encode_field,
     generate_identity,
     pem_to_der,
 )
-from authkit.plugin.tls import auto_mtls
+from authkit.plugin.security.tls import auto_mtls
 
 
 def test_the_certificate_has_what_hosts_check() -> None:

@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from authkit.rpc import Address
-from authkit.rpc.calls import encode_request_head
 from authkit.rpc.channel import GRPCChannel
-from authkit.rpc.frames import (
+from authkit.rpc.http2.frames import (
     END_HEADERS,
     END_STREAM,
     PREFACE,
@@ -20,6 +19,7 @@ from authkit.rpc.frames import (
     build_frame,
     encode_headers,
 )
+from authkit.rpc.messages import encode_request_head
 
 SETTINGS = build_frame(Kind.SETTINGS, 0, 0)
 LIMIT = 8 * 1024 * 1024

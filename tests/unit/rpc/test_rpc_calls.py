@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import calls as module
-from authkit.rpc.calls import (
+from authkit.rpc import messages as module
+from authkit.rpc.messages import (
     MAX_STATUS_MESSAGE,
     MessageReader,
     RequestHead,

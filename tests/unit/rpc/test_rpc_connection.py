@@ -12,10 +12,10 @@ from hpack import Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authkit.rpc import connection as module
-from authkit.rpc import headers as headers_module
-from authkit.rpc.connection import Connection, Data, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.frames import (
+from authkit.rpc.http2 import connection as module
+from authkit.rpc.http2 import headers as headers_module
+from authkit.rpc.http2.connection import Connection, Data, GoAway, HeadersReceived, Reset, Writable
+from authkit.rpc.http2.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
@@ -32,7 +32,7 @@ from authkit.rpc.frames import (
     encode_headers,
     split_timeout,
 )
-from authkit.rpc.headers import HeaderDecoder
+from authkit.rpc.http2.headers import HeaderDecoder
 
 Fields = tuple[tuple[bytes, bytes], ...]
 REQUEST = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/t.T/M")]

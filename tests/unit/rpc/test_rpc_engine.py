@@ -16,7 +16,7 @@ import pytest
 from certificates import client_context, host_identity, server_context
 
 from authkit.errors import RPCError, StatusCode
-from authkit.plugin.certificates import Identity, generate_identity
+from authkit.plugin.security.certificates import Identity, generate_identity
 from authkit.rpc import (
     DEFAULT_MAX_MESSAGE_BYTES,
     ENGINES,

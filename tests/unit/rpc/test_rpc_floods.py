@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from authkit.rpc import connection as module
-from authkit.rpc.connection import Connection, Data, HeadersReceived, Reset
-from authkit.rpc.frames import (
+from authkit.rpc.http2 import connection as module
+from authkit.rpc.http2.connection import Connection, Data, HeadersReceived, Reset
+from authkit.rpc.http2.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
@@ -364,7 +364,7 @@ def test_an_interim_answer_says_nothing_of_the_length() -> None:
 
 def test_the_limits_are_those_of_the_module() -> None:
     """What the floods above count with."""
-    from authkit.rpc import budget
+    from authkit.rpc.http2 import budget
 
     assert budget.UNITS_A_SECOND == UNITS
     assert module.MAX_STREAMS == 1000

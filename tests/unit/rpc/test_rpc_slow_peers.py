@@ -16,17 +16,18 @@ import pytest
 from rpc_peers import SETTINGS, Peer, data, opening
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import Address, Call, Channel, StreamMethod, UnaryMethod, connection, driver, server
-from authkit.rpc.calls import PREFIX, encode_message
+from authkit.rpc import Address, Call, Channel, StreamMethod, UnaryMethod, driver, server
 from authkit.rpc.channel import GRPCChannel
-from authkit.rpc.frames import (
+from authkit.rpc.http2 import connection
+from authkit.rpc.http2.frames import (
     PREFACE,
     ErrorCode,
     Kind,
     Setting,
     build_frame,
 )
-from authkit.rpc.incoming import Incoming
+from authkit.rpc.message_queue import Incoming
+from authkit.rpc.messages import PREFIX, encode_message
 from authkit.rpc.server import GRPCServer
 
 TICK = 0.01

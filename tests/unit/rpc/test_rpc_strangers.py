@@ -14,9 +14,10 @@ import pytest
 from rpc_peers import LIMIT, SETTINGS, Peer, data, headers, opening, scripted_server
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import Call, UnaryMethod, budget
-from authkit.rpc.calls import encode_message, encode_response_head, encode_trailers
-from authkit.rpc.frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting, build_frame
+from authkit.rpc import Call, UnaryMethod
+from authkit.rpc.http2 import budget
+from authkit.rpc.http2.frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting, build_frame
+from authkit.rpc.messages import encode_message, encode_response_head, encode_trailers
 from authkit.rpc.server import GRPCServer
 
 HEAD = [(b":status", b"200"), (b"content-type", b"application/grpc")]

@@ -20,7 +20,7 @@ from authkit.logical import (
     SpecialPaths,
 )
 from authkit.masking import Secret
-from authkit.rpc.seam import Call, UnaryMethod
+from authkit.rpc.interface import Call, UnaryMethod
 from authkit.wire import backend as module
 from authkit.wire.backend import BackendService
 from authkit.wire.messages import encode_request

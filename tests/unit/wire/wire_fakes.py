@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from authkit.errors import RPCError, StatusCode
 from authkit.logical import Request, Response, SpecialPaths
-from authkit.rpc.seam import Call
+from authkit.rpc.interface import Call
 from authkit.wire.backend import MULTIPLEX_ID
 
 

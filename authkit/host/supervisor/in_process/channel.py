@@ -15,7 +15,7 @@ from typing import Any
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.failures import as_rpc_error
-from authkit.rpc.seam import DEFAULT_MAX_MESSAGE_BYTES, Call, Method, StreamMethod, UnaryMethod
+from authkit.rpc.interface import DEFAULT_MAX_MESSAGE_BYTES, Call, Method, StreamMethod, UnaryMethod
 
 __all__ = ["InProcessChannel"]
 

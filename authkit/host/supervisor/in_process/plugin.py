@@ -15,7 +15,7 @@ from authkit.errors import BrokerError
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.host.supervisor.mounted import SupervisedPlugin
 from authkit.logical import BackendFactory
-from authkit.rpc.seam import Channel, Method
+from authkit.rpc.interface import Channel, Method
 from authkit.wire.backend import BackendService
 
 __all__ = ["LocalPlugin"]

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import RPCError, StatusCode, SystemViewError, UnsupportedByHostError
 from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.seam import Call, Method, UnaryMethod
+from authkit.rpc.interface import Call, Method, UnaryMethod
 
 __all__ = ["Failure", "Handler", "as_status", "as_text", "method", "required"]
 

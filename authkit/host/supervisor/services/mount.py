@@ -17,7 +17,7 @@ from authkit.errors import RPCError, StatusCode, StorageError
 from authkit.host.supervisor.services.methods import Handler, as_status, as_text, method, required
 from authkit.host.supervisor.services.system import system_services
 from authkit.logical import BackendConfig, EventSender, Storage
-from authkit.rpc.seam import Call, Method, UnaryMethod
+from authkit.rpc.interface import Call, Method, UnaryMethod
 from authkit.wire.messages import decode_event, decode_observation, decode_storage_entry, encode_storage_entry
 from authkit.wire.pb import backend_pb2 as pb
 

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from authkit.errors import RPCError, StatusCode, SystemViewError
 from authkit.host.supervisor.services.methods import Failure, Handler, as_status, as_text, method, required
 from authkit.logical import SystemView
-from authkit.rpc.seam import Method
+from authkit.rpc.interface import Method
 from authkit.wire.jsontext import decode_object
 from authkit.wire.messages import (
     decode_duration,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from authkit.auth.login import Login, LoginFlow
 from authkit.errors import UserError
-from authkit.framework import Backend
+from authkit.framework import MountContext
 from authkit.logical import Operation, Request, Response
 from authkit.values import Value
 
@@ -28,7 +28,7 @@ class RoleResolver(Value, frozen=True):
     flows: Sequence[LoginFlow]
 
     @classmethod
-    def of(cls, backend: type[Backend]) -> RoleResolver | None:
+    def of(cls, backend: type[MountContext]) -> RoleResolver | None:
         """Return the resolver of a class, `None` when it has no roles or its bodies do not tell them."""
         declared = [each for each in backend.declarations.values() if isinstance(each, Login)]
         flows = [LoginFlow(each, backend) for each in declared]
@@ -39,7 +39,7 @@ class RoleResolver(Value, frozen=True):
         """Whether a host asks for a role."""
         return request.operation is Operation.RESOLVE_ROLE and request.path == RESOLVE_ROLE_PATH
 
-    async def resolve(self, backend: Backend, body: Mapping[str, Any]) -> Response:
+    async def resolve(self, backend: MountContext, body: Mapping[str, Any]) -> Response:
         """Return the role of a login with this body. Only the fields of roles are looked at.
 
         Raises:

@@ -13,7 +13,7 @@ import ssl
 from socket import socket
 
 from authkit.errors import RPCError
-from authkit.rpc.seam import Address, Refusal
+from authkit.rpc.interface import Address, Refusal
 from authkit.rpc.transport import Acceptor, Gate, abort, cancel_all, dial
 
 __all__ = ["ClientRelay", "ServerRelay"]

@@ -14,8 +14,8 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hpack.huffman_table import decode_huffman
 
-from authkit.rpc.budget import FREE_FIELDS
-from authkit.rpc.frames import ConnectionFailure, ErrorCode, count_size_updates, split_timeout
+from authkit.rpc.http2.budget import FREE_FIELDS
+from authkit.rpc.http2.frames import ConnectionFailure, ErrorCode, count_size_updates, split_timeout
 
 __all__ = ["MALFORMED", "MAX_LIST_BYTES", "HeaderDecoder", "Headers"]
 
@@ -63,7 +63,7 @@ class Headers(NamedTuple, Generic[T]):
 class HeaderDecoder(Generic[T]):
     """Decodes the blocks of one direction of one connection, in their order.
 
-    `spend` is told of fields beyond those that a block has as a rule (see `authkit.rpc.budget`).
+    `spend` is told of fields beyond those that a block has as a rule (see `authkit.rpc.http2.budget`).
     """
 
     def __init__(

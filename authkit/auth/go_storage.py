@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from authkit.auth.tokens import TokenTypeType
+from authkit.auth.token_parameters import TokenTypeType
 from authkit.framework import FieldSchema, FieldType, Model
 from authkit.framework.fields.choices import OptionalType
 from authkit.framework.fields.types import DurationType

@@ -1,8 +1,8 @@
 """The reference engine: grpcio for HTTP/2 and gRPC, OpenSSL in front of it for TLS.
 
-grpcio never sees the network: its server and its channels live on sockets in a private directory,
-and `authkit.rpc.relay` carries the bytes through TLS. It is the yardstick for other engines and the
-way out if a host ever disagrees with one.
+grpcio never sees the network: its server and its channels live on sockets in a private directory, and
+`authkit.rpc.grpcio_engine.tls_relay` carries the bytes through TLS. It is the yardstick for other engines
+and the way out if a host ever disagrees with one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import grpc.aio
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.failures import as_rpc_error
-from authkit.rpc.relay import ClientRelay, ServerRelay
-from authkit.rpc.seam import (
+from authkit.rpc.grpcio_engine.tls_relay import ClientRelay, ServerRelay
+from authkit.rpc.interface import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Address,
     Call,

@@ -1,7 +1,7 @@
 """The process's identity, and the text forms of certificates.
 
-No I/O: files and OpenSSL contexts are left to `authkit.plugin.tls`, ASN.1 to
-`authkit.plugin.selfsigned`. The shape of the certificate is that of go-plugin 1.8 (mtls.go,
+No I/O: files and OpenSSL contexts are left to `authkit.plugin.security.tls`, ASN.1 to
+`authkit.plugin.security.self_signed`. The shape of the certificate is that of go-plugin 1.8 (mtls.go,
 generateCert), with P-256 in place of P-521: hosts accept either (observed on Vault 1.21.1 and
 OpenBao 2.6.2), and it signs eight times as fast.
 """
@@ -19,7 +19,7 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from authkit.plugin.selfsigned import make_certificate
+from authkit.plugin.security.self_signed import make_certificate
 from authkit.values import Value
 
 __all__ = ["SERVER_NAME", "Identity", "decode_field", "encode_field", "generate_identity", "pem_to_der"]

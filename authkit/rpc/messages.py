@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from struct import Struct
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.frames import encode_headers
+from authkit.rpc.http2.frames import encode_headers
 from authkit.values import Value, field
 
 __all__ = [

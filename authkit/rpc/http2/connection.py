@@ -1,7 +1,7 @@
 """One side of an HTTP/2 connection: streams, flow control, settings, limits. No I/O and no clock.
 
 Bytes go in, events come out; whoever drives it passes the time and sends `data_to_send`. Client and
-server share it. What the messages in the streams mean is left to `authkit.rpc.calls`.
+server share it. What the messages in the streams mean is left to `authkit.rpc.messages`.
 
 Any sequence of bytes leads to events, or to a `ConnectionFailure` with the error code that RFC 9113
 asks for; section numbers are that document's. Memory is bounded by the limits below, whatever a peer
@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from authkit.rpc.budget import ANSWER_EARNS, RESET_COST, STREAMS_A_UNIT, Budget
-from authkit.rpc.frames import (
+from authkit.rpc.http2.budget import ANSWER_EARNS, RESET_COST, STREAMS_A_UNIT, Budget
+from authkit.rpc.http2.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
@@ -31,7 +31,7 @@ from authkit.rpc.frames import (
     Setting,
     build_frame,
 )
-from authkit.rpc.headers import MALFORMED, MAX_LIST_BYTES, HeaderDecoder, Headers
+from authkit.rpc.http2.headers import MALFORMED, MAX_LIST_BYTES, HeaderDecoder, Headers
 
 __all__ = [
     "Connection",

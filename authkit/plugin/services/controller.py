@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from authkit.errors import RPCError, StatusCode
-from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.stdio_pb2 import StdioData
+from authkit.plugin.services.open_calls import OpenCalls
 from authkit.plugin.streams import CapturedStream, StandardStreams
 from authkit.rpc import Call, Method, StreamMethod, UnaryMethod
 

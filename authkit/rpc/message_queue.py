@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc.calls import PREFIX, MessageReader
+from authkit.rpc.messages import PREFIX, MessageReader
 
 __all__ = ["Incoming", "cut_off"]
 

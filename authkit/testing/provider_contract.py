@@ -27,7 +27,7 @@ from authkit.auth.providers import (
     identify,
 )
 from authkit.errors import CodedError, InvalidCredentialsError, LoginError, PermissionDeniedError
-from authkit.framework.routing.calls import invoke
+from authkit.framework.handler_threads import invoke
 from authkit.masking import Secret
 from authkit.values import replace
 

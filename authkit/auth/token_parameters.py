@@ -1,25 +1,23 @@
-"""Token parameters: what an operator decides about the tokens of a role, and how a login uses it.
+"""Token parameters: what an operator decides about the tokens of a role, or a login in its place.
 
 Fields, checks and texts are those of all auth methods (Vault SDK 0.21, helper/tokenutil/tokenutil.go);
 `alias_metadata` came with SDK 0.25, `token_strictly_bind_ip` is OpenBao's. The arithmetic of lifetimes
-is the host's, the names of older plugins are in `authkit.auth.legacy`.
+is the host's. The names of older plugins: `authkit.auth.legacy_names`; what a login makes of them:
+`authkit.auth.grants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from authkit.auth.alias_metadata import find_metadata_fault
-from authkit.auth.cidrs import pin_address, verify_remote_address
-from authkit.auth.identity import Identity, verify_policies
 from authkit.auth.policies import find_refused_policy
 from authkit.errors import UserError
 from authkit.framework import (
     KV,
     Bool,
-    BoundCollection,
     Cidrs,
     CommaList,
     FieldType,
@@ -27,37 +25,13 @@ from authkit.framework import (
     Model,
     Seconds,
     field,
-    format_block,
 )
-from authkit.logical import Alias, Auth, Connection, Lease, Response, TokenType
+from authkit.logical import TokenType
 from authkit.values import Value, verify_collections
 
-__all__ = [
-    "Role",
-    "TokenParameters",
-    "TokenSettings",
-    "make_auth",
-    "settings_at_renewal",
-    "verify_login_address",
-]
+__all__ = ["KEPT_SETTINGS", "Role", "TokenParameters", "TokenSettings"]
 
-ROLE_KEY: Final = "role"
-"""The role's name in a token's internal data; vault-plugin-auth-jwt 0.26 uses the same."""
-
-COLLECTION_KEY: Final = "roles"
-"""What the path of that role begins with: a method may have roles of one name in two collections. Absent in
-tokens of other plugins, and of versions that kept the name alone."""
-
-STATE_KEY: Final = "state"
-"""What a login handler wants back at renewal."""
-
-SETTINGS_KEY: Final = "token"
-"""What a login decided in place of its role, as far as renewal needs it; absent when nothing."""
-
-POLICIES_KEY: Final = "policies"
-"""What a login added to the policies of its role; absent when nothing."""
-
-_KEPT_SETTINGS: Final = ("token_ttl", "token_max_ttl", "token_period", "token_policies")
+KEPT_SETTINGS: Final = ("token_ttl", "token_max_ttl", "token_period", "token_policies")
 """The settings that a renewal looks at; all others are fixed when the token is made."""
 
 _NAMES: Final = {
@@ -195,126 +169,6 @@ class TokenSettings(Value, frozen=True, kw_only=True):
 
     def kept(self, settings: TokenParameters) -> dict[str, Any]:
         """Return what renewal needs to know of this decision, as JSON."""
-        given = [name for name in _KEPT_SETTINGS if getattr(self, name.removeprefix("token_")) is not None]
+        given = [name for name in KEPT_SETTINGS if getattr(self, name.removeprefix("token_")) is not None]
         shown = settings.read_shape()
         return {name: shown[name] for name in given}
-
-
-def verify_login_address(settings: TokenParameters, connection: Connection | None) -> None:
-    """Return if a login from there may have a token with these parameters.
-
-    Raises:
-        PermissionDeniedError: the client is outside the bound blocks, or it matters where it is and
-            the host did not say.
-    """
-    verify_remote_address(settings.token_bound_cidrs, connection)
-    if settings.token_strictly_bind_ip:
-        pin_address(connection)
-
-
-def make_auth(
-    identity: Identity,
-    role: TokenParameters | None,
-    role_name: str = "",
-    connection: Connection | None = None,
-    *,
-    roles: str = "",
-) -> Auth:
-    """Return what a login grants. `roles` is the path of the role's collection.
-
-    Raises:
-        LoginError: role and identity together ask for a policy that no login may have.
-        UserError, FieldError: the identity's token settings contradict the role.
-        PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
-    """
-    settings = role or TokenParameters()
-    if identity.token is not None:
-        settings = identity.token.apply(role)
-        verify_login_address(settings, connection)
-    policies = tuple(dict.fromkeys((*settings.token_policies, *identity.policies)))
-    verify_policies(policies)
-    return Auth(
-        lease=Lease(ttl=settings.token_ttl, max_ttl=settings.token_max_ttl, renewable=True),
-        internal_data=_internal_data(identity, settings, role_name, roles),
-        display_name=identity.display_name or identity.name,
-        policies=policies,
-        metadata=dict(identity.metadata),
-        alias=_make_alias(identity, settings),
-        group_aliases=tuple(Alias(name=name) for name in dict.fromkeys(identity.groups)),
-        period=settings.token_period,
-        explicit_max_ttl=settings.token_explicit_max_ttl,
-        num_uses=settings.token_num_uses,
-        bound_cidrs=_bound_cidrs(settings, connection),
-        token_type=settings.token_type,
-        no_default_policy=settings.token_no_default_policy,
-    )
-
-
-def grant(
-    identity: Identity,
-    role: TokenParameters | None,
-    role_name: str,
-    connection: Connection | None,
-    *,
-    roles: BoundCollection[Any] | None = None,
-) -> Response:
-    """Return the answer with which a handler of an open path logs somebody in; `@login` needs none.
-
-    For logins that end otherwise than they began: after a browser came back, or once another device is done.
-    Take the role as it is now, and the connection of whoever gets the token. `roles` is the collection of the
-    role: a method with several needs it, since no token is renewed whose role cannot be looked up.
-
-    Raises:
-        LoginError: role and identity together ask for a policy that no login may have.
-        UserError, FieldError: the identity's token settings contradict the role.
-        PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
-    """
-    verify_login_address(role or TokenParameters(), connection)
-    auth = make_auth(identity, role, role_name, connection, roles=roles.path if roles is not None else "")
-    return Response(auth=auth, warnings=tuple(identity.warnings))
-
-
-def settings_at_renewal(
-    role: TokenParameters | None, internal_data: Mapping[str, Any]
-) -> TokenParameters | None:
-    """Return the parameters of a token that goes on: the role's of today, and what its login decided.
-
-    `None` when neither exists.
-
-    Raises:
-        UserError, FieldError: what is kept with the token is not what `make_auth` put there.
-    """
-    kept = internal_data.get(SETTINGS_KEY)
-    if not isinstance(kept, Mapping):
-        return role
-    given = {name: kept[name] for name in _KEPT_SETTINGS if name in kept}
-    return (role or TokenParameters()).replaced(**given)
-
-
-def _internal_data(
-    identity: Identity, settings: TokenParameters, role_name: str, roles: str
-) -> dict[str, Any]:
-    data = {
-        ROLE_KEY: role_name,
-        COLLECTION_KEY: roles,
-        STATE_KEY: dict(identity.state),
-        SETTINGS_KEY: {} if identity.token is None else identity.token.kept(settings),
-        POLICIES_KEY: list(identity.policies),
-    }
-    return {key: value for key, value in data.items() if value}
-
-
-def _make_alias(identity: Identity, settings: TokenParameters) -> Alias | None:
-    if identity.anonymous:
-        return None
-    return Alias(
-        name=identity.name,
-        metadata=dict(identity.alias_metadata),
-        custom_metadata=dict(settings.alias_metadata),
-    )
-
-
-def _bound_cidrs(settings: TokenParameters, connection: Connection | None) -> tuple[str, ...]:
-    if settings.token_strictly_bind_ip:
-        return (pin_address(connection),)
-    return tuple(format_block(block) for block in settings.token_bound_cidrs)

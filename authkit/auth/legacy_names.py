@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from authkit.auth.policies import sanitize_policies
-from authkit.auth.tokens import Role
+from authkit.auth.token_parameters import Role
 from authkit.framework import Cidrs, Int, Seconds, field
 from authkit.framework.fields.containers import CommaListType
 

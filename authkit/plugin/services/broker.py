@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from authkit.errors import BrokerError, RPCError
-from authkit.plugin.opencalls import OpenCalls
 from authkit.plugin.pb.broker_pb2 import ConnInfo
+from authkit.plugin.services.open_calls import OpenCalls
 from authkit.rpc import Address, Call, Channel, StreamMethod
 
 __all__ = ["Announcements", "Broker"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authkit.rpc.frames import ConnectionFailure, ErrorCode
+from authkit.rpc.http2.frames import ConnectionFailure, ErrorCode
 
 __all__ = ["ANSWER_EARNS", "FREE_FIELDS", "RESET_COST", "STREAMS_A_UNIT", "Budget"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from authkit.errors import HandshakeError
-from authkit.plugin.certificates import (
+from authkit.plugin.security.certificates import (
     SERVER_NAME,
     Identity,
     encode_field,

@@ -1,6 +1,6 @@
 """HTTP/2 frames and header blocks: bytes in, bytes out. No I/O, no state but what a reader buffers.
 
-What a frame means for a stream is left to `authkit.rpc.connection`. Section numbers are those of
+What a frame means for a stream is left to `authkit.rpc.http2.connection`. Section numbers are those of
 RFC 9113 unless another document is named.
 """
 

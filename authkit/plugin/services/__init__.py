@@ -1,0 +1,1 @@
+"""What every go-plugin plugin serves beside its own services: broker, controller, health, reflection."""

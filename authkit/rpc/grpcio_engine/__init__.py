@@ -1,0 +1,1 @@
+"""The reference engine: grpcio on a private socket, behind TLS of OpenSSL."""

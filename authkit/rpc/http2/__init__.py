@@ -1,0 +1,1 @@
+"""HTTP/2 without I/O: frames, header blocks, the state of one connection and its limits."""
