@@ -18,6 +18,7 @@ __all__ = [
     "RequestHead",
     "ResponseHead",
     "encode_message",
+    "encode_prefix",
     "encode_request_head",
     "encode_response_head",
     "encode_trailers",
@@ -241,9 +242,14 @@ def verify_message_size(size: int, limit: int) -> None:
         raise RPCError(StatusCode.RESOURCE_EXHAUSTED, f"a message of {size} bytes, the limit is {limit}")
 
 
+def encode_prefix(message: bytes) -> bytes:
+    """Return what comes before a message: not compressed, and its length."""
+    return PREFIX.pack(0, len(message))
+
+
 def encode_message(message: bytes) -> bytes:
     """Return a message with its prefix."""
-    return PREFIX.pack(0, len(message)) + message
+    return encode_prefix(message) + message
 
 
 def whole_message(data: bytes, limit: int) -> bytes | None:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from datetime import timedelta
 from functools import partial
 from socket import socket
-from struct import Struct
 from typing import Any
 
 from authkit.errors import RPCError, StatusCode
@@ -21,14 +20,14 @@ from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.driver import Driver
 from authkit.rpc.failures import as_rpc_error
 from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
-from authkit.rpc.http2.frames import END_HEADERS, END_STREAM, MAX_FRAME_BYTES, ErrorCode, Kind
+from authkit.rpc.http2.frames import ErrorCode, PreparedHeaders
 from authkit.rpc.interface import Call, Method, Refusal, StreamMethod, UnaryMethod
 from authkit.rpc.message_queue import Incoming
 from authkit.rpc.messages import (
-    PREFIX,
     MessageReader,
     RequestHead,
     encode_message,
+    encode_prefix,
     encode_refusal,
     encode_response_head,
     encode_trailers,
@@ -59,19 +58,8 @@ MIN_ANSWER_BYTES = 16 * 1024
 
 SWEEP_SECONDS = 10.0
 
-_HEAD = encode_response_head()
-_TRAILERS = encode_trailers(StatusCode.OK)
-_ID = Struct(">L")
-_DATA = Struct(">BHBBLBL")
-
-
-def _frame_start(kind: Kind, flags: int, length: int) -> bytes:
-    return length.to_bytes(3, "big") + bytes((kind, flags))
-
-
-# An answer to a unary call, but for the stream's id and the message.
-_HEAD_START = _frame_start(Kind.HEADERS, END_HEADERS, len(_HEAD))
-_TRAILERS_START = _frame_start(Kind.HEADERS, END_HEADERS | END_STREAM, len(_TRAILERS))
+_HEAD = PreparedHeaders(encode_response_head())
+_TRAILERS = PreparedHeaders(encode_trailers(StatusCode.OK), end=True)
 
 
 class _Route(Value, frozen=True):
@@ -397,8 +385,8 @@ class _ServerConnection(Driver[_Route]):
             async for message in replies:
                 await self._send_message(call, message)
             if not call.started:
-                self.core.send_headers(call.stream_id, _HEAD)
-            self.core.send_headers(call.stream_id, _TRAILERS, end=True)
+                self.core.send_headers(call.stream_id, _HEAD.block)
+            self.core.send_headers(call.stream_id, _TRAILERS.block, end=True)
             self._finish(call.stream_id)
         except BaseException as error:
             if is_cancellation(error):
@@ -412,7 +400,7 @@ class _ServerConnection(Driver[_Route]):
         self._verify_room(message)
         if not call.started:
             call.started = True
-            self.core.send_headers(call.stream_id, _HEAD)
+            self.core.send_headers(call.stream_id, _HEAD.block)
         has_left = self.core.send_data(call.stream_id, encode_message(message))
         self.flush_soon()
         if not has_left:
@@ -442,22 +430,19 @@ class _ServerConnection(Driver[_Route]):
     # --- ends ----------------------------------------------------------------------------------
 
     def _reply(self, call: _ServerCall, message: bytes) -> None:
-        stream_id, size = call.stream_id, len(message) + PREFIX.size
-        number = _ID.pack(stream_id)
-        if size <= MAX_FRAME_BYTES:
-            data = _DATA.pack(size >> 16, size & 0xFFFF, Kind.DATA, 0, stream_id, 0, len(message))
-            parts = (_HEAD_START, number, _HEAD, data, message, _TRAILERS_START, number, _TRAILERS)
-            if self.core.send_prepared(stream_id, parts, size):
-                self._finish(stream_id)
-                return
+        stream_id = call.stream_id
+        data = (encode_prefix(message), message)
+        if self.core.send_answer(stream_id, _HEAD, data, _TRAILERS):
+            self._finish(stream_id)
+            return
         try:
             self._verify_room(message)
         except RPCError as error:
             self._fail(stream_id, error)
             return
-        self.core.send_headers(stream_id, _HEAD)
+        self.core.send_headers(stream_id, _HEAD.block)
         self.core.send_data(stream_id, encode_message(message))
-        self.core.send_headers(stream_id, _TRAILERS, end=True)
+        self.core.send_headers(stream_id, _TRAILERS.block, end=True)
         self._finish(stream_id)
 
     def _verify_room(self, message: bytes) -> None:

@@ -28,6 +28,7 @@ from authkit.rpc.http2.frames import (
     ErrorCode,
     FrameReader,
     Kind,
+    PreparedHeaders,
     Setting,
     build_frame,
 )
@@ -79,6 +80,7 @@ SIZE_UPDATE = b"\x20"
 """The dynamic table has size 0 from here on (RFC 7541 section 6.3)."""
 
 _LONG = Struct(">L")
+_DATA_START = Struct(">BHBB")
 _PAIR = Struct(">HL")
 _GOAWAY = Struct(">LL")
 
@@ -259,15 +261,21 @@ class Connection(Generic[T]):
             self._blocked[stream_id] = None
         return not stream.queue
 
-    def send_prepared(self, stream_id: int, parts: Sequence[bytes], size: int) -> bool:
-        """Send a whole answer at once, if the windows allow `size` bytes of data; return whether it was.
+    def send_answer(
+        self,
+        stream_id: int,
+        head: PreparedHeaders,
+        data: Sequence[bytes],
+        trailers: PreparedHeaders,
+    ) -> bool:
+        """Send a whole answer at once, if the windows allow its data; return whether it was sent.
 
-        `parts` are frames but for their stream ids. For the one answer of a unary call, which then
-        costs no more than joining bytes.
+        For the one answer of a unary call, which then costs no more than joining bytes.
         """
         stream = self._streams.get(stream_id)
         if stream is None or not stream.is_sending:
             return True
+        size = sum(map(len, data))
         if (
             stream.queue
             or self._owes_size_update
@@ -277,7 +285,10 @@ class Connection(Generic[T]):
         ):
             return False
         self._send_window -= size
-        self._out += parts
+        number = _LONG.pack(stream_id)
+        start = _DATA_START.pack(size >> 16, size & 0xFFFF, Kind.DATA, 0)
+        self._out += (head.start, number, head.block, start, number, *data)
+        self._out += (trailers.start, number, trailers.block)
         self._end_sending(stream_id, stream)
         return True
 

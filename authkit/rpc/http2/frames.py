@@ -19,6 +19,7 @@ __all__ = [
     "ErrorCode",
     "FrameReader",
     "Kind",
+    "PreparedHeaders",
     "Setting",
     "build_frame",
     "count_size_updates",
@@ -103,6 +104,18 @@ def build_frame(kind: Kind, flags: int, stream_id: int, payload: bytes | memoryv
     """Return one frame. The payload must fit: whoever sends data cuts it."""
     length = len(payload)
     return _HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
+
+
+class PreparedHeaders:
+    """A header block that many streams send: its frame but for the stream's id."""
+
+    __slots__ = ("block", "start")
+
+    def __init__(self, block: bytes, *, end: bool = False) -> None:
+        self.start = len(block).to_bytes(3, "big") + bytes(
+            (Kind.HEADERS, END_HEADERS | (END_STREAM if end else 0))
+        )
+        self.block = block
 
 
 class FrameReader:

@@ -10,8 +10,8 @@ import pytest
 
 from authkit.errors import BrokerError, RPCError, StatusCode
 from authkit.plugin.pb.broker_pb2 import ConnInfo
-from authkit.plugin.services.broker import MAX_PENDING, Announcements, Broker
 from authkit.plugin.services import broker as module
+from authkit.plugin.services.broker import MAX_PENDING, Announcements, Broker
 from authkit.plugin.services.open_calls import OpenCalls
 from authkit.rpc import Address, Call
 

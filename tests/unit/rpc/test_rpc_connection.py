@@ -27,6 +27,7 @@ from authkit.rpc.http2.frames import (
     ErrorCode,
     FrameReader,
     Kind,
+    PreparedHeaders,
     Setting,
     build_frame,
     encode_headers,
@@ -37,6 +38,7 @@ from authkit.rpc.http2.headers import HeaderDecoder
 Fields = tuple[tuple[bytes, bytes], ...]
 REQUEST = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/t.T/M")]
 BLOCK = encode_headers(REQUEST)
+HEAD, TRAILERS = PreparedHeaders(BLOCK), PreparedHeaders(BLOCK, end=True)
 SETTINGS = build_frame(Kind.SETTINGS, 0, 0)
 LONG = struct.Struct(">L").pack
 
@@ -380,7 +382,7 @@ def test_what_is_sent_on_a_closed_stream_goes_nowhere() -> None:
     for number in (1, 99):
         side.send_headers(number, BLOCK)
         assert side.send_data(number, b"x", end=True)
-        assert side.send_prepared(number, [b"x"], 1)
+        assert side.send_answer(number, HEAD, [b"x"], TRAILERS)
         side.forget_queue(number)
     assert side.data_to_send() == b""
 
@@ -390,14 +392,17 @@ def test_a_prepared_answer_leaves_at_once_or_not_at_all() -> None:
     side = server()
     side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 20_000) + b"".join(map(headers, (1, 3, 5))), 0)
     side.data_to_send()
-    parts = [build_frame(Kind.DATA, 0, 1, b"abc")]
-    assert not side.send_prepared(1, parts, MAX_FRAME_BYTES + 1)
-    assert side.send_prepared(1, parts, 3)
-    assert side.data_to_send() == parts[0]
+    assert not side.send_answer(1, HEAD, [bytes(MAX_FRAME_BYTES), b"x"], TRAILERS)
+    assert side.send_answer(1, HEAD, [b"a", b"bc"], TRAILERS)
+    assert side.data_to_send() == (
+        build_frame(Kind.HEADERS, END_HEADERS, 1, BLOCK)
+        + build_frame(Kind.DATA, 0, 1, b"abc")
+        + build_frame(Kind.HEADERS, END_HEADERS | END_STREAM, 1, BLOCK)
+    )
     assert not side.send_data(3, bytes(20_001))
-    assert not side.send_prepared(3, parts, 3)
+    assert not side.send_answer(3, HEAD, [b"abc"], TRAILERS)
     side.receive(setting(Setting.INITIAL_WINDOW_SIZE, 2), 0)
-    assert not side.send_prepared(5, parts, 3)
+    assert not side.send_answer(5, HEAD, [b"abc"], TRAILERS)
 
 
 def test_a_prepared_answer_waits_for_the_size_update() -> None:
@@ -405,10 +410,10 @@ def test_a_prepared_answer_waits_for_the_size_update() -> None:
     side = server()
     side.receive(setting(Setting.HEADER_TABLE_SIZE, 0) + headers(1, end=True), 0)
     side.data_to_send()
-    assert not side.send_prepared(1, [b"x"], 1)
+    assert not side.send_answer(1, HEAD, [b"x"], TRAILERS)
     side.send_headers(1, BLOCK)
     assert frames(side.data_to_send())[0][3] == b"\x20" + BLOCK
-    assert side.send_prepared(1, [b"x"], 1)
+    assert side.send_answer(1, HEAD, [b"x"], TRAILERS)
 
 
 def test_what_was_forgotten_never_leaves() -> None:
