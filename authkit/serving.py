@@ -15,23 +15,14 @@ from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn, Protocol
+    from typing import NoReturn
 
-    from authkit.logical import BackendFactory
+    from authkit.logical import Servable
     from authkit.plugin.ending import Ending
     from authkit.plugin.environment import HostEnvironment
     from authkit.plugin.security.tls import TransportSecurity
     from authkit.plugin.server import Application, Dial, Plan
     from authkit.plugin.streams import StandardStreams
-
-    class Servable(Protocol):
-        """A backend class."""
-
-        @classmethod
-        def factory(cls) -> BackendFactory:
-            """Return what makes its instances."""
-            ...
-
 
 AUTO_MTLS_VERSION = 5
 

@@ -15,7 +15,6 @@ from authkit.logical import (
     Entity,
     Group,
     IdentityToken,
-    InMemoryStorage,
     Operation,
     PluginEnvironment,
     ReplicationState,
@@ -28,6 +27,7 @@ from authkit.logical import (
     WrapInfo,
 )
 from authkit.masking import Secret
+from authkit.testing import InMemoryStorage
 from authkit.values import replace
 
 B = TypeVar("B", bound=Backend)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from authkit import AuthMethod, Identity, Str, TokenSettings, Verified, field, login, update
-from authkit.auth import Renewal, equivalent_policies, is_address_in, sanitize_policies, split_alias_metadata
+from authkit import AuthMethod, Identity, Renewal, Str, TokenSettings, Verified, field, login
+from authkit.auth import equivalent_policies, is_address_in, sanitize_policies, split_alias_metadata
 from authkit.framework import Answer, Listing, Raw, read
 from authkit.logical import Alias, Auth, BackendConfig, Response, SpecialPaths
 from authkit.oidc import (
@@ -38,7 +38,7 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     (TokenSettings, {}, ("policies", "bound_cidrs")),
     (Verified, {"name": "a"}, ("groups", "metadata", "state")),
     (Renewal, {}, ("groups", "state")),
-    (update, {}, ("groups", "state")),
+    (Renewal.update, {}, ("groups", "state")),
     (sanitize_policies, {}, ("policies",)),
     (equivalent_policies, {"first": (), "second": ()}, ("first", "second")),
     (is_address_in, {"address": "127.0.0.1"}, ("blocks",)),
@@ -158,7 +158,17 @@ IN_CALLS = {
 """Methods of the tests above."""
 
 NOT_FOR_AUTHORS = {
-    *("Call", "LoginCall", "RenewCall", "Write", "FieldData", "FieldSchema", "PathTemplate", "OperationInfo"),
+    *(
+        "Connection",
+        "Call",
+        "LoginCall",
+        "RenewCall",
+        "Write",
+        "FieldData",
+        "FieldSchema",
+        "PathTemplate",
+        "OperationInfo",
+    ),
     *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
     "ProviderSettings",
     "TokenVerifier.verify_unverified",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -64,3 +67,34 @@ def test_no_public_name_is_hidden_by_a_module() -> None:
     """Importing a module binds its name in the package: it must not be the name of something else."""
     modules = {path.stem for path in Path(authkit.__file__).parent.iterdir()}
     assert not modules & set(authkit.__all__)
+
+
+def functions_of(item: object) -> Iterator[object]:
+    """Yield a function, or a class with its methods and properties."""
+    yield item
+    if isinstance(item, type):
+        for base in item.__mro__:
+            if not base.__module__.startswith("authkit"):
+                continue
+            for attribute, member in vars(base).items():
+                if attribute.startswith("_") and attribute != "__init__":
+                    continue
+                member = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                if inspect.isfunction(member) and member.__module__.startswith("authkit"):
+                    yield member
+
+
+@pytest.mark.parametrize("package", [name for name in PUBLIC_PACKAGES if name != "authkit.oidc"])
+def test_every_annotation_can_be_resolved(package: str) -> None:
+    """`help()`, and tools that make reference pages, see types and not only their names."""
+    module = importlib.import_module(package)
+    unresolved = []
+    for name in module.__all__:
+        item = getattr(module, name)
+        for each in functions_of(item) if inspect.isclass(item) or inspect.isfunction(item) else ():
+            try:
+                get_type_hints(each)
+            except NameError as error:
+                unresolved.append(f"{name}: {getattr(each, '__qualname__', each)}: {error}")
+    # Nothing is imported before a plugin has seen the cookie of its host.
+    assert not [each for each in unresolved if not each.startswith("serve: ")]

@@ -21,10 +21,10 @@ from authkit.auth.providers import (
     RefreshProvider,
     UserInfoProvider,
     Verified,
-    identify,
-    refresh,
+    fetch_identity,
+    refresh_identity,
 )
-from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, keep, renewal, update
+from authkit.auth.renewal import Lifetimes, Renewal, RenewCall, renewal
 from authkit.auth.token_parameters import Role, TokenParameters, TokenSettings
 
 __all__ = [
@@ -46,16 +46,14 @@ __all__ = [
     "UserInfoProvider",
     "Verified",
     "equivalent_policies",
+    "fetch_identity",
     "grant",
-    "identify",
     "is_address_in",
-    "keep",
     "login",
-    "refresh",
+    "refresh_identity",
     "renewal",
     "sanitize_policies",
     "split_alias_metadata",
-    "update",
     "verify_login_address",
     "verify_remote_address",
 ]

@@ -2,8 +2,8 @@
 
 A provider is any object with a `verify` method. What else it can do is found out from the methods that
 it has: `fetch_groups`, `fetch_user_info`, `refresh`. Each may be `async def` or plain `def`, which runs
-in a thread. `identify` and `refresh` put the answers together for a login handler and a renewal
-handler; paths, fields and roles are left to them.
+in a thread. `fetch_identity` puts the answers together for a login handler, `refresh_identity` for a
+renewal handler; paths, fields and roles are theirs.
 
 The capabilities are those of dex's connectors (dexidp/dex, connector/connector.go).
 """
@@ -11,16 +11,14 @@ The capabilities are those of dex's connectors (dexidp/dex, connector/connector.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from authkit.auth.identity import Identity
-from authkit.auth.renewal import Renewal, RenewCall, keep, update
+from authkit.auth.renewal import Renewal, RenewCall
 from authkit.errors import InternalError, PermissionDeniedError
 from authkit.framework.handler_threads import invoke
+from authkit.masking import Secret
 from authkit.values import Value, field, verify_collections
-
-if TYPE_CHECKING:
-    from authkit.masking import Secret
 
 __all__ = [
     "Credentials",
@@ -29,8 +27,8 @@ __all__ = [
     "RefreshProvider",
     "UserInfoProvider",
     "Verified",
-    "identify",
-    "refresh",
+    "fetch_identity",
+    "refresh_identity",
 ]
 
 
@@ -123,7 +121,7 @@ class RefreshProvider(Protocol):
         ...
 
 
-async def identify(provider: IdentityProvider, credentials: Credentials) -> Identity:
+async def fetch_identity(provider: IdentityProvider, credentials: Credentials) -> Identity:
     """Return the identity of whoever presents these credentials, for a login handler to return.
 
     Raises:
@@ -146,7 +144,7 @@ async def identify(provider: IdentityProvider, credentials: Credentials) -> Iden
     )
 
 
-async def refresh(provider: IdentityProvider, call: RenewCall) -> Renewal:
+async def refresh_identity(provider: IdentityProvider, call: RenewCall) -> Renewal:
     """Return the decision on a renewal, for a renewal handler to return.
 
     A provider that can refresh decides, and its groups and state replace what the login left. Any
@@ -158,12 +156,12 @@ async def refresh(provider: IdentityProvider, call: RenewCall) -> Renewal:
         InternalError: the provider returned something else than it promises.
     """
     if not isinstance(provider, RefreshProvider):
-        return keep()
+        return Renewal.keep()
     known = Verified(name=call.name, groups=call.groups, metadata=call.metadata, state=call.state)
     verified = _checked(await invoke(provider.refresh, known))
     if verified.name != call.name:
         raise PermissionDeniedError
-    return update(groups=await _fetch_groups(provider, verified), state=verified.state)
+    return Renewal.update(groups=await _fetch_groups(provider, verified), state=verified.state)
 
 
 async def _fetch_groups(provider: IdentityProvider, verified: Verified) -> Sequence[str] | None:

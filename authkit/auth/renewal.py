@@ -27,7 +27,7 @@ from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.logical import Alias, Auth, Request
 from authkit.values import Value, replace, verify_collections
 
-__all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "keep", "renew_auth", "renewal", "update"]
+__all__ = ["Lifetimes", "RenewCall", "Renewal", "RenewalHandler", "renew_auth", "renewal"]
 
 
 class Lifetimes(Value, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Lifetimes(Value, frozen=True, kw_only=True):
 
 
 class Renewal(Value, frozen=True, kw_only=True):
-    """A decision to renew. Made by `keep` and `update`; a refusal is raised."""
+    """A decision to renew. Made by `Renewal.keep` and `Renewal.update`; a refusal is raised."""
 
     groups: tuple[str, ...] | None = None
     """`None` keeps those that the host has mapped; an empty tuple ends all memberships."""
@@ -51,38 +51,39 @@ class Renewal(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         verify_collections(groups=self.groups, state=self.state)
 
+    @classmethod
+    def keep(cls) -> Renewal:
+        """Renew the token as it is, with the lifetimes of its role as the role is now."""
+        return cls()
+
+    @classmethod
+    def update(
+        cls,
+        *,
+        groups: Sequence[str] | None = None,
+        state: Mapping[str, Any] | None = None,
+        lifetimes: Lifetimes | None = None,
+    ) -> Renewal:
+        """Renew the token and change what is given: the groups, the kept state, the lifetimes.
+
+        Args:
+            groups: all groups that somebody is in today, not only new ones.
+            state: in place of what the login or the last renewal left; given back at the next one.
+            lifetimes: for this renewal; the next one starts from the role again.
+
+        Raises:
+            TypeError: a text was given where a collection is meant.
+            ValueError: a group has no name.
+        """
+        verify_collections(groups=groups, state=state)
+        if groups is not None and not all(groups):
+            raise ValueError("a group has no name")
+        names = None if groups is None else tuple(dict.fromkeys(groups))
+        return cls(groups=names, state=state, lifetimes=lifetimes)
+
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Renewal | Awaitable[Renewal])
-
-
-def keep() -> Renewal:
-    """Renew the token as it is, with the lifetimes of its role as the role is now."""
-    return Renewal()
-
-
-def update(
-    *,
-    groups: Sequence[str] | None = None,
-    state: Mapping[str, Any] | None = None,
-    lifetimes: Lifetimes | None = None,
-) -> Renewal:
-    """Renew the token and change what is given: the groups, the kept state, the lifetimes.
-
-    Args:
-        groups: all groups that somebody is in today, not only new ones.
-        state: in place of what the login or the last renewal left; given back at the next one.
-        lifetimes: for this renewal; the next one starts from the role again.
-
-    Raises:
-        TypeError: a text was given where a collection is meant.
-        ValueError: a group has no name.
-    """
-    verify_collections(groups=groups, state=state)
-    if groups is not None and not all(groups):
-        raise ValueError("a group has no name")
-    names = None if groups is None else tuple(dict.fromkeys(groups))
-    return Renewal(groups=names, state=state, lifetimes=lifetimes)
 
 
 class RenewCall(Call, frozen=True, kw_only=True):
@@ -150,7 +151,7 @@ class RenewalHandler(MethodDeclaration[P, R]):
 
 
 def renewal(handler: Callable[Concatenate[Any, P], R]) -> RenewalHandler[P, R]:
-    """Have a method decide on renewals: it returns `keep()` or `update(...)`, or raises to refuse.
+    """Have a method decide on renewals. It returns a `Renewal`, or raises to refuse.
 
     Its parameters are, by their annotations: a `RenewCall`, a `Role`, the model of a singleton. The
     role is that of the login, as it is now; when it is gone the renewal is refused without asking. A role
@@ -215,12 +216,12 @@ async def renew_auth(
         if backend.objects.changes != changes:
             await verify_unchanged(backend, plan, objects, attribute, call.role_name, role)
     elif attribute:
-        decision = keep()
+        decision = Renewal.keep()
     else:
         raise UserError("this auth type doesn't support renew")
     if not isinstance(decision, Renewal):
         kind = type(decision).__name__
-        raise InternalError(f"the renewal handler returned {kind}, not keep() or update(...)")
+        raise InternalError(f"the renewal handler returned {kind}, not a Renewal")
     return _apply(request.auth, decision, settings)
 
 

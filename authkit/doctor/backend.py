@@ -15,6 +15,7 @@ from authkit.host.mounts.special_paths import PathPatternError, PathPatterns
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.store.clock import SystemClock
 from authkit.host.store.identity import IdentityStore
+from authkit.host.store.memory import InMemoryStorage
 from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.host.supervisor.backend_client import BackendClient
 from authkit.host.supervisor.environment import VAULT_VERSION
@@ -26,7 +27,6 @@ from authkit.logical import (
     BackendConfig,
     BackendType,
     ClusterInfo,
-    InMemoryStorage,
     Operation,
     Request,
     Response,

@@ -13,11 +13,12 @@ from authkit.logical.backend import (
     EventSender,
     HasExistenceChecks,
     HasSecretFields,
+    Servable,
     SpecialPaths,
 )
 from authkit.logical.request import Connection, JSONNumber, Operation, Request, TLSState, WrapRequest
 from authkit.logical.response import RawBody, Response, WrapInfo
-from authkit.logical.storage import InMemoryStorage, Storage, StorageEntry, check_key, check_prefix
+from authkit.logical.storage import Storage, StorageEntry, check_key, check_prefix
 from authkit.logical.system import (
     ClusterInfo,
     Entity,
@@ -45,7 +46,6 @@ __all__ = [
     "HasExistenceChecks",
     "HasSecretFields",
     "IdentityToken",
-    "InMemoryStorage",
     "JSONNumber",
     "Lease",
     "LeasedSecret",
@@ -57,6 +57,7 @@ __all__ = [
     "Response",
     "RotationInfo",
     "RotationJob",
+    "Servable",
     "SpecialPaths",
     "Storage",
     "StorageEntry",

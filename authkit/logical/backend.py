@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from authkit.logical.request import Request
 from authkit.logical.response import Response
@@ -20,6 +20,7 @@ __all__ = [
     "EventSender",
     "HasExistenceChecks",
     "HasSecretFields",
+    "Servable",
     "SpecialPaths",
 ]
 
@@ -152,3 +153,15 @@ class BackendFactory(Value, frozen=True, kw_only=True):
     backend_type: BackendType
     version: str = ""
     """As `v1.2.3`: compared as text with the version that the operator registers. Empty: none."""
+
+
+class Servable(Protocol):
+    """A backend class, as `authkit.serve` and `authkit.testing.Simulator` take it."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+
+    @classmethod
+    def factory(cls) -> BackendFactory:
+        """Return what makes its instances."""
+        ...

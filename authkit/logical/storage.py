@@ -1,7 +1,7 @@
 """Storage: what a mount keeps, as the host offers it.
 
-The implementations are elsewhere: `authkit.wire.host_services` talks to a host, `InMemoryStorage`
-serves tests.
+Implementations: `authkit.wire.host_services` talks to a host, `authkit.testing.InMemoryStorage` keeps
+it in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from authkit.errors import StorageError
 from authkit.values import Value
 
-__all__ = ["InMemoryStorage", "Storage", "StorageEntry", "check_key", "check_prefix"]
+__all__ = ["Storage", "StorageEntry", "check_key", "check_prefix"]
 
 
 class StorageEntry(Value, frozen=True):
@@ -81,32 +81,3 @@ def check_prefix(prefix: str) -> str:
     if ".." in prefix:
         raise StorageError("relative paths not supported")
     return prefix
-
-
-class InMemoryStorage:
-    """Storage that lives as long as the object. For tests."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, StorageEntry] = {}
-
-    async def list(self, prefix: str = "") -> list[str]:
-        """Return the direct children of `prefix`, sorted."""
-        check_prefix(prefix)
-        children = set()
-        for key in self._entries:
-            if key.startswith(prefix):
-                head, slash, _ = key[len(prefix) :].partition("/")
-                children.add(head + slash)
-        return sorted(children)
-
-    async def get(self, key: str) -> StorageEntry | None:
-        """Return the entry, or `None`."""
-        return self._entries.get(check_key(key))
-
-    async def put(self, entry: StorageEntry) -> None:
-        """Store the entry."""
-        self._entries[check_key(entry.key)] = entry
-
-    async def delete(self, key: str) -> None:
-        """Remove the entry, if there."""
-        self._entries.pop(check_key(key), None)

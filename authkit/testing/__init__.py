@@ -9,6 +9,7 @@
 """
 
 from authkit.host.store.clock import MovableClock
+from authkit.host.store.memory import InMemoryStorage
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.grants import GrantedToken
 from authkit.testing.provider_contract import ProviderContract
@@ -17,6 +18,7 @@ from authkit.testing.simulator import SimulatedMount, Simulator
 __all__ = [
     "Audited",
     "GrantedToken",
+    "InMemoryStorage",
     "MovableClock",
     "ProviderContract",
     "RefusedError",

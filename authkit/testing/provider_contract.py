@@ -24,7 +24,7 @@ from authkit.auth.providers import (
     RefreshProvider,
     UserInfoProvider,
     Verified,
-    identify,
+    fetch_identity,
 )
 from authkit.errors import CodedError, InvalidCredentialsError, LoginError, PermissionDeniedError
 from authkit.framework.handler_threads import invoke
@@ -68,7 +68,7 @@ class ProviderContract(ABC):
 
     def test_the_identity_is_one_that_hosts_take(self) -> None:
         """Name, groups and metadata keep to the limits of hosts."""
-        identity = _run(identify, self.provider(), self.accepted())
+        identity = _run(fetch_identity, self.provider(), self.accepted())
         _promise(isinstance(identity, Identity), "verify leads to an identity")
 
     def test_refused_credentials_are_refused(self) -> None:

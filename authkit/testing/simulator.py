@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Self
 
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
 from authkit.host.store.clock import MovableClock
 from authkit.host.supervisor.in_process.plugin import LocalPlugin
-from authkit.logical import BackendConfig, BackendFactory, Entity
+from authkit.logical import BackendConfig, BackendFactory, Entity, Servable
 from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.grants import GrantedToken
 from authkit.values import verify_collections
@@ -26,18 +26,6 @@ __all__ = ["SimulatedMount", "Simulator"]
 DEFAULT_ADDRESS = "127.0.0.1"
 
 ROOT_TOKEN = "root"  # noqa: S105 - it opens nothing but this object
-
-
-class Servable(Protocol):
-    """A backend class, as `authkit.serve` takes it."""
-
-    name: ClassVar[str]
-    version: ClassVar[str]
-
-    @classmethod
-    def factory(cls) -> BackendFactory:
-        """Return what makes its instances."""
-        ...
 
 
 class SimulatedMount:

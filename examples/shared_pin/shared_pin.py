@@ -4,7 +4,7 @@ from collections import Counter
 
 from authkit import AuthMethod, Collection, CommaList, Identity, Int, LoginCall, LowerStr, Model
 from authkit import PermissionDeniedError, Renewal, RenewCall, Role, Secret, Singleton, Task
-from authkit import TooManyRequestsError, every, field, keep, login, renewal, serve
+from authkit import TooManyRequestsError, every, field, login, renewal, serve
 
 
 class Team(Role):
@@ -47,7 +47,7 @@ class SharedPIN(AuthMethod, name="shared_pin", version="0.1.0"):
         """Renew the tokens of those who are still in the team."""
         if call.metadata["member"] in map(str.lower, team.left):
             raise PermissionDeniedError
-        return keep()
+        return Renewal.keep()
 
     @every("15m")
     async def forget(self, task: Task) -> None:

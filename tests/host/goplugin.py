@@ -25,10 +25,11 @@ from authkit.host.supervisor.handshake import Announcement
 from authkit.host.supervisor.run import ProcessLife, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Secured, Security
 from authkit.host.supervisor.services.mount import host_services
-from authkit.logical import InMemoryStorage, Operation, Request, Response
+from authkit.logical import Operation, Request, Response
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.plugin.security.certificates import Identity
 from authkit.rpc import Channel, load_engine
+from authkit.testing import InMemoryStorage
 from authkit.wire.messages import decode_response, encode_request
 from authkit.wire.pb import backend_pb2 as pb
 

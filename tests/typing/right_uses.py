@@ -30,13 +30,11 @@ from authkit import (
     Write,
     cached,
     every,
+    fetch_identity,
     field,
-    identify,
-    keep,
     login,
-    refresh,
+    refresh_identity,
     renewal,
-    update,
 )
 from authkit.logical import Entity
 from authkit.testing import GrantedToken, MovableClock, SimulatedMount, SimulatedResponse, Simulator
@@ -113,7 +111,7 @@ class Async(AuthMethod, name="async", version="1.0.0", compare_policies=True):
         """Decide."""
         assert_type(call.groups, tuple[str, ...])
         call.verify_policies(team.token_policies)
-        return update(groups=[*call.groups, "g"], state={"seen": 1})
+        return Renewal.update(groups=[*call.groups, "g"], state={"seen": 1})
 
     @every("1h")
     async def prune(self, task: Task) -> None:
@@ -131,7 +129,7 @@ class Plain(AuthMethod, name="plain"):
     @renewal
     def renew(self) -> Renewal:
         """Go on."""
-        return keep()
+        return Renewal.keep()
 
 
 class Directory:
@@ -166,8 +164,8 @@ async def use_providers(call: RenewCall) -> None:
     """Both are providers."""
     providers: list[IdentityProvider] = [Directory(), Tickets()]
     for provider in providers:
-        assert_type(await identify(provider, Credentials(secret=Secret("x"))), Identity)
-        assert_type(await refresh(provider, call), Renewal)
+        assert_type(await fetch_identity(provider, Credentials(secret=Secret("x"))), Identity)
+        assert_type(await refresh_identity(provider, call), Renewal)
 
 
 class Tested(AuthMethod, name="tested", version="0.1.0"):

@@ -25,11 +25,9 @@ from authkit import (
     TokenSettings,
     UpstreamError,
     Verified,
-    identify,
-    keep,
+    fetch_identity,
     login,
     renewal,
-    update,
 )
 from authkit.testing import Simulator
 
@@ -107,8 +105,8 @@ TokenSettings(token_ttl=1)  # type: ignore[call-arg]
 Team()  # type: ignore[call-arg]
 Credentials(secret="text")  # type: ignore[arg-type]
 Renewal(state=1)  # type: ignore[arg-type]
-update(["g"])  # type: ignore[call-arg]
-keep("g")  # type: ignore[call-arg]
+Renewal.update(["g"])  # type: ignore[call-arg]
+Renewal.keep("g")  # type: ignore[call-arg]
 InvalidCredentialsError("wrong password")  # type: ignore[call-arg]
 UpstreamError(502)  # type: ignore[arg-type]
 
@@ -135,10 +133,10 @@ class OtherVerify:
 
 async def use_providers(credentials: Any) -> None:
     """None of them is a provider."""
-    await identify(NoVerify(), credentials)  # type: ignore[arg-type]
-    await identify(OddVerify(), credentials)  # type: ignore[arg-type]
+    await fetch_identity(NoVerify(), credentials)  # type: ignore[arg-type]
+    await fetch_identity(OddVerify(), credentials)  # type: ignore[arg-type]
     provider: IdentityProvider = OtherVerify()  # type: ignore[assignment]
-    await identify(provider, "text")  # type: ignore[arg-type]
+    await fetch_identity(provider, "text")  # type: ignore[arg-type]
 
 
 async def use_the_simulator(vault: Simulator) -> None:

@@ -15,9 +15,7 @@ from authkit.auth import (
     Renewal,
     RenewCall,
     grant,
-    keep,
     renewal,
-    update,
     verify_login_address,
 )
 from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, TooManyRequestsError, UserError
@@ -400,7 +398,7 @@ class BrowserAuth(AuthMethod):
     async def renew(self, call: RenewCall, config: JWTConfig, role: JWTRole) -> Renewal:
         """Renew as long as the role exists, and as long as the provider renews where the role says so."""
         if not role.renew_at_provider:
-            return keep()
+            return Renewal.keep()
         if not call.state:
             raise UserError(
                 "not renewed at the provider: the role asks for it, and this token has no refresh token of a "
@@ -413,7 +411,7 @@ class BrowserAuth(AuthMethod):
         except LoginError as error:
             self.log.warning("not renewed: %s", error.detail or error.public)
             raise UserError(f"not renewed at the provider: {error.public}") from error
-        return update(groups=identity.groups, state=identity.state)
+        return Renewal.update(groups=identity.groups, state=identity.state)
 
     @every("1h", writes=True)
     async def forget_old_renewals(self, task: Task) -> None:

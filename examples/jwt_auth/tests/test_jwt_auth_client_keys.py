@@ -9,7 +9,8 @@ import pytest
 from jwt_auth.client_keys import CLIENT_KEYS_PATH, MAX_CLIENT_KEYS, PUBLISHED_SECONDS, ClientKeys
 
 from authkit.errors import InternalError, ReadOnlyError, UserError
-from authkit.logical import InMemoryStorage, StorageEntry
+from authkit.logical import StorageEntry
+from authkit.testing import InMemoryStorage
 
 START = 1_700_000_000.0
 

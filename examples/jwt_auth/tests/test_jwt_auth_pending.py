@@ -14,8 +14,9 @@ from jwt_auth.posted import MAX_CODE, Posted
 
 from authkit.auth import Identity
 from authkit.errors import InternalError, LoginError
-from authkit.logical import InMemoryStorage, StorageEntry
+from authkit.logical import StorageEntry
 from authkit.masking import Secret
+from authkit.testing import InMemoryStorage
 from authkit.values import replace
 
 START = 1_700_000_000.0

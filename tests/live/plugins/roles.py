@@ -12,7 +12,6 @@ from authkit import (
     Role,
     Singleton,
     Str,
-    keep,
     login,
     renewal,
 )
@@ -47,7 +46,7 @@ class TwoKinds(AuthMethod, name="two_kinds", version="0.1.0"):
     @renewal
     async def renew(self) -> Renewal:
         """Go on, whatever the role is."""
-        return keep()
+        return Renewal.keep()
 
 
 class InThePath(AuthMethod, name="in_the_path", version="0.1.0"):

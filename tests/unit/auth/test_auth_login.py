@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from factories import Mount
 
-from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, keep, login, renewal
+from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, login, renewal
 from authkit.errors import (
     BadRequestError,
     FieldError,
@@ -305,7 +305,7 @@ class Everywhere(AuthMethod, name="everywhere"):
     @renewal
     def renew(self) -> Renewal:
         """Go on, with or without role."""
-        return keep()
+        return Renewal.keep()
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from authkit.auth import (
     Role,
     UserInfoProvider,
     Verified,
-    identify,
+    fetch_identity,
     login,
-    refresh,
+    refresh_identity,
     renewal,
 )
 from authkit.errors import InternalError, InvalidCredentialsError, PermissionDeniedError, UpstreamError
@@ -177,12 +177,12 @@ class Directory(AuthMethod, name="directory"):
     async def log_in(self, call: LoginCall, role: Role, user: Str, password: Secret) -> Identity:
         """Log in."""
         credentials = Credentials(username=user, secret=password, remote_addr=call.remote_addr)
-        return await identify(self.provider, credentials)
+        return await fetch_identity(self.provider, credentials)
 
     @renewal
     async def renew(self, call: RenewCall, role: Role) -> Renewal:
         """Ask the directory again."""
-        return await refresh(self.provider, call)
+        return await refresh_identity(self.provider, call)
 
 
 async def directory_mount() -> Mount[Directory]:
@@ -343,7 +343,7 @@ class Tickets(AuthMethod, name="tickets"):
     @login("login")
     async def log_in(self, config: TicketConfig, ticket: Secret) -> Identity:
         """Log in."""
-        return await identify(self.provider(config), Credentials(secret=ticket))
+        return await fetch_identity(self.provider(config), Credentials(secret=ticket))
 
 
 async def test_a_provider_follows_the_configuration() -> None:

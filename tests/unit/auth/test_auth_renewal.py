@@ -18,10 +18,8 @@ from authkit.auth import (
     Role,
     TokenSettings,
     grant,
-    keep,
     login,
     renewal,
-    update,
 )
 from authkit.errors import FieldError, InternalError, PermissionDeniedError, UserError
 from authkit.framework import Bool, Call, Collection, CommaList, Seconds, Str
@@ -65,7 +63,7 @@ class Unasked(Plain, name="unasked"):
     @renewal
     def renew(self) -> Renewal:
         """Go on."""
-        return keep()
+        return Renewal.keep()
 
 
 class Roleless(AuthMethod, name="roleless"):
@@ -102,7 +100,7 @@ async def test_lifetimes_follow_the_role(kind: type[Any]) -> None:
 async def test_a_role_that_is_gone_ends_its_tokens(kind: type[Any]) -> None:
     """Also when the handler would not look at it."""
     mount, auth = await logged_in(kind)
-    mount.backend.decision = keep()
+    mount.backend.decision = Renewal.keep()
     await mount.delete("role/dev")
     with pytest.raises(UserError) as caught:
         await mount.renew(auth)
@@ -120,10 +118,10 @@ async def test_a_login_without_role_is_a_fault(data: dict[str, Any]) -> None:
 async def test_decisions() -> None:
     """A decision changes what it names and nothing else."""
     mount, auth = await logged_in(Asked)
-    mount.backend.decision = keep()
+    mount.backend.decision = Renewal.keep()
     kept = await mount.renew(auth)
     assert kept == replace(auth, entity_id="entity-1", accessor="accessor-1")
-    mount.backend.decision = update(
+    mount.backend.decision = Renewal.update(
         groups=["x", "y", "x"], state={"seen": 2}, lifetimes=Lifetimes(ttl=timedelta(seconds=5))
     )
     changed = await mount.renew(auth)
@@ -131,7 +129,7 @@ async def test_decisions() -> None:
     assert changed.internal_data == {"role": "dev", "roles": "role/", "state": {"seen": 2}}
     assert (changed.lease.ttl, changed.lease.max_ttl) == (timedelta(seconds=5), timedelta(0))
     assert changed.metadata == auth.metadata
-    mount.backend.decision = update(groups=())
+    mount.backend.decision = Renewal.update(groups=())
     assert (await mount.renew(auth)).group_aliases == ()
 
 
@@ -140,7 +138,7 @@ async def test_nothing_is_not_an_answer(decision: Any) -> None:
     """A host would take it for success."""
     mount, auth = await logged_in(Asked)
     mount.backend.decision = decision
-    with pytest.raises(InternalError, match=r"not keep\(\) or update"):
+    with pytest.raises(InternalError, match=r", not a Renewal"):
         await mount.renew(auth)
 
 
@@ -155,7 +153,7 @@ async def test_a_refusal_is_raised() -> None:
 async def test_what_a_handler_sees() -> None:
     """The login as the host kept it, in words of its own."""
     mount, auth = await logged_in(Asked)
-    mount.backend.decision = keep()
+    mount.backend.decision = Renewal.keep()
     await mount.renew(auth, address="198.51.100.7")
     call = mount.backend.call
     assert call.state == {"seen": 1}
@@ -202,7 +200,7 @@ class TwoKinds(Plain, name="two-kinds"):
     @renewal
     async def renew(self) -> Renewal:
         """Go on."""
-        return keep()
+        return Renewal.keep()
 
 
 @pytest.mark.parametrize(
@@ -257,7 +255,7 @@ async def test_a_role_that_cannot_be_looked_up_ends_its_tokens(data: dict[str, A
 async def test_tokens_of_earlier_versions_go_on_with_one_kind_of_role(kind: type[Any]) -> None:
     """They, and those of the official plugins, keep the name of the role alone: it can be that of one."""
     mount, auth = await logged_in(kind)
-    mount.backend.decision = keep()
+    mount.backend.decision = Renewal.keep()
     auth = replace(auth, internal_data={"role": "dev"})
     await mount.renew(auth)
     await mount.delete("role/dev")
@@ -278,7 +276,7 @@ class Late(AuthMethod, name="late"):
     @renewal
     def renew(self) -> Renewal:
         """Go on."""
-        return keep()
+        return Renewal.keep()
 
 
 async def test_a_role_that_is_gone_ends_its_tokens_without_a_login() -> None:
@@ -299,7 +297,7 @@ async def log_in_otherwise(self: Any, role: OtherRole) -> Identity:
 
 async def renew_with_field(self: Any, extra: Str) -> Renewal:
     """Decide."""
-    return keep()
+    return Renewal.keep()
 
 
 def test_definitions_that_cannot_work() -> None:
@@ -318,7 +316,7 @@ def test_definitions_that_cannot_work() -> None:
 def test_updates_name_their_groups() -> None:
     """A group without a name is a mistake of the handler's."""
     with pytest.raises(ValueError, match="a group has no name"):
-        update(groups=["a", ""])
+        Renewal.update(groups=["a", ""])
 
 
 # --- what a host does with the answer ----------------------------------------------------------
@@ -336,7 +334,7 @@ ANSWERS: dict[str, tuple[Any, str]] = {
     "error response: 400 with the text": (UserError("gone"), 'response {"error":"gone"}'),
     "nothing: never the misleading 204": (None, "error 2"),
     "a response without auth: never the misleading 204": (Response(data={"a": 1}), "error 2"),
-    "auth: 200": (keep(), "auth"),
+    "auth: 200": (Renewal.keep(), "auth"),
 }
 
 
@@ -444,7 +442,7 @@ async def test_without_role_the_last_ttl_stays() -> None:
         @renewal
         async def renew(self, call: RenewCall) -> Renewal:
             """Go on."""
-            return keep()
+            return Renewal.keep()
 
     mount = Mount(Going)
     auth = replace(await mount.login(user="ann"), lease=Lease(ttl=timedelta(seconds=11), renewable=True))

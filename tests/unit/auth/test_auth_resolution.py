@@ -9,7 +9,7 @@ from factories import Mount
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, keep, login, renewal
+from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, login, renewal
 from authkit.errors import AuthKitError, UnsupportedOperationError, UnsupportedPathError, UserError
 from authkit.framework import Collection, Int, Map, Str, route
 from authkit.logical import Auth, Operation
@@ -36,7 +36,7 @@ class Shared(AuthMethod):
     @renewal
     def renew(self) -> Renewal:
         """Go on."""
-        return keep()
+        return Renewal.keep()
 
 
 class Both(Shared, name="both"):

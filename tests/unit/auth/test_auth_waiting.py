@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from factories import Mount
 
-from authkit.auth import AuthMethod, Identity, Renewal, Role, keep, login, renewal
+from authkit.auth import AuthMethod, Identity, Renewal, Role, login, renewal
 from authkit.errors import AuthKitError
 from authkit.framework import Collection, Model, Singleton, Str
 from authkit.logical import Auth, Operation, Response
@@ -46,7 +46,7 @@ class Waiting(AuthMethod, name="waiting"):
     async def renew(self, config: Conf, role: Role) -> Renewal:
         """Renew."""
         await self.wait()
-        return keep()
+        return Renewal.keep()
 
 
 Change = Callable[[Mount[Waiting]], Awaitable[Any]]

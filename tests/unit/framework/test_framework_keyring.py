@@ -14,7 +14,8 @@ from authkit.framework import KeyRing
 from authkit.framework.stored import sealing
 from authkit.framework.stored.keyring import ALLOWANCE_SECONDS, LOOK_AGAIN_SECONDS, MAX_KEYS
 from authkit.framework.stored.sealing import read_key_id
-from authkit.logical import InMemoryStorage, Storage, StorageEntry
+from authkit.logical import Storage, StorageEntry
+from authkit.testing import InMemoryStorage
 
 START = 1_700_000_000.0
 DAY = 86_400

@@ -24,8 +24,9 @@ from authkit.framework import (
 )
 from authkit.framework.objects.listing import MAX_DESCRIBED, has_glob
 from authkit.framework.stored.store import ObjectStore
-from authkit.logical import InMemoryStorage, Operation, Request, StorageEntry
+from authkit.logical import Operation, Request, StorageEntry
 from authkit.masking import Secret
+from authkit.testing import InMemoryStorage
 
 
 class Settings(Model):

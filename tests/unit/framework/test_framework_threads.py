@@ -18,8 +18,7 @@ from authkit import (
     Renewal,
     RenewCall,
     Verified,
-    identify,
-    keep,
+    fetch_identity,
     login,
     renewal,
 )
@@ -86,12 +85,12 @@ class Slow(AuthMethod, name="slow", version="1.0.0"):
     @login("ask")
     async def ask(self, name: Str) -> Identity:
         """Let the provider wait."""
-        return await identify(self.provider, Credentials(secret="x"))
+        return await fetch_identity(self.provider, Credentials(secret="x"))
 
     @renewal
     def renew(self, call: RenewCall) -> Renewal:
         """Renew, in a thread."""
-        return keep()
+        return Renewal.keep()
 
     @config.on_write
     def check(self, write: Any) -> None:

@@ -7,7 +7,8 @@ import pytest
 from authkit.errors import StorageError
 from authkit.framework import StorageView
 from authkit.framework.stored.views import MAX_SCAN_DEPTH
-from authkit.logical import InMemoryStorage, Storage, StorageEntry
+from authkit.logical import Storage, StorageEntry
+from authkit.testing import InMemoryStorage
 
 
 async def filled(*keys: str) -> InMemoryStorage:
