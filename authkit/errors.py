@@ -113,7 +113,7 @@ class HostGoneError(PluginError):
 class HostingError(PluginError):
     """A host's trouble with one of its plugins.
 
-    The text is the one that a Vault server gives, as far as it has one. `hint` says to a human what
+    The text is that of a Vault server where it has one. `hint` says to a human what
     happened and what to do; it may quote what the plugin printed and is not for clients of the API.
     """
 
@@ -275,7 +275,7 @@ class UpstreamError(CodedError):
 
 
 class InvalidCredentialsError(LogicalError):
-    """Whoever logs in is not who they say: HTTP 400 with the same text for every reason.
+    """The credentials are wrong: HTTP 400 with the same text for every reason.
 
     A host knows it by that text alone (Vault SDK 0.21, logical/error.go, ErrInvalidCredentials).
     """
@@ -377,7 +377,7 @@ class FieldError(AuthKitError):
 class SealedTextError(AuthKitError):
     """A sealed text does not open here: it was changed, was made elsewhere, or its key is gone.
 
-    Texts come from strangers, so this is no fault: answer it as any other wrong input.
+    Texts come from strangers: answer this like any other wrong input.
     """
 
 

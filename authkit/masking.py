@@ -3,7 +3,7 @@
 There are two ways to mask, and who reads the text decides. What goes to a client is masked by
 `mask_text`: only by what the text itself and the client's own request show, because a mask that depends on
 secrets of others tells a client whether a guess of one is right. Log lines are masked by `mask_logged`,
-which knows every live secret. Which lines are written, and where, is left to `authkit.plugin.logs`.
+which knows every live secret. Which lines are written, and where: `authkit.plugin.logs`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _find_values(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def _cover(text: str, spans: list[tuple[int, int]]) -> str:
-    """Return the text with a mask over each span, and over those that overlap one."""
+    """Return the text with a mask over each span and over all spans that overlap it."""
     if not spans:
         return text
     shown, covered = [], 0

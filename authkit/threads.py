@@ -2,7 +2,7 @@
 
 The event loop's default threads are shared by everything in the process, and both they and those of
 `concurrent.futures` are joined when the process ends: one call that never returns keeps it alive. A call
-in a thread cannot be cancelled, only counted: by whoever runs it, by the mount it serves, by the process.
+in a thread cannot be cancelled, only counted: by its caller, by the mount it serves, by the process.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Threads:
     async def run(self, call: Callable[[], T]) -> T:
         """Return what the call returns; wait for a free thread before it. Raises what it and `start` raise.
 
-        Whoever waits bounds the time. When that is over the call goes on, and counts until it ends.
+        The caller bounds the time. When that is over the call goes on, and counts until it ends.
         """
         while self._running >= self._limit:
             self._ended.clear()
@@ -121,7 +121,7 @@ class Threads:
 
 
 def _set_result(future: asyncio.Future[T], result: T) -> None:
-    # It is done where whoever waited for it was cancelled.
+    # The caller may have been cancelled meanwhile.
     if not future.done():
         future.set_result(result)
 

@@ -41,7 +41,7 @@ _TEXTS: Final = (str, bytes, bytearray)
 
 
 def verify_collections(**given: object) -> None:
-    """Return if no text was given where a collection is meant: Python would take it for its characters.
+    """Raise TypeError if a text was given where a collection is meant: Python would take its characters.
 
     Raises:
         TypeError: one of them is a text, also an empty one; the error names it and does not show it.

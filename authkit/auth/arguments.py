@@ -1,4 +1,4 @@
-"""What the parameters of a login or renewal handler stand for.
+"""The parameters of a login or renewal handler.
 
 Beside what every handler may take (see `authkit.framework.handlers.arguments`), one parameter can be a role
 of one of the method's collections.
@@ -49,7 +49,7 @@ class HandlerPlan(Value, frozen=True, kw_only=True):
         """Read the signature of `handler`, a method of `backend`.
 
         Raises:
-            TypeError: a parameter stands for nothing known.
+            TypeError: a parameter has an unknown annotation.
         """
         parameters = read_parameters(handler)
         roles = [parameter for parameter in parameters if _is_role(parameter)]
@@ -105,7 +105,7 @@ async def verify_unchanged(
 
 
 def verify_returns(handler: Callable[..., Any], expected: type) -> None:
-    """Return if the handler does not promise anything else than `expected`.
+    """Raise TypeError if the handler promises to return something else than `expected`.
 
     Raises:
         TypeError: its annotation says that it returns something else.

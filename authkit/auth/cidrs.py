@@ -1,6 +1,6 @@
 """Whether a client's address is inside the blocks that a role allows.
 
-How blocks are written is left to `authkit.framework.fields.addresses`.
+How blocks are written: `authkit.framework.fields.addresses`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["is_address_in", "pin_address", "verify_remote_address"]
 
 
 def is_address_in(blocks: Iterable[AddressBlock], address: str) -> bool:
-    """Whether one of the blocks contains the address. What is no address is in no block."""
+    """Whether one of the blocks contains the address. False for a text that is not an address."""
     verify_collections(blocks=blocks)
     client = _find_address(address)
     return client is not None and any(client in block.network for block in blocks)
 
 
 def verify_remote_address(blocks: tuple[AddressBlock, ...], connection: Connection | None) -> None:
-    """Return if the request comes from inside the blocks, or if there are none.
+    """Raise PermissionDeniedError if the request comes from outside the blocks, if there are any.
 
     Raises:
         PermissionDeniedError: it comes from elsewhere, or the host did not say from where.

@@ -2,7 +2,7 @@
 
 For methods that take the place of such a plugin on its mounts. The form is that of Vault SDK 0.21
 (helper/tokenutil, TokenParams, and Go's encoding of durations): whole nanoseconds, token types as numbers.
-Under which key an object is stored, and what its fields are called there, is left to its author.
+The author decides under which key an object is stored and what its fields are called there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _from_sdk(declared: FieldSchema | None, raw: Any) -> Any:
     if isinstance(kind, DurationType):
         # Toward zero, as Go cuts the durations of requests.
         return raw // NANOSECONDS if raw >= 0 else -(-raw // NANOSECONDS)
-    # An unknown number is refused by its name, as any other value that is no type.
+    # An unknown number is refused by its name, like any other value that is not a type.
     return (
         next((each for each in TokenType if each == raw), str(raw))
         if isinstance(kind, TokenTypeType)

@@ -34,14 +34,14 @@ STATE_KEY: Final = "state"
 """What a login handler wants back at renewal."""
 
 SETTINGS_KEY: Final = "token"
-"""What a login decided in place of its role, as far as renewal needs it; absent when nothing."""
+"""What a login decided in place of its role and renewal needs; absent when nothing."""
 
 POLICIES_KEY: Final = "policies"
 """What a login added to the policies of its role; absent when nothing."""
 
 
 def verify_login_address(settings: TokenParameters, connection: Connection | None) -> None:
-    """Return if a login from there may have a token with these parameters.
+    """Raise PermissionDeniedError if a login from there may not have a token with these parameters.
 
     Raises:
         PermissionDeniedError: the client is outside the bound blocks, or it matters where it is and
@@ -101,8 +101,9 @@ def grant(
     """Return the answer with which a handler of an open path logs somebody in; `@login` needs none.
 
     For logins that end otherwise than they began: after a browser came back, or once another device is done.
-    Take the role as it is now, and the connection of whoever gets the token. `roles` is the collection of the
-    role: a method with several needs it, since no token is renewed whose role cannot be looked up.
+    Take the role as it is now, and the connection of the client who gets the token. `roles` is the
+    collection of the role: a method with several needs it, since no token is renewed whose role cannot be
+    looked up.
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.

@@ -10,7 +10,7 @@ Each request passes these steps, and the first that fails ends it:
 6. Identity and role become the token's settings.
 
 An alias lookahead passes the first three and then asks the author's own function, which grants
-nothing. Renewal is left to `authkit.auth.renewal`.
+nothing. Renewal: `authkit.auth.renewal`.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def login(
 
     Raises:
         TypeError: the decorator has no parentheses.
-        ValueError: a path is no template, or hosts have no pattern for it.
+        ValueError: a path is not a template, or hosts have no pattern for it.
     """
     if any(callable(path) for path in paths):
         raise TypeError('write @login("login"), with parentheses and a path')
@@ -180,7 +180,7 @@ class LoginFlow:
         assert self.look_ahead_plan is not None
         _, _, name = await self._run(self.look_ahead_plan, backend, call)
         if not isinstance(name, str) or not name:
-            raise InternalError("there is no alias for this login")
+            raise InternalError("this login has no alias")
         return Response(auth=Auth(alias=Alias(name=name)))
 
     @property
@@ -202,7 +202,7 @@ class LoginFlow:
         """Return the role of this name, or the default one, and its stored name.
 
         Raises:
-            UserError: there is no such role. Costs at most one read of a role.
+            UserError: the role does not exist. Costs at most one read of a role.
         """
         roles: BoundCollection[TokenParameters] = getattr(backend, self.plan.roles)
         if not name and self.declared.default_role is not None:

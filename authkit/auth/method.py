@@ -106,7 +106,7 @@ class AuthMethod(Backend):
 
 
 def _find_role_collections(cls: type[AuthMethod], own: str, of_logins: Sequence[str]) -> RoleCollections:
-    """Return where the roles of tokens are: those that a handler does not look at are checked as well.
+    """Return where the roles of tokens are. Roles that no handler looks at are checked as well.
 
     Raises:
         TypeError: the renewal takes roles that not all logins have.

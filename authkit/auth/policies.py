@@ -1,4 +1,4 @@
-"""Names of policies: cleaned, compared, and those that no login may have.
+"""Names of policies: cleaned and compared, and the ones that no login may have.
 
 Which policies a login asks for: `authkit.auth.grants`.
 """

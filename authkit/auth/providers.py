@@ -44,7 +44,7 @@ class Credentials(Value, frozen=True, kw_only=True):
 
 
 class Verified(Value, frozen=True, kw_only=True):
-    """Whom a provider has recognised. Set by the provider."""
+    """The user that a provider has recognised. Set by the provider."""
 
     name: str
     """Stable and never given to somebody else; it becomes the name of the alias."""
@@ -122,7 +122,7 @@ class RefreshProvider(Protocol):
 
 
 async def fetch_identity(provider: IdentityProvider, credentials: Credentials) -> Identity:
-    """Return the identity of whoever presents these credentials, for a login handler to return.
+    """Return the identity of the user who presents these credentials, for a login handler to return.
 
     Raises:
         AuthKitError: what the provider raised; the identity is not established.
@@ -169,7 +169,7 @@ async def _fetch_groups(provider: IdentityProvider, verified: Verified) -> Seque
         return verified.groups
     groups: Sequence[str] = await invoke(provider.fetch_groups, verified)
     if isinstance(groups, str) or not all(isinstance(group, str) and group for group in groups):
-        raise InternalError("the provider's groups are no list of names")
+        raise InternalError("the provider's groups are not a list of names")
     return groups
 
 

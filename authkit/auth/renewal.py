@@ -42,7 +42,7 @@ class Renewal(Value, frozen=True, kw_only=True):
     """A decision to renew. Made by `Renewal.keep` and `Renewal.update`; a refusal is raised."""
 
     groups: tuple[str, ...] | None = None
-    """`None` keeps those that the host has mapped; an empty tuple ends all memberships."""
+    """`None` keeps the groups that the host has mapped; an empty tuple ends all memberships."""
     state: Mapping[str, Any] | None = None
     """`None` keeps what the login left."""
     lifetimes: Lifetimes | None = None
@@ -87,7 +87,7 @@ R = TypeVar("R", bound=Renewal | Awaitable[Renewal])
 
 
 class RenewCall(Call, frozen=True, kw_only=True):
-    """One renewal on its way through the handler. The connection is that of whoever renews."""
+    """One renewal on its way through the handler. The connection is that of the client who renews."""
 
     auth: Auth
     """The login as the host has kept it."""
@@ -106,7 +106,7 @@ class RenewCall(Call, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Return the alias name of whoever has logged in, empty for an anonymous login."""
+        """Return the alias name of the login, empty for an anonymous one."""
         return self.auth.alias.name if self.auth.alias is not None else ""
 
     @property
@@ -135,7 +135,7 @@ class RenewCall(Call, frozen=True, kw_only=True):
         return self.auth.lease.issue_time
 
     def verify_policies(self, policies: Iterable[str]) -> None:
-        """Return if a login with these policies would give the token that is to be renewed.
+        """Raise UserError if a login with these policies would give another token than the renewed one.
 
         Order, case, blanks and the policy `default` do not matter.
 

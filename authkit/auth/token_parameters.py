@@ -56,7 +56,7 @@ class TokenTypeType(FieldType[TokenType]):
         """Return the type.
 
         Raises:
-            UserError: there is no such type.
+            UserError: the type does not exist.
         """
         if isinstance(raw, TokenType):
             return raw

@@ -1,7 +1,7 @@
 """The backend that authors derive from: routing, lifecycle, help, special paths.
 
 It implements `authkit.logical.Backend` for what a class body declares. What makes it an auth method
-(login, renewal, identity) is left to `authkit.auth`.
+(login, renewal, identity): `authkit.auth`.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Backend:
         """Return whether the object of the path exists, `None` where no object belongs to it.
 
         Raises:
-            UnsupportedPathError: there is no such path.
+            UnsupportedPathError: the path does not exist.
             FieldError: a field cannot be converted.
         """
         route, captures = self._route(request.path)

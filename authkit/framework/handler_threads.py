@@ -1,8 +1,8 @@
 """Threads for plain `def` methods of an author's: bounded for each method of each mount.
 
 One slow method fills its own places and no others: neither another method's nor another mount's, nor
-the thread pool of the event loop. A place is taken until the thread has really ended, also after
-whoever called has gone.
+the thread pool of the event loop. A place is taken until the thread has really ended, also when
+the caller has gone.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _current: ContextVar[Threads | None] = ContextVar("authkit_threads", default=Non
 
 
 class _Places:
-    """The threads of one method, and those that wait for one."""
+    """The threads of one method, and the calls that wait for one."""
 
     def __init__(self, name: str) -> None:
         import asyncio
@@ -129,7 +129,7 @@ def _call(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except StopIteration as error:
-        # No future takes it: whoever waits would wait for ever.
+        # A future does not accept it: the caller would wait for ever.
         raise RuntimeError("a plain method raised StopIteration") from error
 
 
@@ -143,7 +143,7 @@ async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await handler(*args, **kwargs)
     name = getattr(handler, "__qualname__", type(handler).__qualname__)
     result = await run_in_thread(partial(handler, *args, **kwargs), name)
-    # A callable that is no `async def` can still hand out something to await.
+    # A callable that is not an `async def` can still return an awaitable.
     return await result if isinstance(result, Awaitable) else result
 
 

@@ -11,7 +11,7 @@
                 raise UserError("a strict role needs teams")
 
 A field `limit: Int | None = None` tells "not set" from zero; any other field that nobody has set is its
-default, or empty. Where a model is kept, and on which path it is served, is left to
+default, or empty. Where a model is kept, and on which path it is served:
 `authkit.framework.objects.served`.
 """
 
@@ -66,9 +66,9 @@ class Model:
         schema = inherited | _declared_fields(cls, inherited)
         for name, declared in schema.items():
             if declared.alias_of and declared.alias_of not in schema:
-                raise TypeError(f"{cls.__name__}.{name} stands for an unknown field {declared.alias_of!r}")
+                raise TypeError(f"{cls.__name__}.{name} is an alias of no field: {declared.alias_of!r}")
             if declared.alias_of and schema[declared.alias_of].alias_of:
-                raise TypeError(f"{cls.__name__}.{name} stands for an older name")
+                raise TypeError(f"{cls.__name__}.{name} is an alias of an alias")
             if declared.alias_of and declared.max_length is None:
                 schema[name] = replace(declared, max_length=schema[declared.alias_of].max_length)
             for place in declared.goes_to:
@@ -97,7 +97,7 @@ class Model:
     def overlaid(cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False) -> Self:
         """Return what a write makes of `stored`: only provided fields change.
 
-        Without `stored`, the others have their defaults; with `replace` too, but for those that say
+        Without `stored`, the others have their defaults; with `replace` too, except fields that say
         `reset=False`. Nothing is checked beyond the fields.
         """
         values = {} if stored is None else _values(stored)

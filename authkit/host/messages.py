@@ -44,7 +44,7 @@ class HostResponse(Value, frozen=True, kw_only=True):
     """The JSON object of the answer, Vault's envelope or `errors`. `None`: no body, or a raw one."""
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     raw: bytes | None = None
-    """The body of an answer that is no JSON envelope."""
+    """The body of an answer that is not a JSON envelope."""
     content_type: str = "application/json"
 
     unshown: ClassVar = ("body", "raw")

@@ -37,7 +37,7 @@ class Operation(StrEnum):
 class JSONNumber(float):
     """A number with a fraction or an exponent, together with its literal text.
 
-    Hosts pass on the client's literal (`1e3`, `5.0`) as it was; whoever needs all its digits reads
+    Hosts pass on the client's literal (`1e3`, `5.0`) as it was; to keep all its digits, read
     `literal`, everybody else has a float.
     """
 
@@ -113,7 +113,7 @@ class Request(Value, frozen=True, kw_only=True):
     secret: LeasedSecret | None = None
     """On renewal and revocation of a leased secret."""
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Only those that the mount passes through; spelled as the client did."""
+    """The ones that the mount passes through, spelled as the client did."""
     connection: Connection | None = None
     """Absent on rollback, and where the host knows no client."""
     unauthenticated: bool = False

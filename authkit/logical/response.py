@@ -60,7 +60,7 @@ class Response(Value, frozen=True, kw_only=True):
     redirect: str = ""
     """HTTP 307 to this URL; nothing else of the response survives."""
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Only those that the mount lets out reach the client."""
+    """The mount's `allowed_response_headers` decide which reach the client."""
     wrap_info: WrapInfo | None = None
     raw: RawBody | None = None
     mount_type: str = ""

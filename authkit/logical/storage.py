@@ -18,7 +18,7 @@ class StorageEntry(Value, frozen=True):
     """One stored item."""
 
     key: str
-    """Relative to the mount; set by whoever stores."""
+    """Relative to the mount; set by the caller who stores it."""
     value: bytes
     """Opaque; the host encrypts it."""
     seal_wrap: bool = False
@@ -51,7 +51,7 @@ class Storage(Protocol):
         """Store the entry, replacing what was there."""
 
     async def delete(self, key: str) -> None:
-        """Remove the entry; one that does not exist is no error."""
+        """Remove the entry. A missing entry is not an error."""
 
 
 def check_key(key: str) -> str:

@@ -18,10 +18,10 @@ _MAX_PORT = 65535
 
 
 class HostEnvironment(Value, frozen=True, kw_only=True):
-    """The host's wishes. Set by the host, all of them."""
+    """Host settings, read from environment variables."""
 
     versions: frozenset[int] = frozenset()
-    """Application protocol versions it offers; items that are no numbers are skipped."""
+    """Application protocol versions it offers; items that are not numbers are skipped."""
     client_certificate: str = ""
     """PEM of its one-time certificate. Present: it wants mutual TLS."""
     min_port: int = 0

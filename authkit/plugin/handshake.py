@@ -19,7 +19,7 @@ CORE_VERSION = 1
 def is_cookie_right(environ: Mapping[str, str], key: str, value: str) -> bool:
     """Whether a host that wants this kind of plugin has started the process.
 
-    The cookie is no secret: it keeps people from running a plugin by hand, and tells a host that
+    The cookie is not a secret: it keeps people from running a plugin by hand, and tells a host that
     probes an executable of unknown type that it is not of the type it probes for.
     """
     return environ.get(key) == value

@@ -144,7 +144,7 @@ class HCLogHandler(logging.Handler):
         self.setFormatter(HCLogFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record. A host that is gone is no reason to fail."""
+        """Write the record. A host that is gone must not raise an error here."""
         data = self.format(record).encode() + b"\n"
         try:
             while data:

@@ -1,4 +1,4 @@
-"""The life of a plugin process, one function per phase: listen, announce, serve, drain, stop.
+"""A plugin process from start to end, one function per phase: listen, announce, serve, drain, stop.
 
 What is served is an `Application`; this module knows nothing of it but its gRPC methods.
 """

@@ -3,7 +3,7 @@
 Standard output carries the handshake line and nothing else; standard error carries log lines. Both
 originals move to private descriptors. What the author's code, its libraries or its child processes
 print goes into pipes of our own and is handed on line by line, secrets masked and control characters escaped:
-as log records, and to whoever listens (go-plugin's stdio service).
+as log records, and to the host's listener (go-plugin's stdio service).
 
 A child process never holds the host's pipes: a host waits for their end before it takes the plugin
 for ended (go-plugin 1.8, client.go, Start), so a stray child would keep it waiting for ever.
@@ -186,7 +186,7 @@ def _private_copy(descriptor: int) -> int:
 
 
 def _replace_stdin() -> None:
-    # The host's own standard input is inherited: whoever reads it takes the server's keyboard.
+    # The host's own standard input is inherited: reading it would take input from the server's terminal.
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

@@ -46,7 +46,7 @@ def load_engine(name: str, directory: str | os.PathLike[str]) -> Engine:
     elsewhere; an engine may keep sockets there, with plaintext behind them.
 
     Raises:
-        ValueError: there is no such engine.
+        ValueError: the engine is unknown.
     """
     if name not in ("", *ENGINES):
         raise ValueError(f"unknown gRPC engine {name!r}, use one of: {', '.join(ENGINES)}")

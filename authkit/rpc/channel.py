@@ -45,7 +45,7 @@ _HTTP_STATUSES = {
     503: StatusCode.UNAVAILABLE,
     504: StatusCode.UNAVAILABLE,
 }
-"""For answers that are no gRPC (grpc/grpc, doc/http-grpc-status-mapping.md)."""
+"""For answers that are not gRPC (grpc/grpc, doc/http-grpc-status-mapping.md)."""
 
 _RESETS = {
     ErrorCode.REFUSED_STREAM: StatusCode.UNAVAILABLE,
@@ -99,7 +99,7 @@ class GRPCChannel:
         try:
             return await self._attempt(path, request, metadata, deadline)
         except _UnprocessedError:
-            # Whoever has not begun with it may be asked again, elsewhere (RFC 9113 section 8.7).
+            # A request that the server has not begun may be sent again, elsewhere (RFC 9113 section 8.7).
             return await self._attempt(path, request, metadata, deadline)
 
     async def _attempt(

@@ -1,6 +1,6 @@
 """The seam between authkit and its gRPC engines: methods by path, bytes in and bytes out.
 
-An engine moves messages; it knows no protobuf, no plugin and no Vault. Whoever is above the seam
+An engine moves messages; it knows no protobuf, no plugin and no Vault. The layers above
 works with any engine, and is never told which one it got.
 """
 
@@ -99,7 +99,7 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
 def verify_metadata(metadata: Sequence[tuple[str, str]]) -> None:
-    """Return if metadata can be sent: lower-case keys, values of printable ASCII.
+    """Raise RPCError if metadata cannot be sent: keys are lower-case, values printable ASCII.
 
     Raises:
         RPCError: `INTERNAL`, as go-grpc has it (1.75, internal/metadata, Validate); the rule is that of

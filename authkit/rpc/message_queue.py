@@ -12,7 +12,7 @@ __all__ = ["Incoming", "cut_off"]
 
 
 class Incoming:
-    """The messages of a stream: an iterator for whoever serves or made the call.
+    """The messages of a stream: an iterator for the server or the client of the call.
 
     `consumed` is told how much the peer may send again. Bytes of a message that is not complete are
     given back at once, others when their message is taken: a reader that is slow slows the peer down,

@@ -168,7 +168,7 @@ def encode_trailers(code: StatusCode, message: str = "", *, alone: bool = False)
 
 
 def encode_refusal(http_status: int) -> bytes:
-    """Return the header block that refuses a request which is no gRPC (PROTOCOL, Responses)."""
+    """Return the header block that refuses a request which is not gRPC (PROTOCOL, Responses)."""
     return encode_headers(
         [
             (b":status", b"%d" % http_status),
@@ -233,7 +233,7 @@ def _metadata(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
 
 
 def verify_message_size(size: int, limit: int) -> None:
-    """Return if a message of `size` bytes may be sent or received.
+    """Raise RPCError if a message of `size` bytes may not be sent or received.
 
     Raises:
         RPCError: `RESOURCE_EXHAUSTED`, as go-grpc has it (1.75, rpc_util.go).

@@ -446,7 +446,7 @@ class _ServerConnection(Driver[_Route]):
         self._finish(stream_id)
 
     def _verify_room(self, message: bytes) -> None:
-        """Return if an answer may be sent, or kept until the client takes it.
+        """Raise RPCError if an answer may not be sent, nor kept until the client takes it.
 
         Raises:
             RPCError: it is too long, or too much is kept already.

@@ -30,7 +30,7 @@ MAX_CONNECTIONS = 64
 
 
 class Acceptor:
-    """Accepts connections on `listener` and hands over those that passed the TLS handshake.
+    """Accepts connections on `listener` and hands them over after the TLS handshake.
 
     `serve` gets the secured transport and what has arrived on it already; when it returns the
     connection is closed.
@@ -103,7 +103,7 @@ class Acceptor:
         if secured is None or early.is_lost:
             raise ConnectionAbortedError("connection lost during the TLS handshake")
         require_alpn(secured)
-        # Held back until whoever serves it resumes it.
+        # Held back until the server of it resumes it.
         secured.pause_reading()
         return secured
 
@@ -146,7 +146,7 @@ def refusal_text(error: BaseException) -> str:
 
 
 def require_alpn(transport: asyncio.BaseTransport) -> None:
-    """Return if the peer agreed on HTTP/2.
+    """Raise ConnectionError if the peer did not agree on HTTP/2.
 
     Raises:
         ConnectionAbortedError: it did not; the transport is closed.

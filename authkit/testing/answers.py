@@ -43,7 +43,7 @@ class SimulatedResponse(Value, frozen=True):
     """The decoded JSON object; empty without one."""
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     raw: bytes | None = None
-    """The body of an answer that is no JSON envelope."""
+    """The body of an answer that is not a JSON envelope."""
     content_type: str = ""
 
     unshown: ClassVar = ("body", "raw")

@@ -96,7 +96,7 @@ class GrantedToken(Value, frozen=True):
 
     @property
     def num_uses(self) -> int:
-        """For how many requests it was granted; 0 is no limit."""
+        """For how many requests it was granted; 0 means no limit."""
         return int(self.auth["num_uses"])
 
     @property
@@ -125,7 +125,7 @@ class GrantedToken(Value, frozen=True):
         """Revoke it, as the holder.
 
         Raises:
-            RefusedError: it is worth nothing any more, or may not do that.
+            RefusedError: it is not valid any more, or may not do that.
         """
         await self._send("POST", "auth/token/revoke-self", {}, addr)
 
@@ -133,7 +133,7 @@ class GrantedToken(Value, frozen=True):
         """Return what the host knows of it, asked by the holder.
 
         Raises:
-            RefusedError: it is worth nothing any more, or may not do that.
+            RefusedError: it is not valid any more, or may not do that.
         """
         data = (await self._send("GET", "auth/token/lookup-self", None, addr)).data
         assert data is not None

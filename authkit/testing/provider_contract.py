@@ -7,7 +7,7 @@
         def accepted(self): return Credentials(secret=Secret(make_ticket("ann")))
         def refused(self): return [Credentials(secret=Secret("forged"))]
 
-How a provider is used is left to `authkit.auth.providers`.
+How a provider is used: `authkit.auth.providers`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ProviderContract(ABC):
         """Return credentials that it refuses: forged ones, old ones, somebody else's."""
 
     def unknown(self) -> Verified | None:
-        """Return somebody who may not be refreshed any more; `None` when there is no such thing."""
+        """Return somebody who may not be refreshed any more; `None` when that cannot happen."""
         return None
 
     def test_it_is_a_provider(self) -> None:
@@ -114,7 +114,7 @@ class ProviderContract(ABC):
             _promise(all(isinstance(each, str) for pair in found.items() for each in pair), "texts by key")
 
     def test_refresh_keeps_the_name(self) -> None:
-        """Whoever is refreshed stays who they are, twice in a row; who is unknown is refused."""
+        """A refresh keeps the name, twice in a row; an unknown user is refused."""
         provider = self.provider()
         if not isinstance(provider, RefreshProvider):
             return

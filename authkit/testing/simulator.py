@@ -58,7 +58,7 @@ class SimulatedMount:
         Args:
             token: who asks; `None` for a stranger.
             addr: the client's IP address.
-            headers: only those that the mount passes through reach the plugin.
+            headers: the mount's `passthrough_request_headers` decide which reach the plugin.
             wrap_ttl: as in `X-Vault-Wrap-TTL`.
         """
         return await self._simulator.call(

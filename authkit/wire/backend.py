@@ -248,7 +248,7 @@ async def _within(timeout: timedelta, call: Callable[[], Awaitable[None]], what:
     """Make a call that must not hold anybody up: not by failing, nor by refusing to end."""
     task = asyncio.ensure_future(guards.contain(call, f"{what} failed", mount))
     try:
-        # Not asyncio.timeout, which waits for whoever ignores a cancellation.
+        # Not asyncio.timeout, which waits for code that ignores a cancellation.
         _, late = await asyncio.wait({task}, timeout=timeout.total_seconds())
         if late:
             _note_late(what, mount)

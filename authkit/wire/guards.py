@@ -2,7 +2,7 @@
 
 A host trusts its backends: it makes a token of any auth in a reply, and some of its callers read
 a reply without looking whether there is one. Each rule here names the place that needs it. What a
-message looks like is left to `authkit.wire.messages`, and the calls themselves to
+message looks like: `authkit.wire.messages`. The calls themselves:
 `authkit.wire.backend`.
 """
 
@@ -249,7 +249,7 @@ def _checked_role(response: Response | None) -> Response:
     """Return the role alone, or the error response. Vault reads a role unchecked (1.21, vault/core.go,
     doResolveRoleLocked).
 
-    Only "unsupported" tells a host that there are no roles; an error response is a login without one
+    Only "unsupported" tells a host that a mount has no roles; an error response is a login without one
     (vault/logical_system_quotas.go asks with no data before it takes a quota with a role).
     """
     if response is None:

@@ -1,7 +1,7 @@
 """The JSON inside the messages: objects as text, strict in both directions.
 
 Hosts put free-form data into string fields as JSON (Vault SDK 0.21, plugin/pb/translation.go). What
-the values mean is left to field schemas and models.
+the values mean: field schemas and models.
 """
 
 from __future__ import annotations

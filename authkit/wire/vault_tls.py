@@ -202,7 +202,7 @@ def _address_in(token: Secret) -> str:
         payload = token.reveal().split(".")[1]
         address = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["addr"]
     except (IndexError, ValueError, KeyError, TypeError):
-        raise HandshakeError("VAULT_UNWRAP_TOKEN is no wrapping token") from None
+        raise HandshakeError("VAULT_UNWRAP_TOKEN is not a wrapping token") from None
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):
         raise HandshakeError("no vault api_addr found: set api_addr in the server's configuration")
     return address.rstrip("/")

@@ -80,7 +80,7 @@ class Manual:
         return Response(data={"help": page, "see_also": None, "openapi": document})
 
     async def _host_version(self, system: SystemView) -> str:
-        """Return the host's version. No failure of the host's is worth a page: the SDK's fails with it."""
+        """Return the host's version. A failing host call must not break help, as it does in the SDK."""
         import asyncio
 
         from authkit.framework.documents.openapi import UNKNOWN_VERSION

@@ -35,7 +35,7 @@ _METHODS: Final[Mapping[Operation, str]] = {
     Operation.PATCH: "patch",
     Operation.DELETE: "delete",
 }
-"""Operations without a place here, such as those that hosts ask for by themselves, are left out."""
+"""Other operations, such as the ones that only hosts send, are left out."""
 
 _BODIES: Final = frozenset({Operation.CREATE, Operation.UPDATE, Operation.PATCH})
 _TAGS: Final = {BackendType.CREDENTIAL: ["auth"], BackendType.LOGICAL: ["secrets"]}
@@ -68,7 +68,7 @@ def make_document(paths: Mapping[str, Any], version: str) -> dict[str, Any]:
 
 
 def read_prefix(value: object) -> str:
-    """Return the prefix of operation ids that a help request asks for, empty for none worth having."""
+    """Return the prefix of operation ids that a help request asks for, empty if it is not usable."""
     return value if isinstance(value, str) and _PREFIX.fullmatch(value) else ""
 
 
@@ -143,7 +143,7 @@ class _Writer:
     def _operations(self, variant: _Variant) -> Iterator[tuple[Operation, dict[str, Any]]]:
         served = variant.route.operations
         for operation in _METHODS:
-            # One POST stands for both, as an update.
+            # One POST is both, documented as an update.
             if operation in served and not (operation is Operation.CREATE and Operation.UPDATE in served):
                 yield operation, self._operation(variant, operation)
 

@@ -1,7 +1,7 @@
 """Fields in OpenAPI's words: the schema of a value, of a body, of a parameter.
 
-The types are those of Vault SDK 0.21, framework/openapi.go, convertType. The document around them is
-left to `authkit.framework.documents.openapi`.
+The types are those of Vault SDK 0.21, framework/openapi.go, convertType. The document around them:
+`authkit.framework.documents.openapi`.
 """
 
 from __future__ import annotations

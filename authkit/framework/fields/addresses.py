@@ -1,7 +1,7 @@
 """IP addresses and address blocks as operators write them.
 
 Only what is an address is taken: Go's parser makes a UNIX socket of any other text with a slash in
-it, so that `10.0.0.0/33` is accepted and then matches nobody. Whom a block lets in is decided in
+it, so that `10.0.0.0/33` is accepted and then matches nobody. Matching addresses:
 `authkit.auth.cidrs`.
 """
 

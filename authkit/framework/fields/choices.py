@@ -32,7 +32,7 @@ class ChoiceType(TextType):
         return self.choices[0]
 
     def null(self, name: str) -> Unset:
-        """Take null as absent: there is no empty choice."""
+        """Take null as absent: a choice is never empty."""
         return UNSET
 
     def parse(self, name: str, raw: Any) -> str:

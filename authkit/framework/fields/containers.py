@@ -123,7 +123,7 @@ class TextListType(FieldType[tuple[str, ...]]):
         return tuple(_scalar(name, item).strip() for item in _items(self.split(name, raw)))
 
     def split(self, name: str, raw: Any) -> Any:
-        """Return what a single text stands for: itself."""
+        """Return the items of a single text: the text itself."""
         return raw
 
     def dump(self, value: tuple[str, ...]) -> list[str]:

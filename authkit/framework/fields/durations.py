@@ -1,7 +1,7 @@
 """Durations as operators write and read them: `90`, `2d`, `1h30m`.
 
 The rules are those of Vault's public documentation (go-secure-stdlib, parseutil/parseutil.go,
-ParseDurationSecond, and Go's time.ParseDuration). Which fields are durations is left to
+ParseDurationSecond, and Go's time.ParseDuration). Fields of durations:
 `authkit.framework.fields.types`.
 """
 
@@ -17,7 +17,7 @@ MAX_DURATION: Final = timedelta(seconds=(2**63 - 1) // 10**9)
 """About 292 years: a host counts nanoseconds in 64 bits."""
 
 MAX_TEXT_LENGTH: Final = 64
-"""No duration worth writing is longer; what is longer is not parsed at all."""
+"""Longer texts are refused without parsing."""
 
 # The letter for micro exists twice in Unicode; Go accepts both.
 _NANOSECONDS: Final = {
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> timedelta:
     The empty text is zero. What is finer than a microsecond is cut off.
 
     Raises:
-        ValueError: the text is no duration; the reason does not repeat it.
+        ValueError: the text is not a duration. The message does not repeat it.
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise ValueError("a duration is not that long a text")

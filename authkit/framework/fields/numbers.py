@@ -1,7 +1,7 @@
 """Numbers in requests, exact to the last digit.
 
 A plugin receives the client's own literals; here they become integers and floats without a detour
-through 64-bit floats. Which fields are numbers is left to `authkit.framework.fields.types`.
+through 64-bit floats. Fields of numbers: `authkit.framework.fields.types`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OCTAL: Final = re.compile(r"([+-]?)0([0-7_]+)")
 
 
 def parse_integer(raw: object) -> int:
-    """Return the integer that a JSON value stands for.
+    """Return a JSON value as an integer.
 
     Accepted are integers, booleans, other numbers without a fraction (`1.0`, `1e3`), and text in
     Go's literal syntax (`0x10`, `1_000`, `010` is eight); the empty text is zero.
@@ -50,7 +50,7 @@ def parse_integer(raw: object) -> int:
 
 
 def parse_real(raw: object) -> float:
-    """Return the float that a JSON value stands for; the empty text is zero.
+    """Return a JSON value as a float; the empty text is zero.
 
     Raises:
         ValueError: it is none, or not finite; the reason does not repeat it.

@@ -89,7 +89,7 @@ def field(
         max_length: refuse more characters than this; an item of a list counts as one more. Without
             it, `MAX_FIELD_SIZE`. It bounds older names of the field as well.
         allowed: the only values, or items of a list, that are taken, beside the default; written as a
-            read shows them. Zero and empty values are no exception. Null counts as absent.
+            read shows them. This includes zero and empty values. Null counts as absent.
         enforced: with `False`, `required` and `allowed` are for help pages only, as in the SDK: for
             methods that have texts of their own.
         sensitive: written, stored and never shown. A `Secret` always is; this is for maps and lists.
@@ -98,7 +98,7 @@ def field(
         kind_member: of a map, the member that says what the others mean. A patch that changes it replaces the
             map, so that no member is read as one of another kind.
         goes_to: where a secret is sent: fields, or members as `map.member`, of the same model. A write that
-            changes one of them has to have the secret too; otherwise whoever may write the object could have
+            changes one of them has to have the secret too; otherwise a user with write access could have
             the secret sent to a place of their own. Members of a map count as secrets unless they are shown.
         query: help pages name it as a query parameter. Reads, lists and deletes take every field there.
     """
@@ -274,7 +274,7 @@ class FieldData(Value, frozen=True, kw_only=True):
     nulls: frozenset[str] = frozenset()
     """The fields that were given as null."""
     ignored: tuple[str, ...] = ()
-    """Keys of the request that are no fields, sorted."""
+    """Keys of the request that are not fields, sorted."""
     replaced: tuple[str, ...] = ()
     """Fields that both the path and the body had, sorted; the path won."""
 
@@ -319,7 +319,7 @@ class FieldData(Value, frozen=True, kw_only=True):
 
 
 def _is_blank(value: object) -> bool:
-    """Whether there is no text but blanks in a value, at any level: such a bound would bind nothing."""
+    """Whether a value holds nothing but blanks, at any level: such a bound would bind nothing."""
     if isinstance(value, Secret):
         value = value.reveal()
     if isinstance(value, str):
@@ -340,7 +340,7 @@ def _options(annotation: object, default: object) -> FieldOptions:
 
 
 def _allowed(name: str, kind: FieldType[Any], values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the allowed values as a read shows them, those that the type itself has included."""
+    """Return the allowed values as a read shows them, including those of the type itself."""
     try:
         dumped = [kind.dump(kind.parse(name, value)) for value in values]
     except FieldError as error:

@@ -3,7 +3,7 @@
 Absent, null and empty are three things: an absent field is `UNSET`, null becomes what the type says (for
 most types its empty value, as with Vault), and only then comes a value. Lists and maps are in
 `authkit.framework.fields.containers`, headers in `authkit.framework.fields.headers`, types made from others
-in `authkit.framework.fields.choices`; which fields a path has is left to `authkit.framework.fields.schema`.
+in `authkit.framework.fields.choices`; which fields a path has: `authkit.framework.fields.schema`.
 
 The conversions are those of Vault SDK 0.21, framework/field_data.go, as a builtin method sees them.
 """
@@ -86,7 +86,7 @@ class FieldType(ABC, Generic[T]):
         """
 
     def null(self, name: str) -> T | Unset:
-        """Return what null stands for."""
+        """Return the value of null."""
         return self.zero
 
     def convert(self, name: str, raw: object) -> T | Unset:
@@ -145,7 +145,7 @@ class NameType(TextType):
     label = "name string"
 
     def null(self, name: str) -> str:
-        """Refuse: null is no name."""
+        """Refuse null."""
         return self.parse(name, "")
 
     def parse(self, name: str, raw: Any) -> str:

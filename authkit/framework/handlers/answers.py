@@ -22,7 +22,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NO_CONTENT: Final = 204
 
 Headers = Mapping[str, str | Sequence[str]]
-"""Response headers by name. Only those that the mount lets out reach the client."""
+"""Response headers by name. The mount's `allowed_response_headers` decide which reach the client."""
 
 
 class Listing(Value, frozen=True):
@@ -30,7 +30,7 @@ class Listing(Value, frozen=True):
 
     keys: Sequence[str]
     info: Mapping[str, Any] = field(default_factory=dict)
-    """More about some keys, by key; what is no key is left out."""
+    """More about some keys, by key. Entries that are not in `keys` are dropped."""
 
     def __post_init__(self) -> None:
         verify_collections(keys=self.keys, info=self.info)
@@ -115,7 +115,7 @@ def make_response(answer: object, *, may_grant: bool = False) -> Response | None
     """Return what goes to the host. `may_grant` says whether the path is one that gives out tokens.
 
     Raises:
-        InternalError: it is no answer; it would arrive as an error, or as a token where none belongs.
+        InternalError: it is not a valid answer, or it grants a token where none may be granted.
     """
     match answer:
         case None:
@@ -175,7 +175,7 @@ def _header_lists(headers: Headers) -> dict[str, tuple[str, ...]]:
     lists = {}
     for name, values in headers.items():
         if _HEADER_NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name of a header")
+            raise ValueError(f"{name!r} is not a header name")
         lists[name] = (values,) if isinstance(values, str) else tuple(values)
         for value in lists[name]:
             _verify_header_value(value)

@@ -1,6 +1,6 @@
-"""What the parameters of a handler stand for: the call, a singleton's object, or a field of the request.
+"""The parameters of a handler: the call, the object of a singleton, or a field of the request.
 
-The annotation decides. Handlers that take more, such as a login's role, are left to `authkit.auth`.
+The annotation decides. Parameters of logins and renewals, such as a role: `authkit.auth`.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def read_arguments(
     call: type[Call] = Call,
     max_length: int | None = None,
 ) -> Arguments:
-    """Return what the parameters of `handler`, a method of `backend`, stand for.
+    """Return where the arguments of `handler`, a method of `backend`, come from.
 
     Args:
         call: the kind of call that the handler may ask for.
         max_length: bounds the fields that say nothing about it.
 
     Raises:
-        TypeError: a parameter stands for nothing known, or is no field type with such a default.
+        TypeError: a parameter has an unknown annotation, or a default that does not fit its field type.
     """
     call_name = ""
     objects: dict[str, str] = {}
@@ -105,7 +105,9 @@ def read_arguments(
                 raise TypeError(f"{where}: {error}") from error
             fields[name] = replace(schema, max_length=schema.max_length or max_length)
         else:
-            raise TypeError(f"{where} stands for nothing known")
+            raise TypeError(
+                f"{where} has an unknown annotation: use a call, a model of the backend, or a field type"
+            )
     is_async = inspect.iscoroutinefunction(handler)
     return Arguments(handler=handler, call=call_name, objects=objects, fields=fields, is_async=is_async)
 

@@ -6,7 +6,7 @@
     async def info(self, settings: Settings, id: Str, verbose: Bool = False) -> Listing: ...
 
 The parameters are, by their annotations: the `Call`, the model of a singleton, and fields of the
-request; those that the path captures come from there, the others from body or query. Stored objects
+request: captured from the path, else from body or query. Stored objects
 have handlers already: see `authkit.framework.objects.served`.
 """
 
@@ -69,7 +69,7 @@ class Handled(MethodDeclaration[P, R]):
         """Return the one route.
 
         Raises:
-            TypeError: a parameter stands for nothing known, or none takes what the path captures.
+            TypeError: a parameter has an unknown annotation, or no parameter takes what the path captures.
         """
         options = self.options
         opened = options.get("unauthenticated", False)
@@ -152,7 +152,8 @@ class _Flow(Value, frozen=True):
             return make_response(answer, may_grant=self.opened)
         except InternalError:
             kind = type(answer).__name__
-            backend.log.error("%s returned what is no answer: %s", self.plan.handler.__qualname__, kind)
+            name = self.plan.handler.__qualname__
+            backend.log.error("%s returned %s, which is not a valid answer", name, kind)
             raise
 
 

@@ -39,7 +39,7 @@ class HandlerOptions(TypedDict, total=False):
 
 
 def verify_options(options: HandlerOptions) -> None:
-    """Return if the options are known and go together.
+    """Raise TypeError if an option is unknown, or two contradict each other.
 
     Raises:
         TypeError: they do not.
@@ -52,4 +52,4 @@ def verify_options(options: HandlerOptions) -> None:
         raise TypeError("a path is open to everybody or needs sudo, not both")
     for status in options.get("responses", {}):
         if not 100 <= status <= 599:
-            raise TypeError(f"{status} is no HTTP status")
+            raise TypeError(f"{status} is not an HTTP status")

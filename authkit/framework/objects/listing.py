@@ -39,7 +39,7 @@ _FILTER: Final = Annotated[
         default="",
         query=True,
         max_length=MAX_GLOB_LENGTH,
-        help="List only names that match this pattern, in which '*' stands for any text.",
+        help="List only names that match this pattern; '*' matches any text.",
     ),
 ]
 
@@ -57,7 +57,7 @@ def read_list_info(model: type[M], info: ListInfo[M]) -> Callable[[M], Mapping[s
     """Return what describes an object, `None` when nothing does.
 
     Raises:
-        TypeError: a name is no field, or one that is never shown.
+        TypeError: a name is not a field, or a field that is never shown.
     """
     if callable(info):
         return info
@@ -119,7 +119,7 @@ def _page(names: Iterable[str], call: Call, *, lower: bool) -> list[str]:
 
 
 def has_glob(pattern: str, text: str) -> bool:
-    """Whether `text` matches `pattern`, in which `*` stands for any text, also for none.
+    """Whether `text` matches `pattern`, in which `*` matches any text, also an empty one.
 
     The time is bounded by the product of both lengths: no pattern makes it worse.
     """

@@ -13,7 +13,7 @@ __all__ = ["verify_destinations"]
 
 
 def verify_destinations(stored: Model, new: Model, data: FieldData) -> None:
-    """Return if every secret of `new` is sent to where it was, or came with the request.
+    """Raise UserError if a stored secret of `new` would be sent to another place than before.
 
     Raises:
         UserError: the request changes where a secret goes, and does not have it.

@@ -2,8 +2,8 @@
 
 Both read, write and delete a model as operators expect it. A write overlays the provided fields on what is
 stored, a patch merges into it (RFC 7396); then the whole is checked, the author's own rules
-(`authkit.framework.objects.write_rules`) run, and only then it is stored. What a list shows is left to
-`authkit.framework.objects.listing`, what handlers do with the objects to
+(`authkit.framework.objects.write_rules`) run, and only then it is stored. What a list shows:
+`authkit.framework.objects.listing`. What handlers do with the objects:
 `authkit.framework.objects.accessors`.
 """
 

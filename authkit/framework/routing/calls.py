@@ -61,7 +61,7 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the parameters after `self`, annotations evaluated.
 
     Raises:
-        TypeError: this is no method; a parameter has no annotation, or one that means nothing where it
+        TypeError: this is not a method; a parameter has no annotation, or one that means nothing where it
             stands, or is one for many.
     """
     if not inspect.isfunction(handler):

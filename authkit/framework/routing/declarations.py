@@ -51,7 +51,7 @@ class Declaration(Generic[B]):
 
     Subclasses override what they contribute. On an instance the attribute is what `bind` returns.
     `attribute` is the name in the class body. All classes below share the object, so it does not change
-    once a class has it: what a class makes of it is kept there.
+    once a class has it. What belongs to one class is kept on that class.
     """
 
     attribute: str = ""

@@ -2,7 +2,7 @@
 
 A template yields the matcher in Python and the pattern in Go's spelling, which help pages and
 OpenAPI documents show. The traps between both regex dialects (ASCII words, `$` before a newline,
-`[\\w-.]`) are settled here once. Which routes a backend has is left to `authkit.framework.routing.routes`.
+`[\\w-.]`) are settled here once. The routes of a backend: `authkit.framework.routing.routes`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class PathTemplate(Value, frozen=True):
         hosts append one to the paths of lists.
 
         Raises:
-            ValueError: the text is no template.
+            ValueError: the text is not a template.
         """
         if not text or text.startswith("/") or text.endswith("/"):
             raise ValueError(f"path {text!r} must not be empty, nor begin or end with '/'")
@@ -98,7 +98,7 @@ class PathTemplate(Value, frozen=True):
         that name in the body. For a list let it end with `/?`: hosts append a slash.
 
         Raises:
-            ValueError: it is empty, begins with a slash or is no regex; two groups have one name.
+            ValueError: it is empty, begins with a slash or is not a regex; two groups have the same name.
         """
         try:
             with warnings.catch_warnings():
@@ -146,7 +146,7 @@ class PathTemplate(Value, frozen=True):
         return self.parse(self.text, optional_slash=True)
 
     def spans_segments(self, name: str) -> bool:
-        """Whether the field may hold slashes, as far as can be told."""
+        """Whether the field may hold slashes. True where this is unknown."""
         return self.sample is None or f"{{{name}:path}}" in self.text
 
     def special_patterns(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Which paths a regex stands for, written as in OpenAPI: `creds(?:/(?P<name>\\w+))?` is two of them.
+"""The paths that a regex matches, written as in OpenAPI: `creds(?:/(?P<name>\\w+))?` is two of them.
 
-The rules are those of Vault SDK 0.21, framework/openapi.go, expandPattern. Matching is left to
+The rules are those of Vault SDK 0.21, framework/openapi.go, expandPattern. Matching:
 `authkit.framework.routing.paths`.
 """
 
@@ -20,7 +20,7 @@ _UNTRANSLATABLE: Final = frozenset("[].*+{")
 
 
 class _UntranslatableError(Exception):
-    """The pattern has a part, outside its named groups, that is no text."""
+    """The pattern has a part, outside its named groups, that is not plain text."""
 
 
 class _Variant(Value, frozen=True):
@@ -35,9 +35,9 @@ class _Variant(Value, frozen=True):
 
 
 def expand_pattern(pattern: str) -> tuple[str, ...] | None:
-    """Return every path that a regex stands for, `{x}` for a group named x, in the regex's order.
+    """Return every path that a regex matches, with `{x}` for a group named x, in the regex's order.
 
-    `None` means that it has no such form: something outside its named groups is no plain text. A path
+    `None` means that it has no such form: something outside its named groups is not plain text. A path
     that ends with a slash which may be left out is given without it.
     """
     try:

@@ -86,7 +86,7 @@ def _verify_route(route: Route) -> None:
     text = route.path.text
     unknown = set(route.path.names) - route.fields.keys()
     if unknown:
-        raise TypeError(f"path {text!r} captures {sorted(unknown)}, which are no fields")
+        raise TypeError(f"path {text!r} captures {sorted(unknown)}, which are not fields")
     create = route.operations.get(Operation.CREATE)
     # A handler that takes both is reached as an update, so it may do without.
     if create is not None and route.exists is None and route.operations.get(Operation.UPDATE) != create:
@@ -96,7 +96,7 @@ def _verify_route(route: Route) -> None:
 
 
 def _takes_slash(path: PathTemplate) -> bool:
-    """Whether a trailing slash is let in, as far as can be told."""
+    """Whether the path accepts a trailing slash. True where this is unknown."""
     if path.optional_slash or (path.sample is None and (path.names or path.variants is None)):
         return True
     texts = [path.sample] if path.sample is not None else path.variants or ()

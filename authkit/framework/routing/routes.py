@@ -44,7 +44,7 @@ class OperationInfo(Value, frozen=True, kw_only=True):
     description: str = ""
     deprecated: bool = False
     fields: Mapping[str, FieldSchema] | None = None
-    """Those that the operation uses; `None` means all fields of the route for writes, none for others."""
+    """The fields that the operation uses. `None`: all fields of the route for a write, none for others."""
     examples: Sequence[Mapping[str, Any]] = ()
     """Request bodies."""
     responses: Mapping[int, ResponseInfo] = field(default_factory=dict)

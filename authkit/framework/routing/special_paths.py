@@ -17,7 +17,7 @@ from authkit.logical import SpecialPaths
 __all__ = ["derive_special_paths"]
 
 _ANYTHING: Final = "*"
-"""The name of a field that stands for what cannot be told about a regex."""
+"""The name of a field in place of the unknown part of a regex."""
 
 
 def derive_special_paths(routes: Sequence[Route]) -> SpecialPaths:

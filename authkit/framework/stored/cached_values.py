@@ -75,7 +75,7 @@ class CachedValues:
         return self._each[name][1]
 
     async def close_replaced(self) -> None:
-        """Close the values that were replaced long enough ago, and those that nobody has asked for."""
+        """Close values that were replaced long enough ago, or that nobody has asked for."""
         now = self._clock()
         for place, (since, _, value) in list(self._offered.items()):
             if now - since >= CLOSE_AFTER:

@@ -1,6 +1,6 @@
 """JSON as it is kept in storage: compact, with every digit of every number.
 
-What the JSON means is left to the models; its way to a host is left to `authkit.wire`.
+Its meaning: `authkit.framework.models`. Its way to a host: `authkit.wire`.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class KeyRing:
         return self._sealer(key, purpose).open(text, context=context)
 
     async def tend(self) -> None:
-        """Replace the newest key when its time is over, and delete those that open nothing any more.
+        """Replace the newest key when its time is over, and delete keys that open nothing any more.
 
         Raises:
             StorageError: storage refused it.

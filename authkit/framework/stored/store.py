@@ -5,9 +5,9 @@ is known by that. Where the operator has switched caches off, it is read each ti
 long as what is stored does.
 
 The cache is emptied of a key by every write, every delete and every invalidation from the host, also while
-a read of that key is under way. Between two of these a key has one object: whoever keeps something made
+a read of that key is under way. Between two of these a key has one object: code that keeps something made
 from it (`authkit.framework.objects.cached`) recognises it by identity. That nothing is stored under a key
-is not remembered: strangers may ask for any name. Paths and operations are left to
+is not remembered: strangers may ask for any name. Paths and operations:
 `authkit.framework.objects.served`.
 """
 

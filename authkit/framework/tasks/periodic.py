@@ -55,10 +55,11 @@ def every(interval: str, *, writes: bool = False) -> PeriodicDecorator:
     method is a plain `def`; a skipped run is logged. After a failure it is tried again one interval later.
 
     With `writes` it runs only on a node that may write; on any other it stays due, and runs at the first
-    tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage is no failure.
+    tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage does not count
+    as a failure.
 
     Raises:
-        ValueError: `interval` is no positive duration.
+        ValueError: `interval` is not a positive duration.
     """
     duration = parse_duration(interval)
     if duration <= timedelta(0):

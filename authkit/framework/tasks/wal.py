@@ -60,7 +60,7 @@ class WALEntry(Value, frozen=True, kw_only=True):
 
 
 class Rollback(MethodDeclaration[P, R]):
-    """A method that undoes what one kind of entry stands for. Made by `rollback`."""
+    """A method that undoes entries of one kind. Made by `rollback`."""
 
     def __init__(self, handler: Callable[Concatenate[Any, P], R], kind: str, min_age: timedelta) -> None:
         super().__init__(handler)
@@ -100,7 +100,7 @@ def rollback(kind: str, *, min_age: str = "10m") -> RollbackDecorator:
     bear being called twice for the same entry.
 
     Raises:
-        ValueError: `kind` is empty, or `min_age` is no duration.
+        ValueError: `kind` is empty, or `min_age` is not a duration.
     """
     if not kind:
         raise ValueError("a kind needs a name")

@@ -1,6 +1,6 @@
 """The process's identity, and the text forms of certificates.
 
-No I/O: files and OpenSSL contexts are left to `authkit.plugin.security.tls`, ASN.1 to
+No I/O. Files and OpenSSL contexts: `authkit.plugin.security.tls`. ASN.1:
 `authkit.plugin.security.self_signed`. The shape of the certificate is that of go-plugin 1.8 (mtls.go,
 generateCert), with P-256 in place of P-521: hosts accept either (observed on Vault 1.21.1 and
 OpenBao 2.6.2), and it signs eight times as fast.

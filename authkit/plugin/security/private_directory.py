@@ -46,7 +46,7 @@ class PrivateDirectory:
             raise
 
     def verify_holds(self, name: str) -> None:
-        """Return if the entry of this name is in the directory itself.
+        """Raise HandshakeError if the entry of this name is not in the directory itself.
 
         Raises:
             HandshakeError: it went elsewhere: somebody has put something else in the directory's place.

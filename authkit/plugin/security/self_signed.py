@@ -1,4 +1,4 @@
-"""Self-signed certificates, by their ASN.1 (RFC 5280). What one is good for is left to its caller.
+"""Self-signed certificates, by their ASN.1 (RFC 5280). The caller decides what one may be used for.
 
 `cryptography.x509` can do this too; importing it takes a sixth of the time in which a plugin has to
 announce itself, and this would be all that it is imported for.

@@ -1,7 +1,7 @@
 """OpenSSL contexts for both directions of the connection with a host.
 
 Each side trusts exactly one certificate, the one that the other announced for this process, and
-proves that it owns its own. There is no option that turns any of this off.
+proves that it owns its own. No option turns any of this off.
 """
 
 from __future__ import annotations

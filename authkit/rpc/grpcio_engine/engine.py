@@ -175,7 +175,7 @@ def _stream(method: StreamMethod) -> Any:
 
 
 async def _abort(path: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:
-    """End a call with the status that `error` stands for. No handler's error may go further."""
+    """End a call with the status of `error`. No handler's error may go further."""
     if is_cancellation(error) or isinstance(error, GeneratorExit):
         raise error
     status = as_rpc_error(path, error)

@@ -46,7 +46,7 @@ class ServerRelay:
 
 
 class ClientRelay:
-    """Listens on the plaintext socket `inner` and connects whoever comes there to `address` over TLS."""
+    """Listens on the plaintext socket `inner` and connects each client to `address` over TLS."""
 
     def __init__(self, inner: str, address: Address, *, tls: ssl.SSLContext | None, server_name: str) -> None:
         self.inner = inner

@@ -1,7 +1,7 @@
 """One side of an HTTP/2 connection: streams, flow control, settings, limits. No I/O and no clock.
 
-Bytes go in, events come out; whoever drives it passes the time and sends `data_to_send`. Client and
-server share it. What the messages in the streams mean is left to `authkit.rpc.messages`.
+Bytes go in, events come out; the driver passes the time and sends `data_to_send`. Client and
+server share it. What the messages in the streams mean: `authkit.rpc.messages`.
 
 Any sequence of bytes leads to events, or to a `ConnectionFailure` with the error code that RFC 9113
 asks for; section numbers are that document's. Memory is bounded by the limits below, whatever a peer
@@ -226,7 +226,7 @@ class Connection(Generic[T]):
         """Return a new stream of ours. The caller keeps to `their_max_streams`.
 
         Raises:
-            ConnectionFailure: there are no more stream ids (5.1.1).
+            ConnectionFailure: all stream ids are used (5.1.1).
         """
         stream_id = self._next_ours
         if stream_id > MAX_WINDOW:
@@ -766,5 +766,5 @@ def _unpadded(payload: bytes) -> bytes:
 
 
 def _error_code(number: int) -> ErrorCode:
-    """Unknown codes are no error; they mean what INTERNAL_ERROR means (7)."""
+    """Unknown codes are not an error; they mean what INTERNAL_ERROR means (7)."""
     return ErrorCode(number) if number in ErrorCode.__members__.values() else ErrorCode.INTERNAL_ERROR

@@ -1,6 +1,6 @@
 """HTTP/2 frames and header blocks: bytes in, bytes out. No I/O, no state but what a reader buffers.
 
-What a frame means for a stream is left to `authkit.rpc.http2.connection`. Section numbers are those of
+What a frame means for a stream: `authkit.rpc.http2.connection`. Section numbers are those of
 RFC 9113 unless another document is named.
 """
 
@@ -101,7 +101,7 @@ class ConnectionFailure(AuthKitError):
 
 
 def build_frame(kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
-    """Return one frame. The payload must fit: whoever sends data cuts it."""
+    """Return one frame. The payload must fit: the sender of data cuts it."""
     length = len(payload)
     return _HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
 

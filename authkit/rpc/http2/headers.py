@@ -63,7 +63,7 @@ class Headers(NamedTuple, Generic[T]):
 class HeaderDecoder(Generic[T]):
     """Decodes the blocks of one direction of one connection, in their order.
 
-    `spend` is told of fields beyond those that a block has as a rule (see `authkit.rpc.http2.budget`).
+    `spend` is told of fields beyond the usual number of a block (see `authkit.rpc.http2.budget`).
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class HeaderDecoder(Generic[T]):
     def expect_stateless(self) -> None:
         """The peer has acknowledged that its table has size 0."""
         self._decoder.max_allowed_table_size = 0
-        # Not left to the size update that is due: grpc's C core writes the trailers of a call that it
+        # Does not wait for the size update that is due: grpc's C core writes the trailers of a call that it
         # refuses without one (grpcio 1.85, chttp2).
         self._decoder.header_table_size = 0
         self._is_stateless = True

@@ -1,6 +1,6 @@
 """The host's services for one mount, behind the Protocols of `authkit.logical`.
 
-Connecting is left to whoever hands in the channel, caching to the framework.
+The caller hands in the connected channel; the framework caches.
 """
 
 from authkit.wire.host_services._call import HOST_CALL_TIMEOUT

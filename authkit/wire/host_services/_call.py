@@ -33,7 +33,7 @@ async def call_host(channel: Channel, method: str, request: Message, reply: type
 
     Raises:
         RPCError: it failed, or the reply cannot be read.
-        PluginError: there is no connection any more.
+        PluginError: the connection is gone.
     """
     data = await channel.call(method, request.SerializeToString(), timeout=HOST_CALL_TIMEOUT)
     try:

@@ -72,7 +72,7 @@ class HostStorage:
         await self._call("Put", pb.StoragePutArgs(entry=encode_storage_entry(entry)), pb.StoragePutReply)
 
     async def delete(self, key: str) -> None:
-        """Remove the entry; one that does not exist is no error."""
+        """Remove the entry. A missing entry is not an error."""
         await self._call("Delete", pb.StorageDeleteArgs(key=check_key(key)), pb.StorageDeleteReply)
 
     async def _call(self, method: str, args: Message, kind: type[_R]) -> _R:

@@ -458,7 +458,7 @@ def test_handlers_that_cannot_work() -> None:
     roles = Collection(PinRole, "role/{name}")
     for handler, body, text in [
         (Wrong.no_annotation, {}, "Wrong.no_annotation: parameter 'x' has no annotation"),
-        (Wrong.odd_annotation, {}, "Wrong.odd_annotation: parameter 'x' stands for nothing known"),
+        (Wrong.odd_annotation, {}, "Wrong.odd_annotation: parameter 'x' has an unknown annotation"),
         (Wrong.two_roles, {"roles": roles}, "Wrong.two_roles takes two roles, 'a' and 'b'"),
         (Wrong.some_role, {}, "Bad needs one collection of PinRole for parameter 'a', it has 0"),
         (Wrong.nothing, {}, "Wrong.nothing has to return Identity, not NoneType"),

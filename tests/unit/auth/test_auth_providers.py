@@ -320,7 +320,7 @@ async def test_groups_that_are_no_names_are_a_fault(groups: Any) -> None:
 
     mount = await directory_mount()
     mount.backend.provider = Odd()
-    with pytest.raises(InternalError, match="no list of names"):
+    with pytest.raises(InternalError, match="not a list of names"):
         await ann(mount)
 
 

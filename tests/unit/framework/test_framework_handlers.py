@@ -380,7 +380,7 @@ async def _no_self() -> None: ...
     ("handler", "text"),
     [
         (_no_annotation, "_no_annotation: parameter 'id' has no annotation"),
-        (_nothing_known, "_nothing_known: parameter 'id' stands for nothing known"),
+        (_nothing_known, "_nothing_known: parameter 'id' has an unknown annotation"),
         (_no_capture, "_no_capture has no parameter 'id', which the path 'x/{id}' captures"),
         (_many, r"_many: '\*id.*' is not a parameter"),
         (_keywords, r"_keywords: '\*\*more.*' is not a parameter"),
@@ -443,7 +443,7 @@ CONFLICTS: list[tuple[Callable[[], object], str]] = [
     (lambda: route("x", Operation.HELP)(_plain), "needs operations"),
     (lambda: read("x", sudo=True, unauthenticated=True)(_plain), "not both"),
     (lambda: read("x", sudoo=True)(_plain), "no option 'sudoo'"),  # type: ignore[call-arg]
-    (lambda: read("x", responses={1: "x"})(_plain), "no HTTP status"),
+    (lambda: read("x", responses={1: "x"})(_plain), "not an HTTP status"),
 ]
 
 
