@@ -17,7 +17,7 @@ from authkit.errors import UnsupportedOperationError, UnsupportedPathError, User
 from authkit.framework.documents.help_requests import Manual
 from authkit.framework.fields.schema import FieldData
 from authkit.framework.fields.secrets import secret_texts
-from authkit.framework.handler_threads import Threads
+from authkit.framework.handler_threads import HandlerThreads
 from authkit.framework.objects.write_rules import Ruled
 from authkit.framework.replication import Node, verify_serves_writes
 from authkit.framework.routing.calls import Call
@@ -125,7 +125,7 @@ class Backend:
         self.cached_values: Final = CachedValues(clock)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
         self._scheduler = Scheduler(tasks, clock, mount=config.backend_uuid)
-        self._threads = Threads()
+        self._threads = HandlerThreads()
         self._stopped = False
 
     # --- for authors ---------------------------------------------------------------------------

@@ -22,7 +22,15 @@ from authkit.threads import ThreadShare
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["MAX_AT_ONCE", "MAX_WAITING", "WAIT_SECONDS", "Exclusive", "Threads", "invoke", "run_in_thread"]
+__all__ = [
+    "MAX_AT_ONCE",
+    "MAX_WAITING",
+    "WAIT_SECONDS",
+    "Exclusive",
+    "HandlerThreads",
+    "invoke",
+    "run_in_thread",
+]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +46,7 @@ WAIT_SECONDS: Final = 10.0
 _BUSY: Final = "too many requests of this kind are being answered; try again later"
 
 
-class Threads:
+class HandlerThreads:
     """The threads of one mount, by method. None is started before a method needs it."""
 
     def __init__(self) -> None:
@@ -72,7 +80,7 @@ class Threads:
         self._places = {}
 
 
-_current: ContextVar[Threads | None] = ContextVar("authkit_threads", default=None)
+_current: ContextVar[HandlerThreads | None] = ContextVar("authkit_threads", default=None)
 
 
 class _Places:
@@ -157,7 +165,7 @@ async def run_in_thread(function: Callable[[], Any], name: str) -> Any:
     """
     import asyncio
 
-    done = await (_current.get() or Threads()).start(function, name)
+    done = await (_current.get() or HandlerThreads()).start(function, name)
     exclusive = _exclusive.get()
     if exclusive is not None:
         exclusive.include(done)

@@ -8,7 +8,7 @@ from authkit.errors import RPCError, StatusCode
 from authkit.rpc.interface import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Address,
-    Call,
+    CallContext,
     Channel,
     Engine,
     Method,
@@ -22,7 +22,7 @@ __all__ = [
     "DEFAULT_MAX_MESSAGE_BYTES",
     "ENGINES",
     "Address",
-    "Call",
+    "CallContext",
     "Channel",
     "Engine",
     "Method",

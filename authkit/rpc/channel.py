@@ -17,7 +17,7 @@ from authkit.rpc.driver import Driver
 from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
 from authkit.rpc.http2.frames import ErrorCode
 from authkit.rpc.interface import Address, verify_metadata
-from authkit.rpc.message_queue import Incoming
+from authkit.rpc.message_queue import MessageQueue
 from authkit.rpc.messages import (
     ResponseHead,
     encode_message,
@@ -180,7 +180,7 @@ class _ClientCall:
         self._connection = connection
         self.stream_id = stream_id
         self._limit = limit
-        self.incoming = Incoming(limit, self._consumed)
+        self.incoming = MessageQueue(limit, self._consumed)
         self.timer: asyncio.TimerHandle | None = None
         self.room: asyncio.Future[None] | None = None
         self.got_head = False

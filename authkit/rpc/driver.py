@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from authkit.rpc.http2.connection import Connection, Event
+from authkit.rpc.http2.connection import Event, HTTP2Connection
 from authkit.rpc.http2.frames import ConnectionFailure
 
 __all__ = ["WRITE_SECONDS", "Driver"]
@@ -25,7 +25,7 @@ class Driver(asyncio.Protocol, Generic[T]):
 
     def __init__(self, *, is_client: bool, parse: Callable[[Sequence[tuple[bytes, bytes]]], T]) -> None:
         self.loop = asyncio.get_running_loop()
-        self.core: Connection[T] = Connection(is_client=is_client, parse=parse)
+        self.core: HTTP2Connection[T] = HTTP2Connection(is_client=is_client, parse=parse)
         self.transport: asyncio.Transport
         self.ended: asyncio.Future[None] = self.loop.create_future()
         self.writable = asyncio.Event()

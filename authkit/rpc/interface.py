@@ -19,7 +19,7 @@ from authkit.values import Value, field
 __all__ = [
     "DEFAULT_MAX_MESSAGE_BYTES",
     "Address",
-    "Call",
+    "CallContext",
     "Channel",
     "Engine",
     "Method",
@@ -48,7 +48,7 @@ class Address(Value, frozen=True):
         return f"{self.network}:{self.target}"
 
 
-class Call(Value, frozen=True):
+class CallContext(Value, frozen=True):
     """What a handler learns about a call beside its message. Set by the engine.
 
     A call that its client cancels, or whose deadline passes, is cancelled as asyncio cancels tasks.
@@ -67,11 +67,11 @@ class Call(Value, frozen=True):
         return values[0] if len(values) == 1 else None
 
 
-UnaryHandler = Callable[[bytes, Call], bytes | Awaitable[bytes]]
+UnaryHandler = Callable[[bytes, CallContext], bytes | Awaitable[bytes]]
 """Returns the reply at once, or something to await. Raises `RPCError` to choose a status; any other
 exception ends the call with `INTERNAL` and a neutral text, and goes to the log."""
 
-StreamHandler = Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]
+StreamHandler = Callable[[AsyncIterator[bytes], CallContext], AsyncIterator[bytes]]
 """Receives the client's messages and yields its own, in any order. Ends the call by returning."""
 
 

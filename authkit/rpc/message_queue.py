@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.messages import PREFIX, MessageReader
 
-__all__ = ["Incoming", "cut_off"]
+__all__ = ["MessageQueue", "cut_off"]
 
 
-class Incoming:
+class MessageQueue:
     """The messages of a stream: an iterator for the server or the client of the call.
 
     `consumed` is told how much the peer may send again. Bytes of a message that is not complete are

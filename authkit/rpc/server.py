@@ -21,8 +21,8 @@ from authkit.rpc.driver import Driver
 from authkit.rpc.failures import as_rpc_error
 from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
 from authkit.rpc.http2.frames import ErrorCode, PreparedHeaders
-from authkit.rpc.interface import Call, Method, Refusal, StreamMethod, UnaryMethod
-from authkit.rpc.message_queue import Incoming
+from authkit.rpc.interface import CallContext, Method, Refusal, StreamMethod, UnaryMethod
+from authkit.rpc.message_queue import MessageQueue
 from authkit.rpc.messages import (
     MessageReader,
     RequestHead,
@@ -67,7 +67,7 @@ class _Route(Value, frozen=True):
 
     head: RequestHead
     method: Method | None
-    call: Call
+    call: CallContext
 
 
 class GRPCServer:
@@ -127,7 +127,7 @@ class GRPCServer:
 
     def _route(self, fields: Sequence[tuple[bytes, bytes]]) -> _Route:
         head = parse_request_head(fields)
-        return _Route(head, self._methods.get(head.path), Call(head.path, head.metadata))
+        return _Route(head, self._methods.get(head.path), CallContext(head.path, head.metadata))
 
 
 class _ServerCall:
@@ -164,7 +164,7 @@ class _ServerCall:
         """Awaited by a stream that flow control holds back."""
         self.awaited: Awaitable[bytes] | None = None
         """What a unary handler returned in place of an answer."""
-        self.incoming: Incoming | None = None
+        self.incoming: MessageQueue | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -271,7 +271,7 @@ class _ServerConnection(Driver[_Route]):
             call.route = replace(call.route, call=replace(call.route.call, deadline=deadline))
         if isinstance(method, StreamMethod):
             stream_id = call.stream_id
-            call.incoming = Incoming(
+            call.incoming = MessageQueue(
                 self._max_message_bytes, lambda credit: self._consumed(stream_id, credit)
             )
             self._start(call, self._run_stream(call, method, call.incoming))
@@ -378,7 +378,7 @@ class _ServerConnection(Driver[_Route]):
             self._reply(call, message)
         self.flush_soon()
 
-    async def _run_stream(self, call: _ServerCall, method: StreamMethod, incoming: Incoming) -> None:
+    async def _run_stream(self, call: _ServerCall, method: StreamMethod, incoming: MessageQueue) -> None:
         replies: AsyncIterator[bytes] | None = None
         try:
             replies = method.handler(incoming, call.route.call)

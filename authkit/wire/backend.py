@@ -20,7 +20,7 @@ from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import Backend, BackendConfig, BackendFactory, HasExistenceChecks
 from authkit.masking import is_secret_name
 from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.interface import Call, Channel, Method, UnaryMethod
+from authkit.rpc.interface import CallContext, Channel, Method, UnaryMethod
 from authkit.values import Value
 from authkit.wire import guards
 from authkit.wire.errors import shown_text
@@ -117,7 +117,7 @@ class BackendService:
 
     # --- a mount's life ------------------------------------------------------------------------
 
-    async def _setup(self, data: bytes, call: Call) -> bytes:
+    async def _setup(self, data: bytes, call: CallContext) -> bytes:
         setup = decode_setup(_parse(pb.SetupArgs, data))
         key = _mount_key(call)
         try:
@@ -153,11 +153,11 @@ class BackendService:
             await channel.close()
             raise
 
-    async def _initialize(self, data: bytes, call: Call) -> bytes:
+    async def _initialize(self, data: bytes, call: CallContext) -> bytes:
         mount = self._find_for_work(call)
         return await guards.initialize(mount.backend, mount.name)
 
-    async def _cleanup(self, data: bytes, call: Call) -> bytes:
+    async def _cleanup(self, data: bytes, call: CallContext) -> bytes:
         mount = self._mounts.pop(_mount_key(call), None)
         if mount is not None:
             await _retire(mount, HOOK_TIMEOUT)
@@ -165,18 +165,18 @@ class BackendService:
 
     # --- requests ------------------------------------------------------------------------------
 
-    async def _handle_request(self, data: bytes, call: Call) -> bytes:
+    async def _handle_request(self, data: bytes, call: CallContext) -> bytes:
         mount = self._find_for_work(call)
         return await guards.answer(mount.backend, _parse(pb.HandleRequestArgs, data).request)
 
-    def _handle_existence_check(self, data: bytes, call: Call) -> bytes | Awaitable[bytes]:
+    def _handle_existence_check(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)
         request = _parse(pb.HandleExistenceCheckArgs, data).request
         if mount.has_checks is not None and guards.is_unchecked(mount.has_checks, request.path):
             return guards.NO_CHECK
         return guards.check_existence(mount.backend, request)
 
-    async def _invalidate_key(self, data: bytes, call: Call) -> bytes:
+    async def _invalidate_key(self, data: bytes, call: CallContext) -> bytes:
         mount = self._find_for_work(call)
         key = _parse(pb.InvalidateKeyArgs, data).key
         # In this task, unlike a cleanup: the backend forgets the key in the first step, come what may.
@@ -189,7 +189,7 @@ class BackendService:
             _note_late("invalidation", mount.name)
         return _EMPTY
 
-    def _special_paths(self, data: bytes, call: Call) -> bytes:
+    def _special_paths(self, data: bytes, call: CallContext) -> bytes:
         mount = self._find(call)
         try:
             paths = encode_special_paths(mount.backend.special_paths())
@@ -199,19 +199,19 @@ class BackendService:
             raise RPCError(StatusCode.INTERNAL, guards.neutral_text(reference)) from None
         return pb.SpecialPathsReply(paths=paths).SerializeToString()
 
-    def _find_for_work(self, call: Call) -> _Mount:
+    def _find_for_work(self, call: CallContext) -> _Mount:
         if self._metadata_mode:
             raise RPCError(StatusCode.FAILED_PRECONDITION, _METADATA_MODE)
         return self._find(call)
 
-    def _find(self, call: Call) -> _Mount:
+    def _find(self, call: CallContext) -> _Mount:
         mount = self._mounts.get(_mount_key(call))
         if mount is None:
             raise RPCError(StatusCode.FAILED_PRECONDITION, "no backend is set up for this mount")
         return mount
 
 
-def _mount_key(call: Call) -> str:
+def _mount_key(call: CallContext) -> str:
     values = call.metadata.get(MULTIPLEX_ID, ())
     if len(values) > 1:
         raise RPCError(StatusCode.INVALID_ARGUMENT, f"more than one {MULTIPLEX_ID}")

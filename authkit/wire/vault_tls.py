@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from authkit.errors import HandshakeError
 from authkit.masking import Secret
 from authkit.plugin.environment import HostEnvironment
-from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.certificates import TLSIdentity
 from authkit.plugin.security.tls import TransportSecurity, auto_mtls, make_contexts
 from authkit.values import Value
 
@@ -146,7 +146,7 @@ def _shared_identity(answer: Mapping[str, Any], directory: str | os.PathLike[str
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    server, client = make_contexts(Identity(certificate, pem), certificate, directory)
+    server, client = make_contexts(TLSIdentity(certificate, pem), certificate, directory)
     return TransportSecurity(server=server, client=client, server_name=name)
 
 

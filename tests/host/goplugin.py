@@ -27,7 +27,7 @@ from authkit.host.supervisor.security import AutoMTLS, Secured, Security
 from authkit.host.supervisor.services.mount import host_services
 from authkit.logical import Operation, Request, Response
 from authkit.plugin.pb.stdio_pb2 import StdioData
-from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.certificates import TLSIdentity
 from authkit.rpc import Channel, load_engine
 from authkit.testing import InMemoryStorage
 from authkit.wire.messages import decode_response, encode_request
@@ -37,7 +37,7 @@ PLUGINS = Path(__file__).parent / "plugins"
 START = timedelta(seconds=20)
 
 
-def environment(identity: Identity | None, **changes: str | None) -> dict[str, str]:
+def environment(identity: TLSIdentity | None, **changes: str | None) -> dict[str, str]:
     """What a Vault server puts into a plugin's environment; `None` takes a variable away."""
     variables: dict[str, str | None] = {
         **plugin_environment(AutoMTLS(identity), inherited={"PATH": os.environ["PATH"]}, registered={}),
@@ -149,7 +149,7 @@ async def start(*arguments: str | Path, variables: Mapping[str, str]) -> Process
 class Impostor(AutoMTLS):
     """A host whose brokered servers present another identity than the announced one."""
 
-    def __init__(self, identity: Identity, presented: Identity, directory: Path) -> None:
+    def __init__(self, identity: TLSIdentity, presented: TLSIdentity, directory: Path) -> None:
         super().__init__(identity)
         self.presented = presented
         self.directory = directory
@@ -157,7 +157,7 @@ class Impostor(AutoMTLS):
     def secure(self, announced: bytes | None, directory: Any) -> Secured:
         """Be honest towards the plugin's own server alone."""
         assert announced is not None
-        trusted = Identity(announced, b"")
+        trusted = TLSIdentity(announced, b"")
         return Secured(
             client=client_context(self.identity, trusted, self.directory),
             server=server_context(self.presented, trusted, self.directory),
@@ -198,7 +198,7 @@ class Host:
         self.directory = directory
         self.engine = engine
         self.identity = host_identity()
-        self.presented: Identity | None = None
+        self.presented: TLSIdentity | None = None
         """What the brokered servers present, if it is not the announced identity. Set it before `launch`."""
         self.security: Security | None = None
         """Another scheme than AutoMTLS. Set it before `launch`."""
@@ -250,7 +250,9 @@ class Host:
         )
         self.process.child = self._life.child
 
-    def channel_as(self, identity: Identity, trusted: Identity, server_name: str = "localhost") -> Channel:
+    def channel_as(
+        self, identity: TLSIdentity, trusted: TLSIdentity, server_name: str = "localhost"
+    ) -> Channel:
         """A further channel to the plugin with some certificate."""
         context = client_context(identity, trusted, self.directory)
         engine = load_engine(self.engine, self.directory)
@@ -259,10 +261,10 @@ class Host:
         return channel
 
     @property
-    def plugin_identity(self) -> Identity:
+    def plugin_identity(self) -> TLSIdentity:
         """The plugin's certificate; the key is its own."""
         assert self.handshake.certificate is not None
-        return Identity(self.handshake.certificate, b"")
+        return TLSIdentity(self.handshake.certificate, b"")
 
     async def mount(self, identifier: str = "m1", *, config: Mapping[str, str] | None = None) -> Mount:
         """Set up a mount: announcement and Setup at the same time."""

@@ -23,7 +23,7 @@ from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.plugin_process import PluginProcess
 from authkit.host.supervisor.security import Metadata, SharedIdentity
 from authkit.logical import Operation, Request
-from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.certificates import TLSIdentity
 from authkit.wire.pb import backend_pb2 as pb
 
 PROBE = PLUGINS / "probe.py"
@@ -46,7 +46,7 @@ def wrapping_token(address: Any) -> str:
     return ".".join([*encoded, "c2lnbmF0dXJl"])
 
 
-def wrapped(identity: Identity) -> dict[str, str]:
+def wrapped(identity: TLSIdentity) -> dict[str, str]:
     """Certificate and key as the host wraps them: DER and SEC1, in padded base64."""
     key = serialization.load_pem_private_key(identity.private_key_pem, None).private_bytes(
         serialization.Encoding.DER,
@@ -166,7 +166,7 @@ async def test_a_token_without_address_ends_the_start(token: str) -> None:
     process = await start(PROBE, variables=environment(None, **OLDER, VAULT_UNWRAP_TOKEN=token))
     assert await process.ended() == 1
     (record,) = process.records()
-    assert "api_addr" in record["@message"] or "no wrapping token" in record["@message"]
+    assert "api_addr" in record["@message"] or "not a wrapping token" in record["@message"]
     assert token not in "".join(process.lines)
 
 
@@ -181,7 +181,7 @@ async def test_a_catalog_entry_of_protocol_4_is_mounted(short_directory: Path) -
     path.chmod(0o755)
     answers: list[bytes] = []
 
-    async def wrap(identity: Identity) -> str:
+    async def wrap(identity: TLSIdentity) -> str:
         answers.append(json.dumps({"data": wrapped(identity)}).encode())
         return wrapping_token(address)
 

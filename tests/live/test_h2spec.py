@@ -14,8 +14,8 @@ import pytest
 from certificates import host_identity, server_context
 from livebed.binaries import find_built
 
-from authkit.plugin.security.certificates import Identity, generate_identity
-from authkit.rpc import Call, StreamMethod, load_engine, server
+from authkit.plugin.security.certificates import TLSIdentity, generate_identity
+from authkit.rpc import CallContext, StreamMethod, load_engine, server
 from authkit.rpc.messages import RequestHead, parse_request_head
 
 RUN_SECONDS = 300
@@ -53,7 +53,7 @@ def parse_any_request(fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
     return parse_request_head([*changed, (b"content-type", b"application/grpc")])
 
 
-async def answer(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+async def answer(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
     """Answer once the request has ended. What it holds is no message, for which the call fails."""
     async for _ in requests:
         pass
@@ -79,7 +79,7 @@ async def run_suite(directory: Path) -> dict[str, str]:
     return read_report(directory / "report.xml")
 
 
-async def run(binary: Path, port: int, client: Identity, plugin: Identity, directory: Path) -> None:
+async def run(binary: Path, port: int, client: TLSIdentity, plugin: TLSIdentity, directory: Path) -> None:
     """Run the suite to its end."""
     (directory / "root.pem").write_bytes(plugin.certificate_pem)
     (directory / "client.pem").write_bytes(client.certificate_pem)

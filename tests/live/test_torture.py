@@ -15,8 +15,8 @@ from certificates import client_context, host_identity, server_context
 from livebed.binaries import find_built
 
 from authkit.errors import RPCError, StatusCode
-from authkit.plugin.security.certificates import Identity, generate_identity
-from authkit.rpc import ENGINES, Address, Call, Server, StreamMethod, UnaryMethod, load_engine
+from authkit.plugin.security.certificates import TLSIdentity, generate_identity
+from authkit.rpc import ENGINES, Address, CallContext, Server, StreamMethod, UnaryMethod, load_engine
 
 RUN_SECONDS = 240
 CASES = [
@@ -56,17 +56,17 @@ class Tortured:
         methods = [UnaryMethod(f"/t.T/{name}", handler) for name, handler in unary.items()]  # type: ignore[arg-type]
         return [*methods, StreamMethod("/t.T/Chat", self.chat)]
 
-    async def echo(self, request: bytes, call: Call) -> bytes:
+    async def echo(self, request: bytes, call: CallContext) -> bytes:
         """Suspend once."""
         await asyncio.sleep(0)
         return request
 
-    async def sleep(self, request: bytes, call: Call) -> bytes:
+    async def sleep(self, request: bytes, call: CallContext) -> bytes:
         """Suspend for a while."""
         await asyncio.sleep(0.002)
         return request
 
-    async def hang(self, request: bytes, call: Call) -> bytes:
+    async def hang(self, request: bytes, call: CallContext) -> bytes:
         """Never answer."""
         self.hanging += 1
         try:
@@ -75,21 +75,21 @@ class Tortured:
             self.hanging -= 1
         return b""
 
-    def break_down(self, request: bytes, call: Call) -> bytes:
+    def break_down(self, request: bytes, call: CallContext) -> bytes:
         """Fail."""
         raise ValueError("a detail of the inside")
 
-    def refuse(self, request: bytes, call: Call) -> bytes:
+    def refuse(self, request: bytes, call: CallContext) -> bytes:
         """Refuse, in words that need encoding."""
         raise RPCError(StatusCode.FAILED_PRECONDITION, "nicht heute: 100 % ä")
 
-    def go_away(self, request: bytes, call: Call) -> bytes:
+    def go_away(self, request: bytes, call: CallContext) -> bytes:
         """Have the server end its connections; calls in flight go on. Only our engine can be told to."""
         for connection in list(getattr(self.server, "_connections", ())):
             connection.go_away()
         return b""
 
-    async def chat(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def chat(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         """Answer each message with itself."""
         async for request in requests:
             yield request
@@ -162,7 +162,7 @@ def find_torture() -> Path:
     return program
 
 
-def arguments(path: Path, ours: Identity, theirs: Identity, directory: Path) -> list[str]:
+def arguments(path: Path, ours: TLSIdentity, theirs: TLSIdentity, directory: Path) -> list[str]:
     """Where the Go program finds the socket and its certificates."""
     certificate = write_pem(directory / "go.pem", ours.certificate_pem, ours.private_key_pem)
     trusted = write_pem(directory / "python.pem", theirs.certificate_pem)
@@ -183,7 +183,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 
 async def torture(
-    program: Path, path: Path, host: Identity, plugin: Identity, window: int, directory: Path
+    program: Path, path: Path, host: TLSIdentity, plugin: TLSIdentity, window: int, directory: Path
 ) -> list[dict[str, Any]]:
     """Run the client; return what it says of each case."""
     client = await start(program, f"-window={window}", *arguments(path, host, plugin, directory))

@@ -17,13 +17,13 @@ from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.mounted import SupervisedPlugin
 from authkit.host.supervisor.run import START_TIMEOUT, OnLog, OnOutput, ProcessLife, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security, SharedIdentity, host_identity
-from authkit.plugin.security.certificates import Identity
+from authkit.plugin.security.certificates import TLSIdentity
 
 __all__ = ["PluginProcess", "WrapIdentity"]
 
 logger = logging.getLogger("authkit.host.plugin")
 
-WrapIdentity = Callable[[Identity], Awaitable[str]]
+WrapIdentity = Callable[[TLSIdentity], Awaitable[str]]
 """Puts an identity behind a wrapping token of the host's API, and returns the token in JWT form."""
 
 

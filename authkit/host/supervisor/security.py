@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authkit.errors import HandshakeError, PluginStartError
-from authkit.plugin.security.certificates import SERVER_NAME, Identity, generate_identity
+from authkit.plugin.security.certificates import SERVER_NAME, TLSIdentity, generate_identity
 from authkit.plugin.security.tls import make_contexts
 from authkit.values import Value
 
@@ -57,7 +57,7 @@ class Security(Protocol):
         ...
 
 
-def host_identity(server_name: str = SERVER_NAME) -> Identity:
+def host_identity(server_name: str = SERVER_NAME) -> TLSIdentity:
     """Make a host's one-time identity in the shape of go-plugin 1.8 (mtls.go): on P-521."""
     return generate_identity(
         curve=ec.SECP521R1(), digest=hashes.SHA512(), server_name=server_name, organization="HashiCorp"
@@ -69,7 +69,7 @@ class AutoMTLS:
 
     versions = (5,)
 
-    def __init__(self, identity: Identity | None = None) -> None:
+    def __init__(self, identity: TLSIdentity | None = None) -> None:
         self.identity = identity or host_identity()
 
     def variables(self) -> Mapping[str, str]:
@@ -110,7 +110,7 @@ class SharedIdentity:
 
     versions = (3, 4)
 
-    def __init__(self, identity: Identity, token: str) -> None:
+    def __init__(self, identity: TLSIdentity, token: str) -> None:
         self._identity = identity
         self._token = token
 
@@ -131,7 +131,7 @@ class SharedIdentity:
         return _mutual(self._identity, certificate, directory, str(name.value))
 
 
-def _mutual(identity: Identity, trusted: bytes, directory: Directory, name: str) -> Secured:
+def _mutual(identity: TLSIdentity, trusted: bytes, directory: Directory, name: str) -> Secured:
     try:
         server, client = make_contexts(identity, trusted, directory)
     except HandshakeError as error:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from authkit.plugin.security.self_signed import make_certificate
 from authkit.values import Value
 
-__all__ = ["SERVER_NAME", "Identity", "decode_field", "encode_field", "generate_identity", "pem_to_der"]
+__all__ = ["SERVER_NAME", "TLSIdentity", "decode_field", "encode_field", "generate_identity", "pem_to_der"]
 
 SERVER_NAME = "localhost"
 """The name in both certificates; each side verifies it."""
@@ -34,7 +34,7 @@ _LIFETIME = datetime.timedelta(hours=262_980)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 
 
-class Identity(Value, frozen=True):
+class TLSIdentity(Value, frozen=True):
     """A key and its self-signed certificate, made for one process."""
 
     certificate: bytes
@@ -56,7 +56,7 @@ def generate_identity(
     digest: hashes.SHA256 | hashes.SHA512 | None = None,
     server_name: str = SERVER_NAME,
     organization: str = "authkit",
-) -> Identity:
+) -> TLSIdentity:
     """Make a new identity, on P-256 with SHA-256 unless told otherwise."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
@@ -68,7 +68,7 @@ def generate_identity(
         not_before=now - _BACKDATED,
         not_after=now + _LIFETIME,
     )
-    return Identity(
+    return TLSIdentity(
         certificate=certificate,
         private_key_pem=key.private_bytes(
             serialization.Encoding.PEM,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from authkit.errors import HandshakeError
 from authkit.plugin.security.certificates import (
     SERVER_NAME,
-    Identity,
+    TLSIdentity,
     encode_field,
     generate_identity,
     pem_to_der,
@@ -61,7 +61,7 @@ def auto_mtls(host_certificate_pem: str, directory: str | os.PathLike[str]) -> T
 
 
 def make_contexts(
-    identity: Identity, trusted: bytes, directory: str | os.PathLike[str]
+    identity: TLSIdentity, trusted: bytes, directory: str | os.PathLike[str]
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the contexts of a server and of a client that are `identity` and trust `trusted` (DER) alone.
 
@@ -86,7 +86,7 @@ def make_contexts(
 
 
 @contextmanager
-def _key_file(identity: Identity, directory: str | os.PathLike[str]) -> Iterator[str]:
+def _key_file(identity: TLSIdentity, directory: str | os.PathLike[str]) -> Iterator[str]:
     """Lend certificate and key as a file: `ssl` reads them from nothing else. Mode 0600, gone after."""
     path = os.path.join(directory, f"identity-{os.urandom(8).hex()}.pem")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from authkit.errors import BrokerError, RPCError
 from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.plugin.services.open_calls import OpenCalls
-from authkit.rpc import Address, Call, Channel, StreamMethod
+from authkit.rpc import Address, CallContext, Channel, StreamMethod
 
 __all__ = ["Announcements", "Broker"]
 
@@ -120,7 +120,7 @@ class Broker:
         finally:
             del self._waiting[service_id]
 
-    async def _start_stream(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def _start_stream(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         self._streams += 1
         self.host_came.set()
         self.host_left.clear()

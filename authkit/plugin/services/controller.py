@@ -12,7 +12,7 @@ from authkit.errors import RPCError, StatusCode
 from authkit.plugin.pb.stdio_pb2 import StdioData
 from authkit.plugin.services.open_calls import OpenCalls
 from authkit.plugin.streams import CapturedStream, StandardStreams
-from authkit.rpc import Call, Method, StreamMethod, UnaryMethod
+from authkit.rpc import CallContext, Method, StreamMethod, UnaryMethod
 
 __all__ = ["Controller", "Health", "Stdio"]
 
@@ -27,7 +27,7 @@ class Controller:
         """Return the methods to serve."""
         return [UnaryMethod("/plugin.GRPCController/Shutdown", self._shutdown)]
 
-    def _shutdown(self, request: bytes, call: Call) -> bytes:
+    def _shutdown(self, request: bytes, call: CallContext) -> bytes:
         self._stop()
         return b""
 
@@ -50,7 +50,7 @@ class Stdio:
         """Return the methods to serve."""
         return [StreamMethod("/plugin.GRPCStdio/StreamStdio", self._stream)]
 
-    async def _stream(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def _stream(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         printed: asyncio.Queue[bytes] = asyncio.Queue(self.MAX_WAITING)
 
@@ -92,12 +92,12 @@ class Health:
             StreamMethod("/grpc.health.v1.Health/Watch", self._watch),
         ]
 
-    def _check(self, request: bytes, call: Call) -> bytes:
+    def _check(self, request: bytes, call: CallContext) -> bytes:
         if not self._knows(request):
             raise RPCError(StatusCode.NOT_FOUND, "unknown service")
         return self._status(serving=True)
 
-    async def _watch(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def _watch(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         async for request in self._calls.while_open(requests):
             yield self._status(serving=self._knows(request))
             break

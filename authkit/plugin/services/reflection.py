@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from authkit.errors import StatusCode
-from authkit.rpc import Call, Method, StreamMethod
+from authkit.rpc import CallContext, Method, StreamMethod
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool
@@ -39,7 +39,7 @@ class Reflection:
     def _pools(self) -> Sequence[DescriptorPool]:
         return self._load_pools()
 
-    async def _answer_all(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def _answer_all(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         async for request in requests:
             yield self._answer(request)
 

@@ -31,7 +31,7 @@ from authkit.rpc.grpcio_engine.tls_relay import ClientRelay, ServerRelay
 from authkit.rpc.interface import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Address,
-    Call,
+    CallContext,
     Channel,
     Method,
     Refusal,
@@ -183,14 +183,14 @@ async def _abort(path: str, error: BaseException, context: grpc.aio.ServicerCont
     raise AssertionError("abort() raises")  # pragma: no cover
 
 
-def _call(path: str, context: grpc.aio.ServicerContext) -> Call:
+def _call(path: str, context: grpc.aio.ServicerContext) -> CallContext:
     metadata: dict[str, list[str]] = {}
     for key, value in context.invocation_metadata() or ():
         if isinstance(value, str):
             metadata.setdefault(key, []).append(value)
     remaining = context.time_remaining()
     deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
-    return Call(path, metadata, deadline)
+    return CallContext(path, metadata, deadline)
 
 
 class _GRPCIOChannel:

@@ -35,10 +35,10 @@ from authkit.rpc.http2.frames import (
 from authkit.rpc.http2.headers import MALFORMED, MAX_LIST_BYTES, HeaderDecoder, Headers
 
 __all__ = [
-    "Connection",
     "Data",
     "Event",
     "GoAway",
+    "HTTP2Connection",
     "HeadersReceived",
     "Reset",
     "Writable",
@@ -153,7 +153,7 @@ class _Stream:
         self.queue: deque[tuple[bool, bytes | memoryview, bool]] = deque()
 
 
-class Connection(Generic[T]):
+class HTTP2Connection(Generic[T]):
     """One side of a connection.
 
     `parse` makes of a decoded header block what the layer above works with; it is called once for
@@ -728,17 +728,17 @@ class Connection(Generic[T]):
         self._out.append(build_frame(Kind.GOAWAY, 0, 0, _GOAWAY.pack(self._last_theirs, code)))
 
 
-_HANDLERS: dict[int, Callable[[Connection[Any], int, int, bytes], None]] = {
-    Kind.DATA: Connection._on_data,
-    Kind.HEADERS: Connection._on_headers,
-    Kind.PRIORITY: Connection._on_priority,
-    Kind.RST_STREAM: Connection._on_rst_stream,
-    Kind.SETTINGS: Connection._on_settings,
-    Kind.PUSH_PROMISE: Connection._on_push_promise,
-    Kind.PING: Connection._on_ping,
-    Kind.GOAWAY: Connection._on_goaway,
-    Kind.WINDOW_UPDATE: Connection._on_window_update,
-    Kind.CONTINUATION: Connection._on_continuation,
+_HANDLERS: dict[int, Callable[[HTTP2Connection[Any], int, int, bytes], None]] = {
+    Kind.DATA: HTTP2Connection._on_data,
+    Kind.HEADERS: HTTP2Connection._on_headers,
+    Kind.PRIORITY: HTTP2Connection._on_priority,
+    Kind.RST_STREAM: HTTP2Connection._on_rst_stream,
+    Kind.SETTINGS: HTTP2Connection._on_settings,
+    Kind.PUSH_PROMISE: HTTP2Connection._on_push_promise,
+    Kind.PING: HTTP2Connection._on_ping,
+    Kind.GOAWAY: HTTP2Connection._on_goaway,
+    Kind.WINDOW_UPDATE: HTTP2Connection._on_window_update,
+    Kind.CONTINUATION: HTTP2Connection._on_continuation,
 }
 
 

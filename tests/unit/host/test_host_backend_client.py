@@ -22,7 +22,7 @@ from authkit.errors import (
 from authkit.host.supervisor.backend_client import BackendClient, describe_status, is_multiplexed
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.logical import Auth, BackendType, Operation, Request, Response, SpecialPaths
-from authkit.rpc.interface import Call, UnaryMethod
+from authkit.rpc.interface import CallContext, UnaryMethod
 from authkit.wire.messages import MountSetup, encode_auth
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
@@ -33,12 +33,12 @@ READ = Request(operation=Operation.READ, path="config")
 Reply = Any
 
 
-def plugin(**replies: Reply) -> tuple[BackendClient, list[Call]]:
+def plugin(**replies: Reply) -> tuple[BackendClient, list[CallContext]]:
     """A client to a plugin that answers each method so: with a message, or with an error."""
-    calls: list[Call] = []
+    calls: list[CallContext] = []
 
-    def handler(reply: Reply) -> Callable[[bytes, Call], bytes]:
-        def answer(message: bytes, call: Call) -> bytes:
+    def handler(reply: Reply) -> Callable[[bytes, CallContext], bytes]:
+        def answer(message: bytes, call: CallContext) -> bytes:
             calls.append(call)
             if isinstance(reply, Exception):
                 raise reply

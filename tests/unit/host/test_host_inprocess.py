@@ -12,7 +12,7 @@ import pytest
 from authkit.errors import RPCError, StatusCode
 from authkit.host.supervisor.in_process import channel as inprocess
 from authkit.host.supervisor.in_process.channel import InProcessChannel
-from authkit.rpc.interface import Call, StreamMethod, UnaryMethod
+from authkit.rpc.interface import CallContext, StreamMethod, UnaryMethod
 
 SECOND = timedelta(seconds=1)
 variable = contextvars.ContextVar("variable", default="unset")
@@ -27,7 +27,7 @@ class Hanging:
         self.release = asyncio.Event()
         self.stubborn = stubborn
 
-    async def __call__(self, message: bytes, call: Call) -> bytes:
+    async def __call__(self, message: bytes, call: CallContext) -> bytes:
         self.begun.set()
         try:
             await self.release.wait()
@@ -41,13 +41,13 @@ class Hanging:
 
 async def test_a_handler_sees_message_metadata_and_deadline() -> None:
     """It may answer at once or be awaited."""
-    calls: list[tuple[bytes, Call]] = []
+    calls: list[tuple[bytes, CallContext]] = []
 
-    def at_once(message: bytes, call: Call) -> bytes:
+    def at_once(message: bytes, call: CallContext) -> bytes:
         calls.append((message, call))
         return message * 2
 
-    async def later(message: bytes, call: Call) -> bytes:
+    async def later(message: bytes, call: CallContext) -> bytes:
         variable.set("changed by the handler")
         return message[::-1]
 
@@ -66,10 +66,10 @@ async def test_a_handler_sees_message_metadata_and_deadline() -> None:
 async def test_failures_are_statuses() -> None:
     """A status is passed on, anything else is neutral, also what would end the process."""
 
-    def refuse(message: bytes, call: Call) -> bytes:
+    def refuse(message: bytes, call: CallContext) -> bytes:
         raise RPCError(StatusCode.NOT_FOUND, "no such thing")
 
-    def leave(message: bytes, call: Call) -> bytes:
+    def leave(message: bytes, call: CallContext) -> bytes:
         raise SystemExit(3)
 
     channel = InProcessChannel([UnaryMethod("/s/Refuse", refuse), UnaryMethod("/s/Leave", leave)])
@@ -126,7 +126,7 @@ async def test_closing_ends_what_is_in_flight(stubborn: bool) -> None:
 async def test_a_handler_s_own_cancellation_is_an_answer() -> None:
     """It does not leave the caller without one."""
 
-    async def cancel_itself(message: bytes, call: Call) -> bytes:
+    async def cancel_itself(message: bytes, call: CallContext) -> bytes:
         raise asyncio.CancelledError
 
     channel = InProcessChannel([UnaryMethod("/s/Cancel", cancel_itself)])
@@ -149,7 +149,7 @@ async def test_messages_have_a_longest_length(monkeypatch: pytest.MonkeyPatch) -
 async def test_streams_go_both_ways() -> None:
     """Each message of the caller's reaches the handler; its failure is a status."""
 
-    async def echo(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def echo(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         async for message in requests:
             if message == b"fail":
                 raise ValueError("inside")

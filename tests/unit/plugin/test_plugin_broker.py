@@ -13,7 +13,7 @@ from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.plugin.services import broker as module
 from authkit.plugin.services.broker import MAX_PENDING, Announcements, Broker
 from authkit.plugin.services.open_calls import OpenCalls
-from authkit.rpc import Address, Call
+from authkit.rpc import Address, CallContext
 
 HERE = Address("unix", "/h")
 
@@ -60,7 +60,7 @@ class Host:
     async def talk(self) -> None:
         (method,) = self.broker.methods()
         assert method.path == "/plugin.GRPCBroker/StartStream"
-        async for reply in method.handler(self.requests(), Call(method.path)):
+        async for reply in method.handler(self.requests(), CallContext(method.path)):
             self.replies.append(ConnInfo.FromString(reply))
 
     async def __aenter__(self) -> Host:

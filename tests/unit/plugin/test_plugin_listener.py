@@ -24,7 +24,7 @@ from authkit.plugin.services.broker import Broker
 from authkit.plugin.services.controller import Controller, Health
 from authkit.plugin.services.open_calls import OpenCalls
 from authkit.plugin.services.reflection import Reflection
-from authkit.rpc import Call
+from authkit.rpc import CallContext
 
 
 def mode(path: str | Path) -> int:
@@ -137,7 +137,7 @@ def test_shutdown_stops_and_answers() -> None:
     """The answer is an empty message; stopping is somebody else's work."""
     stopped: list[bool] = []
     (method,) = Controller(lambda: stopped.append(True)).methods()
-    assert method.handler(b"", Call(method.path)) == b""  # type: ignore[arg-type]
+    assert method.handler(b"", CallContext(method.path)) == b""  # type: ignore[arg-type]
     assert stopped == [True]
 
 
@@ -149,11 +149,14 @@ async def once(message: bytes) -> AsyncIterator[bytes]:
 async def test_health_answers_for_the_plugin() -> None:
     """`plugin` and the whole server serve; another name is unknown."""
     check, watch = Health(OpenCalls()).methods()
-    assert check.handler(HealthCheckRequest(service="plugin").SerializeToString(), Call("")) == b"\x08\x01"  # type: ignore[arg-type]
+    assert (
+        check.handler(HealthCheckRequest(service="plugin").SerializeToString(), CallContext(""))
+        == b"\x08\x01"
+    )  # type: ignore[arg-type]
     with pytest.raises(RPCError) as caught:
-        check.handler(HealthCheckRequest(service="x").SerializeToString(), Call(""))  # type: ignore[arg-type]
+        check.handler(HealthCheckRequest(service="x").SerializeToString(), CallContext(""))  # type: ignore[arg-type]
     assert caught.value.code is StatusCode.NOT_FOUND
-    replies = watch.handler(once(b""), Call(""))  # type: ignore[arg-type]
+    replies = watch.handler(once(b""), CallContext(""))  # type: ignore[arg-type]
     assert HealthCheckResponse.FromString(await anext(replies)).status == HealthCheckResponse.SERVING  # type: ignore[arg-type]
     await replies.aclose()  # type: ignore[union-attr]
 
@@ -162,7 +165,7 @@ async def ask(reflection: Reflection, **question: str) -> ServerReflectionRespon
     """One question to the reflection service."""
     method = reflection.methods()[0]
     request = ServerReflectionRequest(**question).SerializeToString()
-    async for reply in method.handler(once(request), Call(method.path)):  # type: ignore[arg-type]
+    async for reply in method.handler(once(request), CallContext(method.path)):  # type: ignore[arg-type]
         return ServerReflectionResponse.FromString(reply)
     raise AssertionError
 

@@ -14,7 +14,7 @@ from certificates import client_context, host_identity, server_context
 
 from authkit.plugin.security.certificates import generate_identity
 from authkit.plugin.security.private_directory import PrivateDirectory
-from authkit.rpc import Address, Call, Channel, Server, UnaryMethod, load_engine
+from authkit.rpc import Address, CallContext, Channel, Server, UnaryMethod, load_engine
 
 SECOND = timedelta(seconds=1)
 
@@ -59,7 +59,7 @@ async def test_no_byte_goes_to_whoever_replaces_the_directory(moment: str, short
     listener.listen()
     listener.setblocking(False)
 
-    def echo(request: bytes, call: Call) -> bytes:
+    def echo(request: bytes, call: CallContext) -> bytes:
         return request
 
     with (

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from authkit.errors import HandshakeError
 from authkit.plugin.security import tls
 from authkit.plugin.security.certificates import (
-    Identity,
+    TLSIdentity,
     decode_field,
     encode_field,
     generate_identity,
@@ -65,7 +65,7 @@ def test_a_field_that_a_host_would_refuse_is_refused(text: str) -> None:
         decode_field(text)
 
 
-def pem(identity: Identity) -> str:
+def pem(identity: TLSIdentity) -> str:
     """The certificate of an identity as a host puts it into the environment."""
     return identity.certificate_pem.decode()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from authkit.rpc.http2 import connection as module
 from authkit.rpc.http2 import headers as headers_module
-from authkit.rpc.http2.connection import Connection, Data, GoAway, HeadersReceived, Reset, Writable
+from authkit.rpc.http2.connection import Data, GoAway, HeadersReceived, HTTP2Connection, Reset, Writable
 from authkit.rpc.http2.frames import (
     ACK,
     END_HEADERS,
@@ -55,14 +55,14 @@ def free(units: int) -> None:
     """A budget without end."""
 
 
-def make(*, is_client: bool) -> Connection[Fields]:
+def make(*, is_client: bool) -> HTTP2Connection[Fields]:
     """A connection whose own beginning has been sent."""
-    made: Connection[Fields] = Connection(is_client=is_client, parse=parse)
+    made: HTTP2Connection[Fields] = HTTP2Connection(is_client=is_client, parse=parse)
     made.data_to_send()
     return made
 
 
-def server() -> Connection[Fields]:
+def server() -> HTTP2Connection[Fields]:
     """A server that has received preface and settings."""
     made = make(is_client=False)
     assert made.receive(PREFACE + SETTINGS, 0) == []
@@ -567,7 +567,7 @@ def test_equal_blocks_are_parsed_once() -> None:
         seen.append(fields)
         return tuple(fields)
 
-    side: Connection[Fields] = Connection(is_client=False, parse=count)
+    side: HTTP2Connection[Fields] = HTTP2Connection(is_client=False, parse=count)
     side.receive(PREFACE + SETTINGS + build_frame(Kind.SETTINGS, ACK, 0), 0)
     results = []
     for number, timeout in enumerate([None, b"1S", b"20m", None, b"1S"]):
@@ -746,8 +746,8 @@ def test_walking_never_fails_but_as_told(block: bytes) -> None:
 @settings(max_examples=60, deadline=None)
 def test_what_one_side_sends_the_other_receives(messages: list[int], cuts: list[int], window: int) -> None:
     """In any cutting, through any window: the same bytes in the same order."""
-    client, service = make(is_client=True), Connection(is_client=False, parse=parse)
-    first: Connection[Fields] = Connection(is_client=True, parse=parse)
+    client, service = make(is_client=True), HTTP2Connection(is_client=False, parse=parse)
+    first: HTTP2Connection[Fields] = HTTP2Connection(is_client=True, parse=parse)
     client = first
     service._apply_setting(Setting.INITIAL_WINDOW_SIZE, 65535)
     number = client.open_stream()
@@ -788,7 +788,7 @@ frame_lists = st.lists(
 )
 
 
-def survive(side: Connection[Fields], data: bytes) -> None:
+def survive(side: HTTP2Connection[Fields], data: bytes) -> None:
     """Feed it; anything but events or the core's own failure is a bug."""
     act: list[Callable[[int], object]] = [
         lambda number: side.send_data(number, bytes(100)),

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import ENGINES, Address, Call, Channel, Method, StreamMethod, UnaryMethod, load_engine
+from authkit.rpc import ENGINES, Address, CallContext, Channel, Method, StreamMethod, UnaryMethod, load_engine
 
 LONG_RUN = int(os.environ.get("AUTHKIT_FUZZ_EXAMPLES", "0"))
 """Examples in the long form; 0 for the short one."""
@@ -55,7 +55,7 @@ class Service:
 
     def __init__(self) -> None:
         self.plan: Plan
-        self.call: Call | None = None
+        self.call: CallContext | None = None
 
     def methods(self) -> list[Method]:
         return [
@@ -70,27 +70,27 @@ class Service:
         if self.plan.code is not StatusCode.OK:
             raise RPCError(self.plan.code, self.plan.text)
 
-    def now(self, request: bytes, call: Call) -> bytes:
+    def now(self, request: bytes, call: CallContext) -> bytes:
         self.call = call
         self.end()
         return request[::-1]
 
-    async def later(self, request: bytes, call: Call) -> bytes:
+    async def later(self, request: bytes, call: CallContext) -> bytes:
         await asyncio.sleep(0)
         return self.now(request, call)
 
-    async def never(self, request: bytes, call: Call) -> bytes:
+    async def never(self, request: bytes, call: CallContext) -> bytes:
         self.call = call
         await asyncio.get_running_loop().create_future()
         return b""
 
-    async def each(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def each(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         self.call = call
         async for request in requests:
             yield request[::-1]
         self.end()
 
-    async def all(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def all(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         self.call = call
         kept = [request async for request in requests]
         self.end()

@@ -16,12 +16,12 @@ import pytest
 from certificates import client_context, host_identity, server_context
 
 from authkit.errors import RPCError, StatusCode
-from authkit.plugin.security.certificates import Identity, generate_identity
+from authkit.plugin.security.certificates import TLSIdentity, generate_identity
 from authkit.rpc import (
     DEFAULT_MAX_MESSAGE_BYTES,
     ENGINES,
     Address,
-    Call,
+    CallContext,
     Channel,
     Engine,
     Server,
@@ -44,7 +44,7 @@ class Service:
     """Methods that show what an engine does."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[CallContext] = []
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
@@ -61,24 +61,24 @@ class Service:
         unary = [UnaryMethod(f"/t.T/{name}", handler) for name, handler in handlers.items()]  # type: ignore[arg-type]
         return [*unary, StreamMethod("/t.T/Chat", self.chat), StreamMethod("/t.T/Silent", self.silent)]
 
-    def echo(self, request: bytes, call: Call) -> bytes:
+    def echo(self, request: bytes, call: CallContext) -> bytes:
         self.calls.append(call)
         return request
 
-    async def echo_async(self, request: bytes, call: Call) -> bytes:
+    async def echo_async(self, request: bytes, call: CallContext) -> bytes:
         await asyncio.sleep(0)
         return request
 
-    def refuse(self, request: bytes, call: Call) -> bytes:
+    def refuse(self, request: bytes, call: CallContext) -> bytes:
         raise RPCError(StatusCode.FAILED_PRECONDITION, "nicht heute: 100 %")
 
-    def break_down(self, request: bytes, call: Call) -> bytes:
+    def break_down(self, request: bytes, call: CallContext) -> bytes:
         raise ValueError("a detail of the inside")
 
-    async def leave(self, request: bytes, call: Call) -> bytes:
+    async def leave(self, request: bytes, call: CallContext) -> bytes:
         raise SystemExit(3)
 
-    async def hang(self, request: bytes, call: Call) -> bytes:
+    async def hang(self, request: bytes, call: CallContext) -> bytes:
         self.calls.append(call)
         self.entered.set()
         try:
@@ -88,13 +88,13 @@ class Service:
             raise
         return b"released"
 
-    async def chat(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def chat(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         async for request in requests:
             yield request.upper()
             if request == b"stop":
                 raise RPCError(StatusCode.ABORTED, "stopped")
 
-    async def silent(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def silent(self, requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         self.entered.set()
         try:
             await asyncio.get_running_loop().create_future()
@@ -131,7 +131,7 @@ class Pair:
         self.refusals.append(reason)
         self.refused.set()
 
-    def channel(self, identity: Identity | None = None, trusted: Identity | None = None) -> Channel:
+    def channel(self, identity: TLSIdentity | None = None, trusted: TLSIdentity | None = None) -> Channel:
         context = client_context(identity or self.host, trusted or self.plugin, self.directory)
         return self.engine.channel(self.address, tls=context, server_name="localhost")
 
@@ -388,7 +388,7 @@ def test_an_unknown_engine_is_named(short_directory: Path) -> None:
 async def test_a_stream_handler_that_fails_at_once_is_answered(engine: Engine, short_directory: Path) -> None:
     """Also when it raises before it has become an iterator."""
 
-    def refuse(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    def refuse(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         raise RPCError(StatusCode.PERMISSION_DENIED, "not you")
 
     methods = [StreamMethod("/t.T/Refuse", refuse)]
@@ -407,7 +407,7 @@ async def nothing() -> AsyncIterator[bytes]:
 async def test_an_answer_over_the_limit_is_refused_in_words(engine: Engine, short_directory: Path) -> None:
     """Of a unary call and of a stream; the caller reads both numbers."""
 
-    async def each(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def each(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         yield bytes(1001)
 
     methods = [UnaryMethod("/t.T/Long", lambda request, call: bytes(1001)), StreamMethod("/t.T/Each", each)]

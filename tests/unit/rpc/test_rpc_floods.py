@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from authkit.rpc.http2 import connection as module
-from authkit.rpc.http2.connection import Connection, Data, HeadersReceived, Reset
+from authkit.rpc.http2.connection import Data, HeadersReceived, HTTP2Connection, Reset
 from authkit.rpc.http2.frames import (
     ACK,
     END_HEADERS,
@@ -41,17 +41,17 @@ def parse(fields: Sequence[tuple[bytes, bytes]]) -> Fields:
     return tuple(fields)
 
 
-def server() -> Connection[Fields]:
+def server() -> HTTP2Connection[Fields]:
     """A server whose client has acknowledged its settings."""
-    made: Connection[Fields] = Connection(is_client=False, parse=parse)
+    made: HTTP2Connection[Fields] = HTTP2Connection(is_client=False, parse=parse)
     made.receive(PREFACE + SETTINGS + ACKNOWLEDGED, 0)
     made.data_to_send()
     return made
 
 
-def client() -> tuple[Connection[Fields], int]:
+def client() -> tuple[HTTP2Connection[Fields], int]:
     """A client with a call that waits for its answer."""
-    made: Connection[Fields] = Connection(is_client=True, parse=parse)
+    made: HTTP2Connection[Fields] = HTTP2Connection(is_client=True, parse=parse)
     made.receive(SETTINGS + ACKNOWLEDGED, 0)
     number = made.open_stream()
     made.send_headers(number, REQUEST, end=True)
@@ -84,7 +84,7 @@ def reset(stream_id: int) -> bytes:
     return build_frame(Kind.RST_STREAM, 0, stream_id, LONG(ErrorCode.CANCEL))
 
 
-def assert_calmed(side: Connection[Fields], data: bytes) -> None:
+def assert_calmed(side: HTTP2Connection[Fields], data: bytes) -> None:
     """The connection ends with ENHANCE_YOUR_CALM, and the peer is told."""
     with pytest.raises(ConnectionFailure) as caught:
         side.receive(data, 0)
@@ -188,9 +188,9 @@ def test_a_window_opened_for_one_stream_leaves_the_others_alone(monkeypatch: pyt
     for number in range(1, 2000, 2):
         side.send_data(number, b"abc")
     tried: list[int] = []
-    send_queue = Connection._send_queue
+    send_queue = HTTP2Connection._send_queue
     monkeypatch.setattr(
-        Connection, "_send_queue", lambda self, *args: tried.append(args[0]) or send_queue(self, *args)
+        HTTP2Connection, "_send_queue", lambda self, *args: tried.append(args[0]) or send_queue(self, *args)
     )
     side.receive(build_frame(Kind.PING, 0, 0, bytes(8)) + window(7, 1) + window(9, 10), 0)
     assert tried == [7, 9]
@@ -204,7 +204,7 @@ def test_one_settings_frame_does_little_work(monkeypatch: pytest.MonkeyPatch) ->
     side = server()
     side.receive(many(1000), 0)
     changed: list[int] = []
-    monkeypatch.setattr(Connection, "_change_windows", lambda self, change: changed.append(change))
+    monkeypatch.setattr(HTTP2Connection, "_change_windows", lambda self, change: changed.append(change))
     pairs = [(Setting.INITIAL_WINDOW_SIZE, 1000 + number) for number in range(100)]
     side.receive(settings(*pairs), 0)
     assert changed == [1099 - 65535]
@@ -266,7 +266,7 @@ def test_a_host_with_long_metadata_is_served() -> None:
 @pytest.mark.parametrize("is_acknowledged", [True, False])
 def test_a_block_of_size_updates_is_refused(is_acknowledged: bool) -> None:
     """Two are allowed at the beginning (RFC 7541 section 4.2), whatever sizes they name."""
-    side: Connection[Fields] = Connection(is_client=False, parse=parse)
+    side: HTTP2Connection[Fields] = HTTP2Connection(is_client=False, parse=parse)
     side.receive(PREFACE + SETTINGS + (ACKNOWLEDGED if is_acknowledged else b""), 0)
     assert len(side.receive(headers(1, b"\x20\x20" + REQUEST), 0)) == 1
     with pytest.raises(ConnectionFailure) as caught:

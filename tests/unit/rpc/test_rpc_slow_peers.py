@@ -16,7 +16,7 @@ import pytest
 from rpc_peers import SETTINGS, Peer, data, opening
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import Address, Call, Channel, StreamMethod, UnaryMethod, driver, server
+from authkit.rpc import Address, CallContext, Channel, StreamMethod, UnaryMethod, driver, server
 from authkit.rpc.channel import GRPCChannel
 from authkit.rpc.http2 import connection
 from authkit.rpc.http2.frames import (
@@ -26,7 +26,7 @@ from authkit.rpc.http2.frames import (
     Setting,
     build_frame,
 )
-from authkit.rpc.message_queue import Incoming
+from authkit.rpc.message_queue import MessageQueue
 from authkit.rpc.messages import PREFIX, encode_message
 from authkit.rpc.server import GRPCServer
 
@@ -45,21 +45,21 @@ async def serving(
 ) -> AsyncIterator[tuple[Peer, Channel, GRPCServer]]:
     """A server, a peer of it with the preface sent, and a channel that must be served throughout."""
 
-    def large(request: bytes, call: Call) -> bytes:
+    def large(request: bytes, call: CallContext) -> bytes:
         return bytes(LARGE)
 
-    async def wrong(request: bytes, call: Call) -> bytes:
+    async def wrong(request: bytes, call: CallContext) -> bytes:
         return "text"  # type: ignore[return-value]
 
-    async def count(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def count(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         yield b"%d" % len([request async for request in requests])
 
-    async def flood(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def flood(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
         while True:
             yield bytes(10_000)
 
-    async def ignore(requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
-        assert isinstance(requests, Incoming)
+    async def ignore(requests: AsyncIterator[bytes], call: CallContext) -> AsyncIterator[bytes]:
+        assert isinstance(requests, MessageQueue)
         while requests.buffered < UNREAD:
             await asyncio.sleep(0)
         yield b"enough"

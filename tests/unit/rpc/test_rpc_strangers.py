@@ -14,7 +14,7 @@ import pytest
 from rpc_peers import LIMIT, SETTINGS, Peer, data, headers, opening, scripted_server
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import Call, UnaryMethod
+from authkit.rpc import CallContext, UnaryMethod
 from authkit.rpc.http2 import budget
 from authkit.rpc.http2.frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting, build_frame
 from authkit.rpc.messages import encode_message, encode_response_head, encode_trailers
@@ -214,7 +214,7 @@ async def stranger(directory: Path) -> AsyncIterator[Peer]:
     listener.listen()
     listener.setblocking(False)
 
-    async def wait(request: bytes, call: Call) -> bytes:
+    async def wait(request: bytes, call: CallContext) -> bytes:
         await asyncio.sleep(0)
         return request
 

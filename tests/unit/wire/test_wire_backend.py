@@ -20,7 +20,7 @@ from authkit.logical import (
     SpecialPaths,
 )
 from authkit.masking import Secret
-from authkit.rpc.interface import Call, UnaryMethod
+from authkit.rpc.interface import CallContext, UnaryMethod
 from authkit.wire import backend as module
 from authkit.wire.backend import BackendService
 from authkit.wire.messages import encode_request
@@ -57,7 +57,7 @@ class Plugin:
         self.channels.append(channel)
         return channel
 
-    async def call(self, name: str, message: Any = None, call: Call | None = None) -> bytes:
+    async def call(self, name: str, message: Any = None, call: CallContext | None = None) -> bytes:
         """Call a method as an engine does."""
         path = name if name.startswith("/") else f"/pb.Backend/{name}"
         data = b"" if message is None else message.SerializeToString()

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from authkit.errors import RPCError, StatusCode
 from authkit.logical import Request, Response, SpecialPaths
-from authkit.rpc.interface import Call
+from authkit.rpc import CallContext
 from authkit.wire.backend import MULTIPLEX_ID
 
 
@@ -102,7 +102,7 @@ def _give(value: Any) -> Any:
     return value
 
 
-def call_of(mount: str | None = "m1", *more: str) -> Call:
+def call_of(mount: str | None = "m1", *more: str) -> CallContext:
     """Return the metadata of a call for a mount."""
     values = () if mount is None else (mount, *more)
-    return Call(path="/test", metadata={MULTIPLEX_ID: values} if values else {})
+    return CallContext(path="/test", metadata={MULTIPLEX_ID: values} if values else {})

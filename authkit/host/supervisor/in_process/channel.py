@@ -15,7 +15,7 @@ from typing import Any
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.failures import as_rpc_error
-from authkit.rpc.interface import DEFAULT_MAX_MESSAGE_BYTES, Call, Method, StreamMethod, UnaryMethod
+from authkit.rpc.interface import DEFAULT_MAX_MESSAGE_BYTES, CallContext, Method, StreamMethod, UnaryMethod
 
 __all__ = ["InProcessChannel"]
 
@@ -112,7 +112,7 @@ class InProcessChannel:
             raise RPCError(StatusCode.UNAVAILABLE, self._reason)
 
 
-async def _answer(method: UnaryMethod, request: bytes, call: Call) -> bytes:
+async def _answer(method: UnaryMethod, request: bytes, call: CallContext) -> bytes:
     try:
         result = method.handler(request, call)
         return await result if inspect.isawaitable(result) else result
@@ -122,12 +122,12 @@ async def _answer(method: UnaryMethod, request: bytes, call: Call) -> bytes:
         raise as_rpc_error(method.path, error) from error
 
 
-def _call(path: str, metadata: Sequence[tuple[str, str]], seconds: float | None) -> Call:
+def _call(path: str, metadata: Sequence[tuple[str, str]], seconds: float | None) -> CallContext:
     values: dict[str, list[str]] = {}
     for key, value in metadata:
         values.setdefault(key, []).append(value)
     deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
-    return Call(path, values, deadline)
+    return CallContext(path, values, deadline)
 
 
 def _unknown(path: str) -> RPCError:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import RPCError, StatusCode, SystemViewError, UnsupportedByHostError
 from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.interface import Call, Method, UnaryMethod
+from authkit.rpc.interface import CallContext, Method, UnaryMethod
 
 __all__ = ["Failure", "Handler", "as_status", "as_text", "method", "required"]
 
@@ -42,7 +42,7 @@ def method(path: str, args: type[_A], handler: Callable[[_A], Awaitable[Message]
     raised are answered here.
     """
 
-    async def serve(data: bytes, call: Call) -> bytes:
+    async def serve(data: bytes, call: CallContext) -> bytes:
         try:
             message = args.FromString(data)
         except DecodeError:

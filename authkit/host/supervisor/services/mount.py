@@ -17,7 +17,7 @@ from authkit.errors import RPCError, StatusCode, StorageError
 from authkit.host.supervisor.services.methods import Handler, as_status, as_text, method, required
 from authkit.host.supervisor.services.system import system_services
 from authkit.logical import BackendConfig, EventSender, Storage
-from authkit.rpc.interface import Call, Method, UnaryMethod
+from authkit.rpc.interface import CallContext, Method, UnaryMethod
 from authkit.wire.messages import decode_event, decode_observation, decode_storage_entry, encode_storage_entry
 from authkit.wire.pb import backend_pb2 as pb
 
@@ -39,8 +39,8 @@ def services_of_a_probe() -> list[Method]:
     """
     when = "this method should not be called during plugin Setup, but only during and after Initialize"
 
-    def missing(what: str) -> Callable[[bytes, Call], bytes]:
-        def refuse(message: bytes, call: Call) -> bytes:
+    def missing(what: str) -> Callable[[bytes, CallContext], bytes]:
+        def refuse(message: bytes, call: CallContext) -> bytes:
             raise RPCError(StatusCode.UNKNOWN, f"missing {what} implementation: {when}")
 
         return refuse
