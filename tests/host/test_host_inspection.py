@@ -257,7 +257,7 @@ CHANGES: dict[str, tuple[list[tuple[str, str]], str, str, str]] = {
             (
                 'if __name__ == "__main__":',
                 (
-                    "import ssl\nfrom authkit.plugin import tls\nmake = tls.make_contexts\n"
+                    "import ssl\nfrom authkit.plugin.security import tls\nmake = tls.make_contexts\n"
                     "def loose(*args):\n    server, client = make(*args)\n"
                     "    server.verify_mode = ssl.CERT_NONE\n    return server, client\n"
                     'tls.make_contexts = loose\nif __name__ == "__main__":'

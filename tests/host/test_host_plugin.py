@@ -368,7 +368,7 @@ async def test_a_plugin_that_does_not_start(make: MakePlugin, name: str) -> None
 PATCHED = {
     "another certificate": (
         (
-            "from authkit.plugin import certificates, tls\n"
+            "from authkit.plugin.security import certificates, tls\n"
             "other = certificates.encode_field(certificates.generate_identity().certificate)\n"
             "tls.encode_field = lambda der: other\n"
         ),
@@ -376,7 +376,8 @@ PATCHED = {
     ),
     "no TLS": (
         (
-            "from authkit.values import replace\nfrom authkit.plugin import tls\nmake = tls.auto_mtls\n"
+            "from authkit.values import replace\nfrom authkit.plugin.security import tls\n"
+            "make = tls.auto_mtls\n"
             "tls.auto_mtls = lambda *args: replace(make(*args), server=None)\n"
         ),
         "rpc error: code = Unavailable desc = ",
