@@ -2,6 +2,8 @@
 
 PYTHON := .venv/bin/python
 LATEST := .venv-latest/bin/python
+# What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
+ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
 
 .PHONY: help setup demo demo-vault dev test check live bench proto clean
 
@@ -36,7 +38,7 @@ check: setup ## format, lint, types, layers, generated code
 	@$(PYTHON) scripts/proto --check
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
 
-live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live, on both engines
+live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
 	@scripts/live/build
 	@scripts/live/browser
 	@scripts/live/provider
