@@ -120,11 +120,15 @@ def find_declared(
 ) -> str:
     """Return the attribute of `backend` that holds the one singleton, or collection, of a model.
 
+    If there is none of the model itself, one whose model extends it will do.
+
     Raises:
         TypeError: there is none, or more than one.
     """
     declared = backend.declarations.items()
-    found = [name for name, each in declared if isinstance(each, kind) and each.model is model]
+    served = {name: each.model for name, each in declared if isinstance(each, kind)}
+    found = [name for name, of in served.items() if of is model]
+    found = found or [name for name, of in served.items() if issubclass(of, model)]
     if len(found) != 1:
         raise TypeError(
             f"{backend.__name__} needs one {kind.__name__.lower()} of {model.__name__} for parameter "

@@ -10,7 +10,8 @@ stored, a patch merges into it (RFC 7396); then the whole is checked, the author
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
+from copy import copy
+from typing import Generic, Self, TypeVar
 
 from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.documents.help import documentation
@@ -51,6 +52,26 @@ class _Served(Ruled[B], Generic[B, M]):
         self.local = local
         self.replace = replace
         self.help = help
+
+    def with_model(self, model: type[M]) -> Self:
+        """Return the same object with a model that extends its own, for a class that extends the backend.
+
+        ::
+
+            class Extended(Acme, name="extended"):
+                config = Acme.config.with_model(ExtendedConfig)
+
+        Rules for writes stay, and handlers that take the object get the extended one.
+
+        Raises:
+            TypeError: the model does not extend that of the object.
+        """
+        if not issubclass(model, self.model):
+            raise TypeError(f"{model.__name__} does not extend {self.model.__name__}")
+        extended = copy(self)
+        # A declaration does not change; this one is not in a class yet.
+        vars(extended).update(model=model, attribute="", _loose=[])
+        return extended
 
     async def write_object(self, backend: MountContext, call: Call, key: str, name: str = "") -> None:
         """Write or patch the object of `key`, as the request says.

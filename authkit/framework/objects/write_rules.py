@@ -60,6 +60,8 @@ class Ruled(Declaration[B]):
     def __init__(self) -> None:
         self._loose: list[WriteRule[..., Any]] = []
         """Rules that stand in no class yet."""
+        self.origin: Ruled[Any] = self
+        """The declaration that this one extends; else itself. Rules are for both."""
 
     def on_write(self, rule: Callable[Concatenate[Any, P], R] | WriteRule[P, R]) -> WriteRule[P, R]:
         """Have a method called with the `Write` before each one is stored. It raises to refuse.
@@ -85,7 +87,10 @@ class Ruled(Declaration[B]):
                 "class, under a name that nothing else in that body has"
             )
         declared = backend.declarations.values()
-        return [each.handler for each in declared if isinstance(each, WriteRule) and self in each.ruled]
+        return [each.handler for each in declared if isinstance(each, WriteRule) and self._has(each)]
+
+    def _has(self, rule: WriteRule[..., Any]) -> bool:
+        return any(each.origin is self.origin for each in rule.ruled)
 
 
 class WriteRule(MethodDeclaration[P, R]):
@@ -102,7 +107,8 @@ class WriteRule(MethodDeclaration[P, R]):
             TypeError: the class replaces the object of the rule, or does not have it.
         """
         for each in self.ruled:
-            if backend.declarations.get(each.attribute) is not each:
+            found = backend.declarations.get(each.attribute)
+            if not isinstance(found, Ruled) or found.origin is not each.origin:
                 does = "replaces" if each.attribute in backend.declarations else "does not have"
                 raise TypeError(
                     f"{backend.__name__}: {self.attribute} is a rule for {each.attribute!r}, which "

@@ -69,6 +69,45 @@ async def test_a_rule_runs_in_the_classes_below() -> None:
     await Mount(Strict).write("config", size=3)
 
 
+class MoreLimits(Limits):
+    """Limits of a class that extends a backend."""
+
+    depth: Int = 0
+
+
+async def test_an_object_with_a_model_that_extends_its_own() -> None:
+    """Rules and handlers of the base are for it as well; the base keeps its own."""
+
+    class Reader(Strict, name="reader"):
+        @read("double")
+        def double(self, config: Limits) -> dict[str, int]:
+            """Show it."""
+            return {"size": 2 * config.size}
+
+    class Extended(Reader, name="extended"):
+        limits = Reader.limits.with_model(MoreLimits)
+
+    mount = Mount(Extended)
+    with pytest.raises(UserError, match="too large"):
+        await mount.write("config", size=9)
+    await mount.write("config", size=3, depth=2)
+    assert await mount.read("config") == {"size": 3, "depth": 2}
+    assert await mount.read("double") == {"size": 6}
+    plain = Mount(Reader)
+    await plain.write("config", size=3, depth=2)
+    assert await plain.read("config") == {"size": 3}
+
+
+def test_a_model_that_does_not_extend_that_of_the_object() -> None:
+    """Handlers of the base could not work with it."""
+
+    class Other(Model):
+        """Something else."""
+
+    with pytest.raises(TypeError, match="Other does not extend Limits"):
+        Strict.limits.with_model(Other)  # type: ignore[type-var]
+
+
 async def test_a_rule_that_is_written_again_replaces_that_of_the_base() -> None:
     """A method of the same name takes its place; None takes it away."""
 
