@@ -8,28 +8,66 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from authkit.oidc.client.authentication import ClientAuthentication
+    from authkit.oidc.client.authentication import (
+        ClientAuthentication,
+    )
     from authkit.oidc.client.authorization_request import (
         AuthorizationRequest,
         new_nonce,
         new_state,
         new_verifier,
     )
-    from authkit.oidc.client.client import OIDCClient
-    from authkit.oidc.client.endpoints import EndpointError, OAuthError, known_code
-    from authkit.oidc.client.responses import DeviceAuthorization, TokenSet
+    from authkit.oidc.client.client import (
+        OIDCClient,
+    )
+    from authkit.oidc.client.endpoints import (
+        EndpointError,
+        OAuthError,
+        known_code,
+    )
+    from authkit.oidc.client.responses import (
+        DeviceAuthorization,
+        TokenSet,
+    )
     from authkit.oidc.http.fetch import (
         DiscoveryError,
         FetchError,
         FetchTimeoutError,
         IssuerMismatchError,
         ProviderError,
+        check_token,
     )
-    from authkit.oidc.http.network import Network
-    from authkit.oidc.http.urls import has_credentials, hide_credentials, is_loopback, show_url, split_url
-    from authkit.oidc.keys.cache import RemoteStatus
-    from authkit.oidc.keys.discovery import Discovery, ProviderMetadata
-    from authkit.oidc.keys.jwk_set import KeySet, parse_jwks
+    from authkit.oidc.http.json_api import (
+        API,
+        Answer,
+        Session,
+    )
+    from authkit.oidc.http.network import (
+        Network,
+    )
+    from authkit.oidc.http.urls import (
+        check_url,
+        find_origin,
+        has_credentials,
+        hide_credentials,
+        is_loopback,
+        is_same_origin,
+        path_segment,
+        show_url,
+        split_url,
+    )
+    from authkit.oidc.keys.cache import (
+        RemoteStatus,
+        Timer,
+    )
+    from authkit.oidc.keys.discovery import (
+        Discovery,
+        ProviderMetadata,
+    )
+    from authkit.oidc.keys.jwk_set import (
+        KeySet,
+        parse_jwks,
+    )
     from authkit.oidc.keys.key import (
         ALGORITHMS,
         KeySource,
@@ -40,9 +78,19 @@ if TYPE_CHECKING:
         UnusableKeys,
         VerificationKey,
     )
-    from authkit.oidc.keys.sources import CombinedKeys, DiscoveredKeys, JWKSKeys
-    from authkit.oidc.settings import PROVIDER_SETTINGS, ProviderSettings, verify_settings
-    from authkit.oidc.tokens.checks import NO_RECORD, Check, Checks, Explanation, Record
+    from authkit.oidc.keys.sources import (
+        CombinedKeys,
+        DiscoveredKeys,
+        JWKSKeys,
+        ProviderKeys,
+    )
+    from authkit.oidc.tokens.checks import (
+        NO_RECORD,
+        Check,
+        Checks,
+        Explanation,
+        Record,
+    )
     from authkit.oidc.tokens.claims import (
         add_claims,
         get_claim,
@@ -52,26 +100,49 @@ if TYPE_CHECKING:
         user_name,
         verify_bound_claims,
     )
-    from authkit.oidc.tokens.id_token import verify_age
-    from authkit.oidc.tokens.issuers import AFTER_ISSUER, DEFAULT_ISSUER, Issuers, VerifiedToken
-    from authkit.oidc.tokens.jws import UnverifiedToken, split_token, verify_signature
+    from authkit.oidc.tokens.id_token import (
+        verify_age,
+    )
+    from authkit.oidc.tokens.issuers import (
+        AFTER_ISSUER,
+        DEFAULT_ISSUER,
+        Issuers,
+        VerifiedToken,
+    )
+    from authkit.oidc.tokens.jws import (
+        UnverifiedToken,
+        split_token,
+        verify_signature,
+    )
     from authkit.oidc.tokens.registered_claims import (
         Claims,
         Leeways,
         verify_audience_is_bound,
         verify_registered_claims,
     )
-    from authkit.oidc.tokens.signing import SigningKey
-    from authkit.oidc.tokens.token_types import PROFILES
-    from authkit.oidc.tokens.verifier import TokenVerifier
+    from authkit.oidc.tokens.signing import (
+        SigningKey,
+    )
+    from authkit.oidc.tokens.token_types import (
+        PROFILES,
+    )
+    from authkit.oidc.tokens.verifier import (
+        TokenVerifier,
+    )
+    from authkit.oidc.user_directory import (
+        Lookup,
+        UserDirectory,
+    )
+    from authkit.threads import ThreadsBusyError
 
 __all__ = [
     "AFTER_ISSUER",
     "ALGORITHMS",
+    "API",
     "DEFAULT_ISSUER",
     "NO_RECORD",
     "PROFILES",
-    "PROVIDER_SETTINGS",
+    "Answer",
     "AuthorizationRequest",
     "Check",
     "Checks",
@@ -94,35 +165,45 @@ __all__ = [
     "KeySourceError",
     "KeyStatus",
     "Leeways",
+    "Lookup",
     "Network",
     "OAuthError",
     "OIDCClient",
     "ProviderError",
+    "ProviderKeys",
     "ProviderMetadata",
-    "ProviderSettings",
     "Record",
     "RemoteStatus",
     "RenewableKeySource",
+    "Session",
     "SigningKey",
     "StaticKeys",
+    "ThreadsBusyError",
+    "Timer",
     "TokenSet",
     "TokenVerifier",
     "UnusableKeys",
     "UnverifiedToken",
+    "UserDirectory",
     "VerificationKey",
     "VerifiedToken",
     "add_claims",
+    "check_token",
+    "check_url",
+    "find_origin",
     "get_claim",
     "groups_from_claim",
     "has_credentials",
     "hide_credentials",
     "is_loopback",
+    "is_same_origin",
     "known_code",
     "metadata_from_claims",
     "new_nonce",
     "new_state",
     "new_verifier",
     "parse_jwks",
+    "path_segment",
     "set_claim",
     "show_url",
     "split_token",
@@ -132,40 +213,45 @@ __all__ = [
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
-    "verify_settings",
     "verify_signature",
 ]
 
 _HOMES = {
-    "client.responses": {"DeviceAuthorization", "TokenSet"},
-    "client.authorization_request": {"AuthorizationRequest", "new_nonce", "new_state", "new_verifier"},
-    "tokens.checks": {"NO_RECORD", "Check", "Checks", "Explanation", "Record"},
-    "tokens.claims": {
-        "add_claims",
-        "set_claim",
-        "get_claim",
-        "groups_from_claim",
-        "metadata_from_claims",
-        "user_name",
-        "verify_bound_claims",
+    "authkit.oidc.client.authentication": {"ClientAuthentication"},
+    "authkit.oidc.client.authorization_request": {
+        "AuthorizationRequest",
+        "new_nonce",
+        "new_state",
+        "new_verifier",
     },
-    "client.authentication": {"ClientAuthentication"},
-    "keys.discovery": {"Discovery", "ProviderMetadata"},
-    "client.endpoints": {"EndpointError", "OAuthError", "known_code"},
-    "http.fetch": {
+    "authkit.oidc.client.client": {"OIDCClient"},
+    "authkit.oidc.client.endpoints": {"EndpointError", "OAuthError", "known_code"},
+    "authkit.oidc.client.responses": {"DeviceAuthorization", "TokenSet"},
+    "authkit.oidc.http.fetch": {
         "DiscoveryError",
-        "IssuerMismatchError",
         "FetchError",
         "FetchTimeoutError",
+        "IssuerMismatchError",
         "ProviderError",
+        "check_token",
     },
-    "client.client": {"OIDCClient"},
-    "tokens.id_token": {"verify_age"},
-    "tokens.issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
-    "keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
-    "keys.jwk_set": {"KeySet", "parse_jwks"},
-    "tokens.jws": {"UnverifiedToken", "split_token", "verify_signature"},
-    "keys.key": {
+    "authkit.oidc.http.json_api": {"API", "Answer", "Session"},
+    "authkit.oidc.http.network": {"Network"},
+    "authkit.oidc.http.urls": {
+        "check_url",
+        "find_origin",
+        "has_credentials",
+        "hide_credentials",
+        "is_loopback",
+        "is_same_origin",
+        "path_segment",
+        "show_url",
+        "split_url",
+    },
+    "authkit.oidc.keys.cache": {"RemoteStatus", "Timer"},
+    "authkit.oidc.keys.discovery": {"Discovery", "ProviderMetadata"},
+    "authkit.oidc.keys.jwk_set": {"KeySet", "parse_jwks"},
+    "authkit.oidc.keys.key": {
         "ALGORITHMS",
         "KeySource",
         "KeySourceError",
@@ -175,19 +261,31 @@ _HOMES = {
         "UnusableKeys",
         "VerificationKey",
     },
-    "http.network": {"Network"},
-    "tokens.token_types": {"PROFILES"},
-    "tokens.registered_claims": {
+    "authkit.oidc.keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"},
+    "authkit.oidc.user_directory": {"Lookup", "UserDirectory"},
+    "authkit.oidc.tokens.checks": {"Check", "Checks", "Explanation", "NO_RECORD", "Record"},
+    "authkit.oidc.tokens.claims": {
+        "add_claims",
+        "get_claim",
+        "groups_from_claim",
+        "metadata_from_claims",
+        "set_claim",
+        "user_name",
+        "verify_bound_claims",
+    },
+    "authkit.oidc.tokens.id_token": {"verify_age"},
+    "authkit.oidc.tokens.issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
+    "authkit.oidc.tokens.jws": {"UnverifiedToken", "split_token", "verify_signature"},
+    "authkit.oidc.tokens.registered_claims": {
         "Claims",
         "Leeways",
         "verify_audience_is_bound",
         "verify_registered_claims",
     },
-    "keys.cache": {"RemoteStatus"},
-    "settings": {"PROVIDER_SETTINGS", "ProviderSettings", "verify_settings"},
-    "tokens.signing": {"SigningKey"},
-    "tokens.verifier": {"TokenVerifier"},
-    "http.urls": {"has_credentials", "hide_credentials", "is_loopback", "show_url", "split_url"},
+    "authkit.oidc.tokens.signing": {"SigningKey"},
+    "authkit.oidc.tokens.token_types": {"PROFILES"},
+    "authkit.oidc.tokens.verifier": {"TokenVerifier"},
+    "authkit.threads": {"ThreadsBusyError"},
 }
 """The modules of this package where the names live."""
 
@@ -198,7 +296,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    value = globals()[name] = getattr(import_module(home), name)
     return value
 
 

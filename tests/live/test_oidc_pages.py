@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jwt_auth.pages import Page as Made
-from jwt_auth.pages import confirmation_page, error_page, post_message_page, success_page
+from jwt_auth.browser.pages import Page as Made
+from jwt_auth.browser.pages import confirmation_page, error_page, post_message_page, success_page
 from livebed.browser import CHROMIUM, open_browser
 from playwright.sync_api import Browser, Page, Route, expect
 

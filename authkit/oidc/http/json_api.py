@@ -1,6 +1,6 @@
 """Calls of a provider's JSON API: a few requests of one lookup, within one time and size limit.
 
-What is asked, and what an answer means, is left to `authkit.oidc.providers`. Redirects are not
+What is asked, and what an answer means, is left to `jwt_auth.providers`. Redirects are not
 followed: these requests carry tokens.
 """
 

@@ -27,14 +27,9 @@ from authkit.framework import (
 )
 from authkit.framework import write as writes
 from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier, UnusableKeys
-from jwt_auth.admission import admit
-from jwt_auth.browser_paths import BrowserAuth
-from jwt_auth.config import JWTConfig
-from jwt_auth.explain import show_checks
-from jwt_auth.issuer import JWTIssuer
-from jwt_auth.login import Presented, TokenProof, verify_request
-from jwt_auth.role import JWTRole
-from jwt_auth.several_issuers import (
+from jwt_auth.admission.admit import admit
+from jwt_auth.admission.presented_tokens import Presented, TokenProof, verify_request
+from jwt_auth.admission.several_issuers import (
     distinct,
     find_problem,
     find_refusal,
@@ -44,8 +39,14 @@ from jwt_auth.several_issuers import (
     verify_issuer,
     verify_roles,
 )
+from jwt_auth.admission.trust import Trust
+from jwt_auth.browser.paths import BrowserAuth
+from jwt_auth.denials import show_checks
+from jwt_auth.providers.registry import Providers
+from jwt_auth.settings.config import JWTConfig, config_for
+from jwt_auth.settings.issuer import JWTIssuer
+from jwt_auth.settings.role import JWTRole
 from jwt_auth.status import show_issuer
-from jwt_auth.trust import Trust
 
 __all__ = ["JWTAuth"]
 
@@ -60,6 +61,13 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
     """The JWT backend logs in whoever holds a JSON Web Token that an issuer you trust has signed."""
 
     issuers = Collection(JWTIssuer, "issuer/{name}")
+
+    def __init_subclass__(cls, *, providers: Providers | None = None, **options: Any) -> None:
+        if providers:
+            extended = cls.config.with_model(config_for(providers))
+            cls.config = extended
+            extended.__set_name__(cls, "config")
+        super().__init_subclass__(**options)
 
     known_trust: Trust | None = None
 

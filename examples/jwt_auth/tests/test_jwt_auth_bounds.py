@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from faulty_provider import FaultyProvider
-from jwt_auth.issuer import JWTIssuer
-from jwt_auth.role import JWTRole
+from jwt_auth.settings.issuer import JWTIssuer
+from jwt_auth.settings.role import JWTRole
 from jwt_auth_keys import public_pem
 from test_jwt_auth_browser import CALLBACK, DIRECT, ROLE, WEB, Browser, poll
 

@@ -16,8 +16,8 @@ from faulty_provider import EVIL_TEXT, Fault, FaultyProvider, encode
 from gcm_forgery import forge
 from identity_provider import serve
 from jwt_auth import JWTAuth
-from jwt_auth.browser import BrowserLogins
-from jwt_auth.issuer import JWTIssuer
+from jwt_auth.browser.logins import BrowserLogins
+from jwt_auth.settings.issuer import JWTIssuer
 from jwt_auth_keys import public_pem
 from jwt_auth_mounts import JWTMount
 
@@ -780,7 +780,7 @@ async def test_strangers_who_ask_make_nobody_forget_a_failure(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They begin logins and ask with another nonce, without end; a client still learns why its own failed."""
-    monkeypatch.setattr("jwt_auth.outcomes.MAX_FAILURES", 2)
+    monkeypatch.setattr("jwt_auth.browser.outcomes.MAX_FAILURES", 2)
     browser.mount.backend.browser = BrowserLogins(browser.mount.storage, browser.mount.backend.mount_id)
     await browser.write_role(callback_mode="direct", oidc_disable_confirmation=True)
     begun = await browser.begin(DIRECT)

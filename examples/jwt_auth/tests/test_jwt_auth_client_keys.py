@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from jwt_auth.client_keys import CLIENT_KEYS_PATH, MAX_CLIENT_KEYS, PUBLISHED_SECONDS, ClientKeys
+from jwt_auth.browser.client_keys import CLIENT_KEYS_PATH, MAX_CLIENT_KEYS, PUBLISHED_SECONDS, ClientKeys
 
 from authkit.errors import InternalError, ReadOnlyError, UserError
 from authkit.logical import StorageEntry

@@ -9,13 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from identity_provider import DISCOVERY, Provider, serve_provider
-from jwt_auth.config import JWTConfig
+from jwt_auth.providers.registry import BUILT_IN
+from jwt_auth.settings.config import JWTConfig
 from jwt_auth_keys import make_token, public_jwk, public_pem
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LoginError, UnsupportedOperationError, UserError
 from authkit.logical import Operation, StorageEntry
-from authkit.oidc import PROVIDER_SETTINGS
 
 NO_SOURCE = (
     "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs' or 'oidc_discovery_url' must be set"
@@ -237,7 +237,7 @@ async def test_attack_another_provider_shows_the_secrets_of_the_one_before(
 
 async def test_attack_secrets_of_another_provider_that_are_stored(bare: JWTMount) -> None:
     """Whatever 'provider' says, and whatever was mistyped: only what is known to be no secret is shown."""
-    for name in (*PROVIDER_SETTINGS, "unknown", ""):
+    for name in (*BUILT_IN, "unknown", ""):
         stored = {"provider": name, "api_tokn": "wL3mB6tTqkzS", "fetch_groups": True} | SECRETS
         await bare.backend.config.put(JWTConfig(jwt_validation_pubkeys=public_pem(), provider_config=stored))
         found = await bare.read("config")

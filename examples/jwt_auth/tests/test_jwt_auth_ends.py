@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jwt_auth import method
-from jwt_auth.terms import TERMS_CHANGED
+from jwt_auth.settings.terms import TERMS_CHANGED
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import JWTMount
 from test_jwt_auth_browser import DIRECT, Browser, html, pending, poll

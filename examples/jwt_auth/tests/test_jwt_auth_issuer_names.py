@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from identity_provider import Provider
-from jwt_auth.config import JWTConfig
-from jwt_auth.issuer import JWTIssuer
-from jwt_auth.role import JWTRole
+from jwt_auth.settings.config import JWTConfig
+from jwt_auth.settings.issuer import JWTIssuer
+from jwt_auth.settings.role import JWTRole
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
 

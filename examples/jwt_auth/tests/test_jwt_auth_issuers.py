@@ -10,7 +10,7 @@ import pytest
 from factories import FakeClock
 from identity_provider import Provider, serve_provider
 from jwt_auth import JWTAuth
-from jwt_auth.issuer import JWTIssuer
+from jwt_auth.settings.issuer import JWTIssuer
 from jwt_auth_keys import make_token, public_jwk, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jwt_auth.pages import (
+from jwt_auth.browser.pages import (
     MAX_SHOWN,
     Page,
     confirmation_page,

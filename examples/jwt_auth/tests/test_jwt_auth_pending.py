@@ -7,10 +7,10 @@ from base64 import urlsafe_b64decode
 from typing import Any
 
 import pytest
-from jwt_auth.mount_keys import RefreshTokens, make_login_keys
-from jwt_auth.outcomes import Outcomes, PostedTokens
-from jwt_auth.pending import LIFETIME_SECONDS, MAX_SPENT, Pending, Spent, States, hash_nonce
-from jwt_auth.posted import MAX_CODE, Posted
+from jwt_auth.browser.outcomes import Outcomes, PostedTokens
+from jwt_auth.browser.pending import LIFETIME_SECONDS, MAX_SPENT, Pending, Spent, States, hash_nonce
+from jwt_auth.browser.posted import MAX_CODE, Posted
+from jwt_auth.browser.sealing_keys import RefreshTokens, make_login_keys
 
 from authkit.auth import Identity
 from authkit.errors import InternalError, LoginError

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from factories import FakeClock
 from faulty_provider import Fault
-from jwt_auth.rates import DEVICES, KNOWN_SECONDS, LOGINS, POLLS, Allowance, KnownAddresses, Limit, Share
+from jwt_auth.browser.rate_limits import (
+    DEVICES,
+    KNOWN_SECONDS,
+    LOGINS,
+    POLLS,
+    Allowance,
+    KnownAddresses,
+    Limit,
+    Share,
+)
 from test_jwt_auth_browser import CALLBACK, DIRECT, Browser, html, pending, poll
 
 from authkit.errors import LoginError, TooManyRequestsError, UserError
@@ -98,8 +107,8 @@ async def test_many_behind_one_address_come_at_the_same_moment(
 
 async def test_who_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many wait, and so long; more are refused at once."""
-    monkeypatch.setattr("jwt_auth.rates.MAX_WAITING", 1)
-    monkeypatch.setattr("jwt_auth.rates.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("jwt_auth.browser.rate_limits.MAX_WAITING", 1)
+    monkeypatch.setattr("jwt_auth.browser.rate_limits.WAIT_SECONDS", 0.2)
     allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
     with allowance.ask(STRANGER), allowance.ask(STRANGER):
         first = asyncio.ensure_future(allowance.wait(STRANGER))

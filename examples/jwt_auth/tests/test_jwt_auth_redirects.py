@@ -6,7 +6,7 @@ import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from jwt_auth.redirects import for_form_post, is_allowed, mount_of, take_namespace
+from jwt_auth.browser.redirects import for_form_post, is_allowed, mount_of, take_namespace
 
 WEB = "https://vault.example:8200/ui/vault/auth/oidc/oidc/callback"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from faulty_provider import Fault, FaultyProvider
 from identity_provider import serve
-from jwt_auth.renewals import REPLACED_SECONDS
+from jwt_auth.browser.renewals import REPLACED_SECONDS
 from test_jwt_auth_browser import Browser
 
 from authkit.errors import LoginError, TooManyRequestsError, UserError

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from jwt_auth.role import JWTRole
+from jwt_auth.settings.role import JWTRole
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
 

@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from jwt_auth.config import JWTConfig
-from jwt_auth.role import JWTRole
-from jwt_auth.terms import login_terms
+from jwt_auth.settings.config import JWTConfig
+from jwt_auth.settings.role import JWTRole
+from jwt_auth.settings.terms import login_terms
 
 CONFIG: dict[str, Any] = {
     "oidc_discovery_url": "https://idp.example",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from identity_provider import Provider
-from jwt_auth.config import JWTConfig
-from jwt_auth.issuer import JWTIssuer
+from jwt_auth.settings.config import JWTConfig
+from jwt_auth.settings.issuer import JWTIssuer
 from jwt_auth_mounts import JWTMount
 
 from authkit.errors import LogicalError

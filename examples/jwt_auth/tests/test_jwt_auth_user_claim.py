@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwt_auth.user_claim import compose_user_name, verify_user_claim
+from jwt_auth.settings.user_claim import compose_user_name, verify_user_claim
 from jwt_auth_keys import public_pem
 
 from authkit.errors import TokenError, UserError

@@ -1,0 +1,168 @@
+"""The ways in through the provider: the ID token that it has given, verified and bound as the role says.
+
+What came before, such as the exchange of a code, is `jwt_auth.browser.logins`; what a role binds,
+`jwt_auth.admission.admit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from authkit.errors import LoginError
+from authkit.masking import Secret
+from authkit.oidc import Checks, Claims, Issuers, Leeways
+from authkit.values import Value
+from jwt_auth.admission.admit import Proof, verify_login_age
+from jwt_auth.admission.lookups import Lookups
+from jwt_auth.settings.role import JWTRole
+
+if TYPE_CHECKING:
+    from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet, UserDirectory
+
+__all__ = ["FAILED", "AtProvider", "IDTokenProof", "RenewedProof"]
+
+FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
+"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26, cli.go, and
+OpenBao's). OpenBao's servers alone set that variable."""
+
+_log = logging.getLogger(__name__)
+
+
+class AtProvider(Value, frozen=True, kw_only=True):
+    """The provider of one mount, as it is configured now."""
+
+    client: OIDCClient
+    lookups: UserDirectory | None
+    """What is asked about its users."""
+    issuers: Issuers
+    """The issuers of the mount, of which it is the default one."""
+    keep: Callable[[Secret, str], Awaitable[Mapping[str, Any]]]
+    """Makes what is kept of a refresh token and a subject."""
+
+
+class IDTokenProof(Proof):
+    """An ID token of the provider.
+
+    Args:
+        id_token: as it came from the token endpoint, or by a form.
+        tokens: what the token endpoint has answered; `None` for a form, which brings no access token.
+        request: of a login in a browser; `None` for a device.
+        code: what the token was exchanged for.
+        begun: when the login began, in seconds since 1970.
+        word: makes the text of a refusal of the token.
+    """
+
+    role_type: ClassVar[Literal["oidc"]] = "oidc"
+
+    def __init__(
+        self,
+        provider: AtProvider,
+        id_token: Secret,
+        *,
+        tokens: TokenSet | None = None,
+        request: AuthorizationRequest | None = None,
+        code: Secret | None = None,
+        begun: float = 0.0,
+        word: Callable[[LoginError], LoginError] = lambda error: error,
+    ) -> None:
+        self.provider = provider
+        self.issuers = provider.issuers
+        self.id_token = id_token
+        self.tokens = tokens
+        self.subject = ""
+        self._request = request
+        self._code = code
+        self._begun = begun
+        self._word = word
+
+    async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
+        """Return the claims of the token, see `Proof.verify`."""
+        try:
+            claims = await self.provider.client.verify_id_token(
+                self.id_token,
+                self._request,
+                access_token=None if self.tokens is None else self.tokens.access_token,
+                code=self._code,
+                subject=self.subject,
+                audiences=role.bound_audiences or (),
+                profile=role.bound_token_type,
+                leeways=role.leeways,
+                implicit=self.tokens is None,
+                checks=checks,
+            )
+        except LoginError as error:
+            raise self._word(error) from error
+        self.verify_age(claims, role, checks)
+        claims = {name: value for name, value in claims.items() if name != "nonce"}
+        return claims, self.bind(claims, role, checks)
+
+    def verify_age(self, claims: Claims, role: JWTRole, checks: Checks) -> None:
+        """Compare when the user has logged in at the provider with the role's `max_age`."""
+        verify_login_age(role, claims, self._begun, checks)
+
+    def bind(self, claims: Claims, role: JWTRole, checks: Checks) -> Lookups:
+        """Compare the subject with the one that the role binds; return what the provider knows besides."""
+        if role.bound_subject:
+            checks.require(
+                "bound sub",
+                claims.get("sub") == role.bound_subject,
+                f"{FAILED} sub claim does not match bound subject",
+                expected=role.bound_subject,
+                had=claims.get("sub"),
+            )
+        access_token = Secret("") if self.tokens is None else self.tokens.access_token
+        return Lookups(self.provider.lookups, role, access_token)
+
+    async def add_userinfo(self, claims: Claims) -> Claims:
+        """Return the claims with what the provider's userinfo adds; without it when that cannot be had."""
+        if self.tokens is None:
+            return claims
+        try:
+            return await self.provider.client.add_userinfo(self.tokens.access_token, claims)
+        except LoginError as error:
+            _log.warning("no userinfo: %s", error.detail or error.public)
+            return claims
+
+    async def keep(self, claims: Claims) -> Mapping[str, Any]:
+        """Return what a renewal at the provider needs of this login, see `Proof.keep`."""
+        if self.tokens is None or self.tokens.refresh_token is None:
+            raise LoginError(
+                f"{FAILED} The provider sent no refresh token, which this role renews with.",
+                "the role may need the scope offline_access",
+            )
+        return await self.provider.keep(self.tokens.refresh_token, str(claims.get("sub", "")))
+
+
+class RenewedProof(IDTokenProof):
+    """What a provider has answered to a refresh token.
+
+    Args:
+        tokens: the answer; an ID token may be missing in it (OpenID Connect Core 1.0 section 12.2).
+        iss: the issuer at which somebody has logged in.
+        subject: who has.
+    """
+
+    def __init__(self, provider: AtProvider, tokens: TokenSet, *, iss: str, subject: str) -> None:
+        super().__init__(provider, tokens.id_token, tokens=tokens)
+        self.subject = subject
+        self._iss = iss
+
+    async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
+        """Return the claims of the token, see `Proof.verify`; without a token, issuer and subject alone.
+
+        Raises:
+            LoginError: also when the role binds something that only an ID token shows.
+        """
+        if self.id_token:
+            return await super().verify(role, checks)
+        is_any_token = role.bound_token_type == "any"  # noqa: S105 - a kind of token
+        if role.bound_audiences or not is_any_token or role.leeways != Leeways():
+            raise LoginError("the provider sent no ID token, by which this role's bounds are checked")
+        claims = {"iss": self._iss, "sub": self.subject}
+        return claims, self.bind(claims, role, checks)
+
+    def verify_age(self, claims: Claims, role: JWTRole, checks: Checks) -> None:
+        """Nobody has logged in now: the age was compared at the login."""

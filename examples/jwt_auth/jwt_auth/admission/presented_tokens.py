@@ -1,0 +1,79 @@
+"""A way in: the token that somebody presents at `login`.
+
+What a role binds is checked in `jwt_auth.admission.admit`, signature and dates of the token in
+`authkit.oidc`; the path is in `jwt_auth.method`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar, Literal
+
+from authkit.errors import LoginError, TokenError, UserError
+from authkit.masking import Secret
+from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, verify_audience_is_bound
+from authkit.values import Value
+from jwt_auth.admission.admit import Proof, verify_login_age, verify_role_type
+from jwt_auth.admission.lookups import Lookups
+from jwt_auth.admission.trust import Trust
+from jwt_auth.settings.role import JWTRole
+
+__all__ = ["Presented", "TokenProof", "verify_request"]
+
+NO_TOKEN = Secret("")
+"""In place of an access token that nobody has presented."""
+
+
+class Presented(Value, frozen=True):
+    """What somebody presents. Set by the caller of a login."""
+
+    jwt: Secret
+    """The token."""
+    access_token: Secret = NO_TOKEN
+    """An access token for lookups."""
+
+
+def verify_request(role: JWTRole, jwt: Secret) -> None:
+    """Refuse what is not the request of a login with a token.
+
+    Raises:
+        UserError: the role is not for tokens, or there is none.
+    """
+    try:
+        verify_role_type(role, TokenProof.role_type)
+    except LoginError as error:
+        raise UserError(error.public) from error
+    if not jwt:
+        raise UserError("missing token")
+
+
+class TokenProof(Proof):
+    """A token that somebody has brought along."""
+
+    role_type: ClassVar[Literal["jwt"]] = "jwt"
+
+    def __init__(self, trust: Trust, presented: Presented) -> None:
+        self._trust = trust
+        self.issuers = trust.issuers
+        self._presented = presented
+
+    async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
+        """Return the claims of the token, see `Proof.verify`. Lookups are those of the default issuer."""
+        try:
+            verified = await self._trust.issuers.verify(
+                self._presented.jwt,
+                among=role.issuers,
+                audiences=role.bound_audiences or (),
+                subject=role.bound_subject,
+                leeways=role.leeways,
+                profile=role.bound_token_type,
+                checks=checks,
+            )
+            verify_login_age(role, verified.claims, time.time(), checks)
+        except TokenError as error:
+            raise LoginError(f"error validating token: {error.public}", error.detail) from error
+        is_bound = bool(role.bound_audiences or verified.verifier.audiences)
+        verify_audience_is_bound(verified.claims, is_bound, checks=checks)
+        self.issuer = verified.issuer
+        provider = self._trust.provider if verified.issuer == DEFAULT_ISSUER else None
+        return verified.claims, Lookups(provider, role, self._presented.access_token)

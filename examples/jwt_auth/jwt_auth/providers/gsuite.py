@@ -1,0 +1,171 @@
+"""Google Workspace: a user's groups and custom fields, from the Directory API.
+
+Credentials are left to `jwt_auth.providers.google`. Facts are those of vault-plugin-auth-jwt
+0.26 (provider_gsuite.go) and of the Directory API directory_v1. Differences: without `fetch_groups`
+the token's own groups stay as they are, and a user without a name is refused: the API would list
+every group of the company.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from authkit.oidc import FetchError, Lookup, Network, Session, ThreadsBusyError, path_segment
+from jwt_auth.providers.configured import NO_FIELDS, ConfiguredProvider
+from jwt_auth.providers.google import (
+    METADATA_HOST,
+    TOKEN_URL,
+    Impersonation,
+    TokenSource,
+    find_default_credentials,
+    load_credentials,
+)
+from jwt_auth.providers.settings import GSuiteSettings
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["GSuiteProvider"]
+
+DIRECTORY_URL = "https://admin.googleapis.com/admin/directory/v1"
+SCOPES = (
+    "https://www.googleapis.com/auth/admin.directory.group.readonly",
+    "https://www.googleapis.com/auth/admin.directory.user.readonly",
+)
+
+MAX_REQUESTS = 500
+"""Pages of groups read for one login; nested groups need at least one each."""
+
+RESERVED_USERS = frozenset({"me", "my_customer"})
+"""Words that the Directory API takes for the caller, and for the whole company."""
+
+_log = logging.getLogger(__name__)
+
+
+class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
+    """Asks the Directory API of a Google Workspace.
+
+    Settings: `gsuite_service_account`, `gsuite_admin_impersonate`, `impersonate_principal`, `domain`,
+    `user_custom_schemas`, `fetch_groups`, `fetch_user_info`, `groups_recurse_max_depth`.
+
+    Credentials are those of `gsuite_service_account` (JSON, or the name of a file), else those of this
+    machine, which may have to sign for `impersonate_principal`. Arguments and errors: see
+    `ConfiguredProvider`; `find_default` gives the machine's credentials, `now` the seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        fields: Mapping[str, Any] = NO_FIELDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+        find_default: Callable[[], TokenSource] = find_default_credentials,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(settings, fields=fields, transport=transport)
+        if self.settings.groups_recurse_max_depth < 0:
+            raise ValueError("'gsuite_recurse_max_depth' must be a positive integer")
+        self._find_default = find_default
+        self._now = now
+        if self.settings.gsuite_service_account:
+            self._find_credentials()
+
+    def make_network(self, fields: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None) -> Network:
+        """Return how Google is reached. `oidc_discovery_ca_pem` does not vouch for it."""
+        return Network(direct_hosts={METADATA_HOST}, transport=transport)
+
+    async def fetch_groups(self, lookup: Lookup) -> Any:
+        """Return the groups' addresses, nearest first, or the token's own groups if that is not asked for.
+
+        Raises:
+            LoginError: they cannot be had.
+        """
+        if not self.settings.fetch_groups:
+            return lookup.claimed_groups
+        user = lookup.user_key(RESERVED_USERS)
+        async with self.ask(TOKEN_URL, "unable to fetch groups from the Directory API:") as session:
+            token = await self._fetch_token(session)
+            return await self._fetch_all(session, token, user)
+
+    async def fetch_user_info(self, lookup: Lookup) -> Mapping[str, Any]:
+        """Return the user's custom fields by schema; nothing if they are not asked for.
+
+        Raises:
+            LoginError: they cannot be had.
+        """
+        if not self.settings.fetch_user_info or not self.settings.user_custom_schemas:
+            if self.settings.user_custom_schemas:
+                _log.warning("user_custom_schemas is set but fetch_user_info is not: no custom field is read")
+            return {}
+        query = {"projection": "custom", "fields": "customSchemas"}
+        query["customFieldMask"] = self.settings.user_custom_schemas
+        user = path_segment(lookup.user_key(RESERVED_USERS))
+        url = f"{DIRECTORY_URL}/users/{user}?{urlencode(query)}"
+        async with self.ask(TOKEN_URL, "unable to fetch user info from the Directory API:") as session:
+            token = await self._fetch_token(session)
+            content = (await session.get(url, authorization=f"Bearer {token}")).content
+        schemas = content.get("customSchemas", {}) if isinstance(content, dict) else {}
+        return schemas if isinstance(schemas, dict) else {}
+
+    async def _fetch_all(self, session: Session, token: str, user: str) -> list[str]:
+        """Return the groups of the user, and groups of groups down to the depth asked for, each once."""
+        found: dict[str, None] = {}
+        members, requests = [user], 0
+        for _ in range(self.settings.groups_recurse_max_depth + 1):
+            nearest: list[str] = []
+            for member in members:
+                page = ""
+                while True:
+                    requests += 1
+                    if requests > MAX_REQUESTS:
+                        raise FetchError(f"more than {MAX_REQUESTS} pages of groups")
+                    names, page = await self._fetch_page(session, token, member, page)
+                    nearest += [name for name in names if name not in found]
+                    found |= dict.fromkeys(names)
+                    if not page:
+                        break
+            members = list(dict.fromkeys(nearest))
+        return list(found)
+
+    async def _fetch_page(
+        self, session: Session, token: str, member: str, page: str
+    ) -> tuple[list[str], str]:
+        query = {"userKey": member, "fields": "nextPageToken,groups(email)"}
+        query |= {"domain": self.settings.domain} if self.settings.domain else {}
+        query |= {"pageToken": page} if page else {}
+        url = f"{DIRECTORY_URL}/groups?{urlencode(query)}"
+        content = (await session.get(url, authorization=f"Bearer {token}")).content
+        if not isinstance(content, dict):
+            raise FetchError("an answer that is no page of groups")
+        groups, next_page = content.get("groups") or [], content.get("nextPageToken") or ""
+        if not isinstance(groups, list) or not isinstance(next_page, str):
+            raise FetchError("an answer that is no page of groups")
+        names = [group.get("email") for group in groups if isinstance(group, dict)]
+        return [name for name in names if isinstance(name, str) and name], next_page
+
+    async def _fetch_token(self, session: Session) -> str:
+        try:
+            # Files are read each time: an operator replaces a key without a write.
+            credentials = await self.api.threads.run(self._find_credentials)
+        except (ValueError, ThreadsBusyError) as error:
+            raise FetchError(str(error)) from error
+        subject = self.settings.gsuite_admin_impersonate
+        return await credentials.fetch_token(session, SCOPES, subject, self._now())
+
+    def _find_credentials(self) -> TokenSource:
+        account = self.settings.gsuite_service_account.reveal()
+        if account:
+            try:
+                return load_credentials(account)
+            except ValueError as error:
+                raise ValueError(f"error parsing service account JSON: {error}") from error
+        try:
+            source = self._find_default()
+        except (OSError, ValueError) as error:
+            raise ValueError("failed to find application default credentials") from error
+        principal = self.settings.impersonate_principal
+        return Impersonation(principal, source) if principal else source

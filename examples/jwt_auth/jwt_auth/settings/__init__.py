@@ -1,0 +1,1 @@
+"""What operators write: the configuration, issuers and roles, and the checks of each of them."""

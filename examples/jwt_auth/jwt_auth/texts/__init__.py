@@ -1,0 +1,1 @@
+"""Texts that operators and their scripts know from the official plugin."""
