@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         login,
         refresh_identity,
         renewal,
+        split_alias_metadata,
         verify_login_address,
     )
     from authkit.errors import (
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         Name,
         Raw,
         Redirect,
+        ResponseInfo,
         Sealer,
         Seconds,
         SignedSeconds,
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
         Str,
         StrList,
         Task,
+        TextType,
         Timestamp,
         WALEntry,
         Write,
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
         delete,
         every,
         field,
+        format_duration,
         list_,
         patch,
         read,
@@ -103,11 +107,16 @@ if TYPE_CHECKING:
         Connection,
         Operation,
         Response,
+        SpecialPaths,
         Storage,
         StorageEntry,
     )
     from authkit.masking import (
         Secret,
+        mask_text,
+    )
+    from authkit.names import (
+        fold_name,
     )
     from authkit.serving import (
         serve,
@@ -166,6 +175,7 @@ __all__ = [
     "RenewCall",
     "Renewal",
     "Response",
+    "ResponseInfo",
     "Role",
     "SDKRecord",
     "SealedTextError",
@@ -174,6 +184,7 @@ __all__ = [
     "Secret",
     "SignedSeconds",
     "Singleton",
+    "SpecialPaths",
     "Storage",
     "StorageEntry",
     "StorageError",
@@ -181,6 +192,7 @@ __all__ = [
     "Str",
     "StrList",
     "Task",
+    "TextType",
     "Timestamp",
     "TokenError",
     "TokenParameters",
@@ -198,9 +210,12 @@ __all__ = [
     "every",
     "fetch_identity",
     "field",
+    "fold_name",
+    "format_duration",
     "grant",
     "list_",
     "login",
+    "mask_text",
     "patch",
     "read",
     "refresh_identity",
@@ -209,12 +224,14 @@ __all__ = [
     "rollback",
     "route",
     "serve",
+    "split_alias_metadata",
     "verify_login_address",
     "write",
 ]
 
 _HOMES = {
     "authkit.auth": {
+        "split_alias_metadata",
         "AuthMethod",
         "Credentials",
         "GroupsProvider",
@@ -239,8 +256,9 @@ _HOMES = {
         "renewal",
         "verify_login_address",
     },
-    "authkit.logical": {"Connection", "Operation", "Response", "Storage", "StorageEntry"},
-    "authkit.masking": {"Secret"},
+    "authkit.logical": {"SpecialPaths", "Connection", "Operation", "Response", "Storage", "StorageEntry"},
+    "authkit.masking": {"mask_text", "Secret"},
+    "authkit.names": {"fold_name"},
     "authkit.serving": {"serve"},
     "authkit.values": {"Value", "replace"},
     "authkit.errors": {name for name in __all__ if name.endswith("Error")},

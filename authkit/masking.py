@@ -9,12 +9,12 @@ which knows every live secret. Which lines are written, and where: `authkit.plug
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from authkit.live_values import LiveValues
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
 __all__ = ["MASK", "Secret", "is_secret_name", "mask_logged", "mask_text"]
@@ -114,7 +114,12 @@ def mask_text(text: str, own: Iterable[str] = ()) -> str:
     """Return a text for a client without what looks like a secret, and without the values `own`.
 
     `own` is what the client's own request has in secret fields, and nothing else.
+
+    Raises:
+        TypeError: `own` is one text.
     """
+    if isinstance(own, str | bytes | bytearray):
+        raise TypeError("'own' is one text where a collection is meant: write own=[...]")
     return _cover(text, [*_find_shapes(text), *_find_values(text, own)])
 
 

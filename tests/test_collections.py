@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from authkit import AuthMethod, Identity, Renewal, Str, TokenSettings, Verified, field, login
+from authkit import AuthMethod, Identity, Renewal, Str, TokenSettings, Verified, field, login, mask_text
 from authkit.auth import equivalent_policies, is_address_in, sanitize_policies, split_alias_metadata
 from authkit.framework import Answer, Listing, Raw, read
 from authkit.logical import Alias, Auth, BackendConfig, Response, SpecialPaths
@@ -21,12 +21,13 @@ from authkit.oidc import (
     AuthorizationRequest,
     CombinedKeys,
     Issuers,
+    Lookup,
     Network,
     OIDCClient,
-    ProviderSettings,
     StaticKeys,
     TokenVerifier,
     metadata_from_claims,
+    path_segment,
     verify_bound_claims,
     verify_registered_claims,
     verify_signature,
@@ -67,7 +68,16 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     (
         SpecialPaths,
         {},
-        ("root", "unauthenticated", "seal_wrap_storage", "local_storage", "limited", "binary"),
+        (
+            "root",
+            "unauthenticated",
+            "seal_wrap_storage",
+            "local_storage",
+            "write_forwarded_storage",
+            "limited",
+            "binary",
+            "allow_snapshot_read",
+        ),
     ),
     (BackendConfig, {"storage": None, "system": None, "events": None}, ("options",)),
     (
@@ -77,8 +87,9 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     ),
     (Issuers, {}, ("also_default", "named")),
     (Network, {}, ("direct_hosts",)),
-    (ProviderSettings, {}, ("secret", "shown")),
     (StaticKeys, {}, ("keys",)),
+    (path_segment, {"text": "a"}, ("reserved",)),
+    (mask_text, {"text": "a"}, ("own",)),
     (StaticKeys.from_pem, {}, ("pems",)),
     (CombinedKeys, {}, ("sources",)),
     (OIDCClient, {"keys": None, "client_id": "a", "authentication": None}, ("algorithms",)),
@@ -121,6 +132,8 @@ async def test_nor_is_it_in_a_call() -> None:
     with pytest.raises(TypeError, match="'among' is one text"):
         await Issuers(default=verifier).verify("a.b.c", among="vault")
 
+    with pytest.raises(TypeError, match="'reserved' is one text"):
+        Lookup({"sub": "ann"}, "sub").user_key("me")
     client = OIDCClient.__new__(OIDCClient)
     with pytest.raises(TypeError, match="'audiences' is one text"):
         await client.verify_id_token("a.b.c", None, audiences="vault")
@@ -147,6 +160,7 @@ def test_collections_of_any_kind_are_taken(made: Callable[[], Any]) -> None:
 
 
 IN_CALLS = {
+    ("Lookup.user_key", "reserved"),
     ("OIDCClient.verify_id_token", "audiences"),
     ("OIDCClient.authorize_device", "scopes"),
     ("TokenVerifier.verify", "audiences"),
@@ -170,7 +184,6 @@ NOT_FOR_AUTHORS = {
         "OperationInfo",
     ),
     *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
-    "ProviderSettings",
     "TokenVerifier.verify_unverified",
     "verify_remote_address",
 }

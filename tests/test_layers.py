@@ -189,3 +189,19 @@ def test_transport_knows_no_word_of_vault(part: str) -> None:
         ]
         if path.name != "handshake.py":
             assert not [text for text in texts if "vault" in text.lower() or text.startswith("/pb.")], path
+
+
+EXAMPLE_IMPORTS = {"authkit", "authkit.errors", "authkit.oidc"}
+
+
+def test_examples_use_the_public_names() -> None:
+    """Examples show what other people can write: they import nothing from the rooms inside."""
+    root = PACKAGE.parent / "examples"
+    files = [path for path in root.rglob("*.py") if "tests" not in path.relative_to(root).parts]
+    assert files
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            inner = {name for name in names if name.partition(".")[0] == "authkit"} - EXAMPLE_IMPORTS
+            assert not inner, f"{path.relative_to(root)} imports {inner}"

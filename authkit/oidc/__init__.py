@@ -82,7 +82,6 @@ if TYPE_CHECKING:
         CombinedKeys,
         DiscoveredKeys,
         JWKSKeys,
-        ProviderKeys,
     )
     from authkit.oidc.tokens.checks import (
         NO_RECORD,
@@ -170,7 +169,6 @@ __all__ = [
     "OAuthError",
     "OIDCClient",
     "ProviderError",
-    "ProviderKeys",
     "ProviderMetadata",
     "Record",
     "RemoteStatus",
@@ -261,7 +259,7 @@ _HOMES = {
         "UnusableKeys",
         "VerificationKey",
     },
-    "authkit.oidc.keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"},
+    "authkit.oidc.keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "authkit.oidc.user_directory": {"Lookup", "UserDirectory"},
     "authkit.oidc.tokens.checks": {"Check", "Checks", "Explanation", "NO_RECORD", "Record"},
     "authkit.oidc.tokens.claims": {

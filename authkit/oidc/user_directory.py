@@ -15,7 +15,7 @@ from authkit.oidc.http.urls import path_segment
 from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.claims import get_claim
 from authkit.oidc.tokens.registered_claims import Claims
-from authkit.values import Value
+from authkit.values import Value, verify_collections
 
 __all__ = ["Lookup", "UserDirectory"]
 
@@ -46,8 +46,10 @@ class Lookup(Value, frozen=True):
             reserved: words with another meaning at the provider, see `path_segment`.
 
         Raises:
+            TypeError: `reserved` is one text.
             LoginError: the claim is missing, no string, or not usable as a name.
         """
+        verify_collections(reserved=reserved)
         value = get_claim(self.claims, self.user_claim)
         if value is None:
             raise LoginError(f"unable to locate {quote(self.user_claim)} in claims")

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, quote, urlsplit
 
 from authkit.printable import to_printable
+from authkit.values import verify_collections
 
 __all__ = [
     "check_url",
@@ -143,9 +144,11 @@ def path_segment(text: str, *, reserved: Collection[str] = ()) -> str:
             `me`, in lower case.
 
     Raises:
+        TypeError: `reserved` is one text.
         ValueError: the text is empty, too long, reserved, or could be taken for more than one segment by
             a server or a proxy; the error does not repeat it.
     """
+    verify_collections(reserved=reserved)
     if not text or len(text) > MAX_SEGMENT_CHARACTERS:
         raise ValueError(f"it is empty or longer than {MAX_SEGMENT_CHARACTERS} characters")
     # A server may fold compatibility characters (fullwidth letters) before it compares or splits.

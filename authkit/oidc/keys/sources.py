@@ -274,7 +274,7 @@ class CombinedKeys:
         ValueError: there is no source.
     """
 
-    def __init__(self, sources: Sequence[ProviderKeys]) -> None:
+    def __init__(self, sources: Sequence[JWKSKeys | DiscoveredKeys]) -> None:
         verify_collections(sources=sources)
         if not sources:
             raise ValueError("at least one source of keys is needed")

@@ -12,9 +12,8 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from authkit.masking import mask_text
+from authkit import Value, mask_text
 from authkit.oidc import Check
-from authkit.values import Value, asdict
 
 __all__ = ["Denial", "Denials", "show_checks"]
 
@@ -84,8 +83,11 @@ def show_checks(checks: Sequence[Check], own_secrets: Collection[str]) -> list[d
     """
     return [
         {
-            name: mask_text(value, own_secrets) if isinstance(value, str) else value
-            for name, value in asdict(check).items()
+            "name": mask_text(check.name, own_secrets),
+            "passed": check.passed,
+            "expected": mask_text(check.expected, own_secrets),
+            "had": mask_text(check.had, own_secrets),
+            "error": mask_text(check.error, own_secrets),
         }
         for check in checks[-MAX_CHECKS:]
     ]

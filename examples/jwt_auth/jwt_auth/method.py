@@ -6,26 +6,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
-from authkit.auth import (
-    Identity,
-    LoginCall,
-    login,
-)
-from authkit.errors import LoginError, NotFoundError, UserError
-from authkit.framework import (
+from authkit import (
     Call,
     Collection,
+    Identity,
+    LoginCall,
+    LoginError,
+    NotFoundError,
     Secret,
     Str,
     Task,
+    UserError,
     Write,
     cached,
     every,
     field,
     format_duration,
+    login,
     read,
+    write,
 )
-from authkit.framework import write as writes
 from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier, UnusableKeys
 from jwt_auth.admission.admit import admit
 from jwt_auth.admission.presented_tokens import Presented, TokenProof, verify_request
@@ -264,7 +264,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     # --- for operators -------------------------------------------------------------------------
 
-    @writes("explain", sudo=True)
+    @write("explain", sudo=True)
     async def explain(self, call: Call, config: JWTConfig, role: Str, jwt: Secret) -> dict[str, Any]:
         """Show every check that a login with this role and token would pass or fail.
 

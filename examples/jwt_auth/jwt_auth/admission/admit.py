@@ -12,9 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
-from authkit.auth import Identity, split_alias_metadata, verify_login_address
-from authkit.errors import LoginError, TokenError
-from authkit.logical import Connection
+from authkit import (
+    Connection,
+    Identity,
+    LoginError,
+    TokenError,
+    replace,
+    split_alias_metadata,
+    verify_login_address,
+)
 from authkit.oidc import (
     DEFAULT_ISSUER,
     NO_RECORD,
@@ -25,7 +31,6 @@ from authkit.oidc import (
     metadata_from_claims,
     verify_bound_claims,
 )
-from authkit.values import replace
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.several_issuers import verify_user
 from jwt_auth.settings.role import JWTRole

@@ -11,10 +11,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from authkit.errors import LoginError
-from authkit.masking import Secret
+from authkit import LoginError, Secret, Value
 from authkit.oidc import Checks, Claims, Issuers, Leeways
-from authkit.values import Value
 from jwt_auth.admission.admit import Proof, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from authkit.errors import LoginError
-from authkit.masking import Secret
+from authkit import LoginError, Secret, Value
 from authkit.oidc import Claims, Lookup, UserDirectory, add_claims, set_claim
-from authkit.values import Value
 from jwt_auth.settings.role import JWTRole
 
 __all__ = ["Lookups"]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Literal
 
-from authkit.errors import LoginError, TokenError, UserError
-from authkit.masking import Secret
+from authkit import LoginError, Secret, TokenError, UserError, Value
 from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, verify_audience_is_bound
-from authkit.values import Value
 from jwt_auth.admission.admit import Proof, verify_login_age, verify_role_type
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.trust import Trust

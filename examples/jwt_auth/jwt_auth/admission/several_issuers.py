@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from authkit.errors import UserError
-from authkit.names import fold_name
+from authkit import UserError, fold_name
 from authkit.oidc import Checks, Issuers, TokenVerifier
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.issuer import JWTIssuer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from authkit import Value
 from authkit.oidc import Issuers
-from authkit.values import Value
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.issuer import JWTIssuer
 

@@ -11,10 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from authkit.errors import InternalError, ReadOnlyError, UserError
-from authkit.logical import Storage, StorageEntry
-from authkit.masking import Secret
-from authkit.values import Value
+from authkit import InternalError, ReadOnlyError, Secret, Storage, StorageEntry, UserError, Value
 
 if TYPE_CHECKING:
     from authkit.oidc import SigningKey

@@ -12,12 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from authkit.auth import Identity
-from authkit.errors import LoginError, TooManyRequestsError, UserError
-from authkit.logical import Connection, Storage
-from authkit.masking import Secret
+from authkit import Connection, Identity, LoginError, Secret, Storage, TooManyRequestsError, UserError, Value
 from authkit.oidc import NO_RECORD, Checks, Claims
-from authkit.values import Value
 from jwt_auth.admission.admit import admit, verify_role_type
 from jwt_auth.admission.id_tokens import FAILED, IDTokenProof
 from jwt_auth.browser.client_keys import ClientKeys

@@ -15,11 +15,7 @@ from typing import Any, Final
 
 from cachetools import TLRUCache
 
-from authkit.auth import Identity
-from authkit.errors import InternalError
-from authkit.framework import StorageView
-from authkit.logical import Storage, StorageEntry
-from authkit.masking import Secret
+from authkit import Identity, InternalError, Secret, Storage, StorageEntry, StorageView
 from jwt_auth.browser.pending import LIFETIME_SECONDS, Pending, forget_old, stored_name
 
 __all__ = ["Outcomes", "PostedTokens"]

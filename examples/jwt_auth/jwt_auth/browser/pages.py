@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from authkit.framework import Raw
-from authkit.values import Value
+from authkit import Raw, Value
 
 __all__ = [
     "Page",

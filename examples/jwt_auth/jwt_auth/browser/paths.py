@@ -9,36 +9,39 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from authkit.auth import (
+from authkit import (
     AuthMethod,
-    Identity,
-    Renewal,
-    RenewCall,
-    grant,
-    renewal,
-    verify_login_address,
-)
-from authkit.errors import LoginError, NotFoundError, PermissionDeniedError, TooManyRequestsError, UserError
-from authkit.framework import (
     Call,
     Collection,
+    Identity,
+    LoginError,
     LowerStr,
+    NotFoundError,
+    PermissionDeniedError,
     Raw,
+    Renewal,
+    RenewCall,
+    Response,
     ResponseInfo,
     Seconds,
     Secret,
     Singleton,
+    SpecialPaths,
     Str,
     Task,
+    TooManyRequestsError,
+    UserError,
     cached,
     every,
     field,
+    grant,
     read,
+    renewal,
+    replace,
+    verify_login_address,
+    write,
 )
-from authkit.framework import write as writes
-from authkit.logical import Response, SpecialPaths
 from authkit.oidc import ProviderError, Record
-from authkit.values import replace
 from jwt_auth.browser.client_keys import CLIENT_KEYS_PATH
 from jwt_auth.browser.logins import FAILED, Arrived, Begun, BrowserLogins, NotYet
 from jwt_auth.browser.pages import (
@@ -113,7 +116,7 @@ class BrowserAuth(AuthMethod):
         """Keep the client with its provider's metadata and keys until the configuration changes."""
         return config.make_client(self.browser.client_keys.signer)
 
-    @writes("oidc/auth_url", unauthenticated=True, forward=True)
+    @write("oidc/auth_url", unauthenticated=True, forward=True)
     async def auth_url(
         self, call: Call, role: LowerStr = "", redirect_uri: Str = "", client_nonce: Str = ""
     ) -> dict[str, str]:
@@ -196,7 +199,7 @@ class BrowserAuth(AuthMethod):
         self.counts.allowed += 1
         return granted
 
-    @writes("oidc/callback", unauthenticated=True, forward=True, responses={200: PAGE})
+    @write("oidc/callback", unauthenticated=True, forward=True, responses={200: PAGE})
     async def posted(
         self,
         code: Code,
@@ -240,7 +243,7 @@ class BrowserAuth(AuthMethod):
             return Raw(b"", content_type="application/json", status=204)
         return raw_page(post_message_page(mount, state, going_on))
 
-    @writes("oidc/poll", unauthenticated=True, forward=True)
+    @write("oidc/poll", unauthenticated=True, forward=True)
     async def poll(self, call: Call, state: Str = "", client_nonce: Str = "") -> Response:
         """Tell a waiting client how its login has ended: with a token, not at all, or not yet."""
         config = await self.config.find()
@@ -384,7 +387,7 @@ class BrowserAuth(AuthMethod):
         keys = {"keys": self.browser.client_keys.published()}
         return Raw(json.dumps(keys), content_type="application/json")
 
-    @writes("oidc/jwks/rotate", forward=True)
+    @write("oidc/jwks/rotate", forward=True)
     async def rotate_client_key(self, after: Seconds = timedelta(0)) -> dict[str, str]:
         """Replace the key with which the client shows its provider who it is.
 

@@ -18,11 +18,7 @@ from typing import ClassVar, Final
 
 from cachetools import TLRUCache
 
-from authkit.errors import LoginError, SealedTextError
-from authkit.framework import KeyRing, StorageView
-from authkit.logical import Storage, StorageEntry
-from authkit.masking import Secret
-from authkit.values import Value
+from authkit import KeyRing, LoginError, SealedTextError, Secret, Storage, StorageEntry, StorageView, Value
 
 __all__ = ["LIFETIME_SECONDS", "Pending", "Spent", "States", "forget_old", "hash_nonce", "stored_name"]
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from authkit.errors import LoginError, SealedTextError
-from authkit.framework import KeyRing
-from authkit.masking import Secret
+from authkit import KeyRing, LoginError, SealedTextError, Secret
 from jwt_auth.browser.outcomes import PostedTokens
 from jwt_auth.browser.pending import Pending
 

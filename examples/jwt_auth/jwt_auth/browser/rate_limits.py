@@ -18,8 +18,7 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from authkit.errors import TooManyRequestsError
-from authkit.values import Value
+from authkit import TooManyRequestsError, Value
 
 __all__ = ["DEVICES", "LOGINS", "POLLS", "Allowance", "Asked", "KnownAddresses", "Limit", "Share"]
 

@@ -14,13 +14,18 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from authkit.auth import Identity, RenewCall
-from authkit.errors import LoginError, TooManyRequestsError
-from authkit.framework import StorageView
-from authkit.logical import Storage, StorageEntry
-from authkit.masking import Secret
+from authkit import (
+    Identity,
+    LoginError,
+    RenewCall,
+    Secret,
+    Storage,
+    StorageEntry,
+    StorageView,
+    TooManyRequestsError,
+    replace,
+)
 from authkit.oidc import NO_RECORD
-from authkit.values import replace
 from jwt_auth.admission.admit import admit, verify_role_type
 from jwt_auth.admission.id_tokens import AtProvider, RenewedProof
 from jwt_auth.browser.pending import forget_old

@@ -12,10 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from authkit.errors import LoginError, SealedTextError
-from authkit.framework import KeyRing
-from authkit.logical import Storage
-from authkit.masking import Secret
+from authkit import KeyRing, LoginError, SealedTextError, Secret, Storage
 from jwt_auth.browser.pending import LIFETIME_SECONDS
 
 __all__ = [

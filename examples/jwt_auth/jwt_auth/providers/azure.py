@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from authkit.errors import LoginError
+from authkit import LoginError
 from authkit.oidc import (
     FetchError,
     Lookup,

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from authkit import Model, Secret, UserError
-from authkit.errors import FieldError, LoginError
+from authkit import FieldError, LoginError, Model, Secret, UserError
 from authkit.oidc import API, FetchError, Network, Session, UserDirectory
 
 if TYPE_CHECKING:

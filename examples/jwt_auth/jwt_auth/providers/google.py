@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
+from authkit import Value
 from authkit.oidc import FetchError, Session, SigningKey, check_url
-from authkit.values import Value
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from authkit.errors import LoginError
+from authkit import LoginError
 from authkit.oidc import (
     FetchError,
     Lookup,

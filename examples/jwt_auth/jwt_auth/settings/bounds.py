@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authkit.errors import UserError
+from authkit import UserError
 from authkit.oidc import Leeways
 
 __all__ = ["verify_bounds", "verify_claims", "verify_leeways"]

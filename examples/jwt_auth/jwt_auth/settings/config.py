@@ -10,9 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
-from authkit.auth import SDKRecord
-from authkit.errors import UserError
-from authkit.framework import Bool, CommaList, List, LowerStr, Map, Secret, Str, field
+from authkit import Bool, CommaList, List, LowerStr, Map, SDKRecord, Secret, Str, UserError, field
 from authkit.oidc import (
     CombinedKeys,
     DiscoveredKeys,

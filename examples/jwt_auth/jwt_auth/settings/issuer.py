@@ -5,8 +5,7 @@ The default issuer: see `jwt_auth.settings.config`; which issuer a token belongs
 
 from __future__ import annotations
 
-from authkit.errors import UserError
-from authkit.framework import CommaList, SignedSeconds, Str, field
+from authkit import CommaList, SignedSeconds, Str, UserError, field
 from authkit.oidc import AFTER_ISSUER, KeySource, Leeways, TokenVerifier
 from jwt_auth.settings.bounds import verify_bounds, verify_leeways
 from jwt_auth.settings.key_sources import KeySettings

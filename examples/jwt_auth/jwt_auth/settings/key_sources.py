@@ -6,11 +6,10 @@ How keys are fetched, kept and renewed is left to `authkit.oidc`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from authkit.errors import UserError
-from authkit.framework import Bool, CommaList, Model, Str, field
+from authkit import Bool, CommaList, Model, Str, UserError, field
 from authkit.oidc import (
     ALGORITHMS,
     DiscoveredKeys,
@@ -23,9 +22,6 @@ from authkit.oidc import (
     is_loopback,
     show_url,
 )
-
-if TYPE_CHECKING:
-    from authkit.oidc.keys.sources import ProviderKeys
 
 __all__ = ["KeySettings", "ask_for_keys", "ask_for_metadata", "verify_key_set_url"]
 
@@ -188,7 +184,7 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
         raise UserError("error checking jwks_ca_pem") from error
 
 
-async def ask_for_keys(keys: ProviderKeys, url: str) -> None:
+async def ask_for_keys(keys: JWKSKeys | DiscoveredKeys, url: str) -> None:
     """Return if there is a key set at this URL, which then is in `keys`.
 
     Raises:

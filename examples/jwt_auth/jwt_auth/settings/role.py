@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from authkit.auth import LegacyTokenNames, SDKRecord
-from authkit.errors import UserError
-from authkit.framework import KV, Bool, CommaList, Map, Seconds, SignedSeconds, Str, TextType, field
+from authkit import (
+    KV,
+    Bool,
+    CommaList,
+    LegacyTokenNames,
+    Map,
+    SDKRecord,
+    Seconds,
+    SignedSeconds,
+    Str,
+    TextType,
+    UserError,
+    field,
+)
 from authkit.oidc import DEFAULT_ISSUER, Leeways
 from jwt_auth.settings.bounds import verify_bounds, verify_claims, verify_leeways
 from jwt_auth.settings.user_claim import begins_with_issuer, verify_user_claim

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from authkit.errors import TokenError, UserError
-from authkit.names import fold_name
+from authkit import TokenError, UserError, fold_name
 from authkit.oidc import AFTER_ISSUER, Claims, user_name
 
 __all__ = ["begins_with_issuer", "compose_user_name", "verify_user_claim"]
