@@ -35,6 +35,7 @@ from authkit.framework.routing.routes import Route
 from authkit.framework.stored.cached_values import discard
 from authkit.framework.stored.storage_keys import KeyRange, Span
 from authkit.logical import Operation, Response
+from authkit.values import replace as with_changes
 
 __all__ = ["BoundCollection", "BoundSingleton", "Collection", "Singleton"]
 
@@ -70,7 +71,8 @@ class _Served(Ruled[B], Generic[B, M]):
             raise TypeError(f"{model.__name__} does not extend {self.model.__name__}")
         extended = copy(self)
         # A declaration does not change; this one is not in a class yet.
-        vars(extended).update(model=model, attribute="", _loose=[])
+        place = with_changes(vars(self)["place"], model=model)
+        vars(extended).update(model=model, place=place, attribute="", _loose=[])
         return extended
 
     async def write_object(self, backend: MountContext, call: Call, key: str, name: str = "") -> None:

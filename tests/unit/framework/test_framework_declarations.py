@@ -93,6 +93,8 @@ async def test_an_object_with_a_model_that_extends_its_own() -> None:
     await mount.write("config", size=3, depth=2)
     assert await mount.read("config") == {"size": 3, "depth": 2}
     assert await mount.read("double") == {"size": 6}
+    mount.backend.objects.forget("")
+    assert isinstance(await mount.backend.limits.get(), MoreLimits)
     plain = Mount(Reader)
     await plain.write("config", size=3, depth=2)
     assert await plain.read("config") == {"size": 3}
