@@ -119,6 +119,24 @@ async def test_who_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not use(allowance, STRANGER)
 
 
+async def test_strangers_take_no_place_to_wait_from_known_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Known addresses have places of their own there too."""
+    monkeypatch.setattr("jwt_auth.rates.MAX_WAITING", 1)
+    allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
+    allowance.welcome(ANN)
+    with allowance.ask(STRANGER), allowance.ask(STRANGER):
+        stranger = asyncio.ensure_future(allowance.wait(STRANGER))
+        await asyncio.sleep(0)
+        with allowance.ask(ANN), allowance.ask(ANN):
+            ann = asyncio.ensure_future(allowance.wait(ANN))
+            await asyncio.sleep(0)
+            assert not ann.done()
+        await asyncio.wait_for(ann, 1)
+    await asyncio.wait_for(stranger, 1)
+
+
 async def test_strangers_everywhere_do_not_lock_out_who_was_there_before(
     browser: Browser, clock: FakeClock
 ) -> None:

@@ -37,7 +37,8 @@ WAIT_SECONDS: Final = 5.0
 
 MAX_WAITING: Final = 200
 MAX_WAITING_OF_ADDRESS: Final = 100
-"""Logins that wait, of one mount and of one address; more are refused at once."""
+"""Logins that wait, of one mount (once for strangers, once for known addresses) and of one address; more are
+refused at once."""
 
 NAT64: Final = ip_network("64:ff9b::/96")
 """Below it stand all IPv4 addresses, for servers that have IPv6 alone (RFC 6052)."""
@@ -123,7 +124,7 @@ class Allowance:
         self._clock = clock
         self._pools = {is_known: _Bucket(share.mount, clock()) for is_known in (False, True)}
         self._own: LRUCache[str, _Bucket] = LRUCache(MAX_ADDRESSES)
-        self._waiting: Counter[str] = Counter()
+        self._waiting: dict[bool, Counter[str]] = {is_known: Counter() for is_known in (False, True)}
         self._left = asyncio.Event()
 
     async def wait(self, address: str) -> None:
@@ -132,9 +133,10 @@ class Allowance:
         People behind one address come at the same moment. Call `ask` at once after this returns.
         """
         network = _network_of(address)
-        if self._waiting.total() >= MAX_WAITING or self._waiting[network] >= MAX_WAITING_OF_ADDRESS:
+        waiting = self._waiting[network in self._known]
+        if waiting.total() >= MAX_WAITING or waiting[network] >= MAX_WAITING_OF_ADDRESS:
             return
-        self._waiting[network] += 1
+        waiting[network] += 1
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while any(bucket.is_full for bucket in self._buckets_of(address)):
@@ -143,9 +145,9 @@ class Allowance:
         except TimeoutError:
             return
         finally:
-            self._waiting[network] -= 1
-            if not self._waiting[network]:
-                del self._waiting[network]
+            waiting[network] -= 1
+            if not waiting[network]:
+                del waiting[network]
 
     @contextmanager
     def ask(self, address: str) -> Iterator[Asked]:
