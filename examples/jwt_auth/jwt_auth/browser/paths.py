@@ -321,6 +321,10 @@ class BrowserAuth(AuthMethod):
             denial = self.deny(pending.role, call, _as_denial(refusal), record)
             self.browser.outcomes.fail(pending, denial.public)
             return _refusal_page(denial)
+        except BaseException:
+            # The browser has hung up, or storage has failed: the state is used up, and its client would wait.
+            self.browser.outcomes.fail(pending, f"{FAILED} The login was cut off, begin again.")
+            raise
         asked.is_good = True
         return raw_page(success_page())
 
