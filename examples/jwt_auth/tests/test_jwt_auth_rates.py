@@ -123,7 +123,7 @@ async def test_strangers_take_no_place_to_wait_from_known_addresses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Known addresses have places of their own there too."""
-    monkeypatch.setattr("jwt_auth.rates.MAX_WAITING", 1)
+    monkeypatch.setattr("jwt_auth.browser.rate_limits.MAX_WAITING", 1)
     allowance = Allowance(SHARE, KnownAddresses(clock := FakeClock()), clock)
     allowance.welcome(ANN)
     with allowance.ask(STRANGER), allowance.ask(STRANGER):
