@@ -10,9 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "authkit"
 
-BOTTOM = {"errors", "masking", "names", "printable", "threads", "values"}
+BOTTOM = {"base64url", "errors", "masking", "names", "printable", "threads", "values"}
 
 MAY_IMPORT: dict[str, set[str]] = {
+    "base64url": set(),
     "live_values": set(),
     "masking": {"live_values"},
     "printable": set(),

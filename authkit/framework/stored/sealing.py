@@ -7,9 +7,9 @@ why the limits hold, is docs/howto-seal.md.
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 
+from authkit.base64url import decode_base64url, encode_base64url
 from authkit.errors import SealedTextError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Sealer:
         header = VERSION + self._key_id + self._salt
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, data, _join(header, *self._bound, context))
-        return urlsafe_b64encode(header + nonce + sealed).rstrip(b"=").decode()
+        return encode_base64url(header + nonce + sealed)
 
     def open(self, text: str, *, context: bytes = b"") -> bytes:
         """Return the data in a text.
@@ -132,11 +132,10 @@ def _decode(text: str) -> bytes:
     if len(text) > _MAX_TEXT or not text.isascii():
         raise SealedTextError("it is not a sealed text")
     try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = decode_base64url(text.encode())
     except ValueError:
         raise SealedTextError("it is not a sealed text") from None
-    is_exact = urlsafe_b64encode(raw).rstrip(b"=") == text.encode()
-    if not is_exact or len(raw) < _HEADER_BYTES + NONCE_BYTES + TAG_BYTES or not raw.startswith(VERSION):
+    if len(raw) < _HEADER_BYTES + NONCE_BYTES + TAG_BYTES or not raw.startswith(VERSION):
         raise SealedTextError("it is not a sealed text")
     return raw
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import urlencode
 
-from authkit.oidc.tokens.jws import encode_base64url
+from authkit.base64url import encode_base64url
 from authkit.values import Value, verify_collections
 
 __all__ = [

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from authkit.base64url import decode_base64url, encode_base64url
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.keys.strength import MAX_RSA_BITS
-from authkit.oidc.tokens.jws import decode_base64url
 from authkit.values import Value
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ _USES = frozenset({"", "sig", "jwt-svid"})
 _OTHER_USES = frozenset({"enc", "x509-svid", "wit-svid"})
 """Encryption (RFC 7517 section 4.2), and the other authorities in a SPIFFE bundle."""
 
-_CURVE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
+_EC_CURVES = frozenset({"P-256", "P-384", "P-521"})
+
+_COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
+"""RFC 7518 section 6.2.1.2, RFC 8037 section 2."""
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +139,7 @@ def _is_for_others(entry: Mapping[str, Any]) -> bool:
         return True
     kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
     if kind == "EC":
-        return curve not in _CURVE_BYTES
+        return curve not in _EC_CURVES
     return kind != "RSA" and (kind, curve) != ("OKP", "Ed25519")
 
 
@@ -152,28 +155,27 @@ def _load_key(entry: Mapping[str, Any]) -> VerificationKey:
 
 
 def _load_public_key(entry: Mapping[str, Any]) -> PublicKeyTypes:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+    from jwt.exceptions import InvalidKeyError
 
     kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
-    if kind == "RSA":
-        return rsa.RSAPublicNumbers(e=_get_integer(entry, "e"), n=_get_integer(entry, "n")).public_key()
-    if kind == "OKP":
-        return ed25519.Ed25519PublicKey.from_public_bytes(_get_bytes(entry, "x"))
-    curves: dict[str, ec.EllipticCurve] = {
-        "P-256": ec.SECP256R1(),
-        "P-384": ec.SECP384R1(),
-        "P-521": ec.SECP521R1(),
-    }
-    x, y = _get_bytes(entry, "x"), _get_bytes(entry, "y")
-    if len(x) != _CURVE_BYTES[curve] or len(y) != len(x):
+    members = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("x",)}[kind]
+    # PyJWT reads base64url more freely, and members that nobody has looked at here.
+    values = {name: _get_bytes(entry, name) for name in members}
+    if kind != "RSA" and {len(value) for value in values.values()} != {_COORDINATE_BYTES[curve]}:
         raise ValueError("its x or y has another length than the curve's")
-    # Refuses a point that is not on the curve, and coordinates that are not below p: given as numbers,
-    # they would be reduced.
-    return ec.EllipticCurvePublicKey.from_encoded_point(curves[curve], b"\4" + x + y)
-
-
-def _get_integer(entry: Mapping[str, Any], name: str) -> int:
-    return int.from_bytes(_get_bytes(entry, name), "big")
+    public = {name: encode_base64url(value) for name, value in values.items()}
+    algorithm: Any = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}[kind]
+    try:
+        key = algorithm.from_jwk({"kty": kind, "crv": curve, **public})
+    except InvalidKeyError as error:
+        raise ValueError(str(error)) from error
+    if kind == "EC":
+        point = key.public_numbers()
+        # Coordinates that are not below p would be reduced: the key would have more than one spelling.
+        if (point.x, point.y) != tuple(int.from_bytes(value, "big") for value in values.values()):
+            raise ValueError("its x or y is not below the curve's prime")
+    return key  # type: ignore[no-any-return]
 
 
 def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:

@@ -16,12 +16,13 @@ import hmac
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
+from authkit.base64url import encode_base64url
 from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.oidc.jsontext import quote
 from authkit.oidc.keys.key import KeySource
 from authkit.oidc.tokens.checks import NO_RECORD, Checks, show_date
-from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken, encode_base64url
+from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken
 from authkit.oidc.tokens.registered_claims import (
     DEFAULT_LEEWAYS,
     Claims,

@@ -10,12 +10,12 @@ and so are header parameters that occur twice and `crit`, whatever it lists.
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from authkit.base64url import decode_base64url
 from authkit.errors import TokenError
 from authkit.oidc.jsontext import parse_object, quote
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
@@ -28,8 +28,6 @@ __all__ = [
     "SIGNATURE_ERROR",
     "UnknownAlgorithmError",
     "UnverifiedToken",
-    "decode_base64url",
-    "encode_base64url",
     "is_signed",
     "require_signature",
     "split_token",
@@ -185,30 +183,6 @@ def verify_algorithm(
         detail=f"alg is {token.algorithm}",
         is_last=True,
     )
-
-
-def decode_base64url(text: bytes) -> bytes:
-    """Return the bytes that `text` stands for in unpadded base64url (RFC 7515 section 2).
-
-    Raises:
-        ValueError: another encoding of bytes, or none at all.
-    """
-    padded = text.translate(_TO_STANDARD_ALPHABET) + b"=" * (-len(text) % 4)
-    decoded = binascii.a2b_base64(padded)
-    # The decoder skips what it does not know, so only the way back shows that nothing was skipped.
-    if encode_base64url(decoded).encode() != text:
-        raise ValueError("not base64url")
-    return decoded
-
-
-def encode_base64url(raw: bytes) -> str:
-    """Return the bytes in unpadded base64url (RFC 7515 section 2)."""
-    encoded = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
-    return encoded.translate(_TO_URL_ALPHABET).decode()
-
-
-_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
-_TO_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 
 def _decode_part(part: bytes, name: str) -> bytes:

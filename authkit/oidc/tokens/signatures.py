@@ -1,4 +1,4 @@
-"""The ten signature algorithms of a login, and signing with some of them, straight on `cryptography`.
+"""The ten signature algorithms of a login, verified straight on `cryptography`.
 
 PyJWT's algorithm objects do the same with more steps per call. Imported late, by
 `authkit.oidc.tokens.jws`, which also decides which key may be used with which algorithm.
@@ -10,12 +10,12 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
 from authkit.oidc.keys.key import VerificationKey
 
-__all__ = ["is_signed_by", "sign"]
+__all__ = ["is_signed_by"]
 
 _HASHES: dict[str, HashAlgorithm] = {"256": SHA256(), "384": SHA384(), "512": SHA512()}
 _PKCS1 = padding.PKCS1v15()
@@ -46,20 +46,6 @@ def is_signed_by(key: VerificationKey, algorithm: str, message: bytes, signature
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
-
-
-def sign(key: Any, algorithm: str, message: bytes) -> bytes:
-    """Return the signature of `message` by a private key that is one for RS*, ES* or EdDSA."""
-    family, bits = algorithm[:2], algorithm[2:]
-    if family == "RS":
-        signed: bytes = key.sign(message, _PKCS1, _HASHES[bits])
-    elif family == "ES":
-        length = _INTEGER_BYTES[algorithm]
-        numbers = decode_dss_signature(key.sign(message, _ECDSA[bits]))
-        signed = b"".join(number.to_bytes(length, "big") for number in numbers)
-    else:
-        signed = key.sign(message)
-    return signed
 
 
 def _encode_ecdsa(signature: bytes, algorithm: str) -> bytes:

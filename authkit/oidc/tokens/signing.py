@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from authkit.base64url import encode_base64url
 from authkit.masking import Secret
 from authkit.oidc.keys.key import VerificationKey
-from authkit.oidc.tokens.jws import encode_base64url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -53,11 +53,9 @@ class SigningKey:
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a signed JWT of these claims."""
-        from authkit.oidc.tokens.signatures import sign
+        import jwt
 
-        header = {"alg": self.algorithm, "typ": "JWT", "kid": self.kid}
-        message = ".".join(encode_base64url(json.dumps(part).encode()) for part in (header, claims))
-        return f"{message}.{encode_base64url(sign(self._key, self.algorithm, message.encode()))}"
+        return jwt.encode(dict(claims), self._key, algorithm=self.algorithm, headers={"kid": self.kid})
 
 
 def _load(pem: str) -> PrivateKeyTypes:
@@ -72,26 +70,14 @@ def _load(pem: str) -> PrivateKeyTypes:
 
 
 def _members(public: VerificationKey) -> dict[str, str]:
-    """Return the members of a JWK that make the key (RFC 7518 section 6, RFC 8037 section 2)."""
-    key: Any = public.key
-    if public.kty == "RSA":
-        numbers = key.public_numbers()
-        return {"kty": "RSA", "n": _integer(numbers.n), "e": _integer(numbers.e)}
-    if public.kty == "EC":
-        point, size = key.public_numbers(), (public.size + 7) // 8
-        return {
-            "kty": "EC",
-            "crv": public.curve,
-            "x": _integer(point.x, size),
-            "y": _integer(point.y, size),
-        }
-    return {"kty": "OKP", "crv": public.curve, "x": encode_base64url(key.public_bytes_raw())}
+    """Return the members of a JWK that make the key, in the order of RFC 7638 section 3.2."""
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+    algorithm: Any = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}[public.kty]
+    jwk = algorithm.to_jwk(public.key, as_dict=True)
+    return {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}
 
 
 def _thumbprint(members: Mapping[str, str]) -> str:
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
     return encode_base64url(hashlib.sha256(canonical.encode()).digest())
-
-
-def _integer(number: int, size: int = 0) -> str:
-    return encode_base64url(number.to_bytes(size or (number.bit_length() + 7) // 8, "big"))

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oidc_factories import HASHES, KEY_OF, b64, make_token, private_key, public_pem, sign, verification_key
 
+from authkit.base64url import decode_base64url
 from authkit.errors import LoginError, TokenError
 from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token, verify_signature
-from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS, decode_base64url
+from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS
 
 MALFORMED = "error verifying token signature: oidc: malformed jwt: "
 NO_KEY = "error verifying token signature: failed to verify id token signature"
