@@ -384,13 +384,18 @@ class SealedTextError(AuthKitError):
 class LoginError(AuthKitError):
     """Identity could not be established.
 
-    `public` is what the caller reads (HTTP 400); `detail` goes to the log only.
+    `public` is what the caller reads (HTTP 400); `detail` goes to the log only. `code` and `facts` say the
+    same as `public` to programs, for those who have texts of their own; an empty code has no such meaning.
     """
 
-    def __init__(self, public: str, detail: str = "") -> None:
+    def __init__(
+        self, public: str, detail: str = "", *, code: str = "", facts: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(public)
         self.public = public
         self.detail = detail
+        self.code = code
+        self.facts: Mapping[str, Any] = facts or {}
 
 
 class TokenError(LoginError):

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Checks,
         Explanation,
         Record,
+        show_date,
     )
     from authkit.oidc.tokens.claims import (
         add_claims,
@@ -203,6 +204,7 @@ __all__ = [
     "parse_jwks",
     "path_segment",
     "set_claim",
+    "show_date",
     "show_url",
     "split_token",
     "split_url",
@@ -261,7 +263,7 @@ _HOMES = {
     },
     "authkit.oidc.keys.sources": {"CombinedKeys", "DiscoveredKeys", "JWKSKeys"},
     "authkit.oidc.user_directory": {"Lookup", "UserDirectory"},
-    "authkit.oidc.tokens.checks": {"Check", "Checks", "Explanation", "NO_RECORD", "Record"},
+    "authkit.oidc.tokens.checks": {"Check", "Checks", "Explanation", "NO_RECORD", "Record", "show_date"},
     "authkit.oidc.tokens.claims": {
         "add_claims",
         "get_claim",

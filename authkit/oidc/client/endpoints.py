@@ -72,12 +72,10 @@ class EndpointError(LoginError, ProviderError):
 
 
 class OAuthError(EndpointError):
-    """The provider refused, and said why by a code."""
+    """The provider refused. `code` is one of `OAUTH_CODES`, or `unknown_error`."""
 
     def __init__(self, code: str, public: str = "", detail: str = "") -> None:
-        super().__init__(public or f"oauth2: {quote(code)}", detail)
-        self.code = code
-        """One of `OAUTH_CODES`, or `unknown_error`."""
+        super().__init__(public or f"oauth2: {quote(code)}", detail, code=code)
 
 
 def known_code(code: str) -> str:

@@ -43,7 +43,7 @@ async def read_userinfo(
             raise TokenError("the userinfo is no usable JSON object", str(error)) from None
     token = take_apart(reply.body.decode(errors="replace"), NO_RECORD)
     verify_algorithm(token, algorithms)
-    await verify_signer(token, keys, "failed to verify the signature of the userinfo", NO_RECORD)
+    await verify_signer(token, keys, NO_RECORD)
     claims = parse_claims(token)
     # A token that the provider has signed for something else is no answer of this endpoint.
     audiences, expires = get_audiences(claims), get_date(claims, "exp")

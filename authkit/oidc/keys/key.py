@@ -128,11 +128,12 @@ class VerificationKey(Value, frozen=True):
 class KeySourceError(LoginError):
     """The keys of an issuer cannot be set up, because what tells where they are cannot be had.
 
-    `public` is the whole text for the caller, as vault-plugin-auth-jwt 0.26 begins it.
+    Its code is `keys_not_set_up`, with the fact `reason`.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"error configuring token validator: keyset configuration error: {reason}", detail)
+        text = f"the issuer's keys cannot be set up: {reason}"
+        super().__init__(text, detail, code="keys_not_set_up", facts={"reason": reason})
 
 
 class KeyStatus(Value, frozen=True):

@@ -21,7 +21,6 @@ from authkit.oidc.http.urls import show_url
 from authkit.oidc.keys.cache import ASK_PAUSE, RemoteValue, Timer
 from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.keys.key import KeySourceError, KeyStatus, VerificationKey
-from authkit.oidc.tokens.jws import SIGNATURE_ERROR
 from authkit.printable import to_printable
 from authkit.threads import ThreadsBusyError
 from authkit.values import replace, verify_collections
@@ -348,5 +347,6 @@ def _login_error(failure: ProviderError, source: str) -> LoginError:
     detail = f"keys of {source}: {failure}"
     if isinstance(failure, DiscoveryError):
         return KeySourceError(failure.public, detail)
-    words = "" if isinstance(failure, FetchTimeoutError) else "oidc: get keys failed: "
-    return TokenError(f"{SIGNATURE_ERROR}fetching keys {words}{failure.public}", detail)
+    facts = {"reason": failure.public, "is_timeout": isinstance(failure, FetchTimeoutError)}
+    text = f"the issuer's keys cannot be fetched: {failure.public}"
+    return TokenError(text, detail, code="keys_not_fetched", facts=facts)

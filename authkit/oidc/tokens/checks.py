@@ -8,9 +8,10 @@ No check holds a token, and of its claims only those that a rule is about.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from authkit.errors import LoginError, TokenError
@@ -21,6 +22,9 @@ __all__ = ["NO_RECORD", "Check", "Checks", "Explanation", "Record", "show_date"]
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of a value a check shows."""
+
+
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Check(Value, frozen=True):
@@ -36,6 +40,10 @@ class Check(Value, frozen=True):
     """What the token had, in words or as JSON; cut when long."""
     error: str = ""
     """What a login is refused with; empty if it passed."""
+    code: str = ""
+    """The code of that refusal, see `LoginError`."""
+    facts: Mapping[str, Any] = NO_FACTS
+    """The facts of that refusal."""
 
 
 class Checks:
@@ -54,6 +62,8 @@ class Checks:
         passed: bool,
         text: str,
         *,
+        code: str = "",
+        facts: Mapping[str, Any] = NO_FACTS,
         expected: Any = None,
         had: Any = None,
         detail: str = "",
@@ -62,10 +72,10 @@ class Checks:
         """Return if the check passed. With `is_last` nothing after it makes sense if it did not.
 
         Raises:
-            TokenError: it did not; `text` is for the caller, `detail` for the log.
+            TokenError: it did not; `text`, `code` and `facts` are for the caller, `detail` for the log.
         """
         if not passed:
-            raise TokenError(text, detail)
+            raise TokenError(text, detail, code=code, facts=facts)
 
     def step(self, name: str, expected: str) -> AbstractContextManager[None]:
         """Return a context for code that raises a `LoginError` if the check of this name fails."""
@@ -88,20 +98,22 @@ class Record(Checks):
     _goes_on = False
 
     def __init__(self) -> None:
-        self._checks: list[tuple[str, bool, str, Any, Any]] = []
+        self._checks: list[tuple[str, LoginError | None, Any, Any]] = []
 
     @property
     def checks(self) -> Sequence[Check]:
         """Everything looked at so far, in order."""
         return [
-            Check(name, passed, _show(expected), _show(had), "" if passed else text)
-            for name, passed, text, expected, had in self._checks
+            Check(name, True, _show(expected), _show(had))
+            if error is None
+            else Check(name, False, _show(expected), _show(had), error.public, error.code, error.facts)
+            for name, error, expected, had in self._checks
         ]
 
     @property
     def refusal(self) -> str:
         """What a login is refused with: the text of the first check that failed; empty if none did."""
-        return next((text for _, passed, text, _, _ in self._checks if not passed), "")
+        return next((error.public for _, error, _, _ in self._checks if error is not None), "")
 
     def require(
         self,
@@ -109,23 +121,26 @@ class Record(Checks):
         passed: bool,
         text: str,
         *,
+        code: str = "",
+        facts: Mapping[str, Any] = NO_FACTS,
         expected: Any = None,
         had: Any = None,
         detail: str = "",
         is_last: bool = False,
     ) -> None:
         """Remember the check, and return if it passed. Raises what `Checks.require` raises."""
-        self.note(name, passed, text, expected, had)
-        if not passed and (is_last or not self._goes_on):
-            raise TokenError(text, detail)
+        error = None if passed else TokenError(text, detail, code=code, facts=facts)
+        self.note(name, error, expected, had)
+        if error is not None and (is_last or not self._goes_on):
+            raise error
 
     def step(self, name: str, expected: str) -> AbstractContextManager[None]:
         """Return a context that remembers how the code in it fared."""
         return _Step(self, name, expected)
 
-    def note(self, name: str, passed: bool, text: str, expected: Any, had: Any) -> None:
-        """Remember a check that was made elsewhere, with values as for `require`."""
-        self._checks.append((name, passed, text, expected, had))
+    def note(self, name: str, error: LoginError | None, expected: Any, had: Any) -> None:
+        """Remember a check that was made elsewhere, with values as for `require`; no error if it passed."""
+        self._checks.append((name, error, expected, had))
 
 
 class _Step:
@@ -143,11 +158,9 @@ class _Step:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
-            self._record.note(self._name, True, "", (self._expected,), ("it",))
+            self._record.note(self._name, None, (self._expected,), ("it",))
         elif isinstance(error, LoginError):
-            self._record.note(
-                self._name, False, error.public, (self._expected,), (error.detail or "something else",)
-            )
+            self._record.note(self._name, error, (self._expected,), (error.detail or "something else",))
 
 
 class Explanation(Record):

@@ -1,8 +1,8 @@
 """Rules on the claims of a verified token: access by name, bound claims, and the identity in them.
 
-Pure functions. Registered claims are left to `authkit.oidc.tokens.verifier`, what a role is to the auth
-method. Rules and texts are those of vault-plugin-auth-jwt 0.26 (claims.go, path_login.go createIdentity); a
-deliberate difference is named in the docstring of its function.
+Pure functions. Registered claims: see `authkit.oidc.tokens.registered_claims`. The rules are those of
+vault-plugin-auth-jwt 0.26 (claims.go, path_login.go createIdentity); a deliberate difference is named in the
+docstring of its function.
 """
 
 from __future__ import annotations
@@ -104,9 +104,10 @@ def user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
     """
     value = get_claim(claims, user_claim) if json_pointer else claims.get(user_claim)
     if value is None:
-        raise TokenError(f"claim {quote(user_claim)} not found in token")
+        raise _refuse("user_claim_missing", f"the token has no claim {quote(user_claim)}", claim=user_claim)
     if not isinstance(value, str):
-        raise TokenError(f"claim {quote(user_claim)} could not be converted to string")
+        text = f"the claim {quote(user_claim)} is not a string"
+        raise _refuse("user_claim_not_text", text, claim=user_claim)
     return value
 
 
@@ -122,13 +123,16 @@ def groups_from_claim(claims: Claims, groups_claim: str) -> list[str]:
         return []
     value = get_claim(claims, groups_claim)
     if value is None:
-        raise TokenError(f"failed to fetch groups: {quote(groups_claim)} claim not found in token")
+        text = f"the token has no claim {quote(groups_claim)} with groups"
+        raise _refuse("groups_claim_missing", text, claim=groups_claim)
     if isinstance(value, dict):
-        raise TokenError(f"{quote(groups_claim)} claim could not be converted to string list")
+        text = f"the claim {quote(groups_claim)} is not a list of strings"
+        raise _refuse("groups_claim_not_list", text, claim=groups_claim)
     groups = value if isinstance(value, list) else [value]
     for group in groups:
         if not isinstance(group, str):
-            raise TokenError(f"value {_show(group)} in groups claim could not be parsed as string")
+            text = f"the value {_show(group)} in the groups claim is not a string"
+            raise _refuse("group_not_text", text, value=_show(group))
     return [group for group in groups if group]
 
 
@@ -145,7 +149,8 @@ def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[st
         if value is None:
             continue
         if not isinstance(value, str):
-            raise TokenError(f"error converting claim '{claim}' to string")
+            text = f"the claim {quote(claim)} is not a string, so it cannot be metadata"
+            raise _refuse("metadata_claim_not_text", text, claim=claim)
         metadata[key] = value
     return metadata
 
@@ -172,27 +177,48 @@ def verify_bound_claims(
         raise ValueError(f"invalid 'bound_claims_type': {kind}")
     for name, expected in bound.items():
         actual = get_claim(claims, name)
-        refusal = _find_refusal(name, actual, expected, kind)
-        shown = ("{}", expected)
-        checks.require(f"bound claim {name}", not refusal, refusal, expected=shown, had=actual)
+        code = _find_refusal(actual, expected, kind)
+        checks.require(
+            f"bound claim {name}",
+            not code,
+            f"the claim {quote(name)} {_BOUND[code]}" if code else "",
+            code=code,
+            facts={"claim": name},
+            expected=("{}", expected),
+            had=actual,
+        )
 
 
-def _find_refusal(name: str, actual: Any, expected: Any, kind: str) -> str:
-    """Return why the value is not one of those bound; empty if it is."""
+_BOUND = {
+    "bound_claim_missing": "is missing",
+    "bound_claim_is_object": "is an object, which no bound value matches",
+    "bound_value_is_object": "is bound to an object or null, which nothing matches",
+    "bound_value_not_text": "is bound to a value that is not a text, and so not a pattern",
+    "bound_claim_mismatch": "has none of the bound values",
+}
+"""Why a bound claim refuses a token, by the code of the refusal."""
+
+
+def _find_refusal(actual: Any, expected: Any, kind: str) -> str:
+    """Return the code for why the value is not one of those bound; empty if it is."""
     if actual is None:
-        return f"claim {quote(name)} is missing"
+        return "bound_claim_missing"
     if isinstance(actual, dict):
-        return "received claim is not a string, bool, int or list: an object"
+        return "bound_claim_is_object"
     if not isinstance(expected, str | int | float | list | tuple):
-        return "bound claim is not a string, bool, int or list: an object or null"
+        return "bound_value_is_object"
     values = _as_list(expected)
     # All of them first: whether a mistake of the operator shows must not depend on the token.
     if kind == "glob" and not all(isinstance(value, str) for value in values):
-        return "received claim is not a glob string: a bound value is no text"
+        return "bound_value_not_text"
     is_match = _is_any_equal if kind == "string" else _is_any_glob_match
     if not is_match(_as_list(actual), values):
-        return f"claim {quote(name)} does not match any associated bound claim values"
+        return "bound_claim_mismatch"
     return ""
+
+
+def _refuse(code: str, text: str, **facts: str) -> TokenError:
+    return TokenError(text, code=code, facts=facts)
 
 
 def _get_member(value: Any, token: str) -> Any:

@@ -4,7 +4,7 @@ Fetching tokens is left to `authkit.oidc.client.client`, claims that a role bind
 `authkit.oidc.tokens.claims`, and tokens that callers bring themselves to `authkit.oidc.tokens.verifier`,
 whose strict reading of tokens and keys is used here.
 
-Order, rules and texts are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
+Order and rules are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
 which vault-plugin-auth-jwt 0.26 uses. Refused beyond that are tokens without `kid` of an issuer with several
 keys that fit, those whose `typ` says that they are of another kind, and dates beyond the year 9999.
 """
@@ -21,7 +21,7 @@ from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.oidc.jsontext import quote
 from authkit.oidc.keys.key import KeySource
-from authkit.oidc.tokens.checks import NO_RECORD, Checks, show_date
+from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken
 from authkit.oidc.tokens.registered_claims import (
     DEFAULT_LEEWAYS,
@@ -121,7 +121,7 @@ async def verify_id_token(
     PROFILES["id_token"].verify_header(unverified, checks=checks)
     kind.verify_header(unverified, checks=checks)
     _verify_algorithm(unverified, rules.algorithms, checks)
-    await verify_signer(unverified, keys, "failed to verify id token signature", checks, is_kid_needed=True)
+    await verify_signer(unverified, keys, checks, is_kid_needed=True)
     _verify_nonce(claims.get("nonce"), rules.nonce, checks)
     _verify_issued(issued, now, checks)
     if rules.leeways != DEFAULT_LEEWAYS:
@@ -136,14 +136,14 @@ async def verify_id_token(
 
 
 def verify_token_hash(
-    token: UnverifiedToken, claims: Claims, name: str, value: Secret, text: str, checks: Checks
+    token: UnverifiedToken, claims: Claims, name: str, value: Secret, checks: Checks
 ) -> None:
     """Return if the claim `name`, if there is one, is the hash of `value` by the token's algorithm.
 
     Which hash belongs to EdDSA is not settled: such tokens are not looked at, as in cap 0.13.
 
     Raises:
-        TokenError: it is another's, with this text.
+        TokenError: it is another's.
     """
     found = claims.get(name)
     if found is None or token.algorithm == "EdDSA":
@@ -153,7 +153,8 @@ def verify_token_hash(
     checks.require(
         name,
         isinstance(found, str) and hmac.compare_digest(found.encode(), expected.encode()),
-        text,
+        f"the token is not for what came with it ({name})",
+        code=f"id_token_{name}_mismatch",
         expected=("the hash of what came with the token",),
         had=found,
     )
@@ -164,7 +165,8 @@ def _take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:
         try:
             return take_apart(token, NO_RECORD)
         except UnknownAlgorithmError as error:
-            raise TokenError(f"{error.public}: unsupported signing algorithm", error.detail) from error
+            code = "id_token_algorithm_unknown"
+            raise TokenError(error.public, error.detail, code=code, facts=error.facts) from error
 
 
 def _verify_sources(claims: Claims, checks: Checks) -> None:
@@ -176,7 +178,8 @@ def _verify_sources(claims: Claims, checks: Checks) -> None:
         "claim sources",
         isinstance(names, dict)
         and all(isinstance(source, str) and source in known for source in names.values()),
-        "invalid id_token: oidc: source does not exist",
+        "the token names a claim source that it does not have",
+        code="id_token_claim_source_missing",
         expected=("a source for each claim of _claim_names",),
         had=("names without one",),
     )
@@ -187,8 +190,9 @@ def _verify_issuer(found: str, issuer: str, checks: Checks) -> None:
     checks.require(
         "iss",
         found == issuer or is_google,
-        "invalid id_token: oidc: id token issued by a different provider, "
-        f"expected {quote(issuer)} got {quote(_cut(found))}: invalid issuer",
+        f"the token is of another issuer (iss), {quote(_cut(found))} instead of {quote(issuer)}",
+        code="id_token_issuer_mismatch",
+        facts={"expected": issuer, "found": _cut(found)},
         expected=issuer,
         had=found,
         # Keys of this issuer say nothing of tokens of another.
@@ -201,7 +205,9 @@ def _verify_validity(expires: int | None, begins: int | None, now: float, checks
     checks.require(
         "exp",
         expires is not None and now < expires,
-        f"invalid id_token: oidc: token is expired (Token Expiry: {_show_date(expires)}): token is expired",
+        "the token has expired (exp)",
+        code="id_token_expired",
+        facts={"expires": expires},
         expected=("later than {:date}", now),
         had=None if expires is None else ("{:date}", expires),
     )
@@ -209,20 +215,21 @@ def _verify_validity(expires: int | None, begins: int | None, now: float, checks
         checks.require(
             "nbf",
             now + NOT_BEFORE_LEEWAY >= begins,
-            f"invalid id_token: oidc: current time {_show_date(now)} before the nbf (not before) time: "
-            f"{_show_date(begins)}: invalid not before",
+            "the token is not valid yet (nbf)",
+            code="id_token_not_yet_valid",
+            facts={"now": now, "begins": begins},
             expected=("{:date} or before", now + NOT_BEFORE_LEEWAY),
             had=("{:date}", begins),
         )
 
 
 def _verify_algorithm(token: UnverifiedToken, algorithms: Sequence[str], checks: Checks) -> None:
-    expected = " ".join(map(quote, algorithms))
     checks.require(
         "algorithm",
         token.algorithm in algorithms,
-        "invalid id_token: oidc: id token signed with unsupported algorithm, "
-        f"expected [{expected}] got {quote(token.algorithm)}: unsupported signing algorithm",
+        "the token is signed with an algorithm that is not allowed (alg)",
+        code="id_token_algorithm_not_allowed",
+        facts={"expected": algorithms, "algorithm": token.algorithm},
         expected=("one of {}", algorithms),
         had=token.algorithm,
         is_last=True,
@@ -236,7 +243,8 @@ def _verify_nonce(found: Any, nonce: str | None, checks: Checks) -> None:
         "nonce",
         # A request without a nonce proves nothing: then no token will do.
         bool(nonce) and isinstance(found, str) and hmac.compare_digest(found.encode(), nonce.encode()),
-        "invalid id_token nonce: invalid nonce",
+        "the token is for another login (nonce)",
+        code="id_token_nonce_mismatch",
         expected=("the nonce of this login",),
         had=None if found is None else ("a nonce",),
     )
@@ -248,8 +256,9 @@ def _verify_issued(issued: int | None, now: float, checks: Checks) -> None:
     checks.require(
         "iat",
         now + CLOCK_LEEWAY >= issued,
-        f"invalid id_token current time {_show_date(now)} before the iat (issued at) time "
-        f"{_show_date(issued)}: invalid issued at (iat)",
+        "the token was issued in the future (iat)",
+        code="id_token_issued_in_future",
+        facts={"now": now, "issued": issued},
         expected=("{:date} or before", now + CLOCK_LEEWAY),
         had=("{:date}", issued),
     )
@@ -259,7 +268,8 @@ def _verify_subject(found: str, subject: str, checks: Checks) -> None:
     checks.require(
         "sub",
         bool(found),
-        "invalid id_token: sub: missing required claim",
+        "the token has no subject (sub)",
+        code="id_token_subject_missing",
         expected=("a subject",),
         had=found,
     )
@@ -267,7 +277,8 @@ def _verify_subject(found: str, subject: str, checks: Checks) -> None:
         checks.require(
             "same sub",
             found == subject,
-            "invalid id_token: sub is not the one of the login: invalid subject",
+            "the token is about another subject (sub) than the login",
+            code="id_token_subject_mismatch",
             expected=subject,
             had=found,
         )
@@ -277,7 +288,8 @@ def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Che
     checks.require(
         "aud",
         bool(audiences),
-        "invalid id_token: aud: missing required claim",
+        "the token has no audience (aud)",
+        code="id_token_audience_missing",
         expected=("an audience",),
         had=audiences,
     )
@@ -285,15 +297,17 @@ def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Che
         checks.require(
             "bound aud",
             any(audience in rules.audiences for audience in audiences),
-            "invalid id_token audiences: verifyAudiences: invalid id_token audiences: invalid audience",
+            "the token is for none of the bound audiences (aud)",
+            code="id_token_audience_mismatch",
             expected=("one of {}", rules.audiences),
             had=audiences,
         )
     checks.require(
         "aud has the client",
         len(audiences) < 2 or rules.client_id in audiences,
-        f"invalid id_token: multiple audiences ([{_cut(' '.join(audiences))}]) and one of them is not equal "
-        f"client_id ({rules.client_id}): invalid audience",
+        "the token has several audiences (aud), and the client is none of them",
+        code="id_token_client_not_in_audience",
+        facts={"audiences": _cut(" ".join(audiences)), "client_id": rules.client_id},
         expected=("{} among several", rules.client_id),
         had=audiences,
     )
@@ -301,18 +315,17 @@ def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Che
 
 def _verify_party(party: str | None, audiences: Sequence[str], client_id: str, checks: Checks) -> None:
     is_only = list(audiences) == [client_id]
-    if party is not None:
-        subject = "authorized party"
-    elif len(audiences) > 1:
-        subject = "multiple audiences and authorized party"
-    else:
-        audience = _cut(" ".join(audiences))
-        subject = f"one audience ({audience}) which is not the client_id ({client_id}) and authorized party"
     checks.require(
         "azp",
         party == client_id or (party is None and is_only),
-        f"invalid id_token: {subject} ({_cut(party or '')}) is not equal client_id ({client_id}): "
-        "invalid authorized party (azp)",
+        "the token is for another client (azp)",
+        code="id_token_party_mismatch",
+        facts={
+            "party": None if party is None else _cut(party),
+            "audiences": _cut(" ".join(audiences)),
+            "are_several": len(audiences) > 1,
+            "client_id": client_id,
+        },
         expected=("{}, or none where that is the only aud", client_id),
         had=party,
     )
@@ -333,7 +346,8 @@ def verify_age(claims: Claims, max_age: float, requested_at: float, *, checks: C
     checks.require(
         "auth_time",
         is_number,
-        "missing auth_time claim when max age was requested: missing required claim",
+        "the token does not say when the user last logged in (auth_time)",
+        code="auth_time_missing",
         expected=("a date",),
         had=found,
         is_last=True,
@@ -342,15 +356,12 @@ def verify_age(claims: Claims, max_age: float, requested_at: float, *, checks: C
     checks.require(
         "max_age",
         found + CLOCK_LEEWAY > earliest,
-        f"auth_time ({_show_date(found)}) is beyond max age ({max_age:.0f} / {_show_date(earliest)}): "
-        "expired auth_time",
+        "the user last logged in longer ago than is allowed (auth_time)",
+        code="auth_time_too_old",
+        facts={"auth_time": found, "max_age": max_age, "earliest": earliest},
         expected=("later than {:date}", earliest - CLOCK_LEEWAY),
         had=("{:date}", found),
     )
-
-
-def _show_date(seconds: float | None) -> str:
-    return "none" if seconds is None else show_date(int(seconds))
 
 
 def _cut(text: str) -> str:

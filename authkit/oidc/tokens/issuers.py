@@ -120,6 +120,7 @@ class Issuers:
             "user of the issuer",
             owner == issuer,
             "the user claim names a user of another issuer",
+            code="user_of_another_issuer",
             expected=("a name that is not another issuer's",),
             had=("a name of issuer {}", owner),
         )
@@ -132,20 +133,23 @@ class Issuers:
         iss = _read_issuer(token)
         rest = self._default if self._is_default_alone else None
         name, picked = self._by_iss.get(fold_name(iss), (DEFAULT_ISSUER, rest))
-        refusal = "invalid issuer (iss) claim"
-        if picked is None and name in among and self._default is not None and not self._default.issuer:
-            refusal += ": 'bound_issuer' of the configuration has to be set, as there are further issuers"
+        is_unnamed = (
+            picked is None and name in among and self._default is not None and not self._default.issuer
+        )
         checks.require(
             "issuer",
             picked is not None and name in among,
-            refusal,
+            "the token is of no issuer that is accepted here (iss)",
+            code="issuer_not_accepted",
+            facts={"is_default_unnamed": is_unnamed},
             expected=("that of an issuer among {}", list(among)),
             had=("{}, which no issuer has", iss) if picked is None else ("{}, which is issuer {}", iss, name),
             detail=f"the token's issuer is not one of those allowed here: {', '.join(among)}",
             is_last=True,
         )
         if picked is None:
-            raise TokenError("invalid issuer (iss) claim", "the token's issuer is unknown")
+            text = "the token is of no issuer that is accepted here (iss)"
+            raise TokenError(text, "the token's issuer is unknown", code="issuer_not_accepted")
         return name, picked
 
 

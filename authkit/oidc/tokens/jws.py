@@ -3,9 +3,9 @@
 Which keys are asked, and what the claims say, is left to `authkit.oidc.tokens.verifier`; the cryptography
 itself to `authkit.oidc.tokens.signatures`.
 
-The texts are those of vault-plugin-auth-jwt 0.26 where that has one. Deliberately stricter than it
-(RFC 7515 allows all of this): JSON serialisation, base64 padding and stray final bits are refused,
-and so are header parameters that occur twice and `crit`, whatever it lists.
+Deliberately stricter than vault-plugin-auth-jwt 0.26 (RFC 7515 allows all of this): JSON serialisation,
+base64 padding and stray final bits are refused, and so are header parameters that occur twice and `crit`,
+whatever it lists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from authkit.values import Value, verify_collections
 __all__ = [
     "MAX_TOKEN_CHARACTERS",
     "MAX_TRIED_KEYS",
-    "SIGNATURE_ERROR",
     "UnknownAlgorithmError",
     "UnverifiedToken",
     "is_signed",
@@ -34,9 +33,6 @@ __all__ = [
     "verify_algorithm",
     "verify_signature",
 ]
-
-SIGNATURE_ERROR = "error verifying token signature: "
-"""What the texts of this step begin with."""
 
 MAX_TOKEN_CHARACTERS = 64 * 1024
 """The longest token. Those with hundreds of groups stay below 20 KiB."""
@@ -49,6 +45,8 @@ MAX_KEPT_HEADERS = 64
 
 MAX_KEPT_HEADER_CHARACTERS = 512
 """Real ones with a key id and a type have about 100."""
+
+_STATIC, _FETCHED = MappingProxyType({"is_static": True}), MappingProxyType({"is_static": False})
 
 _MAX_SHOWN_CHARACTERS = 64
 """How much of a header parameter a message repeats."""
@@ -99,7 +97,7 @@ def split_token(text: str) -> UnverifiedToken:
         raise _malformed("JSON serialisation is not accepted")
     parts = raw.split(b".")
     if len(parts) != 3:
-        raise _malformed("go-jose/go-jose: compact JWS format must have three parts")
+        raise _malformed("it does not have three parts", "not_three_parts")
     read = _read_known_header if len(parts[0]) <= MAX_KEPT_HEADER_CHARACTERS else _read_header
     header = read(parts[0])
     payload = _decode_part(parts[1], "payload")
@@ -111,19 +109,17 @@ def verify_signature(
     token: UnverifiedToken,
     keys: Sequence[VerificationKey],
     algorithms: Collection[str],
-    *,
-    failure: str = "failed to verify id token signature",
 ) -> None:
     """Return if one of `keys` made the token's signature with one of `algorithms`.
 
     Only keys of the algorithm's own type, and curve, are tried, at most `MAX_TRIED_KEYS`.
 
     Raises:
-        TokenError: the algorithm is not allowed, or no key verifies; `failure` is then the text.
+        TokenError: the algorithm is not allowed, or no key verifies.
     """
     verify_collections(keys=keys, algorithms=algorithms)
     verify_algorithm(token, algorithms)
-    require_signature(token, keys, is_signed(token, keys), failure, NO_RECORD)
+    require_signature(token, keys, is_signed(token, keys), NO_RECORD)
 
 
 def is_signed(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> bool:
@@ -145,18 +141,24 @@ def require_signature(
     token: UnverifiedToken,
     keys: Sequence[VerificationKey],
     is_signed: bool,
-    failure: str,
     checks: Checks,
+    *,
+    is_static: bool = False,
 ) -> None:
     """Return if the token is signed, as was found out with `keys`.
 
+    Args:
+        is_static: whether the keys are configured, and not fetched from the issuer.
+
     Raises:
-        TokenError: it is not; `failure` is the text.
+        TokenError: it is not.
     """
     checks.require(
         "signature",
         is_signed,
-        SIGNATURE_ERROR + failure,
+        "the signature is not by one of the issuer's keys",
+        code="bad_signature",
+        facts=_STATIC if is_static else _FETCHED,
         expected=("by one of the keys found ({}) that fits the token's header", len(keys)),
         had=("alg {}, kid {}", token.algorithm, token.kid),
         detail="" if is_signed else _describe(token, keys),
@@ -177,7 +179,8 @@ def verify_algorithm(
     checks.require(
         "algorithm",
         token.algorithm in algorithms,
-        "invalid algorithm (alg) header parameter: token signed with unexpected algorithm",
+        "the token is signed with an algorithm that is not allowed (alg)",
+        code="algorithm_not_allowed",
         expected=("one of {}", algorithms),
         had=token.algorithm,
         detail=f"alg is {token.algorithm}",
@@ -204,10 +207,10 @@ def _read_header(part: bytes) -> Mapping[str, Any]:
     if not isinstance(algorithm, str):
         raise _malformed("header parameter alg is not a string")
     if algorithm not in ALGORITHMS:
-        shown = quote(algorithm[:_MAX_SHOWN_CHARACTERS])
-        expected = " ".join(map(quote, ALGORITHMS))
-        reason = f"unexpected signature algorithm {shown}; expected [{expected}]"
-        raise _malformed(reason, UnknownAlgorithmError)
+        shown = algorithm[:_MAX_SHOWN_CHARACTERS]
+        text = f"the token is signed with the unknown algorithm {quote(shown)}"
+        facts = {"algorithm": shown, "expected": ALGORITHMS}
+        raise UnknownAlgorithmError(text, code="algorithm_unknown", facts=facts)
     if not isinstance(kid, str | None):
         raise _malformed("header parameter kid is not a string")
     # No extension is understood here (RFC 7515 section 4.1.11), the unencoded payload of RFC 7797
@@ -227,5 +230,5 @@ def _describe(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> str:
     return f"token with alg {token.algorithm} and {kid}: {len(keys)} keys found, {fitting} usable"
 
 
-def _malformed(reason: str, kind: type[TokenError] = TokenError) -> TokenError:
-    return kind(f"{SIGNATURE_ERROR}oidc: malformed jwt: {reason}")
+def _malformed(reason: str, code: str = "malformed_token") -> TokenError:
+    return TokenError(f"the token is malformed: {reason}", code=code, facts={"reason": reason})

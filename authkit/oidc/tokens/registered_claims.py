@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
+from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.values import Value, verify_collections
 
@@ -118,13 +119,19 @@ def verify_registered_claims(
 
     if issuer:
         checks.require(
-            "iss", found_issuer == issuer, "invalid issuer (iss) claim", expected=issuer, had=found_issuer
+            "iss",
+            found_issuer == issuer,
+            "the token is of another issuer (iss)",
+            code="issuer_mismatch",
+            expected=issuer,
+            had=found_issuer,
         )
     if subject:
         checks.require(
             "sub",
             found_subject == subject,
-            "invalid subject (sub) claim",
+            "the token is about another subject (sub)",
+            code="subject_mismatch",
             expected=subject,
             had=found_subject,
         )
@@ -143,7 +150,8 @@ def verify_audience(found: Sequence[str], bound: Collection[str], name: str, che
         name,
         # What is blank names nobody, even if somebody has bound it.
         any(audience in bound and audience.strip() for audience in found),
-        "invalid audience (aud) claim: audience claim does not match any expected audience",
+        "the token is for none of the expected audiences (aud)",
+        code="audience_mismatch",
         expected=("one of {}", bound),
         had=found,
     )
@@ -156,13 +164,13 @@ def verify_audience_is_bound(claims: Claims, is_bound: bool, *, checks: Checks =
     would do.
 
     Raises:
-        TokenError: it has an audience, and none is bound. The text is that of
-            vault-plugin-auth-jwt 0.26, which has no prefix.
+        TokenError: it has an audience, and none is bound.
     """
     checks.require(
         "aud is bound",
         is_bound or not claims.get("aud"),
-        "audience claim found in JWT but no audiences bound to the role",
+        "the token has an audience (aud), and none is bound",
+        code="audience_not_bound",
         expected=("no aud, or a bound audience",),
         had=claims.get("aud"),
     )
@@ -185,7 +193,8 @@ def verify_times(
     checks.require(
         "dates",
         issued is not None or expires is not None or begins is not None,
-        "no issued at (iat), not before (nbf), or expiration time (exp) claims in token",
+        "the token has no date: neither iat, nbf nor exp",
+        code="dates_missing",
         expected=("iat, nbf or exp",),
         is_last=True,
     )
@@ -207,14 +216,16 @@ def verify_times(
     checks.require(
         "nbf",
         now + skew >= start,
-        "invalid not before (nbf) claim: token not yet valid",
+        "the token is not valid yet (nbf)",
+        code="not_yet_valid",
         expected=("{:date} or before", now + skew),
         had=("{:date}", start),
     )
     checks.require(
         "exp",
         now - skew <= end,
-        "invalid expiration time (exp) claim: token is expired",
+        "the token has expired (exp)",
+        code="expired",
         expected=("{:date} or after", now - skew),
         had=("{:date}", end),
     )
@@ -222,7 +233,8 @@ def verify_times(
         checks.require(
             "iat",
             now + skew >= issued,
-            "invalid issued at (iat) claim: token issued in the future",
+            "the token was issued in the future (iat)",
+            code="issued_in_future",
             expected=("{:date} or before", now + skew),
             had=("{:date}", issued),
         )
@@ -242,8 +254,8 @@ def get_text(claims: Claims, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        kind = _json_kind(value)
-        raise TokenError(f"json: cannot unmarshal {kind} into Go struct field Claims.{name} of type string")
+        facts = {"claim": name, "kind": _json_kind(value)}
+        raise TokenError(f"the claim {quote(name)} is not a string", code="claim_not_text", facts=facts)
     return value
 
 
@@ -258,7 +270,8 @@ def get_audiences(claims: Claims) -> Sequence[str]:
         return [value]
     if isinstance(value, list) and all(isinstance(audience, str) for audience in value):
         return value
-    raise TokenError("go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience")
+    text = 'the claim "aud" is neither a string nor a list of strings'
+    raise TokenError(text, code="audience_not_text")
 
 
 def get_date(claims: Claims, name: str) -> int | None:
@@ -273,8 +286,9 @@ def get_date(claims: Claims, name: str) -> int | None:
     # `bool` is a kind of `int` in Python. The comparison also fails for NaN.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_DATE <= value <= MAX_DATE:
         raise TokenError(
-            "go-jose/go-jose/jwt: expected number value to unmarshal NumericDate",
+            f"the claim {quote(name)} is not a date",
             f"claim {name} is no date, or one beyond the year 9999",
+            code="claim_not_date",
         )
     return int(value)
 

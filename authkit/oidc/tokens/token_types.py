@@ -53,7 +53,9 @@ class Profile(Value, frozen=True):
         checks.require(
             "typ",
             kind in self.types or (found is None and not self.is_type_required),
-            f"invalid type (typ) header parameter: token is no {self.name}",
+            f"the token is not of the type {self.name} (typ)",
+            code="type_mismatch",
+            facts={"type": self.name},
             expected=("one of {}", self.types)
             if self.is_type_required
             else ("none, or one of {}", self.types),
@@ -62,7 +64,9 @@ class Profile(Value, frozen=True):
         checks.require(
             "algorithm of the kind",
             token.algorithm in self.algorithms,
-            f"invalid algorithm (alg) header parameter: not one of a {self.name}",
+            f"the token is signed with an algorithm that {self.name} does not have (alg)",
+            code="algorithm_of_type_mismatch",
+            facts={"type": self.name},
             expected=("one of {}", self.algorithms),
             had=token.algorithm,
         )
@@ -79,7 +83,9 @@ class Profile(Value, frozen=True):
         checks.require(
             "claims of the kind",
             not missing,
-            f"missing claims of a {self.name}: {', '.join(missing)}",
+            f"the token lacks claims of the type {self.name}: {', '.join(missing)}",
+            code="claims_of_type_missing",
+            facts={"type": self.name, "claims": missing},
             expected=("all of {}", self.claims),
             had=("all but {}", missing) if missing else ("all",),
         )
@@ -88,7 +94,8 @@ class Profile(Value, frozen=True):
             checks.require(
                 "SPIFFE ID",
                 isinstance(subject, str) and _is_spiffe_id(subject),
-                "invalid subject (sub) claim: not a SPIFFE ID",
+                "the subject is not a SPIFFE ID (sub)",
+                code="subject_not_spiffe_id",
                 expected=("spiffe://<trust domain>/<path>",),
                 had=subject,
             )

@@ -24,7 +24,6 @@ from authkit.oidc.keys.key import (
 )
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import (
-    SIGNATURE_ERROR,
     UnverifiedToken,
     is_signed,
     require_signature,
@@ -80,12 +79,6 @@ class TokenVerifier:
         self._algorithms = frozenset(algorithms) or frozenset(ALGORITHMS)
         self._leeways = leeways
         self._now = now
-        # The words differ with the source in vault-plugin-auth-jwt too.
-        self._failure = (
-            "no known key successfully validated the token signature"
-            if isinstance(keys, StaticKeys)
-            else "failed to verify id token signature"
-        )
 
     async def verify(
         self,
@@ -104,9 +97,8 @@ class TokenVerifier:
         so that such tokens cost no fetch; cap looks at it after the signature.
 
         Raises:
-            TokenError: it is not; the text is the one for the caller, without the prefix
-                `error validating token: ` of a login.
-            KeySourceError: the issuer's keys cannot be set up; its text needs no prefix.
+            TokenError: it is not.
+            KeySourceError: the issuer's keys cannot be set up.
             ValueError: there is no such profile.
         """
         verify_collections(audiences=audiences)
@@ -126,7 +118,7 @@ class TokenVerifier:
         kind = find_profile(profile)
         kind.verify_header(token, checks=checks)
         verify_algorithm(token, self._algorithms, checks=checks)
-        await verify_signer(token, self.keys, self._failure, checks)
+        await verify_signer(token, self.keys, checks)
         with checks.step("claims", "one JSON object, each member once"):
             claims = parse_claims(token)
         verify_registered_claims(
@@ -157,7 +149,6 @@ class TokenVerifier:
 async def verify_signer(
     token: UnverifiedToken,
     source: KeySource,
-    failure: str,
     checks: Checks,
     *,
     is_kid_needed: bool = False,
@@ -168,31 +159,30 @@ async def verify_signer(
     (OpenID Connect Core 1.0 section 10.1).
 
     Raises:
-        TokenError: none did, with the text `failure`, or the keys cannot be had.
+        TokenError: none did, or the keys cannot be had.
         KeySourceError: nor can what tells where they are.
     """
     with checks.step("keys", "keys of the issuer at hand"):
         keys = await source.find_keys(token.kid)
     if is_kid_needed:
-        _require_kid(token, keys, failure, checks)
+        _require_kid(token, keys, checks)
     signed = is_signed(token, keys)
     # A provider may have replaced a key and kept its id, or gives no ids at all.
     if not signed and keys and isinstance(source, RenewableKeySource):
         keys = await source.find_newer_keys(token.kid) or keys
         if is_kid_needed:
-            _require_kid(token, keys, failure, checks)
+            _require_kid(token, keys, checks)
         signed = is_signed(token, keys)
-    require_signature(token, keys, signed, failure, checks)
+    require_signature(token, keys, signed, checks, is_static=isinstance(source, StaticKeys))
 
 
-def _require_kid(
-    token: UnverifiedToken, keys: Sequence[VerificationKey], failure: str, checks: Checks
-) -> None:
+def _require_kid(token: UnverifiedToken, keys: Sequence[VerificationKey], checks: Checks) -> None:
     fitting = sum(key.is_for(token.algorithm) for key in keys)
     checks.require(
         "kid",
         token.kid is not None or fitting <= 1,
-        f"{SIGNATURE_ERROR}{failure}: no key id (kid) though the issuer has several keys",
+        "the token names no key (kid), and the issuer has several",
+        code="kid_missing",
         expected=("a kid, or one key alone that fits",),
         had=("{}, and {} keys that fit", token.kid or "no kid", fitting),
         is_last=True,
@@ -218,4 +208,5 @@ def parse_claims(token: UnverifiedToken) -> dict[str, Any]:
     try:
         return parse_object(token.payload)
     except ValueError as error:
-        raise TokenError(f"{SIGNATURE_ERROR}malformed claims: {error}") from error
+        text = f"the claims are malformed: {error}"
+        raise TokenError(text, code="malformed_claims", facts={"reason": str(error)}) from error

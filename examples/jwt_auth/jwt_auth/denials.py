@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from authkit import Value, mask_text
 from authkit.oidc import Check
+from jwt_auth.texts.tokens import find_text
 
 __all__ = ["Denial", "Denials", "show_checks"]
 
@@ -87,7 +88,7 @@ def show_checks(checks: Sequence[Check], own_secrets: Collection[str]) -> list[d
             "passed": check.passed,
             "expected": mask_text(check.expected, own_secrets),
             "had": mask_text(check.had, own_secrets),
-            "error": mask_text(check.error, own_secrets),
+            "error": mask_text(find_text(check.error, check.code, check.facts), own_secrets),
         }
         for check in checks[-MAX_CHECKS:]
     ]

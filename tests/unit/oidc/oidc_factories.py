@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from jwt_auth.texts.tokens import find_text, say
 
 from authkit.oidc import VerificationKey
 
@@ -226,3 +227,14 @@ async def until(is_true):
     async with asyncio.timeout(10):
         while not is_true():
             await asyncio.sleep(0)
+
+
+def refusal_of(checks):
+    """The same of the first check that failed; empty if none did."""
+    failed = [check for check in checks.checks if not check.passed]
+    return find_text(failed[0].error, failed[0].code, failed[0].facts) if failed else ""
+
+
+def said(error):
+    """What the JWT example makes of a refusal: the text of the official plugin."""
+    return say(error).public

@@ -7,6 +7,7 @@ import logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oidc_factories import said
 
 from authkit.errors import TokenError
 from authkit.logical import JSONNumber
@@ -38,7 +39,7 @@ def refusal(call, *arguments):
     """The text of the `TokenError` of a call that must fail."""
     with pytest.raises(TokenError) as caught:
         call(*arguments)
-    return caught.value.public
+    return said(caught.value)
 
 
 # --- access ------------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ def matches(actual, expected, kind="string"):
     try:
         verify_bound_claims({"c": actual}, {"c": expected}, kind)
     except TokenError as error:
-        if error.public != 'claim "c" does not match any associated bound claim values':
+        if said(error) != 'claim "c" does not match any associated bound claim values':
             raise
         return False
     return True

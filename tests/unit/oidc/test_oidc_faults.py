@@ -6,7 +6,7 @@ import asyncio
 import datetime
 
 import pytest
-from oidc_factories import NOW, Clock, jwk, make_token, private_key, until
+from oidc_factories import NOW, Clock, jwk, make_token, private_key, said, until
 from oidc_provider import LoopbackProvider, certificate, http_answer, server_context
 
 from authkit.errors import LoginError
@@ -33,7 +33,7 @@ class Mount:
         try:
             await self.verifier.verify(make_token(kid=kid, key=private_key(key)))
         except LoginError as error:
-            return error.public
+            return said(error)
         return True
 
     @property

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from oidc_factories import NOW, Clock, jwk, make_token, private_key
+from oidc_factories import NOW, Clock, jwk, make_token, private_key, said
 from oidc_login_provider import ACCESS_TOKEN, CLIENT, CODE, ISSUER, REQUEST, FakeProvider, half_hash
 from oidc_provider import LoopbackProvider, certificate, server_context
 
@@ -336,7 +336,7 @@ async def test_an_id_token_from_the_browser():
     provider.claims["nonce"] = "of another login"
     with pytest.raises(TokenError) as caught:
         await client.verify_id_token(provider.id_token, request, implicit=True)
-    assert caught.value.public == "Provider.VerifyIDToken: invalid id_token nonce: invalid nonce"
+    assert caught.value.code == "id_token_nonce_mismatch"
 
 
 async def test_an_id_token_that_no_request_led_to():
@@ -348,18 +348,15 @@ async def test_an_id_token_that_no_request_led_to():
     assert claims["sub"] == "ann"
     with pytest.raises(TokenError) as caught:
         await client.verify_id_token(provider.id_token, None, subject="bob")
-    assert caught.value.public == (
-        "id_token failed verification: Provider.VerifyIDToken: "
-        "invalid id_token: sub is not the one of the login: invalid subject"
-    )
+    assert caught.value.code == "id_token_subject_mismatch"
     provider.claims |= {"aud": [CLIENT, "api"], "azp": CLIENT}
     assert await client.verify_id_token(provider.id_token, None, audiences=["api"])
-    with pytest.raises(TokenError, match="invalid id_token audiences"):
+    with pytest.raises(TokenError, match="for none of the bound audiences"):
         await client.verify_id_token(provider.id_token, None, audiences=["other"])
     with pytest.raises(TypeError):
         await client.verify_id_token(provider.id_token, None, audiences="api")
     provider.claims |= {"aud": "client-2", "azp": "client-2"}
-    with pytest.raises(TokenError, match="is not equal client_id"):
+    with pytest.raises(TokenError, match="for another client"):
         await client.verify_id_token(provider.id_token, None)
 
 
@@ -383,7 +380,7 @@ async def test_an_id_token_that_a_role_does_not_take(bounds, claims, text):
     assert await client.verify_id_token(provider.id_token, REQUEST)
     with pytest.raises(TokenError) as caught:
         await client.verify_id_token(provider.id_token, REQUEST, **bounds)
-    assert text in caught.value.public
+    assert text in said(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +481,7 @@ async def test_signed_userinfo_is_signed_as_agreed():
         "Application/JWT; charset=utf-8",
     )
     assert await provider.client(algorithms=["ES256"]).add_userinfo(Secret("x"), {"sub": "ann"})
-    with pytest.raises(TokenError, match="userinfo: invalid algorithm"):
+    with pytest.raises(TokenError, match="userinfo: the token is signed with an algorithm"):
         await provider.client().add_userinfo(Secret("x"), {"sub": "ann"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from oidc_factories import NOW, make_token, private_key, verification_key
+from oidc_factories import NOW, make_token, private_key, said, verification_key
 
 from authkit.errors import TokenError
 from authkit.names import fold_name
@@ -66,7 +66,7 @@ async def refusal(issuers, text, **options):
     """The text of the refusal."""
     with pytest.raises(TokenError) as caught:
         await verify(issuers, text, **options)
-    return caught.value.public
+    return said(caught.value)
 
 
 async def test_the_iss_picks_the_issuer(red, blue, default):

@@ -9,7 +9,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from oidc_factories import HASHES, KEY_OF, b64, make_token, private_key, public_pem, sign, verification_key
+from oidc_factories import (
+    HASHES,
+    KEY_OF,
+    b64,
+    make_token,
+    private_key,
+    public_pem,
+    said,
+    sign,
+    verification_key,
+)
 
 from authkit.base64url import decode_base64url
 from authkit.errors import LoginError, TokenError
@@ -25,7 +35,7 @@ def split_or_reason(text):
     try:
         return split_token(text), ""
     except TokenError as error:
-        return None, error.public
+        return None, said(error)
 
 
 def refusal(call, *arguments, **options):
@@ -114,7 +124,7 @@ def test_keys_in_the_header_are_ignored():
     """`jwk`, `jku`, `x5u` and `x5c` change nothing, whatever they hold."""
     header = {"alg": "RS256", "jwk": {"kty": "oct"}, "jku": "https://evil.example", "x5u": 7, "x5c": [None]}
     token = split_token(make_token(header=header, key=private_key("rsa-other")))
-    assert refusal(verify_signature, token, [verification_key("rsa")], ALGORITHMS).public == NO_KEY
+    assert said(refusal(verify_signature, token, [verification_key("rsa")], ALGORITHMS)) == NO_KEY
 
 
 THREE_PARTS = "go-jose/go-jose: compact JWS format must have three parts"
@@ -145,7 +155,7 @@ THREE_PARTS = "go-jose/go-jose: compact JWS format must have three parts"
 )
 def test_what_is_no_compact_jws_is_refused(text, reason):
     """Other serialisations, other alphabets and anything too long are refused by their form."""
-    assert refusal(split_token, text).public == MALFORMED + reason
+    assert said(refusal(split_token, text)) == MALFORMED + reason
 
 
 @pytest.mark.parametrize(
@@ -164,7 +174,7 @@ def test_broken_parts_are_refused(part, change, reason):
     """Detached content, missing signatures, padding and stray bits are refused."""
     parts = make_token().split(".")
     parts[part] = change(parts[part])
-    assert refusal(split_token, ".".join(parts)).public == MALFORMED + reason
+    assert said(refusal(split_token, ".".join(parts))) == MALFORMED + reason
 
 
 @pytest.mark.parametrize(
@@ -193,7 +203,7 @@ def test_broken_parts_are_refused(part, change, reason):
 )
 def test_bad_headers_are_refused(header, reason):
     """A header must be one unambiguous JSON object without anything that we do not understand."""
-    assert refusal(split_token, with_header(header)).public == MALFORMED + reason
+    assert said(refusal(split_token, with_header(header))) == MALFORMED + reason
 
 
 @pytest.mark.parametrize(
@@ -203,12 +213,12 @@ def test_other_algorithms_are_refused(algorithm):
     """`none`, HMAC and everything else outside the ten is refused while splitting."""
     expected = " ".join(f'"{name}"' for name in ALGORITHMS)
     reason = f'unexpected signature algorithm "{algorithm}"; expected [{expected}]'
-    assert refusal(split_token, with_header({"alg": algorithm})).public == MALFORMED + reason
+    assert said(refusal(split_token, with_header({"alg": algorithm}))) == MALFORMED + reason
 
 
 def test_a_long_algorithm_is_not_repeated():
     """What a message repeats of a stranger's header is short."""
-    assert len(refusal(split_token, with_header({"alg": "x" * 10_000})).public) < 300
+    assert len(said(refusal(split_token, with_header({"alg": "x" * 10_000})))) < 300
 
 
 @settings(deadline=None)
@@ -266,7 +276,7 @@ def test_each_algorithm_verifies_its_own_signatures(algorithm):
         UnverifiedToken(token.header, token.payload, token.signing_input, token.signature + b"\0"),
         UnverifiedToken(token.header, token.payload, token.signing_input, b"\0" * len(token.signature)),
     ):
-        assert refusal(verify_signature, changed, keys, [algorithm]).public == NO_KEY
+        assert said(refusal(verify_signature, changed, keys, [algorithm])) == NO_KEY
 
 
 NAMES = ("rsa", "p256", "p384", "p521", "ed25519")
@@ -280,22 +290,20 @@ def test_a_key_serves_only_its_own_algorithms(algorithm, name):
     if KEY_OF[algorithm] == name:
         verify_signature(token, [verification_key(name)], ALGORITHMS)
     else:
-        assert refusal(verify_signature, token, [verification_key(name)], ALGORITHMS).public == NO_KEY
+        assert said(refusal(verify_signature, token, [verification_key(name)], ALGORITHMS)) == NO_KEY
 
 
-@pytest.mark.parametrize(("said", "used"), [("RS256", "PS256"), ("PS256", "RS256"), ("RS384", "RS256")])
-def test_the_header_decides_how_a_signature_is_read(said, used):
+@pytest.mark.parametrize(("named", "used"), [("RS256", "PS256"), ("PS256", "RS256"), ("RS384", "RS256")])
+def test_the_header_decides_how_a_signature_is_read(named, used):
     """The same RSA key with another padding or hash than the header says does not verify."""
-    text = make_token(algorithm=used, header={"alg": said})
-    assert (
-        refusal(verify_signature, split_token(text), [verification_key("rsa")], ALGORITHMS).public == NO_KEY
-    )
+    text = make_token(algorithm=used, header={"alg": named})
+    assert said(refusal(verify_signature, split_token(text), [verification_key("rsa")], ALGORITHMS)) == NO_KEY
 
 
 def test_a_public_key_is_no_shared_secret():
     """HS256 with the public key as secret is refused although the MAC is right."""
     text = make_token(algorithm="HS256", key=public_pem("rsa").encode())
-    assert "unexpected signature algorithm" in refusal(split_token, text).public
+    assert "unexpected signature algorithm" in said(refusal(split_token, text))
     forged = UnverifiedToken({"alg": "HS256"}, b"{}", b"x", b"y")
     refusal(verify_signature, forged, [verification_key("rsa")], [*ALGORITHMS, "HS256"])
 
@@ -306,7 +314,7 @@ def test_pss_salts_have_the_length_of_the_hash():
     pss = padding.PSS(padding.MGF1(HASHES["256"]), 20)
     signature = private_key("rsa").sign(message.encode(), pss, HASHES["256"])
     token = split_token(f"{message}.{b64(signature)}")
-    assert refusal(verify_signature, token, [verification_key("rsa")], ALGORITHMS).public == NO_KEY
+    assert said(refusal(verify_signature, token, [verification_key("rsa")], ALGORITHMS)) == NO_KEY
 
 
 def test_der_encoded_ecdsa_signatures_are_refused():
@@ -316,7 +324,7 @@ def test_der_encoded_ecdsa_signatures_are_refused():
     message = ".".join([b64(b'{"alg":"ES256"}'), b64(b"{}")])
     signature = private_key("p256").sign(message.encode(), ec.ECDSA(HASHES["256"]))
     token = split_token(f"{message}.{b64(signature)}")
-    assert refusal(verify_signature, token, [verification_key("p256")], ALGORITHMS).public == NO_KEY
+    assert said(refusal(verify_signature, token, [verification_key("p256")], ALGORITHMS)) == NO_KEY
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
@@ -327,7 +335,7 @@ def test_ecdsa_signatures_have_one_length(algorithm):
     padded = token.signature[:half] + b"\0" + token.signature[half:]
     changed = UnverifiedToken(token.header, token.payload, token.signing_input, padded)
     keys = [verification_key(KEY_OF[algorithm])]
-    assert refusal(verify_signature, changed, keys, ALGORITHMS).public == NO_KEY
+    assert said(refusal(verify_signature, changed, keys, ALGORITHMS)) == NO_KEY
 
 
 def test_the_right_key_is_found_among_others():
@@ -337,9 +345,9 @@ def test_the_right_key_is_found_among_others():
 
 
 def test_no_keys_verify_nothing():
-    """Without keys every token is refused, with the given text."""
-    error = refusal(verify_signature, split_token(make_token(kid="k")), [], ALGORITHMS, failure="no such key")
-    assert error.public == "error verifying token signature: no such key"
+    """Without keys every token is refused."""
+    error = refusal(verify_signature, split_token(make_token(kid="k")), [], ALGORITHMS)
+    assert said(error) == NO_KEY
     assert error.detail == 'token with alg RS256 and kid "k": 0 keys found, 0 usable'
 
 
@@ -347,7 +355,7 @@ def test_no_keys_verify_nothing():
 def test_only_allowed_algorithms_pass(algorithms):
     """An algorithm outside the allowed ones is refused although the signature is right."""
     error = refusal(verify_signature, split_token(make_token()), [verification_key("rsa")], algorithms)
-    assert error.public == "invalid algorithm (alg) header parameter: token signed with unexpected algorithm"
+    assert said(error) == "invalid algorithm (alg) header parameter: token signed with unexpected algorithm"
 
 
 def test_allowed_algorithms_are_a_collection():
@@ -377,8 +385,8 @@ def test_refusals_do_not_repeat_the_token():
     """No text of a refused token holds its claims or its signature."""
     text = make_token({"sub": "sesame"}, key=private_key("rsa-other"), kid="k" * 5000)
     error = refusal(verify_signature, split_token(text), [verification_key("rsa")], ALGORITHMS)
-    assert text.split(".")[1] not in error.public + error.detail
-    assert text.split(".")[2] not in error.public + error.detail
+    assert text.split(".")[1] not in said(error) + error.detail
+    assert text.split(".")[2] not in said(error) + error.detail
     assert len(error.detail) < 200
 
 

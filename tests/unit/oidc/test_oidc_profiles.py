@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from oidc_factories import KEY_OF, NOW, make_token, verification_key
+from oidc_factories import KEY_OF, NOW, make_token, said, verification_key
 
 from authkit.errors import TokenError
 from authkit.oidc import ALGORITHMS, PROFILES, Record, StaticKeys, TokenVerifier
@@ -30,7 +30,7 @@ async def check(profile, claims=CLAIMS, typ="JWT", algorithm="RS256", **options)
     try:
         await TokenVerifier(keys, now=lambda: NOW).verify(token, profile=profile, **options)
     except TokenError as error:
-        return error.public
+        return said(error)
     return ""
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from oidc_factories import KEY_OF, NOW, b64, private_key, sign
+from oidc_factories import KEY_OF, NOW, b64, private_key, refusal_of, said, sign
 from oidc_factories import jwk as make_jwk
 from oidc_factories import jwks as make_jwks
 from oidc_reference import RefusedError, Role, decide
@@ -280,7 +280,7 @@ def ours(token, role, checks):
     try:
         return log_in(verification, role, checks), ""
     except TokenError as error:
-        return None, error.public
+        return None, said(error)
 
 
 def theirs(token, role):
@@ -308,4 +308,4 @@ def test_ours_decides_as_the_reference_does(token, role):
     assert bool(text) == bool(words)
     explanation = Explanation()
     ours(token, role, explanation)
-    assert not checks.refusal or checks.refusal == text == explanation.refusal
+    assert not checks.refusal or refusal_of(checks) == text == refusal_of(explanation)

@@ -12,6 +12,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jwt_auth.texts.tokens import say_of_id_token
 from oidc_factories import NOW, b64, jwk, make_token, private_key, public_pem, sign
 from oidc_login_provider import ACCESS_TOKEN, CLIENT, CODE, ISSUER, REQUEST, FakeProvider, half_hash
 
@@ -412,11 +413,11 @@ CASES = {
     ),
     "userinfo signed by somebody else": (
         signed_userinfo({"sub": "ann"}, kid="one", key=private_key("rsa-other")),
-        f"userinfo: {UNSIGNED}failed to verify the signature of the userinfo",
+        "userinfo: the signature is not by one of the issuer's keys",
     ),
     "userinfo that says that it is not signed": (
         answering("/userinfo", 200, f"{b64(b'{}')}.{b64(b'{}')}.", "application/jwt"),
-        f"userinfo: {UNSIGNED}oidc: malformed jwt: header parameter alg is not a string",
+        "userinfo: the token is malformed: header parameter alg is not a string",
     ),
     "userinfo signed for another client": (
         signed_userinfo({"sub": "ann", "aud": "client-2"}, kid="one"),
@@ -447,6 +448,11 @@ async def log_in(provider, request=REQUEST, checks=None, **options):
         await client.close()
 
 
+def official(error):
+    """What the JWT example makes of a refusal: the text of the official plugin."""
+    return say_of_id_token(error, is_implicit=False).public
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_it_is_refused(case, caplog):
     """With these words, which hold no token and no word of the provider; the code was sent once at most."""
@@ -455,11 +461,11 @@ async def test_it_is_refused(case, caplog):
     change(provider)
     with pytest.raises(LoginError) as caught:
         await log_in(provider)
-    assert caught.value.public == text
+    assert official(caught.value) == text
     assert provider.count("/token") <= 1
-    for said in (text, caught.value.detail, caplog.text):
-        assert ACCESS_TOKEN not in said
-        assert CODE not in said
+    for shown in (text, caught.value.public, caught.value.detail, caplog.text):
+        assert ACCESS_TOKEN not in shown
+        assert CODE not in shown
     assert len(caught.value.detail) < 400
 
 
@@ -512,7 +518,7 @@ async def test_a_hash_is_that_of_the_token_s_algorithm(algorithm, key, digest):
     both(signed(algorithm=algorithm), claims(at_hash=half_hash(ACCESS_TOKEN, digest)))(provider)
     assert (await log_in(provider, algorithms=[algorithm]))["sub"] == "ann"
     claims(at_hash=half_hash(ACCESS_TOKEN, "sha1"))(provider)
-    with pytest.raises(LoginError, match="access_token hash does not match"):
+    with pytest.raises(LoginError, match=r"^the token is not for what came with it \(at_hash\)$"):
         await log_in(provider, algorithms=[algorithm])
 
 
@@ -550,7 +556,7 @@ async def test_the_last_proof_is_not_older_than_asked_for(claim, text):
         return
     with pytest.raises(LoginError) as caught:
         await log_in(provider, request)
-    assert caught.value.public == ID_TOKEN + text
+    assert official(caught.value) == ID_TOKEN + text
 
 
 async def test_a_role_s_audiences_count():
@@ -560,7 +566,7 @@ async def test_a_role_s_audiences_count():
     assert await log_in(provider, replace(REQUEST, audiences=("api", "other")))
     with pytest.raises(LoginError) as caught:
         await log_in(provider, replace(REQUEST, audiences=("other",)))
-    assert caught.value.public == (
+    assert official(caught.value) == (
         ID_TOKEN + "invalid id_token audiences: verifyAudiences: invalid id_token audiences: invalid audience"
     )
 
@@ -569,7 +575,7 @@ async def test_a_request_without_nonce_lets_nobody_in():
     """An empty nonce is equal to one that a provider makes up."""
     provider = FakeProvider()
     claims(nonce="")(provider)
-    with pytest.raises(LoginError, match="invalid nonce"):
+    with pytest.raises(LoginError, match=r"^the token is for another login \(nonce\)$"):
         await log_in(provider, replace(REQUEST, nonce=""))
 
 
@@ -593,7 +599,7 @@ async def test_google_may_leave_out_the_scheme():
         if is_taken:
             assert (await verify_id_token(token, keys, rules, now=NOW))[1]["sub"] == "ann"
         else:
-            with pytest.raises(TokenError, match="different provider"):
+            with pytest.raises(TokenError, match="of another issuer"):
                 await verify_id_token(token, keys, rules, now=NOW)
 
 
@@ -651,8 +657,8 @@ async def test_an_explanation_goes_on():
     await log_in_explained(provider, checks)
     failed = {check.name: check.error for check in checks.checks if not check.passed}
     assert list(failed) == ["exp", "nonce", "iat", "sub", "azp", "at_hash"]
-    assert failed["nonce"] == "invalid id_token nonce: invalid nonce"
-    assert checks.refusal.startswith("invalid id_token: oidc: token is expired")
+    assert failed["nonce"] == "the token is for another login (nonce)"
+    assert checks.refusal == "the token has expired (exp)"
 
 
 async def log_in_explained(provider, checks):

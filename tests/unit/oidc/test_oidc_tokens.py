@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oidc_factories import KEY_OF, NOW, b64, make_token, private_key, public_pem, verification_key
+from oidc_factories import KEY_OF, NOW, b64, make_token, private_key, public_pem, said, verification_key
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
@@ -43,7 +43,7 @@ def check(claims, now=NOW, **options):
     try:
         verify_registered_claims(claims, now=now, **options)
     except TokenError as error:
-        return error.public
+        return said(error)
     return ""
 
 
@@ -103,7 +103,7 @@ async def test_each_binding_refuses(options, bindings, text):
     token = make_token({"iss": "https://i", "sub": "ann", "aud": "a", "exp": NOW + 60})
     with pytest.raises(TokenError) as caught:
         await verifier(**options).verify(token, **bindings)
-    assert caught.value.public == text
+    assert said(caught.value) == text
 
 
 async def test_a_foreign_signature_is_refused_before_the_claims_are_read():
@@ -111,20 +111,20 @@ async def test_a_foreign_signature_is_refused_before_the_claims_are_read():
     token = make_token(b"no JSON", key=private_key("rsa-other"))
     with pytest.raises(TokenError) as caught:
         await verifier().verify(token)
-    assert caught.value.public == SIGNATURE + "no known key successfully validated the token signature"
+    assert said(caught.value) == SIGNATURE + "no known key successfully validated the token signature"
 
 
 async def test_a_disallowed_algorithm_asks_for_no_keys():
     """What cannot pass anyway costs the provider nothing."""
     keys = RotatingKeys([], [])
     keys.find_keys = None
-    with pytest.raises(TokenError, match="unexpected algorithm"):
+    with pytest.raises(TokenError, match="algorithm that is not allowed"):
         await TokenVerifier(keys, algorithms=["ES256"]).verify(make_token())
 
 
 async def test_a_malformed_token_keeps_its_text():
     """Texts of splitting arrive unchanged."""
-    with pytest.raises(TokenError, match="compact JWS format must have three parts"):
+    with pytest.raises(TokenError, match="does not have three parts"):
         await verifier().verify("a.b")
 
 
@@ -147,7 +147,7 @@ async def test_signed_nonsense_is_refused(payload, reason):
     """A good signature makes no claims of what is no strict JSON object."""
     with pytest.raises(TokenError) as caught:
         await verifier().verify(make_token(payload))
-    assert caught.value.public == f"{SIGNATURE}malformed claims: {reason}"
+    assert said(caught.value) == f"{SIGNATURE}malformed claims: {reason}"
 
 
 async def test_a_replaced_key_is_looked_for_once():
@@ -164,7 +164,7 @@ async def test_a_token_that_no_newer_key_verifies_is_refused(new):
     keys = RotatingKeys([verification_key("rsa-other")], [verification_key(name) for name in new])
     with pytest.raises(TokenError) as caught:
         await TokenVerifier(keys, now=lambda: NOW).verify(make_token())
-    assert caught.value.public == SIGNATURE + "failed to verify id token signature"
+    assert said(caught.value) == SIGNATURE + "failed to verify id token signature"
 
 
 async def test_an_unknown_key_is_not_looked_for_again():

@@ -16,7 +16,6 @@ from authkit import (
     Connection,
     Identity,
     LoginError,
-    TokenError,
     replace,
     split_alias_metadata,
     verify_login_address,
@@ -35,6 +34,7 @@ from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.several_issuers import verify_user
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.user_claim import compose_user_name
+from jwt_auth.texts.tokens import in_official_words
 
 __all__ = ["Proof", "admit", "verify_login_age", "verify_role_type"]
 
@@ -141,6 +141,19 @@ async def admit(
         LoginError: nobody who may log in with this role; the text is the one for the caller.
         PermissionDeniedError: the role does not allow the address.
     """
+    with in_official_words():
+        return await _admit(role, role_name, proof, checks, connection=connection, is_from_user=is_from_user)
+
+
+async def _admit(
+    role: JWTRole,
+    role_name: str,
+    proof: Proof,
+    checks: Checks,
+    *,
+    connection: Connection | None,
+    is_from_user: bool,
+) -> Identity:
     verify_role_type(role, proof.role_type, checks=checks)
     if is_from_user:
         verify_login_address(role, connection)
@@ -149,10 +162,8 @@ async def admit(
     if role.verbose_oidc_logging:
         _log.debug("claims of a login: %s", json.dumps(claims)[:MAX_LOGGED_CHARACTERS])
     identity, claims = await _identify(claims, role, role_name, lookups, checks)
-    try:
+    with in_official_words("error validating claims: "):
         verify_bound_claims(claims, role.bound_claims or {}, role.bound_claims_type, checks=checks)
-    except TokenError as error:
-        raise LoginError(f"error validating claims: {error.public}", error.detail) from error
     verify_user(proof.issuers, role, role_name, proof.issuer, identity.name, checks)
     return replace(identity, state=await proof.keep(claims)) if role.renew_at_provider else identity
 

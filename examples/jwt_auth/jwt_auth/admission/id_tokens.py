@@ -16,6 +16,7 @@ from authkit.oidc import Checks, Claims, Issuers, Leeways
 from jwt_auth.admission.admit import Proof, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole
+from jwt_auth.texts.tokens import say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet, UserDirectory
@@ -92,7 +93,8 @@ class IDTokenProof(Proof):
                 checks=checks,
             )
         except LoginError as error:
-            raise self._word(error) from error
+            said = say_of_id_token(error, is_implicit=self.tokens is None)
+            raise self._word(said) from error
         self.verify_age(claims, role, checks)
         claims = {name: value for name, value in claims.items() if name != "nonce"}
         return claims, self.bind(claims, role, checks)

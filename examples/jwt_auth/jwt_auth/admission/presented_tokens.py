@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Literal
 
-from authkit import LoginError, Secret, TokenError, UserError, Value
+from authkit import LoginError, Secret, UserError, Value
 from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, verify_audience_is_bound
 from jwt_auth.admission.admit import Proof, verify_login_age, verify_role_type
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.trust import Trust
 from jwt_auth.settings.role import JWTRole
+from jwt_auth.texts.tokens import in_official_words
 
 __all__ = ["Presented", "TokenProof", "verify_request"]
 
@@ -57,7 +58,7 @@ class TokenProof(Proof):
 
     async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
         """Return the claims of the token, see `Proof.verify`. Lookups are those of the default issuer."""
-        try:
+        with in_official_words("error validating token: "):
             verified = await self._trust.issuers.verify(
                 self._presented.jwt,
                 among=role.issuers,
@@ -68,8 +69,6 @@ class TokenProof(Proof):
                 checks=checks,
             )
             verify_login_age(role, verified.claims, time.time(), checks)
-        except TokenError as error:
-            raise LoginError(f"error validating token: {error.public}", error.detail) from error
         is_bound = bool(role.bound_audiences or verified.verifier.audiences)
         verify_audience_is_bound(verified.claims, is_bound, checks=checks)
         self.issuer = verified.issuer

@@ -28,6 +28,7 @@ from jwt_auth.browser.sealing_keys import RefreshTokens, make_login_keys
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.terms import login_terms
+from jwt_auth.texts.tokens import say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
@@ -390,7 +391,7 @@ async def _verify(
     try:
         return await client.verify_id_token(id_token, request, implicit=True, checks=checks)
     except LoginError as error:
-        raise _verification_failed(error) from error
+        raise _verification_failed(say_of_id_token(error, is_implicit=True)) from error
 
 
 def _verify_type(config: JWTConfig, arrived: Arrived) -> None:
