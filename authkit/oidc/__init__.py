@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from authkit.base64url import decode_base64url, encode_base64url
     from authkit.oidc.client.authentication import (
         ClientAuthentication,
     )
@@ -189,6 +190,8 @@ __all__ = [
     "add_claims",
     "check_token",
     "check_url",
+    "decode_base64url",
+    "encode_base64url",
     "find_origin",
     "get_claim",
     "groups_from_claim",
@@ -217,6 +220,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "authkit.base64url": {"decode_base64url", "encode_base64url"},
     "authkit.oidc.client.authentication": {"ClientAuthentication"},
     "authkit.oidc.client.authorization_request": {
         "AuthorizationRequest",

@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from authkit.base64url import decode_base64url
 from authkit.errors import HandshakeError
 from authkit.masking import Secret
 from authkit.plugin.environment import HostEnvironment
@@ -200,7 +201,7 @@ def _address_in(token: Secret) -> str:
     """Return the host's address, as the token has it: no key is given to verify its signature."""
     try:
         payload = token.reveal().split(".")[1]
-        address = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["addr"]
+        address = json.loads(decode_base64url(payload))["addr"]
     except (IndexError, ValueError, KeyError, TypeError):
         raise HandshakeError("VAULT_UNWRAP_TOKEN is not a wrapping token") from None
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):

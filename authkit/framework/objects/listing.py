@@ -13,9 +13,10 @@ from authkit.framework.models import Model
 from authkit.framework.objects.accessors import CollectionPlace
 from authkit.framework.routing.calls import Call
 from authkit.framework.routing.declarations import MountContext
+from authkit.globs import matches_glob
 from authkit.logical import Response
 
-__all__ = ["LIST_FIELDS", "ListInfo", "has_glob", "list_objects", "read_list_info"]
+__all__ = ["LIST_FIELDS", "ListInfo", "list_objects", "read_list_info"]
 
 M = TypeVar("M", bound=Model)
 
@@ -113,26 +114,6 @@ def _page(names: Iterable[str], call: Call, *, lower: bool) -> list[str]:
     after, pattern = call.data.get("after", ""), call.data.get("filter", "")
     if lower:
         after, pattern = after.lower(), pattern.lower()
-    found = [name for name in names if name > after and (not pattern or has_glob(pattern, name))]
+    found = [name for name in names if name > after and (not pattern or matches_glob(pattern, name))]
     limit = call.data.get("limit", -1)
     return found[:limit] if limit > 0 else found
-
-
-def has_glob(pattern: str, text: str) -> bool:
-    """Whether `text` matches `pattern`, in which `*` matches any text, also an empty one.
-
-    The time is bounded by the product of both lengths: no pattern makes it worse.
-    """
-    first, *rest = pattern.split("*")
-    if not rest:
-        return text == pattern
-    *middle, last = rest
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    position, end = len(first), len(text) - len(last)
-    for part in middle:
-        position = text.find(part, position, end)
-        if position < 0:
-            return False
-        position += len(part)
-    return True

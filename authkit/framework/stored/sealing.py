@@ -129,10 +129,10 @@ def read_key_id(text: str) -> bytes:
 
 def _decode(text: str) -> bytes:
     """Return the bytes of a sealed text. Each has one spelling only."""
-    if len(text) > _MAX_TEXT or not text.isascii():
+    if len(text) > _MAX_TEXT:
         raise SealedTextError("it is not a sealed text")
     try:
-        raw = decode_base64url(text.encode())
+        raw = decode_base64url(text)
     except ValueError:
         raise SealedTextError("it is not a sealed text") from None
     if len(raw) < _HEADER_BYTES + NONCE_BYTES + TAG_BYTES or not raw.startswith(VERSION):

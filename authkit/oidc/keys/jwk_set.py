@@ -182,7 +182,7 @@ def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:
     # Some providers pad, against RFC 7518 section 2; there is nothing to gain for anybody.
     text = _get_text(entry, name).rstrip("=")
     try:
-        return decode_base64url(text.encode("ascii"))
+        return decode_base64url(text)
     except ValueError:
         raise ValueError(f"its {name} is not base64url") from None
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import TokenError
+from authkit.globs import matches_glob
 from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.registered_claims import Claims
@@ -262,22 +263,7 @@ def _comparable_bound(value: Any) -> tuple[type, Any] | None:
 
 def _is_any_glob_match(actual: list[Any], patterns: list[str]) -> bool:
     texts = [value for value in actual if isinstance(value, str)]
-    return any(_is_glob_match(pattern, text) for pattern in patterns for text in texts)
-
-
-def _is_glob_match(pattern: str, text: str) -> bool:
-    first, *others = pattern.split("*")
-    if not others:
-        return text == pattern
-    if not text.startswith(first):
-        return False
-    position = len(first)
-    for part in others[:-1]:
-        position = text.find(part, position)
-        if position < 0:
-            return False
-        position += len(part)
-    return len(text) - position >= len(others[-1]) and text.endswith(others[-1])
+    return any(matches_glob(pattern, text) for pattern in patterns for text in texts)
 
 
 def _show(value: Any) -> str:

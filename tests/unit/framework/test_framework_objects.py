@@ -22,8 +22,9 @@ from authkit.framework import (
     Write,
     field,
 )
-from authkit.framework.objects.listing import MAX_DESCRIBED, has_glob
+from authkit.framework.objects.listing import MAX_DESCRIBED
 from authkit.framework.stored.store import ObjectStore
+from authkit.globs import matches_glob
 from authkit.logical import Operation, Request, StorageEntry
 from authkit.masking import Secret
 from authkit.testing import InMemoryStorage
@@ -244,8 +245,8 @@ async def test_info_is_bounded() -> None:
 )
 def test_glob(pattern: str, matching: list[str], other: list[str]) -> None:
     """A star is any text, also none; nothing else is special."""
-    assert all(has_glob(pattern, text) for text in matching)
-    assert not any(has_glob(pattern, text) for text in other)
+    assert all(matches_glob(pattern, text) for text in matching)
+    assert not any(matches_glob(pattern, text) for text in other)
 
 
 def test_what_a_list_cannot_show() -> None:

@@ -11,7 +11,6 @@ import hmac
 import json
 import os
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from typing import ClassVar, Final
@@ -19,6 +18,7 @@ from typing import ClassVar, Final
 from cachetools import TLRUCache
 
 from authkit import KeyRing, LoginError, SealedTextError, Secret, Storage, StorageEntry, StorageView, Value
+from authkit.oidc import decode_base64url, encode_base64url
 
 __all__ = ["LIFETIME_SECONDS", "Pending", "Spent", "States", "forget_old", "hash_nonce", "stored_name"]
 
@@ -80,16 +80,18 @@ class Pending(Value, frozen=True, kw_only=True):
     @property
     def nonce(self) -> str:
         """What its ID token has to repeat."""
-        return f"n_{_text(self._derive('nonce of the ID token', NONCE_BYTES))}"
+        return f"n_{encode_base64url(self._derive('nonce of the ID token', NONCE_BYTES))}"
 
     @property
     def verifier(self) -> str:
         """Its PKCE code verifier."""
-        return _text(self._derive("code verifier", VERIFIER_BYTES))
+        return encode_base64url(self._derive("code verifier", VERIFIER_BYTES))
 
     def confirmation(self, code: Secret) -> str:
         """Return what only the confirmation page for this login and code sends."""
-        return _text(self._derive("confirmation", NONCE_BYTES, sha256(code.reveal().encode()).digest()))
+        return encode_base64url(
+            self._derive("confirmation", NONCE_BYTES, sha256(code.reveal().encode()).digest())
+        )
 
     def is_confirmed(self, code: Secret, confirmation: str) -> bool:
         """Whether a request with this code comes from the page that has asked about it."""
@@ -105,7 +107,7 @@ class Pending(Value, frozen=True, kw_only=True):
 
 def hash_nonce(client_nonce: str) -> str:
     """Return what represents a client's nonce in a state, empty for none."""
-    return _text(sha256(client_nonce.encode()).digest()[:16]) if client_nonce else ""
+    return encode_base64url(sha256(client_nonce.encode()).digest()[:16]) if client_nonce else ""
 
 
 class States:
@@ -132,7 +134,7 @@ class States:
             StorageError: a new key is due and cannot be stored.
         """
         values = [
-            _text(pending.seed),
+            encode_base64url(pending.seed),
             pending.created,
             pending.role,
             pending.terms,
@@ -164,7 +166,7 @@ class States:
         if not -CLOCK_SECONDS <= age < LIFETIME_SECONDS:
             raise LoginError("Expired or missing OAuth state.", f"the state is {age:.0f} s old")
         return Pending(
-            seed=urlsafe_b64decode(seed + "="),
+            seed=decode_base64url(seed),
             created=created,
             role=role,
             terms=terms,
@@ -231,7 +233,3 @@ async def forget_old(view: StorageView, now: float) -> None:
 def stored_name(pending: Pending) -> str:
     """Return the name under which something about a login is stored as long as it may go on."""
     return f"{int(pending.created) + LIFETIME_SECONDS}-{pending.id.hex()}"
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -7,11 +7,11 @@ that nobody is granted by terms that have changed in the meantime.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from authkit.oidc import encode_base64url
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 
@@ -34,7 +34,7 @@ def login_terms(role: JWTRole, config: JWTConfig) -> str:
     settings["provider_config"] = config.schema["provider_config"].show(config.provider_config)
     del settings["oidc_client_secret"]
     stored = json.dumps([role.to_stored(), settings], sort_keys=True, default=_plain)
-    return urlsafe_b64encode(sha256(stored.encode()).digest()[:DIGEST_BYTES]).rstrip(b"=").decode()
+    return encode_base64url(sha256(stored.encode()).digest()[:DIGEST_BYTES])
 
 
 def _plain(value: object) -> Any:
