@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["to_printable", "to_printable_lines"]
+__all__ = ["quote", "to_printable", "to_printable_lines"]
 
 
 def to_printable(text: str) -> str:
@@ -31,3 +31,8 @@ def to_printable_lines(text: str) -> str:
     able to begin a line.
     """
     return text if text.isprintable() else "\n".join(map(to_printable, text.expandtabs(4).split("\n")))
+
+
+def quote(text: str) -> str:
+    """Return `text` in double quotes, as Go's `%q` prints it as long as it is printable."""
+    return to_printable(json.dumps(text, ensure_ascii=False))

@@ -12,9 +12,9 @@ from typing import Any
 from authkit.errors import LoginError
 from authkit.masking import Secret
 from authkit.oidc.http.urls import path_segment
-from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.claims import get_claim
 from authkit.oidc.tokens.registered_claims import Claims
+from authkit.printable import quote
 from authkit.values import Value, verify_collections
 
 __all__ = ["Lookup", "UserDirectory"]

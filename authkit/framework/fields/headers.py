@@ -7,7 +7,6 @@ somebody's request.
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from authkit.errors import FieldError
 from authkit.framework.fields.limits import MAX_FIELD_SIZE, verify_size
 from authkit.framework.fields.merge_patch import merge_patch
 from authkit.framework.fields.types import FieldType, text_of
+from authkit.json_reader import JSONError, JSONReader
 from authkit.logical import JSONNumber
 
 __all__ = ["HeadersType", "canonical_header"]
@@ -25,6 +25,7 @@ __all__ = ["HeadersType", "canonical_header"]
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
+_READER: Final = JSONReader(duplicate_names="last", lone_surrogates="replace", number=JSONNumber)
 _FORMS: Final = "an object of texts, its JSON as text or base64, or a list of key:value"
 
 
@@ -79,10 +80,10 @@ def _from_json(name: str, text: str) -> Any:
         # As Go's decoder, and unlike Python's, pass over line ends and nothing else.
         data = b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except ValueError:
-        data = text.encode("utf-8", "surrogatepass")
+        data = text.encode("utf-8", "replace")
     try:
-        value = json.loads(data, parse_float=JSONNumber)
-    except (ValueError, RecursionError):
+        value = _READER.read(data)
+    except JSONError:
         value = None
     if not isinstance(value, Mapping):
         raise FieldError(name, f"expected {_FORMS}")

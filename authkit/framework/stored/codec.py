@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from authkit.json_reader import JSONReader
 from authkit.logical import JSONNumber
 
 __all__ = ["decode_object", "encode_object"]
@@ -29,13 +30,10 @@ def decode_object(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is not JSON, or not an object.
     """
-    try:
-        value = json.loads(data, parse_float=JSONNumber)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    return value
+    return _READER.read_object(data)
+
+
+_READER: Final = JSONReader(duplicate_names="last", lone_surrogates="replace", number=JSONNumber)
 
 
 def _encode(value: Any) -> str:

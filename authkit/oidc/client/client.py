@@ -31,11 +31,11 @@ from authkit.oidc.client.responses import (
 )
 from authkit.oidc.client.userinfo import merge_userinfo, read_userinfo
 from authkit.oidc.http.fetch import ProviderError
-from authkit.oidc.jsontext import quote
 from authkit.oidc.keys.key import ALGORITHMS
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.id_token import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
 from authkit.oidc.tokens.registered_claims import DEFAULT_LEEWAYS, Claims, Leeways
+from authkit.printable import quote
 from authkit.values import replace, verify_collections
 
 if TYPE_CHECKING:

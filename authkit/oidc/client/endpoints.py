@@ -16,7 +16,8 @@ from authkit.masking import Secret, is_secret_name, mask_text
 from authkit.oidc.http.fetch import FetchError, ProviderError, check_token, describe_status
 from authkit.oidc.http.json_api import API, Reply
 from authkit.oidc.http.network import Network
-from authkit.oidc.jsontext import parse_object, quote
+from authkit.oidc.tokens.jws import STRICT_READER
+from authkit.printable import quote
 
 __all__ = ["OAUTH_CODES", "EndpointError", "Endpoints", "OAuthError", "known_code", "quote_briefly"]
 
@@ -106,7 +107,7 @@ class Endpoints:
         sent = [value for name, value in form.items() if name in _CODES or is_secret_name(name)]
         sent += reply.credentials
         try:
-            content = parse_object(reply.body)
+            content = STRICT_READER.read_object(reply.body)
         except ValueError as error:
             raise EndpointError(*_describe(reply, str(error), sent)) from None
         if "error" in content:

@@ -13,11 +13,10 @@ from typing import Any
 
 from authkit.errors import TokenError
 from authkit.oidc.http.json_api import Reply
-from authkit.oidc.jsontext import parse_object
 from authkit.oidc.keys.key import KeySource
 from authkit.oidc.tokens.checks import NO_RECORD
 from authkit.oidc.tokens.claims import add_claims
-from authkit.oidc.tokens.jws import verify_algorithm
+from authkit.oidc.tokens.jws import STRICT_READER, verify_algorithm
 from authkit.oidc.tokens.registered_claims import Claims, get_audiences, get_date, get_text
 from authkit.oidc.tokens.verifier import parse_claims, take_apart, verify_signer
 
@@ -38,7 +37,7 @@ async def read_userinfo(
     """
     if reply.content_type != JWT_MEDIA_TYPE:
         try:
-            return parse_object(reply.body)
+            return STRICT_READER.read_object(reply.body)
         except ValueError as error:
             raise TokenError("the userinfo is no usable JSON object", str(error)) from None
     token = take_apart(reply.body.decode(errors="replace"), NO_RECORD)

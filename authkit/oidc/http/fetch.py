@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authkit.errors import AuthKitError
+from authkit.json_reader import JSONReader
 from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
 from authkit.oidc.http.urls import check_url
 from authkit.printable import to_printable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
+    "DOCUMENT_READER",
     "DiscoveryError",
     "Document",
     "FetchError",
@@ -45,6 +47,9 @@ MAX_REDIRECTS = 3
 
 MAX_DETAIL_CHARACTERS = 200
 """How much of a cause's own text an operator reads; it may hold what the provider sent."""
+
+DOCUMENT_READER = JSONReader(duplicate_names="last", lone_surrogates="replace")
+"""Of what a provider publishes: not as strict as for tokens, since nobody but us reads it."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

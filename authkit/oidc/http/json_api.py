@@ -7,7 +7,6 @@ followed: these requests carry tokens.
 from __future__ import annotations
 
 import asyncio
-import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from urllib.parse import unquote_plus
 from authkit.errors import TooManyRequestsError
 from authkit.masking import mask_text
 from authkit.oidc.http.fetch import (
+    DOCUMENT_READER,
     MAX_DETAIL_CHARACTERS,
     FetchError,
     FetchTimeoutError,
@@ -128,8 +128,8 @@ class Session:
             shown = mask_text(said, reply.credentials)[:MAX_DETAIL_CHARACTERS]
             raise FetchError(describe_status(reply.status), to_printable(shown))
         try:
-            content = json.loads(reply.body)
-        except (ValueError, RecursionError):
+            content = DOCUMENT_READER.read(reply.body)
+        except ValueError:
             raise FetchError("answer is not valid JSON") from None
         return Answer(content, reply.next_url)
 

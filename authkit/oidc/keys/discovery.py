@@ -10,15 +10,14 @@ credentials or a fragment in it (RFC 6749 section 3.1).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from authkit.oidc.http.fetch import DiscoveryError, Fetcher, FetchError, IssuerMismatchError
+from authkit.oidc.http.fetch import DOCUMENT_READER, DiscoveryError, Fetcher, FetchError, IssuerMismatchError
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.urls import check_url, has_credentials, is_loopback
-from authkit.oidc.jsontext import quote
+from authkit.printable import quote
 from authkit.values import Value
 
 __all__ = [
@@ -125,7 +124,7 @@ def parse_metadata(
         DiscoveryError: they cannot be used.
     """
     try:
-        content = _parse_object(document)
+        content = DOCUMENT_READER.read_object(document)
         found = _get_text(content, "issuer")
         if found != issuer:
             raise IssuerMismatchError(
@@ -148,19 +147,6 @@ def parse_metadata(
         )
     except ValueError as error:
         raise DiscoveryError("the discovery document cannot be used", str(error)) from error
-
-
-def _parse_object(document: bytes) -> Mapping[str, Any]:
-    # Not as strict as with tokens: nobody but us reads it, and of members that occur twice the last
-    # one counts, as for Go.
-    try:
-        content = json.loads(document.decode())
-    except (ValueError, RecursionError):
-        # Without the cause: it keeps the whole document.
-        raise ValueError("not valid JSON") from None
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    return content
 
 
 def _get_endpoint(content: Mapping[str, Any], name: str, *, is_https: bool, is_local: bool) -> str:

@@ -5,12 +5,12 @@ Fetching and caching is left to `authkit.oidc.keys.sources`, the strength of a k
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authkit.base64url import decode_base64url, encode_base64url
+from authkit.oidc.http.fetch import DOCUMENT_READER
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.keys.strength import MAX_RSA_BITS
 from authkit.values import Value
@@ -102,9 +102,8 @@ def _parse_entries(document: bytes) -> list[Any]:
     if len(document) > MAX_DOCUMENT_BYTES:
         raise ValueError(f"the key set is larger than {MAX_DOCUMENT_BYTES} bytes")
     try:
-        content = json.loads(document.decode())
-    except (ValueError, RecursionError):
-        # Without the cause: it keeps the whole document.
+        content = DOCUMENT_READER.read(document)
+    except ValueError:
         raise ValueError("the key set is not valid JSON") from None
     entries = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(entries, list):

@@ -15,9 +15,9 @@ from typing import Any
 
 from authkit.errors import TokenError
 from authkit.globs import matches_glob
-from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.registered_claims import Claims
+from authkit.printable import quote
 from authkit.values import verify_collections
 
 __all__ = [

@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 from authkit.base64url import encode_base64url
 from authkit.errors import TokenError
 from authkit.masking import Secret
-from authkit.oidc.jsontext import quote
 from authkit.oidc.keys.key import KeySource
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken
@@ -34,7 +33,7 @@ from authkit.oidc.tokens.registered_claims import (
 )
 from authkit.oidc.tokens.token_types import PROFILES, find_profile
 from authkit.oidc.tokens.verifier import parse_claims, take_apart, verify_signer
-from authkit.printable import to_printable
+from authkit.printable import quote, to_printable
 from authkit.values import Value
 
 __all__ = [

@@ -17,14 +17,18 @@ from typing import Any, ClassVar
 
 from authkit.base64url import decode_base64url
 from authkit.errors import TokenError
-from authkit.oidc.jsontext import parse_object, quote
+from authkit.json_reader import JSONReader
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.printable import quote
 from authkit.values import Value, verify_collections
 
 __all__ = [
+    "MAX_DEPTH",
+    "MAX_INTEGER_DIGITS",
     "MAX_TOKEN_CHARACTERS",
     "MAX_TRIED_KEYS",
+    "STRICT_READER",
     "UnknownAlgorithmError",
     "UnverifiedToken",
     "is_signed",
@@ -39,6 +43,15 @@ MAX_TOKEN_CHARACTERS = 64 * 1024
 
 MAX_TRIED_KEYS = 64
 """Keys tried for one token: anybody can make us do that work, an ECDSA key costs up to 0.5 ms."""
+
+MAX_DEPTH = 64
+"""Objects and lists inside each other; later code may walk claims recursively without counting."""
+
+MAX_INTEGER_DIGITS = 128
+"""Room for any identifier, and converting them stays cheap."""
+
+STRICT_READER = JSONReader(max_depth=MAX_DEPTH, max_integer_digits=MAX_INTEGER_DIGITS)
+"""Of headers and claims, which everybody has to read alike."""
 
 MAX_KEPT_HEADERS = 64
 """Headers that are not parsed again, of at most `MAX_KEPT_HEADER_CHARACTERS` each."""
@@ -200,7 +213,7 @@ def _decode_part(part: bytes, name: str) -> bytes:
 
 def _read_header(part: bytes) -> Mapping[str, Any]:
     try:
-        header = parse_object(_decode_part(part, "header"))
+        header = STRICT_READER.read_object(_decode_part(part, "header"))
     except ValueError as error:
         raise _malformed(f"header: {error}") from error
     algorithm, kid = header.get("alg"), header.get("kid")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-from authkit.oidc.jsontext import quote
 from authkit.oidc.keys.key import ALGORITHMS
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import UnverifiedToken
 from authkit.oidc.tokens.registered_claims import Claims
+from authkit.printable import quote
 from authkit.values import Value
 
 __all__ = ["PROFILES", "Profile", "find_profile"]

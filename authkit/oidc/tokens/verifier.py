@@ -14,7 +14,6 @@ from typing import Any
 
 from authkit.errors import TokenError
 from authkit.masking import Secret
-from authkit.oidc.jsontext import parse_object, quote
 from authkit.oidc.keys.key import (
     ALGORITHMS,
     KeySource,
@@ -24,6 +23,7 @@ from authkit.oidc.keys.key import (
 )
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import (
+    STRICT_READER,
     UnverifiedToken,
     is_signed,
     require_signature,
@@ -39,6 +39,7 @@ from authkit.oidc.tokens.registered_claims import (
     verify_registered_claims,
 )
 from authkit.oidc.tokens.token_types import find_profile
+from authkit.printable import quote
 from authkit.values import verify_collections
 
 __all__ = ["TokenVerifier", "parse_claims", "take_apart", "verify_signer"]
@@ -206,7 +207,7 @@ def parse_claims(token: UnverifiedToken) -> dict[str, Any]:
         TokenError: it is no JSON object, or not one that everybody reads alike.
     """
     try:
-        return parse_object(token.payload)
+        return STRICT_READER.read_object(token.payload)
     except ValueError as error:
         text = f"the claims are malformed: {error}"
         raise TokenError(text, code="malformed_claims", facts={"reason": str(error)}) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from authkit.errors import UnsupportedOperationError
 from authkit.logical import Connection, Operation, Request, TLSState, WrapRequest
-from authkit.wire.jsontext import MAX_REQUEST_VALUES, decode_object, encode_object
+from authkit.wire.jsontext import decode_object, encode_object
 from authkit.wire.messages._values import decode_duration, encode_duration, texts
 from authkit.wire.messages.grants import (
     decode_auth,
@@ -157,7 +157,7 @@ def decode_request(message: pb.Request) -> Request:
     operation = _OPERATIONS.get(message.operation)
     if operation is None:
         raise UnsupportedOperationError
-    data = decode_object(message.data, max_values=MAX_REQUEST_VALUES)
+    data = decode_object(message.data, is_request=True)
     has = message.HasField
     return Request(
         operation=operation,

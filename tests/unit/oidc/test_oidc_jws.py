@@ -21,7 +21,6 @@ from oidc_factories import (
     verification_key,
 )
 
-from authkit.base64url import decode_base64url
 from authkit.errors import LoginError, TokenError
 from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token, verify_signature
 from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS

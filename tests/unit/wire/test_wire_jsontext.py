@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authkit import json_reader
 from authkit.errors import BadRequestError, InternalError
 from authkit.logical import JSONNumber, Operation
 from authkit.masking import Secret
-from authkit.wire import jsontext
 from authkit.wire.jsontext import MAX_DEPTH, MAX_EXACT_INTEGER, decode_object, encode_object
 
 scalars = (
@@ -262,7 +262,7 @@ def test_a_long_key_is_cut_in_the_error() -> None:
 def test_a_request_of_many_values_costs_no_call_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger's request of millions of values holds up nobody else while its depth is looked at."""
     looked_at: list[object] = []
-    monkeypatch.setattr(jsontext, "_is_container", lambda value: looked_at.append(value) or True)
+    monkeypatch.setattr(json_reader, "_is_container", lambda value: looked_at.append(value) or True)
     many = '{"a": [' + '[], {}, 0, 1.5, null, true, "x", ' * 1000 + "0]}"
     assert decode_object(many) is not None
     assert len(looked_at) <= 1
@@ -270,7 +270,7 @@ def test_a_request_of_many_values_costs_no_call_for_each(monkeypatch: pytest.Mon
 
 def test_whole_escapes_cost_no_call_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a text that cannot be read is looked through for half pairs."""
-    monkeypatch.setattr(jsontext, "_whole_character", None)
+    monkeypatch.setattr(json_reader, "_whole_character", None)
     assert decode_object('{"a": "' + r"\u003c\\ud800" * 1000 + '"}') == {"a": r"<\ud800" * 1000}
 
 
