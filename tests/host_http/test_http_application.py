@@ -122,7 +122,7 @@ async def test_merge_patches_say_that_they_are() -> None:
         )
         assert errors(await at.http.patch(PATH, content=b"[1]", headers=MERGE_PATCH)) == (
             400,
-            ["error parsing JSON: the request's data is not a JSON object"],
+            ["error parsing JSON: not a JSON object"],
         )
         headers = {"Content-Type": "application/merge-patch+json; charset=utf-8"}
         await at.http.patch(PATH, content=b'{"ttl": null}', headers=headers)

@@ -81,4 +81,4 @@ def test_an_identity_shows_no_key() -> None:
     """The process's own private key is nobody's business."""
     identity = generate_identity()
     assert "PRIVATE KEY" not in repr(identity)
-    assert repr(identity) == f"Identity(certificate={identity.certificate!r})"
+    assert repr(identity) == f"TLSIdentity(certificate={identity.certificate!r})"

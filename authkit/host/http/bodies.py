@@ -6,9 +6,9 @@ import re
 from typing import Any
 from urllib.parse import unquote_plus
 
-from authkit.errors import BadRequestError
 from authkit.host.messages import Failure
-from authkit.wire.jsontext import MAX_REQUEST_VALUES, decode_object
+from authkit.json_reader import JSONError, JSONReader
+from authkit.logical import JSONNumber
 
 __all__ = ["FORM", "MAX_BODY_BYTES", "media_type", "read_object"]
 
@@ -18,7 +18,20 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_FORM_BYTES = 10 * 1024 * 1024
 """The largest form that Go's `ParseForm` reads, whatever the server allows."""
 
+MAX_VALUES = 250_000
+"""Of one body; as many as a plugin takes (`authkit.wire`)."""
+
+MAX_DEPTH = 256
+
 FORM = "application/x-www-form-urlencoded"
+
+_READER = JSONReader(
+    max_values=MAX_VALUES,
+    max_depth=MAX_DEPTH,
+    duplicate_names="last",
+    lone_surrogates="replace",
+    number=JSONNumber,
+)
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -43,9 +56,12 @@ def read_object(body: bytes, content_type: str) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        return decode_object(text, max_values=MAX_REQUEST_VALUES)
-    except BadRequestError as error:
+        value = _READER.read(text)
+        if not isinstance(value, dict | None):
+            raise JSONError("not a JSON object")
+    except JSONError as error:
         raise Failure(400, f"error parsing JSON: {error}") from None
+    return value
 
 
 def _read_form(body: bytes) -> dict[str, Any] | None:

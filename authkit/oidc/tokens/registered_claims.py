@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
-from authkit.oidc.jsontext import quote
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
+from authkit.printable import quote
 from authkit.values import Value, verify_collections
 
 __all__ = [
