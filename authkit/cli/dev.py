@@ -22,7 +22,7 @@ from authkit.cli.console import CommandError, console
 from authkit.cli.logs import show_logs
 from authkit.cli.sources import Source, find_source, write_launcher
 from authkit.cli.watching import Snapshot, changes, snapshot
-from authkit.host.api_client import RefusedError
+from authkit.host.api_client import APIError
 from authkit.host.dev_server import DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
 from authkit.host.mount_overview import Form, MountDescription
@@ -68,7 +68,7 @@ class Options(Value, frozen=True):
 @click.option(
     "--listen-insecure",
     metavar="ADDRESS",
-    help="Listen on this address instead of 127.0.0.1, for whoever can reach it, without encryption.",
+    help="Listen on this address instead of 127.0.0.1, without encryption, for everybody who can reach it.",
 )
 def dev(
     plugins: tuple[str, ...],
@@ -155,7 +155,7 @@ def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
     """Print where the server is, and its root token: the only time, and never into the log."""
     say(BANNER)
     if options.insecure:
-        say(f"WARNING: whoever can reach {options.host} can read what is sent, tokens included.")
+        say(f"WARNING: everybody who can reach {options.host} can read what is sent, tokens included.")
     say("")
     say(f"    export VAULT_ADDR={server.address}")
     say(f"    export VAULT_TOKEN={options.root_token}")
@@ -169,7 +169,7 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
     """Enable a plugin and print how to use it. One that can't start is watched for a change."""
     try:
         await server.enable(source.name)
-    except RefusedError as error:
+    except APIError as error:
         say(f"{source.name}: not enabled: {_in_short(error)}")
         say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
@@ -204,13 +204,13 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
     async for file in changes(source.watched, known):
         try:
             await server.enable(source.name)
-        except RefusedError as error:
+        except APIError as error:
             say(f"{source.name}: {Path(file).name} changed, but: {_in_short(error)}")
         else:
             say(f"{source.name}: {Path(file).name} changed, reloaded")
 
 
-def _in_short(error: RefusedError) -> str:
+def _in_short(error: APIError) -> str:
     """Return the first thing that a server lists; all of it is in the log."""
     lines = str(error).splitlines()
     listed = (line.strip("\t* ") for line in lines if line.startswith("\t* "))
@@ -239,7 +239,7 @@ def _listener(options: Options) -> socket.socket:
     try:
         return listen(options.host, options.port, allow_insecure_address=options.insecure)
     except (NotLoopbackError, ValueError):
-        raise CommandError(f"{options.host} is no address to listen on: use an IP address") from None
+        raise CommandError(f"cannot listen on {options.host}: use an IP address") from None
     except OSError as error:
         hint = "choose another with --port, or 0 for a free one"
         raise CommandError(f"{options.host}:{options.port}: {error.strerror}: {hint}") from None

@@ -58,7 +58,7 @@ def doctor(
         sha256=sha256,
         start_timeout=timedelta(seconds=timeout),
     )
-    logging.getLogger().addHandler(logging.NullHandler())  # what is worth knowing is a finding
+    logging.getLogger().addHandler(logging.NullHandler())  # everything relevant is a finding
     findings = asyncio.run(inspection)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -71,7 +71,7 @@ def doctor(
 def _pair(variable: str) -> tuple[str, str]:
     name, equals, value = variable.partition("=")
     if not name or not equals:
-        raise CommandError(f"{variable!r} is no variable: write --env NAME=VALUE")
+        raise CommandError(f"{variable!r} is not a variable: write --env NAME=VALUE")
     return name, value
 
 

@@ -104,7 +104,7 @@ def _trust() -> ssl.SSLContext:
 
 
 def _vault_token() -> str:
-    """Return the token of whoever asks."""
+    """Return the token of the caller."""
     token = os.environ.get("VAULT_TOKEN", "")
     if not token:
         try:
@@ -123,7 +123,7 @@ def _read_token(file: str) -> str:
             with Path(file).open() as opened:
                 text = opened.read(MAX_TOKEN_BYTES + 1)
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise CommandError(f"the token in {file} cannot be read: {reason}") from None
     if len(text) > MAX_TOKEN_BYTES:
         raise CommandError(f"{file} is too long for a token")

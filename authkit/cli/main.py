@@ -30,6 +30,6 @@ def main() -> None:
     try:
         cli(prog_name="authkit")
     except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has enough
+        sys.exit(1)  # the reader of the output has closed it
     except Exception as error:
         fail(error)

@@ -1,7 +1,7 @@
 """What `authkit dev` is asked to run: a file, a class or a project, and the launcher that a server starts.
 
 Nothing of a plugin is imported here: an error in its code belongs into the plugin's process and its log.
-Watching the source is left to watching.py.
+Watching the source: `watching.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Source(Value, frozen=True):
 
 
 def find_source(argument: str) -> Source:
-    """Return what `[NAME=]PLUGIN` stands for.
+    """Return the source named by `[NAME=]PLUGIN`.
 
     Raises:
         CommandError: nothing that could be started.

@@ -22,7 +22,7 @@ from authkit.host.supervisor.environment import VAULT_VERSION
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.mounted import client_of, set_up_for_probe
 from authkit.host.supervisor.services.mount import host_services
-from authkit.host.supervisor.supervisor import Life
+from authkit.host.supervisor.supervisor import Run
 from authkit.logical import (
     BackendConfig,
     BackendType,
@@ -44,13 +44,13 @@ END_FOLLOWS = timedelta(seconds=1)
 """How much later than its connection a process is seen to end."""
 
 
-async def inspect_registration(life: Life) -> list[Finding]:
+async def inspect_registration(run: Run) -> list[Finding]:
     """Set it up with nothing, as a registration does, and ask what it is."""
     check = "registration"
     try:
-        client = await set_up_for_probe(life)
+        client = await set_up_for_probe(run)
     except (PluginSetupError, RPCError) as error:
-        seen = await _seen(life, error)
+        seen = await _seen(run, error)
         advice = explain(seen) or "Setup has to succeed without options, storage and system view."
         return [failed(check, seen, f"{advice} A server registers it without its version.")]
     findings = [passed(check, "set up without options, storage and system view")]
@@ -83,26 +83,26 @@ def _judge_version(version: str) -> Finding:
     return passed("version", version)
 
 
-async def inspect_mount(life: Life, name: str) -> list[Finding]:
+async def inspect_mount(run: Run, name: str) -> list[Finding]:
     """Mount it in memory, ask what a server asks, and unmount it."""
-    client = client_of(life)
+    client = client_of(run)
     served = _scratch(name)
-    broker_id = await life.offer(host_services(served))
+    broker_id = await run.offer(host_services(served))
     try:
         await client.set_up(
             MountSetup(broker_id=broker_id, options=served.options, backend_uuid=served.backend_uuid)
         )
     except (PluginSetupError, RPCError) as error:
-        seen = await _seen(life, error)
+        seen = await _seen(run, error)
         return [failed("setup", seen, explain(seen) or _LOOK_AT_LOG)]
     findings = [passed("setup", "set up with storage and system view")]
     try:
         findings += [*_judge_paths(await client.special_paths())]
-        findings.append(await _initialize(life, client))
+        findings.append(await _initialize(run, client))
         findings += await _help(client, name)
     finally:
         await client.cleanup()
-        await life.withdraw(broker_id)
+        await run.withdraw(broker_id)
     return findings
 
 
@@ -166,19 +166,19 @@ def _path_problems(paths: SpecialPaths) -> Iterator[tuple[str, str]]:
         yield f"{pattern!r} is root and unauthenticated at once", "A server refuses every request to it."
 
 
-async def _initialize(life: Life, client: BackendClient) -> Finding:
+async def _initialize(run: Run, client: BackendClient) -> Finding:
     try:
         await client.initialize()
     except AuthKitError as error:
-        return failed("initialize", await _seen(life, error), f"Enabling it fails. {_LOOK_AT_LOG}")
+        return failed("initialize", await _seen(run, error), f"Enabling it fails. {_LOOK_AT_LOG}")
     return passed("initialize", "done")
 
 
-async def _seen(life: Life, error: AuthKitError) -> str:
+async def _seen(run: Run, error: AuthKitError) -> str:
     """Return what happened: the end of the process, if that is why a call failed."""
     if isinstance(error, RPCError):
-        await asyncio.wait({life.ended}, timeout=END_FOLLOWS.total_seconds())
-    return life.ended.result() if life.ended.done() else str(error)
+        await asyncio.wait({run.ended}, timeout=END_FOLLOWS.total_seconds())
+    return run.ended.result() if run.ended.done() else str(error)
 
 
 async def _help(client: BackendClient, name: str) -> list[Finding]:

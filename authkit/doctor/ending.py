@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.doctor.starts import Candidate, Watched
-from authkit.host.supervisor.run import SHUTDOWN_TIMEOUT, ProcessLife
+from authkit.host.supervisor.run import SHUTDOWN_TIMEOUT, ProcessRun
 
 __all__ = ["inspect_end"]
 
 _SHOWN = 5
 
 
-async def inspect_end(candidate: Candidate, life: ProcessLife, watched: Watched) -> list[Finding]:
+async def inspect_end(candidate: Candidate, run: ProcessRun, watched: Watched) -> list[Finding]:
     """Stop it, and return how it went."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await life.stop()
-    seconds, status = loop.time() - begun, life.child.status
+    await run.stop()
+    seconds, status = loop.time() - begun, run.child.status
     return [_judge_end(seconds, status), *_judge_output(watched), *_judge_files(candidate)]
 
 

@@ -16,7 +16,7 @@ from authkit.doctor.trust import inspect_certificate, inspect_strangers
 from authkit.errors import AuthKitError
 from authkit.host.supervisor.directories import lend_directory
 from authkit.host.supervisor.executable import file_sum
-from authkit.host.supervisor.run import START_TIMEOUT, ProcessLife
+from authkit.host.supervisor.run import START_TIMEOUT, ProcessRun
 
 __all__ = ["inspect_plugin"]
 
@@ -60,32 +60,32 @@ async def inspect_plugin(
 async def _inspect_process(candidate: Candidate) -> AsyncIterator[Finding]:
     yield await inspect_cookie(candidate)
     watched = Watched()
-    life, findings = await start_or_explain(candidate, watched)
+    run, findings = await start_or_explain(candidate, watched)
     for finding in findings:
         yield finding
-    if life is None:
+    if run is None:
         return
     try:
-        async for finding in _inspect_life(candidate, life):
+        async for finding in _inspect_run(candidate, run):
             yield finding
     finally:
-        end = await inspect_end(candidate, life, watched)
+        end = await inspect_end(candidate, run, watched)
     for finding in end:
         yield finding
 
 
-async def _inspect_life(candidate: Candidate, life: ProcessLife) -> AsyncIterator[Finding]:
-    speaks_tls = life.announcement.certificate is not None
+async def _inspect_run(candidate: Candidate, run: ProcessRun) -> AsyncIterator[Finding]:
+    speaks_tls = run.announcement.certificate is not None
     try:
         if speaks_tls:
-            for finding in inspect_certificate(life.announcement.certificate):
+            for finding in inspect_certificate(run.announcement.certificate):
                 yield finding
-            yield await inspect_strangers(candidate, life)
-        for finding in await inspect_registration(life):
+            yield await inspect_strangers(candidate, run)
+        for finding in await inspect_registration(run):
             yield finding
         if speaks_tls:
-            for finding in await inspect_mount(life, candidate.path.name):
+            for finding in await inspect_mount(run, candidate.path.name):
                 yield finding
     except AuthKitError as error:
-        seen = life.ended.result() if life.ended.done() else str(error)
+        seen = run.ended.result() if run.ended.done() else str(error)
         yield failed("process", seen, "It ended, or answered with what cannot be read, while it was asked.")

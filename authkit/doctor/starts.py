@@ -17,7 +17,7 @@ from authkit.host.supervisor.directories import lend_directory
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.logs import PluginLog
-from authkit.host.supervisor.run import ProcessLife, Start, start_process
+from authkit.host.supervisor.run import ProcessRun, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security
 from authkit.masking import mask_logged
 from authkit.printable import to_printable
@@ -61,7 +61,7 @@ class Watched:
 
 
 class Candidate(Value, frozen=True, kw_only=True):
-    """The plugin under inspection, and how it is started. Set by whoever inspects."""
+    """The plugin under inspection, and how it is started. Set by the inspector."""
 
     path: Path
     sha256: str
@@ -85,7 +85,7 @@ class Candidate(Value, frozen=True, kw_only=True):
             on_log=watched.logged.append,
         )
 
-    async def start(self, security: Security, watched: Watched) -> ProcessLife:
+    async def start(self, security: Security, watched: Watched) -> ProcessRun:
         """Start it.
 
         Raises:
@@ -99,12 +99,10 @@ def _shown(line: bytes) -> str:
     return to_printable(mask_logged(line[:_SHOWN_CHARACTERS].decode(errors="replace")))
 
 
-async def start_or_explain(
-    candidate: Candidate, watched: Watched
-) -> tuple[ProcessLife | None, list[Finding]]:
+async def start_or_explain(candidate: Candidate, watched: Watched) -> tuple[ProcessRun | None, list[Finding]]:
     """Start a plugin on protocol 5, else on 4, and say how the handshake went."""
     try:
-        life = await candidate.start(AutoMTLS(), watched)
+        run = await candidate.start(AutoMTLS(), watched)
     except PluginStartError as error:
         return await _start_on_4(candidate, watched, error)
     seconds = watched.first_line_after or 0.0
@@ -114,12 +112,12 @@ async def start_or_explain(
         if slow
         else passed("handshake", f"after {seconds:.2f} s")
     )
-    return life, [handshake, passed("protocol version", f"{life.protocol}")]
+    return run, [handshake, passed("protocol version", f"{run.protocol}")]
 
 
 async def _start_on_4(
     candidate: Candidate, watched: Watched, first: PluginStartError
-) -> tuple[ProcessLife | None, list[Finding]]:
+) -> tuple[ProcessRun | None, list[Finding]]:
     findings = []
     noise = await _noise(candidate) if "Unrecognized remote plugin message" in str(first) else []
     if noise:
@@ -131,16 +129,16 @@ async def _start_on_4(
             )
         )
     try:
-        life = await candidate.start(Metadata(), watched)
+        run = await candidate.start(Metadata(), watched)
     except PluginStartError:
         return None, [*findings, failed("handshake", _start_of(str(first)), first.hint)]
     old = warning(
         "protocol version",
-        f"{life.protocol} only ({_start_of(str(first))})",
+        f"{run.protocol} only ({_start_of(str(first))})",
         "Speak protocol 5: 4 needs a call back to the server's API for its certificate, "
         "and a process per mount.",
     )
-    return life, [*findings, passed("handshake", "on protocol 4"), old]
+    return run, [*findings, passed("handshake", "on protocol 4"), old]
 
 
 async def _noise(candidate: Candidate) -> list[str]:
@@ -157,7 +155,7 @@ async def _noise(candidate: Candidate) -> list[str]:
         else:
             lines.append(text)
 
-    with lend_directory() as temporary:  # whoever is killed leaves files behind
+    with lend_directory() as temporary:  # a killed process leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
         child = await start_child(plan.path, plan.arguments, plan.environment, _unheard, on_stdout)
         waited: set[asyncio.Future[Any]] = {found, child.ended}
@@ -182,7 +180,7 @@ def _start_of(text: str) -> str:
 async def inspect_cookie(candidate: Candidate) -> Finding:
     """Say what it does when a server asks whether it is a plugin for databases."""
     check = "cookie"
-    with lend_directory() as temporary:  # whoever is killed leaves files behind
+    with lend_directory() as temporary:  # a killed process leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
         environment = {**plan.environment, **_DATABASE_COOKIE}
         del environment[COOKIE_KEY]

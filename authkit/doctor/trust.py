@@ -1,4 +1,4 @@
-"""Whom the plugin's connection can be trusted to be, and whom it lets in."""
+"""The plugin's certificate, and which clients it lets in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.doctor.starts import Candidate
 from authkit.errors import RPCError, StatusCode
-from authkit.host.supervisor.run import ProcessLife
+from authkit.host.supervisor.run import ProcessRun
 from authkit.host.supervisor.security import AutoMTLS
 from authkit.plugin.security.certificates import SERVER_NAME
 from authkit.rpc import load_engine
@@ -63,12 +63,12 @@ def _certificate_problems(certificate: x509.Certificate) -> Iterator[tuple[str, 
             )
 
 
-async def inspect_strangers(candidate: Candidate, life: ProcessLife) -> Finding:
+async def inspect_strangers(candidate: Candidate, run: ProcessRun) -> Finding:
     """Say whether somebody with a certificate of their own gets in."""
     check = "mutual TLS"
-    secured = AutoMTLS().secure(life.announcement.certificate, candidate.temporary)
+    secured = AutoMTLS().secure(run.announcement.certificate, candidate.temporary)
     engine = load_engine("authkit", candidate.temporary)
-    stranger = engine.channel(life.announcement.address, tls=secured.client, server_name=secured.server_name)
+    stranger = engine.channel(run.announcement.address, tls=secured.client, server_name=secured.server_name)
     try:
         await stranger.call("/pb.Backend/Type", b"", timeout=STRANGERS_WAIT)
     except RPCError as error:

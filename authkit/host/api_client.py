@@ -1,6 +1,6 @@
 """A client of the host in the same process: what the page and the command line ask of it.
 
-Every answer is the API's: whoever the token belongs to sees what it may see, and no more.
+Every answer is the API's: a caller sees what its token may see, and no more.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from authkit.host.messages import HostRequest, HostResponse
 from authkit.host.mount_overview import MountDescription, describe
 from authkit.values import Value
 
-__all__ = ["Mount", "Operator", "RefusedError"]
+__all__ = ["APIClient", "APIError", "MountSummary"]
 
 
-class RefusedError(Exception):
+class APIError(Exception):
     """The host refused a request: its status, and the texts that it gave."""
 
     def __init__(self, status: int, texts: list[str]) -> None:
@@ -25,7 +25,7 @@ class RefusedError(Exception):
         self.texts = texts
 
 
-class Mount(Value, frozen=True):
+class MountSummary(Value, frozen=True):
     """One enabled auth method, as the host describes it."""
 
     path: str
@@ -36,7 +36,7 @@ class Mount(Value, frozen=True):
     version: str
 
 
-class Operator(Value, frozen=True):
+class APIClient(Value, frozen=True):
     """Requests of one token, from one browser."""
 
     core: Answering
@@ -47,11 +47,11 @@ class Operator(Value, frozen=True):
         """Whether the host knows the token."""
         return (await self._send("GET", "auth/token/lookup-self")).status < 300
 
-    async def mounts(self) -> list[Mount]:
+    async def mounts(self) -> list[MountSummary]:
         """Return the auth methods that can be looked into: all but the token store."""
         data = _mapping((await self._call("GET", "sys/auth")).get("data"))
         return [
-            Mount(
+            MountSummary(
                 path=str(path),
                 type=str(entry.get("type", "")),
                 description=str(entry.get("description", "")),
@@ -62,12 +62,12 @@ class Operator(Value, frozen=True):
             if isinstance(entry, Mapping) and entry.get("type") != "token"
         ]
 
-    async def describe(self, mount: Mount) -> MountDescription:
+    async def describe(self, mount: MountSummary) -> MountDescription:
         """Return what a mount offers; nothing, when its plugin can't tell."""
         answer = await self._send("GET", f"auth/{mount.path}", query={"help": ["1"]})
         return describe(_mapping(answer.body).get("openapi"))
 
-    async def names(self, mount: Mount, listed: str) -> list[str]:
+    async def names(self, mount: MountSummary, listed: str) -> list[str]:
         """Return what a list of the mount holds."""
         answer = await self._send("LIST", f"auth/{mount.path}{listed}")
         keys = _mapping(_mapping(answer.body).get("data")).get("keys")
@@ -82,7 +82,7 @@ class Operator(Value, frozen=True):
         """Log in as anybody would: without a token. Return the whole answer.
 
         Raises:
-            RefusedError: the login was refused.
+            APIError: the login was refused.
         """
         return _checked(await self._send("POST", path, body=fields, token=""))
 
@@ -90,7 +90,7 @@ class Operator(Value, frozen=True):
         """Write; return the data of the answer.
 
         Raises:
-            RefusedError: the host refused it.
+            APIError: the host refused it.
         """
         return _mapping(_checked(await self._send("POST", path, body=fields)).get("data"))
 
@@ -122,7 +122,7 @@ def _checked(answer: HostResponse) -> Mapping[str, Any]:
     body = _mapping(answer.body)
     if answer.status >= 300:
         texts = body.get("errors")
-        raise RefusedError(answer.status, [str(text) for text in texts] if isinstance(texts, list) else [])
+        raise APIError(answer.status, [str(text) for text in texts] if isinstance(texts, list) else [])
     return body
 
 

@@ -60,7 +60,7 @@ def acl_of(token: Token, identity: IdentityStore, policies: PolicyStore) -> ACL:
 
 
 def is_bound_to(blocks: Iterable[str], address: str) -> bool:
-    """Whether one of the blocks holds the address. What is no IP address or block holds nothing."""
+    """Whether one of the blocks holds the address. False for invalid addresses and blocks."""
     try:
         client = ip_address(address)
     except ValueError:

@@ -1,6 +1,6 @@
 """The development server: a core, its API and page on a socket, and plugins registered and enabled.
 
-Which plugins there are, when they are reloaded and what is printed is left to the command line.
+The command line decides which plugins are served, when they are reloaded, and what is printed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from authkit.host.api_client import Operator
+from authkit.host.api_client import APIClient
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.mount_overview import MountDescription
@@ -33,7 +33,7 @@ class DevelopmentServer(Value, frozen=True):
     core: Core
     address: str
     """`http://127.0.0.1:8200`, for VAULT_ADDR."""
-    operator: Operator
+    client: APIClient
     """Acts with the root token."""
     plugin_directory: Path
 
@@ -43,29 +43,29 @@ class DevelopmentServer(Value, frozen=True):
         What is registered or enabled already is brought up to date.
 
         Raises:
-            RefusedError: the host refused it; the text is what a Vault server would say.
+            APIError: the host refused it; the text is what a Vault server would say.
         """
         file = self.plugin_directory / name
         registration = {"command": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-        await self.operator.write(f"sys/plugins/catalog/auth/{name}", registration)
-        if f"{name}/" in {mount.path for mount in await self.operator.mounts()}:
+        await self.client.write(f"sys/plugins/catalog/auth/{name}", registration)
+        if f"{name}/" in {mount.path for mount in await self.client.mounts()}:
             await self.reload(name)
         else:
-            await self.operator.write(f"sys/auth/{name}", {"type": name})
+            await self.client.write(f"sys/auth/{name}", {"type": name})
 
     async def reload(self, name: str) -> None:
         """End the plugin's process and start it anew.
 
         Raises:
-            RefusedError: the host could not.
+            APIError: the host could not.
         """
-        await self.operator.write("sys/plugins/reload/backend", {"plugin": name})
+        await self.client.write("sys/plugins/reload/backend", {"plugin": name})
 
     async def describe(self, name: str) -> MountDescription:
         """Return what the mount at the path of that name offers."""
-        mounts = {mount.path: mount for mount in await self.operator.mounts()}
+        mounts = {mount.path: mount for mount in await self.client.mounts()}
         mount = mounts.get(f"{name}/")
-        return await self.operator.describe(mount) if mount else MountDescription()
+        return await self.client.describe(mount) if mount else MountDescription()
 
 
 @contextlib.asynccontextmanager
@@ -99,6 +99,6 @@ async def development_server(
         async with serving(application, listener):
             host, port = listener.getsockname()[:2]
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            yield DevelopmentServer(core, address, Operator(core, root_token), plugin_directory)
+            yield DevelopmentServer(core, address, APIClient(core, root_token), plugin_directory)
     finally:
         await core.stop()

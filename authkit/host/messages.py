@@ -1,6 +1,6 @@
-"""One API request and its answer, as whoever speaks HTTP hands them in and out.
+"""One API request and its answer, as the HTTP layer hands them in and out.
 
-Parsing and writing HTTP is left to `authkit.host.http`, deciding on the answer to `authkit.host.server.core`.
+HTTP itself: `authkit.host.http`. Deciding on the answer: `authkit.host.server.core`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a mount offers, read from its OpenAPI document: where its roles are, and how one logs in.
 
-The document is the plugin's own, so nothing in it is taken for granted. Asking for it is left to the caller.
+The document is the plugin's own, so nothing in it is trusted. The caller asks for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from authkit.values import Value
 __all__ = ["Field", "Form", "MountDescription", "describe"]
 
 MAX_FIELDS = 50
-"""Fields of one form: more is no form that anybody fills in."""
+"""Fields of one form. Nobody fills in a longer one."""
 
 
 class Field(Value, frozen=True):

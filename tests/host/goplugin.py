@@ -22,7 +22,7 @@ from authkit.host.supervisor.child import Child, start_child
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.handshake import Announcement
-from authkit.host.supervisor.run import ProcessLife, Start, start_process
+from authkit.host.supervisor.run import ProcessRun, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Secured, Security
 from authkit.host.supervisor.services.mount import host_services
 from authkit.logical import Operation, Request, Response
@@ -205,24 +205,24 @@ class Host:
         self.process = Process()
         self.printed: list[bytes] = []
         self._print = asyncio.Event()
-        self._life: ProcessLife | None = None
+        self._run: ProcessRun | None = None
         self._extra: list[Channel] = []
 
     @property
-    def life(self) -> ProcessLife:
+    def run(self) -> ProcessRun:
         """The plugin that runs."""
-        assert self._life is not None
-        return self._life
+        assert self._run is not None
+        return self._run
 
     @property
     def channel(self) -> Channel:
         """To the plugin."""
-        return self.life.channel
+        return self.run.channel
 
     @property
     def handshake(self) -> Announcement:
         """What the plugin has announced itself with."""
-        return self.life.announcement
+        return self.run.announcement
 
     async def launch(self, *arguments: str | Path, **changes: str | None) -> None:
         """Start the plugin, verify it, and open the two long streams, as go-plugin does."""
@@ -235,7 +235,7 @@ class Host:
         variables |= {name: value for name, value in changes.items() if value is not None}
         for name in [name for name, value in changes.items() if value is None]:
             variables.pop(name, None)
-        self._life = await start_process(
+        self._run = await start_process(
             Start(
                 path=sys.executable,
                 arguments=["-I", *map(str, arguments)],
@@ -248,7 +248,7 @@ class Host:
                 on_output=self._printed,
             )
         )
-        self.process.child = self._life.child
+        self.process.child = self._run.child
 
     def channel_as(
         self, identity: TLSIdentity, trusted: TLSIdentity, server_name: str = "localhost"
@@ -277,22 +277,22 @@ class Host:
     async def set_up(self, identifier: str, *, config: Mapping[str, str] | None = None) -> tuple[Mount, str]:
         """Set up a mount and return the error text of Setup."""
         mount = Mount(self, identifier)
-        number = await self.life.offer(host_services(mount_config(storage=mount.storage)))
+        number = await self.run.offer(host_services(mount_config(storage=mount.storage)))
         args = pb.SetupArgs(broker_id=number, Config=config or {}, backendUUID=f"uuid-{identifier}")
         reply = pb.SetupReply.FromString(await mount.call("Setup", args))
         return mount, reply.err
 
     async def shut_down(self) -> int:
         """End the plugin as go-plugin does, and return its exit status."""
-        await self.life.stop()
+        await self.run.stop()
         return await self.process.ended(2)
 
     async def close(self) -> None:
         """Leave nothing behind."""
         for channel in self._extra:
             await channel.close()
-        if self._life is not None:
-            await self._life.stop()
+        if self._run is not None:
+            await self._run.stop()
 
     def _printed(self, stream: int, data: bytes) -> None:
         self.printed.append(StdioData(channel=stream, data=data).SerializeToString())

@@ -441,7 +441,7 @@ HELP: dict[str, tuple[pb.HandleRequestReply, dict[str, str]]] = {
 
 
 class FakeLife:
-    """A life that answers each method so."""
+    """A run that answers each method so."""
 
     protocol = 5
     is_multiplexed = True
@@ -468,14 +468,14 @@ class FakeLife:
 async def test_help_pages(name: str) -> None:
     """What a server stumbles over, which our own plugins never send."""
     reply, expected = HELP[name]
-    life = FakeLife(
+    run = FakeLife(
         Setup=pb.SetupReply(),
         SpecialPaths=pb.SpecialPathsReply(paths=pb.Paths(unauthenticated=["login"])),
         Initialize=pb.InitializeReply(),
         HandleRequest=reply,
         Cleanup=pb.Empty(),
     )
-    findings = {finding.check: finding for finding in await inspect_mount(life, "x")}
+    findings = {finding.check: finding for finding in await inspect_mount(run, "x")}
     assert bad(findings) == expected
 
 
@@ -483,7 +483,7 @@ async def test_pages_for_browsers_name_their_tuning() -> None:
     """An operator reads which headers a server keeps back unless the mount is tuned."""
     page = {"post": {"responses": {"200": {"description": "OK", "content": {"text/html": {"schema": {}}}}}}}
     document = {"openapi": "3.0.2", "paths": {"/login": {"get": {}}, "/callback": page}}
-    life = FakeLife(
+    run = FakeLife(
         Setup=pb.SetupReply(),
         SpecialPaths=pb.SpecialPathsReply(paths=pb.Paths(unauthenticated=["login"])),
         Initialize=pb.InitializeReply(),
@@ -492,7 +492,7 @@ async def test_pages_for_browsers_name_their_tuning() -> None:
         ),
         Cleanup=pb.Empty(),
     )
-    findings = {finding.check: finding for finding in await inspect_mount(life, "x")}
+    findings = {finding.check: finding for finding in await inspect_mount(run, "x")}
     assert bad(findings) == {}
     assert findings["pages"].seen.startswith("/callback: ")
     assert "-allowed-response-headers=X-Frame-Options" in findings["pages"].seen

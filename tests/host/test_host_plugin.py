@@ -121,7 +121,7 @@ async def test_a_mount_lives_in_a_process(make: MakePlugin, engine: str) -> None
 
 
 async def test_mounts_share_a_process(make: MakePlugin) -> None:
-    """Each with its storage; the process lives until the last has ended, and comes back for the next."""
+    """Each with its storage; the process supervisor until the last has ended, and comes back for the next."""
     plugin = make(PROBE)
     first, second = await asyncio.gather(
         plugin.set_up(mount_config("u-1")), plugin.set_up(mount_config("u-2"))

@@ -351,7 +351,7 @@ async def test_no_orphan_is_left_when_the_host_is_killed(path: str, short_direct
 
 
 async def test_many_processes_can_be_read(host: Host) -> None:
-    """Every log line of a whole life is one that a host parses."""
+    """Every log line of a whole run is one that a host parses."""
     await host.launch(PROBE)
     await host.mount()
     await host.shut_down()

@@ -1,6 +1,6 @@
 """The host's own backends (`sys/`, `auth/token/`, `identity/`): a small router over plain functions.
 
-What they answer is left to the modules that fill the tables.
+What they answer: the modules that fill the tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Answer", "Call", "Route", "Routes", "duration_of", "flag_of", "integ
 
 
 class Answer(Value, frozen=True, kw_only=True):
-    """What a request has led to, before it is put into the envelope. Set by whoever handles it."""
+    """The result of a request, before it is put into the envelope. Set by its handler."""
 
     data: Mapping[str, Any] | None = None
     auth: Mapping[str, Any] | None = None

@@ -1,6 +1,6 @@
 """The ASGI application: the API below `/v1/`, the page below `/ui/`, everything else sent to the page.
 
-What is read and written is left to requests.py and answers.py. Bounds on a request stand here: the bytes of
+Reading and writing: `requests.py` and `answers.py`. This module bounds a request: the bytes of
 its body, the time in which it has to arrive, and the time in which it has to be answered.
 """
 
@@ -33,7 +33,7 @@ PAGE = "/ui/"
 
 
 class Answering(Protocol):
-    """Whoever decides on the answers: `authkit.host.server.core.Core`, or a test's fake."""
+    """Decides on the answers: `authkit.host.server.core.Core`, or a test's fake."""
 
     async def handle(self, request: HostRequest) -> HostResponse:
         """Return the answer; never raises for anything that a client sends."""

@@ -1,7 +1,7 @@
 """An HTTP request turned into a `HostRequest`, by the rules of a Vault server.
 
-Reading the body from the connection is left to application.py, its JSON to bodies.py. What method and query
-mean (a list, a help page) is left to the core.
+Reading from the connection: `application.py`. JSON: `bodies.py`. What method and query mean (a list, a help
+page): `authkit.host.server.operations`.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class NotLoopbackError(ValueError):
 def listen(host: str, port: int, *, allow_insecure_address: bool = False) -> socket.socket:
     """Return a listening socket; port 0 takes a free one.
 
-    The API speaks plain HTTP and its root token is known to whoever reads the terminal: without
+    The API speaks plain HTTP and its root token is printed in the terminal: without
     `allow_insecure_address` only addresses of this machine's loopback interface are served.
 
     Raises:

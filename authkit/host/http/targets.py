@@ -1,6 +1,6 @@
 """Where a request goes: its path and query as Go's server reads them, and the names that are this server's.
 
-Nothing here knows Starlette. What is asked there is left to requests.py.
+Independent of Starlette. Reading the request: `requests.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Mounts as the operator made and tuned them: plain values, their checks, and how they are shown.
 
-What runs behind a mount is left to `authkit.host.mounts.table`.
+What runs behind a mount: `authkit.host.mounts.table`.
 """
 
 from __future__ import annotations

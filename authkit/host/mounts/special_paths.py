@@ -49,7 +49,7 @@ class CompiledPaths:
     """The special paths of one backend, ready to be asked.
 
     Raises:
-        PathPatternError: a pattern of those that need no token is invalid.
+        PathPatternError: a pattern of paths without a token is invalid.
     """
 
     def __init__(self, paths: SpecialPaths) -> None:

@@ -73,7 +73,7 @@ class MountSystemView:
         return False
 
     async def replication_state(self) -> ReplicationState:
-        """Return that there is no replication."""
+        """Return the state of a server without replication."""
         return ReplicationState.PERFORMANCE_DISABLED | ReplicationState.DR_DISABLED
 
     async def local_mount(self) -> bool:

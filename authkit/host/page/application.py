@@ -2,7 +2,7 @@
 
 A browser acts with the token that its operator has typed in, so every request is checked as if a stranger
 had led the browser here: names and origin of the request, the session's cookie, the secret in its forms.
-What is asked of the host is left to operator.py, what is shown to the templates.
+Requests to the host: `authkit.host.api_client`. What is shown: the templates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from authkit.host.api_client import Mount, Operator, RefusedError
+from authkit.host.api_client import APIClient, APIError, MountSummary
 from authkit.host.http.application import Answering
 from authkit.host.http.bodies import FORM, media_type, read_object
 from authkit.host.http.reading import read_body
@@ -48,10 +48,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer. There is no script, so none may run."""
+"""On every answer. The page has no scripts, and allows none."""
 
 
-class _RefusedError(Exception):
+class _PageError(Exception):
     """A request that gets an error page: status, and what to say."""
 
     def __init__(self, status: int, title: str, text: str) -> None:
@@ -66,7 +66,7 @@ class _Visit(Value, frozen=True):
 
     request: Request
     session: Session
-    operator: Operator
+    client: APIClient
     form: Mapping[str, str]
     """What was posted; empty otherwise."""
 
@@ -105,11 +105,11 @@ class Page:
     async def _answer(self, request: Request) -> Response:
         try:
             return await self._route(request)
-        except _RefusedError as error:
+        except _PageError as error:
             return self._render(
                 "problem.html", None, error.status, title=error.title, text=error.text, texts=[]
             )
-        except RefusedError as error:
+        except APIError as error:
             title = f"The server answered {error.status}"
             return self._render(
                 "problem.html", self._session(request), error.status, title=title, text="", texts=error.texts
@@ -124,20 +124,20 @@ class Page:
             return await self._sign_in(request)
         view = self._views.get((method, path))
         if view is None:
-            raise _RefusedError(404, "There is no such page", "The address is not one of this server's page.")
+            raise _PageError(404, "Page not found", "This server has no page at this address.")
         session = self._session(request)
         if session is None:
             return self._render("sign_in.html", None, 200 if method == "GET" else 403, wrong=False)
         form = await self._read_own_form(request, session) if method == "POST" else {}
-        operator = Operator(self.core, session.token, request.client.host if request.client else "")
-        return await view(_Visit(request, session, operator, form))
+        client = APIClient(self.core, session.token, request.client.host if request.client else "")
+        return await view(_Visit(request, session, client, form))
 
     # --- coming and going ----------------------------------------------------------------------
 
     async def _sign_in(self, request: Request) -> Response:
         form = await _read_form(request)
         token = form.get("token", "").strip()
-        if not token or not await Operator(self.core, token).is_known():
+        if not token or not await APIClient(self.core, token).is_known():
             return self._render("sign_in.html", None, 403, wrong=True)
         response = RedirectResponse("/ui/", 303)
         response.set_cookie(COOKIE, self.sessions.open(token), path="/ui/", httponly=True, samesite="strict")
@@ -156,25 +156,23 @@ class Page:
         """Return a form of this page.
 
         Raises:
-            _RefusedError: another site's form, or one of a session that has ended.
+            _PageError: another site's form, or one of a session that has ended.
         """
         form = await _read_form(request)
         if not session.is_own_form(form.pop("form_secret", "")):
-            raise _RefusedError(
-                403, "This form is out of date", "Open the page again and repeat what you did."
-            )
+            raise _PageError(403, "This form is out of date", "Open the page again and repeat what you did.")
         return form
 
     # --- what is shown -------------------------------------------------------------------------
 
     async def _mounts(self, visit: _Visit) -> Response:
-        return self._render("mounts.html", visit.session, mounts=await visit.operator.mounts())
+        return self._render("mounts.html", visit.session, mounts=await visit.client.mounts())
 
     async def _mount(self, visit: _Visit) -> Response:
         mount = await _find_mount(visit)
-        description = await visit.operator.describe(mount)
-        roles = await visit.operator.names(mount, description.roles) if description.roles else []
-        config = await visit.operator.read(f"auth/{mount.path}config") if description.config else None
+        description = await visit.client.describe(mount)
+        roles = await visit.client.names(mount, description.roles) if description.roles else []
+        config = await visit.client.read(f"auth/{mount.path}config") if description.config else None
         return self._render(
             "mount.html",
             visit.session,
@@ -185,13 +183,13 @@ class Page:
             config=shown_settings(config or {}),
         )
 
-    async def _login_form(self, visit: _Visit, refused: RefusedError | None = None) -> Response:
+    async def _login_form(self, visit: _Visit, refused: APIError | None = None) -> Response:
         mount = await _find_mount(visit)
         role = visit.form.get("role") or visit.request.query_params.get("role", "")
-        description = await visit.operator.describe(mount)
+        description = await visit.client.describe(mount)
         if description.login is None:
-            raise _RefusedError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
-        settings = await visit.operator.read(f"auth/{mount.path}{description.roles}{role}") if role else None
+            raise _PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+        settings = await visit.client.read(f"auth/{mount.path}{description.roles}{role}") if role else None
         return self._render(
             "login.html",
             visit.session,
@@ -208,17 +206,17 @@ class Page:
 
     async def _login(self, visit: _Visit) -> Response:
         mount = await _find_mount(visit)
-        description = await visit.operator.describe(mount)
+        description = await visit.client.describe(mount)
         if description.login is None:
-            raise _RefusedError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+            raise _PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
         fields = {name: visit.form[name] for name in description.login.names if visit.form.get(name)}
         if "explain" in visit.form and description.explain is not None:
-            answer = await visit.operator.write(f"auth/{mount.path}{description.explain.path}", fields)
+            answer = await visit.client.write(f"auth/{mount.path}{description.explain.path}", fields)
             steps, rest = explained_steps(answer)
             return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
         try:
-            answer = await visit.operator.log_in(f"auth/{mount.path}{description.login.path}", fields)
-        except RefusedError as error:
+            answer = await visit.client.log_in(f"auth/{mount.path}{description.login.path}", fields)
+        except APIError as error:
             return await self._login_form(visit, error)
         granted = Granted.read(answer)
         return self._render(
@@ -226,7 +224,7 @@ class Page:
             visit.session,
             mount=mount,
             granted=granted,
-            entity=await _shown_entity(visit.operator, granted.entity_id),
+            entity=await _shown_entity(visit.client, granted.entity_id),
             again=_login_address(mount, fields.get("role", "")),
         )
 
@@ -234,9 +232,9 @@ class Page:
         """Explain a login that was denied, by the reference that it was told."""
         mount = await _find_mount(visit)
         reference = quote(visit.request.query_params.get("reference", ""), safe="")
-        answer = await visit.operator.read(f"auth/{mount.path}explain/{reference}")
+        answer = await visit.client.read(f"auth/{mount.path}explain/{reference}")
         if answer is None:
-            raise _RefusedError(404, "Nothing is known of it", "Denied logins are remembered for a while.")
+            raise _PageError(404, "Nothing is known of it", "Denied logins are remembered for a while.")
         steps, rest = explained_steps(answer)
         return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
 
@@ -246,31 +244,31 @@ class Page:
         return Response(text, status, media_type="text/html")
 
 
-async def _find_mount(visit: _Visit) -> Mount:
+async def _find_mount(visit: _Visit) -> MountSummary:
     path = visit.request.query_params.get("path", "")
-    for mount in await visit.operator.mounts():
+    for mount in await visit.client.mounts():
         if mount.path == path:
             return mount
-    raise _RefusedError(404, "There is no such mount", "It may have been disabled meanwhile.")
+    raise _PageError(404, "Mount not found", "It may have been disabled meanwhile.")
 
 
-async def _shown_entity(operator: Operator, entity_id: str) -> list[tuple[str, str]]:
-    entity = await operator.read(f"identity/entity/id/{entity_id}") if entity_id else None
+async def _shown_entity(client: APIClient, entity_id: str) -> list[tuple[str, str]]:
+    entity = await client.read(f"identity/entity/id/{entity_id}") if entity_id else None
     if entity is None:
         return []
     ids = entity.get("group_ids")
     groups = [
-        await operator.read(f"identity/group/id/{each}") for each in (ids if isinstance(ids, list) else [])
+        await client.read(f"identity/group/id/{each}") for each in (ids if isinstance(ids, list) else [])
     ]
     return shown_entity(entity, [str(group.get("name", "")) for group in groups if group])
 
 
-def _denial_address(mount: Mount, refused: RefusedError) -> str:
+def _denial_address(mount: MountSummary, refused: APIError) -> str:
     reference = reference_in(refused.texts)
     return "/ui/explain?" + urlencode({"path": mount.path, "reference": reference}) if reference else ""
 
 
-def _login_address(mount: Mount, role: str) -> str:
+def _login_address(mount: MountSummary, role: str) -> str:
     return "/ui/login?" + urlencode({"path": mount.path} | ({"role": role} if role else {}))
 
 
@@ -280,22 +278,22 @@ async def _read_form(request: Request) -> dict[str, str]:
     Browsers say where a form comes from. One that doesn't say it is not believed.
 
     Raises:
-        _RefusedError: another origin's form, or no form.
+        _PageError: another origin's form, or no form.
     """
     origin = urlsplit(request.headers.get("origin", ""))
     if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):
-        raise _RefusedError(403, "Refused", "This form was sent by another site.")
+        raise _PageError(403, "Refused", "This form was sent by another site.")
     try:
         body = await read_body(request, MAX_FORM_BYTES)
     except TimeoutError:
-        raise _RefusedError(408, "Too slow", "The form did not arrive in time.") from None
+        raise _PageError(408, "Too slow", "The form did not arrive in time.") from None
     if body is None:
-        raise _RefusedError(413, "Too much", "The form holds more than the page accepts.")
+        raise _PageError(413, "Too much", "The form holds more than the page accepts.")
     content_type = request.headers.get("content-type", "")
     if media_type(content_type) != FORM:
-        raise _RefusedError(415, "Refused", "This is not a form.")
+        raise _PageError(415, "Refused", "This is not a form.")
     try:
         read = read_object(body, content_type) or {}
     except Failure as failure:
-        raise _RefusedError(failure.status, "Refused", ", ".join(failure.errors)) from None
+        raise _PageError(failure.status, "Refused", ", ".join(failure.errors)) from None
     return {name: str(value) for name, value in read.items()}

@@ -76,7 +76,7 @@ def masked(token: str) -> str:
 
 
 def shown_pairs(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return names and texts, without those that hold nothing."""
+    """Return names and texts, empty ones left out."""
     return [(name, _text(value)) for name, value in data.items() if value not in (None, "", [], {})]
 
 
@@ -86,7 +86,7 @@ def shown_settings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str, str]]:
-    """Return what is worth knowing of an entity, with the names of its groups."""
+    """Return the settings of an entity to show, with the names of its groups."""
     aliases = entity.get("aliases")
     facts = {
         "Name": entity.get("name"),

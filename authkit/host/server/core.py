@@ -1,6 +1,6 @@
 """The embedded host: every request comes in here, and goes out as a Vault server would answer it.
 
-What each part decides is its own; here they are tied together. HTTP is left to `authkit.host.http`.
+Each part decides for itself; this module joins them. HTTP: `authkit.host.http`.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Core:
         await self.state.tokens.add(token, self.root_token)
 
     async def _expire(self) -> None:
-        """Remove tokens whose time is over. Nobody depends on it: whoever looks at one sees that."""
+        """Remove expired tokens. This only frees memory: every lookup checks the time itself."""
         while True:
             now = self.state.clock.now()
             due = self.state.tokens.next_expiry()

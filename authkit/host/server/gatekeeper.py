@@ -1,6 +1,6 @@
 """Who gets through to a path that needs a token, and what that costs the token.
 
-Which path needs what is left to the core; what a token is worth, to `authkit.host.authorization`.
+Which path needs what: `authkit.host.server.core`. What a token allows: `authkit.host.authorization`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Gatekeeper:
         self._state = state
 
     def known(self, request: HostRequest) -> Caller | None:
-        """Return the caller where no token is needed: a token that is no good is as good as none.
+        """Return the caller on a path that needs no token. An invalid token counts as no token.
 
         Raises:
             Failure: the token's entity is disabled or gone.
@@ -47,7 +47,7 @@ class Gatekeeper:
         """Return the caller where a token is needed.
 
         Raises:
-            Failure: there is none, it is no good, or not from this address.
+            Failure: the token is missing, invalid, or bound to other addresses.
         """
         if not request.token:
             raise Failure(403, _DENIED)

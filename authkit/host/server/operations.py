@@ -31,7 +31,7 @@ def parse_request(request: HostRequest) -> Asked:
     """Return what a request asks for.
 
     Raises:
-        Failure: no server takes the method, or `list` is no boolean.
+        Failure: the method is unknown, or `list` is not a boolean.
     """
     query = _flatten(request.query)
     if request.method == "HELP" or "help" in request.query:
@@ -63,7 +63,7 @@ def wrap_ttl_of(text: str) -> timedelta:
     """Return the wrapping TTL that a client asks for, zero for none.
 
     Raises:
-        Failure: it is no duration, or negative.
+        Failure: it is not a duration, or negative.
     """
     try:
         ttl = parse_duration(text)

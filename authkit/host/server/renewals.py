@@ -1,4 +1,4 @@
-"""Renewal of tokens: by the backend that granted them, or by the host for those that it made itself.
+"""Renewal of tokens: by the backend that granted them, or by the host for tokens that it made itself.
 
 What the backend returns replaces what was granted before (Vault 1.21, vault/expiration.go, RenewToken).
 """

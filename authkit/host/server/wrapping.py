@@ -1,4 +1,4 @@
-"""Response wrapping: an answer is kept, and a token of one use stands for it."""
+"""Response wrapping: an answer is kept, and the client gets a token of one use for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INVALID = "wrapping token is not valid or does not exist"
 
 
 class Wrapped(Value, frozen=True, kw_only=True):
-    """What a wrapping token stands for. Made by `wrap`."""
+    """The answer that a wrapping token gives access to. Made by `wrap`."""
 
     status: int
     body: str
@@ -37,7 +37,7 @@ class Wrapped(Value, frozen=True, kw_only=True):
 async def wrap(
     state: HostState, answer: Answer, operation: Operation, path: str, request_id: str, *, is_plugins: bool
 ) -> Answer:
-    """Return the answer that stands for `answer`.
+    """Keep an answer, and return the answer with its wrapping token.
 
     Raises:
         Failure: a list of a plugin's, or an empty one: a server wraps neither (Vault 1.21,

@@ -21,11 +21,11 @@ _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(\+[0-9
 
 
 class CatalogError(Exception):
-    """A registration is refused, or there is no such plugin. The text is Vault's."""
+    """A registration is refused, or the plugin is unknown. The text is Vault's."""
 
 
 class CatalogEntry(Value, frozen=True, kw_only=True):
-    """One registered plugin in one version. Set by whoever registers it."""
+    """One registered plugin in one version. Set at registration."""
 
     name: str
     version: str = ""
@@ -71,7 +71,7 @@ class Catalog:
     # --- entries -------------------------------------------------------------------------------
 
     def add_local(self, name: str, maker: PluginMaker, version: str = "") -> None:
-        """Add a plugin of this process. It is not stored: whoever starts the host adds it."""
+        """Add a plugin of this process. It is not stored: add it at each start of the host."""
         self._makers[name, version] = maker
         self._entries[name, version] = CatalogEntry(name=name, version=version)
 

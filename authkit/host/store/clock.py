@@ -1,6 +1,6 @@
 """The time of a host, in one place: the system's, or one that tests move.
 
-What is done when a time has come is left to whoever waits for it.
+Work at a certain time: the code that waits for it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MovableClock:
         return self._now.timestamp()
 
     def tick(self, duration: str | timedelta) -> None:
-        """Let time pass, such as `"30m"`, and wake whoever has waited for it.
+        """Let time pass, such as `"30m"`, and wake everything that waits for it.
 
         Raises:
             ValueError: `duration` is none, or negative.

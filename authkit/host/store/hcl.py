@@ -1,6 +1,6 @@
 """The little of HCL that policies are written in: blocks, attributes, lists, comments. JSON as well.
 
-What the blocks mean is left to `authkit.host.store.policies`.
+What the blocks mean: `authkit.host.store.policies`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOKEN = re.compile(
 
 
 class HCLError(ValueError):
-    """The text is no policy."""
+    """The text is not a policy."""
 
 
 class Block(Value, frozen=True):
@@ -64,7 +64,7 @@ def _from_json(text: str) -> list[Block]:
             for label, attributes in labelled.items()
         ]
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise HCLError("the policy is no valid JSON object of blocks") from None
+        raise HCLError("the policy is not a valid JSON object of blocks") from None
 
 
 class _Parser:

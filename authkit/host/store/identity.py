@@ -1,6 +1,6 @@
 """Who is behind a token: entities, their aliases, and groups. Plain records and their store.
 
-The API over it is left to `authkit.host.backends.identity.backend`.
+The API over it: `authkit.host.backends.identity.backend`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class GroupRecord(Value, frozen=True, kw_only=True):
 
 
 def verify_metadata(metadata: Mapping[str, str]) -> None:
-    """Return if a new alias or entity may have this metadata.
+    """Raise IdentityError if an alias or entity may not have this metadata.
 
     Raises:
         IdentityError: it has too much, or a key that none may have.
@@ -277,7 +277,7 @@ class IdentityStore:
         return group
 
     async def delete_group(self, group_id: str) -> None:
-        """Remove a group; it is no longer in others either."""
+        """Remove a group, also from the groups that contain it."""
         for group in [each for each in self.groups.values() if group_id in each.member_group_ids]:
             left = tuple(each for each in group.member_group_ids if each != group_id)
             await self.put_group(replace(group, member_group_ids=left))
@@ -285,7 +285,7 @@ class IdentityStore:
         self.groups.pop(group_id, None)
 
     def groups_of(self, entity_id: str, *, inherited: bool = True) -> list[GroupRecord]:
-        """Return the groups of an entity: those that it is in, then those that these are in."""
+        """Return the groups of an entity: direct ones first, then the groups that contain them."""
         found = [group for group in self.groups.values() if entity_id in (group.member_entity_ids or ())]
         for group in found if inherited else ():
             found.extend(each for each in self.parents_of(group.id) if each not in found)

@@ -17,7 +17,7 @@ class HostedBackend(Protocol):
 
     Every call raises `PluginGoneError` when the plugin ends under it; the next call then starts it
     anew, sets the mount up and initializes it, before it does what it is for. A start that fails
-    raises `PluginStartError`, and `RPCError` stands for a status that the plugin gave.
+    raises `PluginStartError`; `RPCError` is a status that the plugin gave.
     """
 
     async def special_paths(self) -> SpecialPaths:
@@ -34,7 +34,7 @@ class HostedBackend(Protocol):
     async def handle_request(self, request: Request) -> Response | None:
         """Return the answer to a request, `None` for an empty one.
 
-        There is no time limit: cancel the call, and the plugin's handler is cancelled.
+        The call has no time limit: cancel it, and the plugin's handler is cancelled.
 
         Raises:
             LogicalError: what the plugin reported; `response_data` holds what came beside it. A

@@ -1,6 +1,6 @@
 """Policies: which paths a token may use, and how. Parsed, combined and asked as a Vault server does.
 
-Which policies a token has is left to `authkit.host.authorization`.
+Which policies a token has: `authkit.host.authorization`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _OLD_WORDS: Final = {
 
 
 class PolicyError(ValueError):
-    """The text is no policy that this host understands."""
+    """The text is not a policy that this host understands."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"failed to parse policy: {reason}")
@@ -168,7 +168,7 @@ class ACL:
         return {"exact_paths": shown(self._exact), "glob_paths": shown(self._patterns), "root": False}
 
     def reaches(self, prefix: str) -> bool:
-        """Whether anything at or below `prefix` may be used, as far as the patterns tell."""
+        """Whether the patterns allow anything at or below `prefix`."""
         if self.is_root:
             return True
         for pattern, granted in (self._exact | self._patterns).items():

@@ -2,7 +2,7 @@
 
 What a plugin stores is read from such a file, and launchers that are executed lie in such a folder. Another
 user who may write beside them could plant either before it is made, or put a link in its place. Directories
-that are lent for a while are left to `authkit.host.supervisor.directories`.
+for a while: `authkit.host.supervisor.directories`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def private_path(path: Path) -> Path:
 
     Raises:
         NotPrivateError: another user can.
-        OSError: there is no such folder.
+        OSError: the folder does not exist.
     """
     folder = path.parent.resolve(strict=True)
     for above in (folder, *folder.parents):
@@ -64,7 +64,7 @@ def make_private_file(path: Path) -> None:
 
 
 def verify_private_file(path: Path) -> None:
-    """Return if there is nothing at `path`, a `private_path`, or a file of this user's alone.
+    """Raise NotPrivateError unless `path`, a `private_path`, is absent or a file of this user alone.
 
     Raises:
         NotPrivateError: it is something else.

@@ -1,6 +1,6 @@
 """Where a host keeps everything: in memory, or in one SQLite file.
 
-Keys are flat text, values are bytes. What a mount sees of it is left to `authkit.host.mounts.storage`.
+Keys are flat text, values are bytes. What a mount sees of it: `authkit.host.mounts.storage`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class SQLiteStorage:
     Raises:
         NotPrivateError: another user could read or replace the file, or one that SQLite keeps beside it.
         OSError: the file cannot be opened, or another process has it open.
-        sqlite3.DatabaseError: it is no such file.
+        sqlite3.DatabaseError: the file is not a database.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -117,7 +117,7 @@ class SQLiteStorage:
     async def apply(self, changes: Mapping[str, bytes | None]) -> None:
         """Store and remove, in one transaction."""
         loop = asyncio.get_running_loop()
-        # Shielded: whoever is cancelled meanwhile must not leave memory and file apart.
+        # Shielded: a cancelled caller must not leave memory and file apart.
         await asyncio.shield(loop.run_in_executor(self._writer, self._write, dict(changes)))
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """Tokens: made, kept, found, used up, revoked and expired. Plain records and their store.
 
-Who may do what with a token is left to `authkit.host.authorization`, what a login or a client asks for to
+What a token allows: `authkit.host.authorization`. What a login or a client asks for:
 `authkit.host.server.logins` and `authkit.host.backends.token.backend`.
 """
 
@@ -49,7 +49,7 @@ class Token(Value, frozen=True, kw_only=True):
     display_name: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
     num_uses: int = 0
-    """Left; 0 is no limit."""
+    """Left; 0 means no limit."""
     created: datetime
     ttl: timedelta = _ZERO
     """Granted at creation. Zero: it does not expire."""
@@ -166,7 +166,7 @@ class TokenStore:
     def find(self, text: str, *, with_used_up: bool = False) -> Token | None:
         """Return what is known of a token, `None` when it is not or no longer valid.
 
-        `with_used_up` finds it also during the last request that it is good for.
+        `with_used_up` finds it also during its last request.
         """
         if text.startswith("hvb."):
             return self._open(text)
@@ -241,7 +241,7 @@ class TokenStore:
         await self._remove(doomed)
 
     async def revoke_orphaning(self, key: str) -> None:
-        """Remove a token; those that it made have no parent from now on."""
+        """Remove a token. Its children become orphans."""
         for child in self._children.pop(key, set()):
             await self.change(child, parent="")
         await self._remove((key,))
@@ -254,7 +254,7 @@ class TokenStore:
         return len(found)
 
     async def expire(self) -> None:
-        """Remove the tokens whose time is over; those that storage does not let go are tried again."""
+        """Remove expired tokens. If storage refuses, the next turn tries again."""
         now, due = self._clock.now(), []
         while self._due and self._due[0][0] <= now:
             due.append(heapq.heappop(self._due))
@@ -286,5 +286,5 @@ class TokenStore:
 
 
 def wrapped_key(key: str) -> str:
-    """Return where the response is stored that a wrapping token stands for."""
+    """Return where the response of a wrapping token is stored."""
     return f"core/wrapped/{key}"

@@ -34,7 +34,7 @@ def _drop(line: bytes, is_piece: bool) -> None:
 
 
 class LineCutter:
-    """Cuts a stream into lines; those that are too long into pieces. No I/O."""
+    """Cuts a stream into lines, and long lines into pieces. No I/O."""
 
     def __init__(self, on_line: OnLine) -> None:
         self._on_line = on_line

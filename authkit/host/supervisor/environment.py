@@ -36,5 +36,5 @@ def plugin_environment(
 
 
 def _is_of_one_start(name: str) -> bool:
-    """Whether a variable belongs to whoever started this host: another host's, or its directory."""
+    """Whether a variable belongs to the process that started this host: another host, or its directory."""
     return name.startswith("PLUGIN_") or name == "TMPDIR"

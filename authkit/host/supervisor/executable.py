@@ -1,7 +1,7 @@
 """The plugin's file as a server looks at it: where it lies, whose it is, whether it is the registered one.
 
 Rules and texts of Vault 1.21 (vault/plugincatalog/plugin_catalog.go, helper/osutil/fileinfo.go,
-go-plugin's SecureConfig). Starting it is left to `authkit.host.supervisor.child`.
+go-plugin's SecureConfig). Starting it: `authkit.host.supervisor.child`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def find_command(directory: str | os.PathLike[str], command: str) -> Path:
 
 
 def check_permissions(path: str | os.PathLike[str], *, owner: int | None = None, mode: int = 0) -> None:
-    """Return if owner and mode are safe: a server with VAULT_ENABLE_FILE_PERMISSIONS_CHECK looks.
+    """Raise PluginStartError if owner or mode are unsafe, as with VAULT_ENABLE_FILE_PERMISSIONS_CHECK.
 
     `owner` is a user id, by default this process's; `mode` has to be matched exactly unless it is 0,
     which only forbids group and others to write.
@@ -90,7 +90,7 @@ def file_sum(path: str | os.PathLike[str]) -> str:
 
 
 def check_sum(path: str | os.PathLike[str], expected: str) -> None:
-    """Return if the file has the registered SHA-256, in hexadecimal of either case.
+    """Raise PluginStartError if the file does not have the registered SHA-256 (hexadecimal, either case).
 
     Raises:
         PluginStartError: it has another one, or cannot be read.

@@ -62,7 +62,7 @@ def parse_announcement(line: str, offered: Sequence[int], *, notes: str = "") ->
 
 
 def unrecognized(line: str | None, notes: str) -> PluginStartError:
-    """Return the error for a first line that is no handshake; `None`: there was no line at all."""
+    """Return the error for a first line that is not a handshake; `None`: there was no line at all."""
     text = f"Unrecognized remote plugin message: {line or ''}\n"
     if line is None:
         text += "Failed to read any lines from plugin's stdout\n"

@@ -87,7 +87,7 @@ _KNOWN = [
     ),
     _known(
         r"Error parsing (core )?protocol version",
-        "Its first line looks like a handshake, but a version in it is no number.",
+        "Its first line looks like a handshake, but a version in it is not a number.",
     ),
     _known(
         r"Unknown address type",
@@ -122,7 +122,7 @@ _KNOWN = [
     ),
     _known(
         r"error while validating the command path",
-        "There is no such file in the plugin directory.",
+        "The file does not exist in the plugin directory.",
     ),
     _known(
         r"is not owned by|insecure permissions|does not have permissions",

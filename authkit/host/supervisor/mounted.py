@@ -1,6 +1,6 @@
 """Mounts of a plugin that outlive its crashes, and the catalog entry that makes them.
 
-On a new life a mount is set up and initialized once more with the same configuration, as on a Vault
+On a new run a mount is set up and initialized once more with the same configuration, as on a Vault
 server (1.21, builtin/plugin/v5/backend.go, reloadBackend). A call in flight at the crash is never
 repeated: nobody knows what it did.
 """
@@ -19,7 +19,7 @@ from authkit.errors import AuthKitError, PluginGoneError, RPCError, StatusCode
 from authkit.host.store.plugins import HostedBackend
 from authkit.host.supervisor.backend_client import BackendClient, describe_status
 from authkit.host.supervisor.services.mount import host_services, services_of_a_probe
-from authkit.host.supervisor.supervisor import Launch, Life, Lives
+from authkit.host.supervisor.supervisor import Launch, Run, Supervisor
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 from authkit.values import Value
 from authkit.wire.messages import MountSetup
@@ -40,9 +40,9 @@ _T = TypeVar("_T")
 
 
 class _Attachment(Value, frozen=True, eq=False):
-    """A mount's place in one life."""
+    """A mount's place in one run."""
 
-    life: Life
+    run: Run
     client: BackendClient
     broker_id: int
 
@@ -50,8 +50,8 @@ class _Attachment(Value, frozen=True, eq=False):
 class HostedMount:
     """One mount of a plugin. See `authkit.host.store.plugins.HostedBackend`."""
 
-    def __init__(self, lives: Lives, config: BackendConfig) -> None:
-        self._lives = lives
+    def __init__(self, supervisor: Supervisor, config: BackendConfig) -> None:
+        self._supervisor = supervisor
         self._config = config
         self._attachment: _Attachment | None = None
         self._attaching = asyncio.Lock()
@@ -59,11 +59,11 @@ class HostedMount:
         self._is_ended = False
 
     async def set_up(self) -> BackendClient:
-        """Set the backend up in the current life, and return the client to it."""
+        """Set the backend up in the current run, and return the client to it."""
         return (await self._attached()).client
 
     async def revive(self) -> None:
-        """Move to the current life; what fails is tried again by the next call."""
+        """Move to the current run; what fails is tried again by the next call."""
         try:
             await self._attached()
         except (AuthKitError, OSError) as error:
@@ -102,30 +102,30 @@ class HostedMount:
             if attachment is not None:
                 await _detach(attachment)
         finally:
-            await self._lives.leave(self)
+            await self._supervisor.leave(self)
 
-    # --- from life to life ---------------------------------------------------------------------
+    # --- from run to run ---------------------------------------------------------------------
 
     async def _do(self, call: Callable[[BackendClient], Awaitable[_T]]) -> _T:
         attachment = await self._attached()
         try:
             return await call(attachment.client)
         except RPCError as error:
-            if await _is_over(attachment.life, error):
-                raise _gone(attachment.life) from error
+            if await _is_over(attachment.run, error):
+                raise _gone(attachment.run) from error
             raise
 
     async def _attached(self) -> _Attachment:
-        """Return the place in the current life, a new one where there is none yet."""
+        """Return the place in the current run, a new one where there is none yet."""
         attachment = self._attachment
-        if attachment is not None and not attachment.life.ended.done():
+        if attachment is not None and not attachment.run.ended.done():
             return attachment
         async with self._attaching:
             self._require_going_on()
-            life = await self._lives.current()
+            run = await self._supervisor.current()
             attachment = self._attachment
-            if attachment is None or attachment.life is not life:
-                attachment = await self._attach(life)
+            if attachment is None or attachment.run is not run:
+                attachment = await self._attach(run)
                 try:
                     self._require_going_on()
                 except PluginGoneError:
@@ -138,9 +138,9 @@ class HostedMount:
         if self._is_ended:
             raise PluginGoneError("the mount has ended")
 
-    async def _attach(self, life: Life) -> _Attachment:
-        client = client_of(life)
-        broker_id = await life.offer(host_services(self._config))
+    async def _attach(self, run: Run) -> _Attachment:
+        client = client_of(run)
+        broker_id = await run.offer(host_services(self._config))
         try:
             await client.set_up(
                 MountSetup(
@@ -152,11 +152,11 @@ class HostedMount:
             if self._is_initialized:
                 await client.initialize()
         except BaseException as error:
-            await life.withdraw(broker_id)
-            if isinstance(error, RPCError) and await _is_over(life, error):
-                raise _gone(life) from error
+            await run.withdraw(broker_id)
+            if isinstance(error, RPCError) and await _is_over(run, error):
+                raise _gone(run) from error
             raise
-        return _Attachment(life, client, broker_id)
+        return _Attachment(run, client, broker_id)
 
 
 class SupervisedPlugin:
@@ -168,22 +168,22 @@ class SupervisedPlugin:
     def __init__(self, launch: Launch, launch_for_probe: Launch | None = None) -> None:
         self._launch = launch
         self._launch_for_probe = launch_for_probe or launch
-        self._lives: list[Lives] = []
+        self._supervisors: list[Supervisor] = []
         self._joining = asyncio.Lock()
         self.backend_type = BackendType.UNKNOWN
         self.version = ""
 
     async def probe(self) -> None:
         """Start the plugin on its own, ask what it is, and stop it."""
-        life = await self._launch_for_probe()
+        run = await self._launch_for_probe()
         try:
-            await self._learn(await set_up_for_probe(life))
+            await self._learn(await set_up_for_probe(run))
         except RPCError as error:
-            if await _is_over(life, error):
-                raise _gone(life) from error
+            if await _is_over(run, error):
+                raise _gone(run) from error
             raise
         finally:
-            await life.stop()
+            await run.stop()
 
     async def set_up(self, config: BackendConfig) -> HostedBackend:
         """Set up a mount."""
@@ -200,62 +200,62 @@ class SupervisedPlugin:
 
     async def close(self) -> None:
         """End every mount and the process."""
-        for lives in self._lives:
+        for supervisor in self._supervisors:
             # All at once: a plugin that hangs costs the time of one.
-            await asyncio.gather(*(mount.cleanup() for mount in lives.mounts))
-            await lives.close()
-        self._lives.clear()
+            await asyncio.gather(*(mount.cleanup() for mount in supervisor.mounts))
+            await supervisor.close()
+        self._supervisors.clear()
 
     async def _learn(self, client: BackendClient) -> None:
         self.version = await client.version()
         self.backend_type = await client.backend_type()
 
     async def _join(self, config: BackendConfig) -> HostedMount:
-        """Return a new mount that has its place in a life, its own one where lives cannot be shared."""
+        """Return a new mount: in the shared run, or in one of its own if the plugin cannot multiplex."""
         async with self._joining:
-            lives = self._lives[-1] if self._lives else self._begin()
-            life = await lives.current()
-            if lives.mounts and not life.is_multiplexed:
-                lives = self._begin()
-            mount = HostedMount(lives, config)
-            lives.mounts.append(mount)
+            supervisor = self._supervisors[-1] if self._supervisors else self._begin()
+            run = await supervisor.current()
+            if supervisor.mounts and not run.is_multiplexed:
+                supervisor = self._begin()
+            mount = HostedMount(supervisor, config)
+            supervisor.mounts.append(mount)
             return mount
 
-    def _begin(self) -> Lives:
-        self._lives = [lives for lives in self._lives if lives.mounts]
-        self._lives.append(Lives(self._launch))
-        return self._lives[-1]
+    def _begin(self) -> Supervisor:
+        self._supervisors = [supervisor for supervisor in self._supervisors if supervisor.mounts]
+        self._supervisors.append(Supervisor(self._launch))
+        return self._supervisors[-1]
 
 
-def client_of(life: Life) -> BackendClient:
+def client_of(run: Run) -> BackendClient:
     """Return a client for one more mount, under an id as Vault makes them: ten characters of base62."""
-    if life.protocol < FIRST_MULTIPLEXED:
-        return BackendClient(life.channel)
-    return BackendClient(life.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
+    if run.protocol < FIRST_MULTIPLEXED:
+        return BackendClient(run.channel)
+    return BackendClient(run.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
 
 
-async def set_up_for_probe(life: Life) -> BackendClient:
+async def set_up_for_probe(run: Run) -> BackendClient:
     """Set a backend up as a registration does, with nothing, and return the client to it."""
-    client = client_of(life)
-    await client.set_up(MountSetup(broker_id=await life.offer(services_of_a_probe())))
+    client = client_of(run)
+    await client.set_up(MountSetup(broker_id=await run.offer(services_of_a_probe())))
     return client
 
 
 async def _detach(attachment: _Attachment) -> None:
-    if not attachment.life.ended.done():
+    if not attachment.run.ended.done():
         await attachment.client.cleanup()
-        await attachment.life.withdraw(attachment.broker_id)
+        await attachment.run.withdraw(attachment.broker_id)
 
 
-async def _is_over(life: Life, error: RPCError) -> bool:
+async def _is_over(run: Run, error: RPCError) -> bool:
     """Whether a call failed because the plugin ended."""
     if error.code not in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED):
         return False
-    await asyncio.wait({life.ended}, timeout=END_IS_SEEN.total_seconds())
-    return life.ended.done()
+    await asyncio.wait({run.ended}, timeout=END_IS_SEEN.total_seconds())
+    return run.ended.done()
 
 
-def _gone(life: Life) -> PluginGoneError:
+def _gone(run: Run) -> PluginGoneError:
     """Return the error for a call that the plugin's end interrupted, in the words of a server in Go."""
     status = RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")
-    return PluginGoneError(describe_status(status), hint=life.ended.result())
+    return PluginGoneError(describe_status(status), hint=run.ended.result())

@@ -1,7 +1,7 @@
 """A plugin executable, hosted as a child process over go-plugin's handshake and mutual TLS.
 
 What a catalog entry is to a Vault server: protocol 5 first, then 4. The parts are beside it:
-`executable`, `environment`, `security`, `child`, `handshake`, `broker`, `hclog`, put together in `life`.
+`executable`, `environment`, `security`, `child`, `handshake`, `broker`, `hclog`, put together in `run`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from authkit.errors import PluginStartError
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.mounted import SupervisedPlugin
-from authkit.host.supervisor.run import START_TIMEOUT, OnLog, OnOutput, ProcessLife, Start, start_process
+from authkit.host.supervisor.run import START_TIMEOUT, OnLog, OnOutput, ProcessRun, Start, start_process
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security, SharedIdentity, host_identity
 from authkit.plugin.security.certificates import TLSIdentity
 
@@ -74,17 +74,17 @@ class PluginProcess(SupervisedPlugin):
         self._engine = engine
         self._has_served = False
 
-    async def _start_to_serve(self) -> ProcessLife:
+    async def _start_to_serve(self) -> ProcessRun:
         try:
-            life = await self._start(AutoMTLS())
+            run = await self._start(AutoMTLS())
         except PluginStartError as error:
             if self._has_served:
                 raise  # a plugin that once spoke protocol 5 is not tried with another one
             return await self._fall_back(error)
         self._has_served = True
-        return life
+        return run
 
-    async def _start_to_be_asked(self) -> ProcessLife:
+    async def _start_to_be_asked(self) -> ProcessRun:
         try:
             return await self._start(AutoMTLS())
         except PluginStartError as first:
@@ -93,7 +93,7 @@ class PluginProcess(SupervisedPlugin):
             except PluginStartError as second:
                 raise _both(first, second) from second
 
-    async def _fall_back(self, first: PluginStartError) -> ProcessLife:
+    async def _fall_back(self, first: PluginStartError) -> ProcessRun:
         """Try protocol 4 as a server does: asked in plaintext what it is, then served over its own TLS."""
         try:
             asked = await self._start(Metadata())
@@ -108,7 +108,7 @@ class PluginProcess(SupervisedPlugin):
         except PluginStartError as second:
             raise _both(first, second, "invalid backend version: ") from second
 
-    async def _start(self, security: Security) -> ProcessLife:
+    async def _start(self, security: Security) -> ProcessRun:
         return await start_process(
             Start(
                 path=self.path,

@@ -1,4 +1,4 @@
-"""One life of a plugin's process: from the check of its file to the last of its temporary files.
+"""One run of a plugin's process: from the check of its file to the last of its temporary files.
 
 What it serves to the plugin is handed in, mount by mount (`offer`); when it is started anew is
 decided in `authkit.host.supervisor.supervisor`.
@@ -33,7 +33,7 @@ from authkit.rpc import load_engine
 from authkit.rpc.interface import Channel, Method
 from authkit.values import Value
 
-__all__ = ["START_TIMEOUT", "ProcessLife", "Start", "start_process"]
+__all__ = ["START_TIMEOUT", "ProcessRun", "Start", "start_process"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -86,8 +86,8 @@ class Start(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("environment",)
 
 
-class ProcessLife:
-    """A plugin that runs. See `authkit.host.supervisor.supervisor.Life`."""
+class ProcessRun:
+    """A plugin that runs. See `authkit.host.supervisor.supervisor.Run`."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class ProcessLife:
         """End the process as go-plugin does, and remove what it has left."""
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop())
-        # Whoever is cancelled while waiting does not keep the process alive.
+        # A caller that is cancelled while waiting does not keep the process alive.
         await asyncio.shield(self._stopping)
 
     async def _stop(self) -> None:
@@ -158,7 +158,7 @@ class ProcessLife:
         self._resources.close()
 
 
-_running: set[ProcessLife] = set()
+_running: set[ProcessRun] = set()
 
 
 @atexit.register
@@ -168,7 +168,7 @@ def _end_all() -> None:
         _running.pop().end_at_once()
 
 
-async def start_process(start: Start) -> ProcessLife:
+async def start_process(start: Start) -> ProcessRun:
     """Start a plugin, shake hands and connect.
 
     Raises:
@@ -183,7 +183,7 @@ async def start_process(start: Start) -> ProcessLife:
         raise PluginStartError(str(error), hint=" ".join(part for part in parts if part)) from error
 
 
-async def _start(start: Start, tail: deque[str]) -> ProcessLife:
+async def _start(start: Start, tail: deque[str]) -> ProcessRun:
     def on_record(record: PluginLog) -> None:
         tail.append(record.message.strip()[:500])
         start.on_log(record)
@@ -229,7 +229,7 @@ async def _handshake(child: Child, start: Start) -> Announcement:
 
 async def _connect(
     child: Child, announcement: Announcement, start: Start, directory: str, resources: ExitStack
-) -> ProcessLife:
+) -> ProcessRun:
     secured = start.security.secure(announcement.certificate, directory)
     engine = load_engine(start.engine, directory)
     channel = engine.channel(announcement.address, tls=secured.client, server_name=secured.server_name)
@@ -248,7 +248,7 @@ async def _connect(
         if isinstance(error, RPCError):
             raise _unreachable(announcement, error) from error
         raise
-    return ProcessLife(
+    return ProcessRun(
         child, announcement, channel, broker, output, resources.pop_all(), is_multiplexed=shared
     )
 

@@ -1,6 +1,6 @@
-"""The lives of a plugin: one at a time, and a new one for the first call after a crash.
+"""The supervisor of a plugin: one run at a time, and a new one for the first call after a crash.
 
-How a life begins, and what it is (a process, objects in this one), is `Life`'s and its maker's;
+How a run begins, and what it is (a process, objects in this one), is `Run`'s and its maker's;
 what a mount does with it, `authkit.host.supervisor.mounted`.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 from authkit.errors import PluginStartError
 from authkit.rpc.interface import Channel, Method
 
-__all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Life", "Lives", "Revivable"]
+__all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Revivable", "Run", "Supervisor"]
 
 MAX_RESTARTS = 5
 """Restarts after crashes within `RESTART_WINDOW`; a Vault server has no such limit."""
@@ -25,7 +25,7 @@ MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=1)
 
 
-class Life(Protocol):
+class Run(Protocol):
     """One run of a plugin, from a start that succeeded."""
 
     @property
@@ -59,50 +59,50 @@ class Life(Protocol):
         """End it in order, or by force when it takes too long. Safe to call more than once."""
 
 
-Launch = Callable[[], Awaitable[Life]]
+Launch = Callable[[], Awaitable[Run]]
 """Starts the plugin. Raises `PluginStartError`."""
 
 
 class Revivable(Protocol):
-    """A mount, as far as the lives that it lives by know it."""
+    """What the supervisor calls on a mount."""
 
     async def revive(self) -> None:
-        """Move to the current life. Never raises."""
+        """Move to the current run. Never raises."""
 
     async def cleanup(self) -> None:
         """End."""
 
 
-class Lives:
-    """The current life, for the mounts that share it."""
+class Supervisor:
+    """The current run, for the mounts that share it."""
 
     def __init__(self, launch: Launch, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._launch = launch
         self._clock = clock
-        self._life: Life | None = None
+        self._run: Run | None = None
         self._starting = asyncio.Lock()
         self._restarts: deque[float] = deque()
         self._reviving: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.mounts: list[Revivable] = []
-        """Those that live by it; the list is kept by the mounts."""
+        """Mounts served by this process. The mounts keep the list."""
 
-    async def current(self) -> Life:
-        """Return the life that goes on, a new one after a crash.
+    async def current(self) -> Run:
+        """Return the run that goes on, a new one after a crash.
 
         Raises:
             PluginStartError: it did not start, or has crashed too often of late.
         """
-        if self._life is not None and not self._life.ended.done():
-            return self._life
+        if self._run is not None and not self._run.ended.done():
+            return self._run
         async with self._starting:
             if self._is_closed:
                 raise PluginStartError("the plugin is closed")
-            if self._life is None:
-                self._life = await self._launch()
-            elif self._life.ended.done():
-                self._life = await self._restart(self._life)
-            return self._life
+            if self._run is None:
+                self._run = await self._launch()
+            elif self._run.ended.done():
+                self._run = await self._restart(self._run)
+            return self._run
 
     async def leave(self, mount: Revivable) -> None:
         """A mount has ended; the plugin is stopped with its last one."""
@@ -120,15 +120,15 @@ class Lives:
             self._is_closed = True
             await self._stop()
 
-    async def _restart(self, last: Life) -> Life:
+    async def _restart(self, last: Run) -> Run:
         self._count_restart(last.ended.result())
         await last.stop()
-        life = await self._launch()
+        run = await self._launch()
         for mount in self.mounts:
             task = asyncio.get_running_loop().create_task(mount.revive())
             self._reviving.add(task)
             task.add_done_callback(self._reviving.discard)
-        return life
+        return run
 
     def _count_restart(self, how_it_ended: str) -> None:
         now = self._clock()
@@ -143,8 +143,8 @@ class Lives:
         self._restarts.append(now)
 
     async def _stop(self) -> None:
-        life, self._life = self._life, None
+        run, self._run = self._run, None
         for task in self._reviving:
             task.cancel()
-        if life is not None:
-            await life.stop()
+        if run is not None:
+            await run.stop()

@@ -17,9 +17,9 @@ from authkit.errors import (
     StorageError,
     UserError,
 )
-from authkit.host.supervisor.in_process.plugin import LocalLife, LocalPlugin
+from authkit.host.supervisor.in_process.plugin import LocalPlugin, LocalRun
 from authkit.host.supervisor.mounted import SupervisedPlugin
-from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Lives
+from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Supervisor
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -246,7 +246,7 @@ async def test_a_mount_that_ends_while_it_is_set_up_again(backend: type[Keeper])
     """Its new backend is cleaned up as well."""
     offered, go_on = asyncio.Event(), asyncio.Event()
 
-    class Slow(LocalLife):
+    class Slow(LocalRun):
         async def offer(self, methods: Sequence[Method]) -> int:
             if backend.made:
                 offered.set()
@@ -288,44 +288,44 @@ async def test_a_plugin_that_always_crashes_is_left_alone_for_a_while(backend: t
     """After so many restarts in a minute; once they are past it is tried again."""
     clock, started = FakeClock(), []
 
-    async def launch() -> LocalLife:
-        started.append(LocalLife(backend.factory()))
+    async def launch() -> LocalRun:
+        started.append(LocalRun(backend.factory()))
         return started[-1]
 
-    lives = Lives(launch, clock=clock)
+    supervisor = Supervisor(launch, clock=clock)
     for _ in range(MAX_RESTARTS + 1):
-        await (await lives.current()).crash("It crashed.")  # type: ignore[attr-defined]
+        await (await supervisor.current()).crash("It crashed.")  # type: ignore[attr-defined]
     with pytest.raises(PluginStartError, match="crashed more than 5 times in 60 seconds") as caught:
-        await lives.current()
+        await supervisor.current()
     assert "It crashed." in caught.value.hint
     assert len(started) == MAX_RESTARTS + 1
     clock.advance(RESTART_WINDOW.total_seconds())
-    assert await lives.current() is started[-1]
-    await lives.close()
+    assert await supervisor.current() is started[-1]
+    await supervisor.close()
     with pytest.raises(PluginStartError, match="closed"):
-        await lives.current()
+        await supervisor.current()
 
 
 async def test_a_plugin_for_one_mount_is_started_for_each(backend: type[Keeper]) -> None:
-    """One that is not multiplexed: two set-ups at once share no life either."""
-    lives: list[LocalLife] = []
+    """One that is not multiplexed: two set-ups at once share no run either."""
+    supervisor: list[LocalRun] = []
 
-    async def launch() -> LocalLife:
-        lives.append(LocalLife(backend.factory()))
-        lives[-1].is_multiplexed = False
-        return lives[-1]
+    async def launch() -> LocalRun:
+        supervisor.append(LocalRun(backend.factory()))
+        supervisor[-1].is_multiplexed = False
+        return supervisor[-1]
 
     plugin = SupervisedPlugin(launch)
     first, second = await asyncio.gather(
         plugin.set_up(mount_config("u-1")), plugin.set_up(mount_config("u-2"))
     )
-    assert (len(lives), plugin.backend_type, plugin.version) == (2, BackendType.CREDENTIAL, "v1.2.3")
+    assert (len(supervisor), plugin.backend_type, plugin.version) == (2, BackendType.CREDENTIAL, "v1.2.3")
     await first.cleanup()
-    assert [life.ended.done() for life in lives] == [True, False]
+    assert [run.ended.done() for run in supervisor] == [True, False]
     await plugin.set_up(mount_config("u-3"))
-    assert len(lives) == 3
+    assert len(supervisor) == 3
     await plugin.close()
-    assert all(life.ended.done() for life in lives)
+    assert all(run.ended.done() for run in supervisor)
     del second
 
 
@@ -336,8 +336,8 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
     monkeypatch.setattr("authkit.host.supervisor.mounted.END_IS_SEEN", RESTART_WINDOW * 0)
     plugin = LocalPlugin(backend)
     mount = await plugin.set_up(mount_config())
-    life = plugin._running[0]
-    life.channel.fail("lost")
+    run = plugin._running[0]
+    run.channel.fail("lost")
     with pytest.raises(RPCError) as caught:
         await mount.handle_request(read("a"))
     assert caught.value.code is StatusCode.UNAVAILABLE

@@ -54,7 +54,7 @@ class _Leases:
         return Answer(data=data)
 
     async def renew(self, call: Call) -> None:
-        """Refuse: there are no leases but those of tokens."""
+        """Refuse: only tokens have leases here."""
         lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
         if not lease_id:
             raise Failure(400, "lease_id must be specified")

@@ -219,7 +219,7 @@ class _Mounts:
 
 
 def system_mounts(state: HostState, *, effective: bool = False) -> dict[str, Any]:
-    """Return the mounts that are no auth methods, as a list of mounts shows them."""
+    """Return the mounts that are not auth methods, as a list of mounts shows them."""
     return {
         entry.path: {
             **shown,

@@ -1,6 +1,6 @@
-"""`auth/token/`: tokens looked up, renewed and revoked by those who have some.
+"""`auth/token/`: tokens looked up, renewed and revoked.
 
-The rules are those of Vault 1.21 (vault/token_store.go). Making tokens is left to
+The rules are those of Vault 1.21 (vault/token_store.go). Making tokens:
 `authkit.host.backends.token.creation`.
 """
 

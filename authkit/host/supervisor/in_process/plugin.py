@@ -37,7 +37,7 @@ class LocalPlugin(SupervisedPlugin):
         factory = backend if isinstance(backend, BackendFactory) else backend.factory()
         super().__init__(self._start)
         self._factory = factory
-        self._running: list[LocalLife] = []
+        self._running: list[LocalRun] = []
         self.backend_type = factory.backend_type
         self.version = factory.version
 
@@ -50,14 +50,14 @@ class LocalPlugin(SupervisedPlugin):
         for life in running:
             await life.crash(f"The plugin ended: {reason}.")
 
-    async def _start(self) -> LocalLife:
-        life = LocalLife(self._factory)
+    async def _start(self) -> LocalRun:
+        life = LocalRun(self._factory)
         self._running = [other for other in self._running if not other.ended.done()]
         self._running.append(life)
         return life
 
 
-class LocalLife:
+class LocalRun:
     """One run of a plugin in this process. See `authkit.host.supervisor.supervisor.Life`."""
 
     protocol = 5

@@ -15,7 +15,7 @@ from authkit.errors import RPCError, StatusCode, SystemViewError, UnsupportedByH
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.interface import CallContext, Method, UnaryMethod
 
-__all__ = ["Failure", "Handler", "as_status", "as_text", "method", "required"]
+__all__ = ["ErrorReply", "Handler", "as_status", "as_text", "method", "required"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -27,7 +27,7 @@ _A = TypeVar("_A", bound=Message)
 Handler = Callable[[Any], Awaitable[Message]]
 
 
-class Failure(Protocol):
+class ErrorReply(Protocol):
     """Turns an error into the reply that carries it, or raises the status for it."""
 
     def __call__(self, error: Exception) -> Message:
@@ -35,7 +35,9 @@ class Failure(Protocol):
         ...
 
 
-def method(path: str, args: type[_A], handler: Callable[[_A], Awaitable[Message]], failed: Failure) -> Method:
+def method(
+    path: str, args: type[_A], handler: Callable[[_A], Awaitable[Message]], failed: ErrorReply
+) -> Method:
     """Return a method that hands its message to `handler`, and an error of it to `failed`.
 
     A message that cannot be read, a call that this host does not have, and a status that the handler
@@ -70,7 +72,7 @@ def required(args: Message, name: str) -> Any:
     return getattr(args, name)
 
 
-def as_text(reply: type[Message], expected: type[Exception]) -> Failure:
+def as_text(reply: type[Message], expected: type[Exception]) -> ErrorReply:
     """Return the error as the reply's text."""
 
     def fail(error: Exception) -> Message:
@@ -79,7 +81,7 @@ def as_text(reply: type[Message], expected: type[Exception]) -> Failure:
     return fail
 
 
-def as_status(code: StatusCode, text: str = "") -> Failure:
+def as_status(code: StatusCode, text: str = "") -> ErrorReply:
     """Raise the error as a status with its own text, or with a fixed one."""
 
     def fail(error: Exception) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import Message
 
 from authkit.errors import RPCError, StatusCode, SystemViewError
-from authkit.host.supervisor.services.methods import Failure, Handler, as_status, as_text, method, required
+from authkit.host.supervisor.services.methods import ErrorReply, Handler, as_status, as_text, method, required
 from authkit.logical import SystemView
 from authkit.rpc.interface import Method
 from authkit.wire.jsontext import decode_object
@@ -166,5 +166,5 @@ def _rotation(system: SystemView) -> list[Method]:
     ]
 
 
-def _question(name: str, args: type[Message], handler: Handler, failed: Failure) -> Method:
+def _question(name: str, args: type[Message], handler: Handler, failed: ErrorReply) -> Method:
     return method(f"/pb.SystemView/{name}", args, handler, failed)
