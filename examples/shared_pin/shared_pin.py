@@ -44,7 +44,7 @@ class SharedPIN(AuthMethod, name="shared_pin", version="0.1.0"):
 
     @renewal
     async def renew(self, call: RenewCall, team: Team) -> Renewal:
-        """Renew the tokens of those who are still in the team."""
+        """Renew the tokens of members who are still in the team."""
         if call.metadata["member"] in map(str.lower, team.left):
             raise PermissionDeniedError
         return Renewal.keep()
