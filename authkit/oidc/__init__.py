@@ -30,18 +30,13 @@ if TYPE_CHECKING:
         DeviceAuthorization,
         TokenSet,
     )
-    from authkit.oidc.http.fetch import (
+    from authkit.oidc.http.client import HTTPClient, HTTPSession, JSONResponse, check_token
+    from authkit.oidc.http.errors import (
         DiscoveryError,
         FetchError,
         FetchTimeoutError,
         IssuerMismatchError,
         ProviderError,
-        check_token,
-    )
-    from authkit.oidc.http.json_api import (
-        API,
-        Answer,
-        Session,
     )
     from authkit.oidc.http.network import (
         Network,
@@ -139,11 +134,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AFTER_ISSUER",
     "ALGORITHMS",
-    "API",
     "DEFAULT_ISSUER",
     "NO_RECORD",
     "PROFILES",
-    "Answer",
     "AuthorizationRequest",
     "Check",
     "Checks",
@@ -158,8 +151,11 @@ __all__ = [
     "Explanation",
     "FetchError",
     "FetchTimeoutError",
+    "HTTPClient",
+    "HTTPSession",
     "IssuerMismatchError",
     "Issuers",
+    "JSONResponse",
     "JWKSKeys",
     "KeySet",
     "KeySource",
@@ -175,7 +171,6 @@ __all__ = [
     "Record",
     "RemoteStatus",
     "RenewableKeySource",
-    "Session",
     "SigningKey",
     "StaticKeys",
     "ThreadsBusyError",
@@ -231,15 +226,14 @@ _HOMES = {
     "authkit.oidc.client.client": {"OIDCClient"},
     "authkit.oidc.client.endpoints": {"EndpointError", "OAuthError", "known_code"},
     "authkit.oidc.client.responses": {"DeviceAuthorization", "TokenSet"},
-    "authkit.oidc.http.fetch": {
+    "authkit.oidc.http.errors": {
         "DiscoveryError",
         "FetchError",
         "FetchTimeoutError",
         "IssuerMismatchError",
         "ProviderError",
-        "check_token",
     },
-    "authkit.oidc.http.json_api": {"API", "Answer", "Session"},
+    "authkit.oidc.http.client": {"HTTPClient", "HTTPSession", "JSONResponse", "check_token"},
     "authkit.oidc.http.network": {"Network"},
     "authkit.oidc.http.urls": {
         "check_url",

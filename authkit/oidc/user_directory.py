@@ -1,6 +1,6 @@
 """Sources of groups and user information that a token does not hold: `UserDirectory`, and what it is asked.
 
-Requests are made with `API`. When a directory is asked, and what becomes of its answer, is up to the auth
+Requests are made with `HTTPClient`. When a directory is asked, and what its answer means, is up to the auth
 method.
 """
 

@@ -9,14 +9,15 @@ PROGRAM = """
 import asyncio, socket, threading
 from authkit.oidc import Network
 from authkit.oidc.http import resolver
-from authkit.oidc.http.fetch import Fetcher, FetchError
+from authkit.oidc.http.client import HTTPClient
+from authkit.oidc.http.errors import FetchError
 
 socket.getaddrinfo = lambda *arguments, **options: threading.Event().wait()
 resolver.LOOKUP_TIMEOUT = 0.1
 
 async def main():
     try:
-        await Fetcher("http://stuck.example/", max_bytes=9, network=Network()).fetch()
+        await HTTPClient(Network()).fetch("http://stuck.example/")
     except FetchError as error:
         print(error)
 

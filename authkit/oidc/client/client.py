@@ -30,7 +30,7 @@ from authkit.oidc.client.responses import (
     require_id_token,
 )
 from authkit.oidc.client.userinfo import merge_userinfo, read_userinfo
-from authkit.oidc.http.fetch import ProviderError
+from authkit.oidc.http.errors import ProviderError
 from authkit.oidc.keys.key import ALGORITHMS
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.id_token import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
@@ -202,9 +202,9 @@ class OIDCClient:
         if not metadata.userinfo_endpoint:
             return claims
         with _prefixed("userinfo: "):
-            reply = await self._endpoints.get(metadata.userinfo_endpoint, access_token)
+            response = await self._endpoints.get(metadata.userinfo_endpoint, access_token)
             userinfo = await read_userinfo(
-                reply, self.keys, client_id=self.client_id, algorithms=self._algorithms, now=self._now()
+                response, self.keys, client_id=self.client_id, algorithms=self._algorithms, now=self._now()
             )
             return merge_userinfo(claims, userinfo, metadata.issuer)
 

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from authkit.errors import LoginError
 from authkit.masking import Secret, is_secret_name, mask_text
-from authkit.oidc.http.fetch import FetchError, ProviderError, check_token, describe_status
-from authkit.oidc.http.json_api import API, Reply
+from authkit.oidc.http.client import HTTPClient, HTTPResponse, check_token, describe_status
+from authkit.oidc.http.errors import FetchError, ProviderError
 from authkit.oidc.http.network import Network
 from authkit.oidc.tokens.jws import STRICT_READER
 from authkit.printable import quote
@@ -88,12 +88,12 @@ def known_code(code: str) -> str:
 class Endpoints:
     """Requests to the endpoints of one provider, each made once, over a connection of its own.
 
-    No more than `authkit.oidc.http.json_api.MAX_LOOKUPS_AT_ONCE` are made at once; `TooManyRequestsError`
+    No more than `authkit.oidc.http.client.MAX_SESSIONS` are made at once; `TooManyRequestsError`
     is raised for those that cannot be made then.
     """
 
     def __init__(self, network: Network) -> None:
-        self._api = API(network)
+        self._client = HTTPClient(network, max_bytes=MAX_ANSWER_BYTES, timeout=REQUEST_TIMEOUT)
 
     async def post(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> dict[str, Any]:
         """Return the object that the endpoint answers to a form with.
@@ -103,20 +103,20 @@ class Endpoints:
             EndpointError: it does not answer in time, or with something else.
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-        reply = await self._send("POST", url, headers, urlencode(form).encode())
+        response = await self._send("POST", url, headers, urlencode(form).encode())
         sent = [value for name, value in form.items() if name in _CODES or is_secret_name(name)]
-        sent += reply.credentials
+        sent += response.credentials
         try:
-            content = STRICT_READER.read_object(reply.body)
+            content = STRICT_READER.read_object(response.body)
         except ValueError as error:
-            raise EndpointError(*_describe(reply, str(error), sent)) from None
+            raise EndpointError(*_describe(response, str(error), sent)) from None
         if "error" in content:
             raise _refusal(content, sent)
-        if reply.status not in (200, 201):
-            raise EndpointError(*_describe(reply, "it holds no error code", sent))
+        if response.status not in (200, 201):
+            raise EndpointError(*_describe(response, "it holds no error code", sent))
         return content
 
-    async def get(self, url: str, token: Secret) -> Reply:
+    async def get(self, url: str, token: Secret) -> HTTPResponse:
         """Return what the endpoint answers to this bearer token with status 200.
 
         Raises:
@@ -127,15 +127,17 @@ class Endpoints:
             headers["Authorization"] = f"Bearer {check_token(token.reveal())}"
         except ValueError as error:
             raise EndpointError("the access token cannot be sent", str(error)) from None
-        reply = await self._send("GET", url, headers, None)
-        if reply.status != 200:
-            raise EndpointError(*_describe(reply, sent=reply.credentials))
-        return reply
+        response = await self._send("GET", url, headers, None)
+        if response.status != 200:
+            raise EndpointError(*_describe(response, sent=response.credentials))
+        return response
 
-    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> HTTPResponse:
         try:
-            async with self._api.lookup(url, REQUEST_TIMEOUT) as session:
-                return await session.send(method, url, headers, body, max_bytes=MAX_ANSWER_BYTES)
+            async with self._client.session(url) as session:
+                return await session.send(method, url, headers, body)
         except FetchError as error:
             raise EndpointError(error.public, error.detail) from error
 
@@ -154,10 +156,10 @@ def _refusal(content: Mapping[str, Any], sent: Collection[str]) -> OAuthError:
     return OAuthError(known_code(code) if isinstance(code, str) else "unknown_error", detail=detail)
 
 
-def _describe(reply: Reply, reason: str = "", sent: Collection[str] = ()) -> tuple[str, str]:
+def _describe(response: HTTPResponse, reason: str = "", sent: Collection[str] = ()) -> tuple[str, str]:
     """Return the texts for an answer that is no use. The body of a success may hold tokens."""
-    public = describe_status(reply.status)
-    if reply.status < 400:
+    public = describe_status(response.status)
+    if response.status < 400:
         return f"{public}, but no usable answer", reason
-    said = quote_briefly(reply.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"), sent)
+    said = quote_briefly(response.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"), sent)
     return public, f"{reason}: {said}" if reason else said

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from authkit.errors import TokenError
-from authkit.oidc.http.json_api import Reply
+from authkit.oidc.http.client import HTTPResponse
 from authkit.oidc.keys.key import KeySource
 from authkit.oidc.tokens.checks import NO_RECORD
 from authkit.oidc.tokens.claims import add_claims
@@ -27,7 +27,7 @@ JWT_MEDIA_TYPE = "application/jwt"
 
 
 async def read_userinfo(
-    reply: Reply, keys: KeySource, *, client_id: str, algorithms: Collection[str], now: float
+    response: HTTPResponse, keys: KeySource, *, client_id: str, algorithms: Collection[str], now: float
 ) -> Mapping[str, Any]:
     """Return the object that the endpoint has answered with; a signed one only if the provider signed it.
 
@@ -35,12 +35,12 @@ async def read_userinfo(
         TokenError: it is none, is not signed by the provider, or is meant for another client.
         KeySourceError: the provider's keys cannot be set up.
     """
-    if reply.content_type != JWT_MEDIA_TYPE:
+    if response.content_type != JWT_MEDIA_TYPE:
         try:
-            return STRICT_READER.read_object(reply.body)
+            return STRICT_READER.read_object(response.body)
         except ValueError as error:
             raise TokenError("the userinfo is no usable JSON object", str(error)) from None
-    token = take_apart(reply.body.decode(errors="replace"), NO_RECORD)
+    token = take_apart(response.body.decode(errors="replace"), NO_RECORD)
     verify_algorithm(token, algorithms)
     await verify_signer(token, keys, NO_RECORD)
     claims = parse_claims(token)

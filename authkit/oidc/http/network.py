@@ -1,6 +1,6 @@
 """How one provider is reached: what is trusted, who knows its names, and through which proxy.
 
-Limits of single requests: see `authkit.oidc.http.fetch` and `authkit.oidc.http.json_api`. httpx is imported
+Limits of single requests: see `authkit.oidc.http.client`. httpx is imported
 with the first request, in a thread, and the system's roots are loaded there: that takes some 100 ms.
 """
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from authkit.oidc.http.fetch import FetchTimeoutError, ProviderError
+from authkit.oidc.http.errors import FetchTimeoutError, ProviderError
 from authkit.values import Value
 
 __all__ = ["RemoteStatus", "RemoteValue", "Timer"]

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from authkit.oidc.http.fetch import DOCUMENT_READER, DiscoveryError, Fetcher, FetchError, IssuerMismatchError
+from authkit.oidc.http.client import DOCUMENT_READER, document_client
+from authkit.oidc.http.errors import DiscoveryError, FetchError, IssuerMismatchError
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.urls import check_url, has_credentials, is_loopback
 from authkit.printable import quote
@@ -85,9 +86,8 @@ class Discovery:
         self._url = url
         self._is_https = parts.scheme == "https"
         self._is_local = is_loopback(parts.hostname or "")
-        address = url.removesuffix("/") + WELL_KNOWN_PATH
-        self._fetcher = Fetcher(address, max_bytes=MAX_METADATA_BYTES, network=network)
-        self.host = self._fetcher.host
+        self._address = url.removesuffix("/") + WELL_KNOWN_PATH
+        self._client = document_client(network, MAX_METADATA_BYTES)
 
     async def fetch(self) -> ProviderMetadata:
         """Return the metadata.
@@ -101,7 +101,7 @@ class Discovery:
     async def fetch_with_age(self) -> tuple[ProviderMetadata, str]:
         """Return the metadata and their Cache-Control header. Raises what `fetch` raises."""
         try:
-            document = await self._fetcher.fetch()
+            document = await self._client.fetch(self._address)
         except FetchError as error:
             raise DiscoveryError(error.public, error.detail) from error
         metadata = parse_metadata(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authkit.base64url import decode_base64url, encode_base64url
-from authkit.oidc.http.fetch import DOCUMENT_READER
+from authkit.oidc.http.client import DOCUMENT_READER
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.keys.strength import MAX_RSA_BITS
 from authkit.values import Value

@@ -1,7 +1,7 @@
 """The keys that providers publish, as sources for a verifier: by URL, by discovery, or several URLs.
 
 A key set's document is left to `authkit.oidc.keys.jwk_set`, how long it is kept to `authkit.oidc.keys.cache`,
-the HTTP request to `authkit.oidc.http.fetch`.
+the HTTP request to `authkit.oidc.http.client`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc.http.fetch import DiscoveryError, Fetcher, FetchTimeoutError, ProviderError
+from authkit.oidc.http.client import document_client
+from authkit.oidc.http.errors import DiscoveryError, FetchTimeoutError, ProviderError
 from authkit.oidc.http.network import Network
-from authkit.oidc.http.urls import show_url
+from authkit.oidc.http.urls import check_url, show_url
 from authkit.oidc.keys.cache import ASK_PAUSE, RemoteValue, Timer
 from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.keys.key import KeySourceError, KeyStatus, VerificationKey
@@ -152,23 +153,24 @@ class _KeySetReader:
     Most do not; what is wrong with a key is then logged once, not with every fetch.
     """
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, bearer: Callable[[], str] | None = None) -> None:
+        self._client = document_client(network, MAX_DOCUMENT_BYTES)
+        self._bearer = bearer
         self._body = b""
         self._keys: KeySet | None = None
 
-    async def fetch(self, fetcher: Fetcher) -> tuple[KeySet, str]:
+    async def fetch(self, url: str) -> tuple[KeySet, str]:
         """Return the key set and its Cache-Control header.
 
         Raises:
             ProviderError: there is none.
         """
-        document = await fetcher.fetch()
+        document = await self._client.fetch(url, bearer=self._bearer)
         keys = self._keys if document.body == self._body else None
         if keys is None:
             try:
                 # A key takes up to 0.1 ms: too long for the event loop where there are many.
-                keys = await self._network.threads.run(partial(parse_jwks, document.body))
+                keys = await self._client.threads.run(partial(parse_jwks, document.body))
             except (ValueError, ThreadsBusyError) as error:
                 raise ProviderError(str(error)) from error
             self._body, self._keys = document.body, keys
@@ -181,7 +183,7 @@ class JWKSKeys(ProviderKeys):
     Args:
         url: http or https.
         ca_pem: certificates to trust in place of the system's roots.
-        bearer: gives the token to send along, see `Fetcher`.
+        bearer: gives the token to send along, see `HTTPClient.fetch`.
         timer: what tells the time, in place of the event loop.
         wall: seconds since 1970, for `status`.
         transport: what to send requests with, in place of the network.
@@ -201,8 +203,8 @@ class JWKSKeys(ProviderKeys):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         network = Network(ca_pem=ca_pem, transport=transport)
-        fetcher = Fetcher(url, max_bytes=MAX_DOCUMENT_BYTES, network=network, bearer=bearer)
-        super().__init__(partial(_KeySetReader(network).fetch, fetcher), url, timer, wall)
+        check_url(url)
+        super().__init__(partial(_KeySetReader(network, bearer).fetch, url), url, timer, wall)
 
 
 class DiscoveredKeys(ProviderKeys):
@@ -230,7 +232,6 @@ class DiscoveredKeys(ProviderKeys):
         self.network = Network(ca_pem=ca_pem, transport=transport)
         discovery = Discovery(url, network=self.network)
         self._metadata = RemoteValue(discovery.fetch_with_age, name=show_url(url), timer=timer, wall=wall)
-        self._new_fetcher = partial(Fetcher, max_bytes=MAX_DOCUMENT_BYTES, network=self.network)
         self._reader = _KeySetReader(self.network)
         super().__init__(self._fetch_anywhere, url, timer, wall)
 
@@ -254,13 +255,13 @@ class DiscoveredKeys(ProviderKeys):
     async def _fetch_anywhere(self) -> tuple[KeySet, str]:
         metadata = await self._metadata.get()
         try:
-            return await self._reader.fetch(self._new_fetcher(metadata.jwks_uri))
+            return await self._reader.fetch(metadata.jwks_uri)
         except ProviderError:
             await self._metadata.ask()
             newer = await self._metadata.get()
             if newer.jwks_uri == metadata.jwks_uri:
                 raise
-            return await self._reader.fetch(self._new_fetcher(newer.jwks_uri))
+            return await self._reader.fetch(newer.jwks_uri)
 
 
 class CombinedKeys:

@@ -13,7 +13,7 @@ from jwt_auth_mounts import JWTMount
 
 from authkit.errors import TooManyRequestsError, UserError
 from authkit.logical import Operation
-from authkit.oidc.http import json_api as api
+from authkit.oidc.http import client as api
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 BUSY = "too many logins ask the identity provider at this moment, try again"
@@ -47,7 +47,7 @@ async def poll(mount: JWTMount, state: str) -> Any:
 @pytest.fixture
 def nothing_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request to an endpoint is one too many."""
-    monkeypatch.setattr(api, "MAX_LOOKUPS_AT_ONCE", 0)
+    monkeypatch.setattr(api, "MAX_SESSIONS", 0)
     monkeypatch.setattr(api, "BUSY_SECONDS", 0.01)
 
 
@@ -77,7 +77,7 @@ async def test_a_device_is_told_to_ask_less_often(
     bare: JWTMount, idp: FaultyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its login goes on."""
-    monkeypatch.setattr(api, "MAX_LOOKUPS_AT_ONCE", 1)
+    monkeypatch.setattr(api, "MAX_SESSIONS", 1)
     monkeypatch.setattr(api, "BUSY_SECONDS", 0.01)
     one, two = [await begin(bare, idp, callback_mode="device") for _ in range(2)]
     arrived, loop = asyncio.Event(), asyncio.get_running_loop()

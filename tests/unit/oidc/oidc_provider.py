@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from oidc_factories import jwk, jwks, private_key, private_pem
 
+from authkit.oidc.http.client import document_client
+
 
 def certificate(subject, issuer, name, signer, *, is_ca, until=datetime.datetime(2120, 1, 1)):
     """A certificate of key `name` signed by key `signer`, without key identifiers."""
@@ -133,3 +135,14 @@ class LoopbackProvider:
         if self.is_rotating:
             return jwks(jwk("rsa", kid=f"key-{len(self.paths)}"))
         return jwks(*self.entries)
+
+
+class Fetcher:
+    """Fetches one document, as key sources do."""
+
+    def __init__(self, url, *, max_bytes, network, bearer=None):
+        self._client = document_client(network, max_bytes)
+        self._url, self._bearer = url, bearer
+
+    async def fetch(self):
+        return await self._client.fetch(self._url, bearer=self._bearer)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from oidc_provider import certificate, http_answer, serve, server_context
 
-from authkit.oidc.http import json_api as api
-from authkit.oidc.http.fetch import FetchError, FetchTimeoutError
-from authkit.oidc.http.json_api import API
+from authkit.oidc.http import client as api
+from authkit.oidc.http.client import HTTPClient
+from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import Network
 
 URL = "https://api.example/groups"
@@ -18,7 +18,7 @@ URL = "https://api.example/groups"
 
 async def ask(answer, url=URL, **options):
     """One GET, answered by `answer`."""
-    async with API(Network(transport=httpx.MockTransport(answer))).lookup(url) as session:
+    async with HTTPClient(Network(transport=httpx.MockTransport(answer))).session(url) as session:
         return await session.get(url, **options)
 
 
@@ -28,11 +28,11 @@ async def test_json_is_read_over_tls_with_the_given_ca(tmp_path):
     tls = server_context(tmp_path, certificate("server", "ca", "p256", "p384", is_ca=False))
     async with serve(http_answer(b'{"a": 1}'), tls) as (port, requests):
         url = f"https://127.0.0.1:{port}/x"
-        async with API(Network(ca_pem=ca_pem)).lookup(url) as session:
+        async with HTTPClient(Network(ca_pem=ca_pem)).session(url) as session:
             assert (await session.get(url, authorization="Bearer t")).content == {"a": 1}
             assert (await session.post(url, b"body", "text/plain")).content == {"a": 1}
         with pytest.raises(FetchError, match="certificate verify failed"):
-            async with API(Network()).lookup(url) as session:
+            async with HTTPClient(Network()).session(url) as session:
                 await session.get(url)
     assert requests[0].startswith(b"GET /x HTTP/1.1\r\n")
     assert b"Authorization: Bearer t\r\n" in requests[0]
@@ -48,7 +48,7 @@ async def test_json_is_read_over_tls_with_the_given_ca(tmp_path):
         (httpx.Response(200, text="<html>"), "answer is not valid JSON"),
         (httpx.Response(200, content=b"[" * 100_000), "answer is not valid JSON"),
         (httpx.Response(200, content=b"\xff"), "answer is not valid JSON"),
-        (httpx.Response(200, content=b" " * (api.MAX_ANSWER_BYTES + 1)), "answer is larger than"),
+        (httpx.Response(200, content=b" " * (api.MAX_RESPONSE_BYTES + 1)), "answer is larger than"),
         (httpx.Response(200, text="{}", headers={"content-encoding": "br"}), "answer is compressed"),
     ],
 )
@@ -81,12 +81,12 @@ async def test_connections_that_fail_are_failures(error, kind, text):
 
 async def test_a_lookup_has_one_time_limit(monkeypatch):
     """However many requests it makes."""
-    monkeypatch.setattr(api, "LOOKUP_TIMEOUT", 0.02)
+    monkeypatch.setattr(api, "SESSION_TIMEOUT", 0.02)
 
     async def hang(request):
         await asyncio.Event().wait()
 
-    with pytest.raises(FetchTimeoutError, match=r"not done within 0\.02 s"):
+    with pytest.raises(FetchTimeoutError, match=r"no answer within 0\.02 s"):
         await ask(hang)
 
 
@@ -94,8 +94,9 @@ async def test_an_impossible_url_is_a_failure():
     """It may come from a token."""
     with pytest.raises(FetchError, match="no usable answer"):
         await ask(lambda request: httpx.Response(200), "https://a b")
+    network = Network(transport=httpx.MockTransport(lambda request: None))
     with pytest.raises(FetchError, match="no usable answer"):
-        async with API(Network(transport=httpx.MockTransport(lambda request: None))).lookup(URL) as session:
+        async with HTTPClient(network).session(URL) as session:
             await session.get("https://[::1/")
 
 
@@ -103,7 +104,7 @@ async def test_unusable_proxy_settings_are_a_failure(monkeypatch):
     """As they are for key sets."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
     with pytest.raises(FetchError, match="no usable answer: ProxyError: the proxy of the environment"):
-        async with API(Network()).lookup(URL) as session:
+        async with HTTPClient(Network()).session(URL) as session:
             await session.get(URL)
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from authkit.oidc import DiscoveredKeys, Discovery, DiscoveryError, IssuerMismatchError, ProviderMetadata
-from authkit.oidc.http.fetch import FetchError, FetchTimeoutError, ProviderError
+from authkit.oidc.http.errors import FetchError, FetchTimeoutError, ProviderError
 from authkit.oidc.http.network import Network
 from authkit.oidc.keys.discovery import MAX_METADATA_BYTES, parse_metadata
 

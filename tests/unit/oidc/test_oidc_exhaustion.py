@@ -9,14 +9,14 @@ import threading
 import httpx
 import pytest
 from oidc_login_provider import CODE, REQUEST, FakeProvider
-from oidc_provider import http_answer, serve
+from oidc_provider import Fetcher, http_answer, serve
 
 from authkit import threads
 from authkit.errors import TooManyRequestsError
-from authkit.oidc.http import json_api as api
+from authkit.oidc.http import client as api
 from authkit.oidc.http import resolver, transport
-from authkit.oidc.http.fetch import Fetcher, FetchError
-from authkit.oidc.http.json_api import MAX_LOOKUPS_AT_ONCE
+from authkit.oidc.http.client import MAX_SESSIONS
+from authkit.oidc.http.errors import FetchError
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.resolver import MAX_NAMES_AT_ONCE, Resolver
 from authkit.threads import Threads, ThreadsBusyError
@@ -247,10 +247,10 @@ async def test_strangers_open_few_connections(monkeypatch):
     assert isinstance(next(iter(refused)).exception(), TooManyRequestsError)
     slow.gate.set()
     await asyncio.wait(strangers)
-    assert slow.most == MAX_LOOKUPS_AT_ONCE
+    assert slow.most == MAX_SESSIONS
     kinds = [type(each.exception()).__name__ for each in strangers]
     assert kinds.count("OAuthError") + kinds.count("TooManyRequestsError") == 300
-    assert kinds.count("OAuthError") >= MAX_LOOKUPS_AT_ONCE
+    assert kinds.count("OAuthError") >= MAX_SESSIONS
     slow.most = 0
     with pytest.raises(Exception, match="invalid_grant"):
         await client.exchange(CODE, REQUEST)
@@ -261,15 +261,15 @@ async def test_a_lookup_that_was_given_up_makes_room():
     """Whoever hangs up does not keep a place."""
     slow = Slow()
     network = Network(transport=httpx.MockTransport(slow.answer))
-    endpoint = api.API(network)
+    endpoint = api.HTTPClient(network)
 
     async def ask():
-        async with endpoint.lookup("https://a.example/") as session:
+        async with endpoint.session("https://a.example/") as session:
             await session.get("https://a.example/")
 
     for _ in range(2):
-        asking = [asyncio.create_task(ask()) for _ in range(MAX_LOOKUPS_AT_ONCE)]
-        while slow.waiting < MAX_LOOKUPS_AT_ONCE:
+        asking = [asyncio.create_task(ask()) for _ in range(MAX_SESSIONS)]
+        while slow.waiting < MAX_SESSIONS:
             await asyncio.sleep(0)
         for each in asking:
             each.cancel()

@@ -7,11 +7,11 @@ import asyncio
 import httpx
 import pytest
 from oidc_factories import jwk, jwks
-from oidc_provider import certificate, http_answer, serve, server_context
+from oidc_provider import Fetcher, certificate, http_answer, serve, server_context
 
 from authkit.oidc import JWKSKeys
-from authkit.oidc.http import fetch
-from authkit.oidc.http.fetch import Fetcher, FetchError, FetchTimeoutError
+from authkit.oidc.http import client as http_client
+from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import Network
 
 URL = "https://issuer.example/keys"
@@ -111,7 +111,7 @@ async def test_only_200_is_a_document(status):
 
 async def test_time_is_limited(monkeypatch):
     """A provider that accepts and stays silent does not keep logins waiting."""
-    monkeypatch.setattr(fetch, "TOTAL_TIMEOUT", 0.01)
+    monkeypatch.setattr(http_client, "TOTAL_TIMEOUT", 0.01)
 
     async def hang(request):
         await asyncio.Event().wait()

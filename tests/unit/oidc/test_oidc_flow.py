@@ -253,7 +253,7 @@ async def test_a_silent_provider_is_given_up(monkeypatch):
     with pytest.raises(EndpointError) as caught:
         await provider.client().exchange(CODE, REQUEST)
     assert caught.value.public == CANNOT + "context deadline exceeded"
-    assert caught.value.detail == "not done within 0.02 s"
+    assert caught.value.detail == "no answer within 0.02 s"
     assert is_gone.is_set()
     assert provider.count("/token") == 1
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from authkit import LoginError
 from authkit.oidc import (
     FetchError,
+    HTTPSession,
     Lookup,
-    Session,
     find_origin,
     has_credentials,
     is_same_origin,
@@ -95,7 +95,7 @@ class AzureProvider(ConfiguredProvider[AzureSettings]):
         prefix = "unable to fetch groups from Microsoft Graph API: "
         try:
             token = _get_token(lookup)
-            async with self.api.lookup(self._url) as session:
+            async with self.client.session(self._url) as session:
                 if not lookup.is_same_user:
                     await _verify_owner(session, f"{self._url}/me?$select=id", token, lookup)
                 return await _fetch_members(session, f"{self._url}/me/getMemberObjects", token)
@@ -107,13 +107,13 @@ class AzureProvider(ConfiguredProvider[AzureSettings]):
     async def _fetch_from(self, url: str, lookup: Lookup) -> list[Any]:
         token = _get_token(lookup)
         try:
-            async with self.api.lookup(url) as session:
+            async with self.client.session(url) as session:
                 return await _fetch_members(session, url, token)
         except FetchError as error:
             raise LoginError(f"failed to get groups: {error.public}", error.detail) from error
 
 
-async def _verify_owner(session: Session, url: str, token: str, lookup: Lookup) -> None:
+async def _verify_owner(session: HTTPSession, url: str, token: str, lookup: Lookup) -> None:
     """Return if the access token belongs to the user of the JWT: both carry the id of the same object.
 
     `sub` would not do: it differs from application to application.
@@ -127,7 +127,7 @@ async def _verify_owner(session: Session, url: str, token: str, lookup: Lookup) 
         raise LoginError("the access token belongs to another user")
 
 
-async def _fetch_members(session: Session, url: str, token: str) -> list[Any]:
+async def _fetch_members(session: HTTPSession, url: str, token: str) -> list[Any]:
     authorization = f"Bearer {token}"
     answer = await session.post(url, _BODY, "application/json", authorization=authorization)
     found: list[Any] = []

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from authkit import FieldError, LoginError, Model, Secret, UserError
-from authkit.oidc import API, FetchError, Network, Session, UserDirectory
+from authkit.oidc import FetchError, HTTPClient, HTTPSession, Network, UserDirectory
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +75,7 @@ class ConfiguredProvider(UserDirectory, Generic[S]):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings: S = read_settings(self.model, settings)  # type: ignore[assignment]
-        self.api = API(self.make_network(fields, transport))
+        self.client = HTTPClient(self.make_network(fields, transport))
 
     def make_network(self, fields: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None) -> Network:
         """Return how the provider is reached. By default `oidc_discovery_ca_pem`, if set, vouches for it.
@@ -86,14 +86,14 @@ class ConfiguredProvider(UserDirectory, Generic[S]):
         return Network(ca_pem=fields.get("oidc_discovery_ca_pem") or "", transport=transport)
 
     @asynccontextmanager
-    async def ask(self, url: str, failure: str = "unable to ask the provider:") -> AsyncIterator[Session]:
+    async def ask(self, url: str, failure: str = "unable to ask the provider:") -> AsyncIterator[HTTPSession]:
         """Give what asks the host of `url`. All requests share one limit of time.
 
         Raises:
             LoginError: no usable answer; the text begins with `failure`.
         """
         try:
-            async with self.api.lookup(url) as session:
+            async with self.client.session(url) as session:
                 yield session
         except FetchError as error:
             raise LoginError(f"{failure} {error.public}", error.detail) from error

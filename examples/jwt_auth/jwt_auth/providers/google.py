@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from authkit import Value
-from authkit.oidc import FetchError, Session, SigningKey, check_url
+from authkit.oidc import FetchError, HTTPSession, SigningKey, check_url
 
 __all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
 
@@ -51,7 +51,7 @@ class ServiceAccount(Value, frozen=True):
 
     unshown: ClassVar = ("private_key",)
 
-    async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
+    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token for `subject`, or for the account itself if that is empty.
 
         Raises:
@@ -82,7 +82,7 @@ class AuthorizedUser(Value, frozen=True):
 
     unshown: ClassVar = ("client_secret", "refresh_token")
 
-    async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
+    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token of this user; nobody else's can be had. Raises what the others raise."""
         form = {
             "grant_type": "refresh_token",
@@ -97,7 +97,7 @@ class AuthorizedUser(Value, frozen=True):
 class MachineAccount:
     """The service account of the machine in Google's cloud that the process runs on."""
 
-    async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
+    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token of that account; nobody else's can be had. Raises what the others raise."""
         url = f"{METADATA_URL}?{urlencode({'scopes': ','.join(scopes)})}"
         answer = await session.get(url, headers={"Metadata-Flavor": "Google"})
@@ -111,7 +111,7 @@ class Impersonation:
         self._principal = principal
         self._source = source
 
-    async def fetch_token(self, session: Session, scopes: Sequence[str], subject: str, now: float) -> str:
+    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
         """Return an access token for `subject`, by an assertion that Google signs for the principal.
 
         Raises:
@@ -204,7 +204,7 @@ def _assertion_claims(
     return claims | ({"sub": subject} if subject else {})
 
 
-async def _exchange(session: Session, url: str, assertion: str) -> str:
+async def _exchange(session: HTTPSession, url: str, assertion: str) -> str:
     form = urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()
     return _read_token((await session.post(url, form, _FORM)).content, "access_token")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from authkit.oidc import FetchError, Lookup, Network, Session, ThreadsBusyError, path_segment
+from authkit.oidc import FetchError, HTTPSession, Lookup, Network, ThreadsBusyError, path_segment
 from jwt_auth.providers.configured import NO_FIELDS, ConfiguredProvider
 from jwt_auth.providers.google import (
     METADATA_HOST,
@@ -111,7 +111,7 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         schemas = content.get("customSchemas", {}) if isinstance(content, dict) else {}
         return schemas if isinstance(schemas, dict) else {}
 
-    async def _fetch_all(self, session: Session, token: str, user: str) -> list[str]:
+    async def _fetch_all(self, session: HTTPSession, token: str, user: str) -> list[str]:
         """Return the groups of the user, and groups of groups down to the depth asked for, each once."""
         found: dict[str, None] = {}
         members, requests = [user], 0
@@ -132,7 +132,7 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         return list(found)
 
     async def _fetch_page(
-        self, session: Session, token: str, member: str, page: str
+        self, session: HTTPSession, token: str, member: str, page: str
     ) -> tuple[list[str], str]:
         query = {"userKey": member, "fields": "nextPageToken,groups(email)"}
         query |= {"domain": self.settings.domain} if self.settings.domain else {}
@@ -147,10 +147,10 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         names = [group.get("email") for group in groups if isinstance(group, dict)]
         return [name for name in names if isinstance(name, str) and name], next_page
 
-    async def _fetch_token(self, session: Session) -> str:
+    async def _fetch_token(self, session: HTTPSession) -> str:
         try:
             # Files are read each time: an operator replaces a key without a write.
-            credentials = await self.api.threads.run(self._find_credentials)
+            credentials = await self.client.threads.run(self._find_credentials)
         except (ValueError, ThreadsBusyError) as error:
             raise FetchError(str(error)) from error
         subject = self.settings.gsuite_admin_impersonate

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from authkit import LoginError
 from authkit.oidc import (
     FetchError,
+    HTTPSession,
     Lookup,
-    Session,
     ThreadsBusyError,
     check_token,
     check_url,
@@ -96,7 +96,7 @@ class OktaProvider(ConfiguredProvider[OktaSettings]):
             groups = await self._fetch_pages(session, url)
         return await self._select(groups)
 
-    async def _fetch_pages(self, session: Session, url: str) -> list[Any]:
+    async def _fetch_pages(self, session: HTTPSession, url: str) -> list[Any]:
         groups: list[Any] = []
         for _ in range(MAX_PAGES):
             answer = await session.get(url, authorization=f"SSWS {self.settings.api_token.reveal()}")
@@ -117,7 +117,7 @@ class OktaProvider(ConfiguredProvider[OktaSettings]):
             return names
         try:
             async with asyncio.timeout(FILTER_WAIT):
-                return await self.api.threads.run(partial(self._filter.select, names))
+                return await self.client.threads.run(partial(self._filter.select, names))
         except (TimeoutError, ThreadsBusyError) as error:
             raise LoginError("the groups_filter takes too long for the groups of this user") from error
 
