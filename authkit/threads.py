@@ -99,7 +99,8 @@ class Threads:
         def work() -> None:
             try:
                 end = partial(_set_result, future, call())
-            except Exception as error:
+            except BaseException as error:
+                # Also what no `except Exception` catches: otherwise the thread would count forever.
                 end = partial(_set_exception, future, error)
             share.give_back()
             # The loop is closed when the process ends: nobody waits any more.
@@ -126,6 +127,10 @@ def _set_result(future: asyncio.Future[T], result: T) -> None:
         future.set_result(result)
 
 
-def _set_exception(future: asyncio.Future[T], error: Exception) -> None:
+def _set_exception(future: asyncio.Future[T], error: BaseException) -> None:
+    if not isinstance(error, Exception) or isinstance(error, StopIteration):
+        # A future refuses StopIteration, and the others would end the event loop or look like a cancellation.
+        cause, error = error, RuntimeError(f"a call in a thread raised {type(error).__name__}")
+        error.__cause__ = cause
     if not future.done():
         future.set_exception(error)
