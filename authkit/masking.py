@@ -36,18 +36,19 @@ class Secret:
     harmless.
     """
 
-    __slots__ = ("__weakref__", "_number", "_value")
+    __slots__ = ("__weakref__", "_numbers", "_value")
 
     def __init__(self, value: str) -> None:
         if not isinstance(value, str):
             raise TypeError("a Secret holds text")
         self._value = value
-        self._number = _live.add(value)
+        self._numbers = [_live.add(form) for form in _forms_in_logs(value)]
 
     def __del__(self, live: LiveValues = _live) -> None:
         # Absent when __init__ has raised.
-        if getattr(self, "_number", 0):
-            live.end(self._number)
+        for number in getattr(self, "_numbers", ()):
+            if number:
+                live.end(number)
 
     def reveal(self) -> str:
         """Return the text. The caller answers for where it goes."""
@@ -80,6 +81,18 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled")
+
+
+MAX_LINES = 64
+"""Lines of one value that are searched for one by one."""
+
+
+def _forms_in_logs(value: str) -> Iterable[str]:
+    """Return what tracebacks make of a value: itself, its `repr`, and its lines, each of them indented."""
+    if value.isprintable() and "\\" not in value and "'" not in value:
+        return (value,)
+    lines = value.splitlines()
+    return {value, repr(value)[1:-1], *(lines[:MAX_LINES] if len(lines) > 1 else ())}
 
 
 _SECRET_NAMES = re.compile(

@@ -136,9 +136,14 @@ class _Places:
 def _call(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except StopIteration as error:
+    except Exception as error:
         # A future does not accept it: the caller would wait for ever.
-        raise RuntimeError("a plain method raised StopIteration") from error
+        if isinstance(error, StopIteration):
+            raise RuntimeError("a plain method raised StopIteration") from error
+        raise
+    except BaseException as error:
+        # The event loop would take it for its own end, or for a cancellation of the request.
+        raise RuntimeError(f"a plain method raised {type(error).__name__}") from error
 
 
 async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from authkit.threads import Threads
 @pytest.mark.parametrize("kind", [StopIteration, SystemExit, asyncio.CancelledError, GeneratorExit])
 def test_a_thread_is_free_again_whatever_its_call_raises(kind: type[BaseException]) -> None:
     """Neither the thread is lost nor does the caller wait for ever."""
+
     def fail() -> None:
         raise kind("broken")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jwt_auth.browser.client_keys import CLIENT_KEYS_PATH, MAX_CLIENT_KEYS, PUBLISHED_SECONDS, ClientKeys
 
-from authkit.errors import InternalError, ReadOnlyError, UserError
+from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
 from authkit.logical import StorageEntry
 from authkit.testing import InMemoryStorage
 
@@ -162,3 +162,28 @@ async def test_a_broken_record_is_a_fault(broken: bytes) -> None:
     await storage.put(StorageEntry("oidc/keys", broken))
     with pytest.raises(InternalError):
         await ClientKeys(storage).load()
+
+
+class LosesAnswers(InMemoryStorage):
+    """Storage that keeps what is written and fails all the same."""
+
+    is_losing = False
+
+    async def put(self, entry: StorageEntry) -> None:
+        """Store, and fail if told to."""
+        await super().put(entry)
+        if self.is_losing:
+            raise StorageError("the answer was lost")
+
+
+async def test_a_replacement_whose_answer_is_lost_is_read_again() -> None:
+    """Else another process would sign with a key that this one does not publish."""
+    storage, now = LosesAnswers(), Now()
+    keys = await loaded(storage, now)
+    storage.is_losing = True
+    with pytest.raises(StorageError):
+        await keys.rotate(60)
+    storage.is_losing = False
+    await keys.load()
+    now.time += 61
+    assert (await loaded(storage, now)).signer().kid in kids(keys)

@@ -232,3 +232,20 @@ def test_each_record_is_one_write() -> None:
     os.close(writer)
     with open(reader, "rb") as lines:
         assert [json.loads(text)["@message"] for text in lines] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ValueError, KeyError, lambda text: ExceptionGroup("several", [ValueError(text)])],
+    ids=["as it is", "its repr", "indented"],
+)
+def test_a_secret_of_several_lines_is_masked_in_tracebacks(failure: Any) -> None:
+    """Also where a traceback quotes it or puts something before each of its lines."""
+    secret = Secret("first-line-of-secret-1234\nsecond-line-of-secret-5678")
+    try:
+        raise failure(secret.reveal())
+    except Exception:
+        made = record("failed", level=logging.ERROR, exc_info=sys.exc_info())
+    text = HCLogFormatter().format(made)
+    assert "first-line" not in text
+    assert "second-line" not in text

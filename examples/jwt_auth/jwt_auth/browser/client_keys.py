@@ -101,7 +101,13 @@ class ClientKeys:
                     "published for a day, try again after that"
                 )
             new = self._make(now + after)
-            self._take(await self._store([*kept, new]), forgotten)
+            try:
+                stored = await self._store([*kept, new])
+            except BaseException:
+                # Nobody knows what a write that broke off has left behind.
+                self.forget()
+                raise
+            self._take(stored, forgotten)
             return self._signer(new).kid
 
     async def drop_former(self) -> None:
