@@ -101,6 +101,13 @@ ROOMS: dict[str, dict[str, set[str]]] = {
             "tasks",
         },
     },
+    "oidc": {
+        "http": set(),
+        "keys": {"http"},
+        "tokens": {"keys"},
+        "user_directory": {"http", "tokens"},
+        "client": {"http", "keys", "tokens"},
+    },
 }
 """What each room of a package may import of the others."""
 

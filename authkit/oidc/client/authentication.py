@@ -14,15 +14,13 @@ import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 from urllib.parse import quote_plus
 
 from authkit.masking import Secret
+from authkit.oidc.keys.discovery import ProviderMetadata
+from authkit.oidc.tokens.signing import SigningKey
 from authkit.values import Value
-
-if TYPE_CHECKING:
-    from authkit.oidc.keys.discovery import ProviderMetadata
-    from authkit.oidc.tokens.signing import SigningKey
 
 __all__ = ["ClientAuthentication", "Credentials"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from authkit.errors import LoginError, TokenError
 from authkit.masking import Secret
@@ -31,16 +31,14 @@ from authkit.oidc.client.responses import (
 )
 from authkit.oidc.client.userinfo import merge_userinfo, read_userinfo
 from authkit.oidc.http.errors import ProviderError
+from authkit.oidc.keys.discovery import ProviderMetadata
 from authkit.oidc.keys.key import ALGORITHMS
+from authkit.oidc.keys.sources import DiscoveredKeys
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.id_token import DEFAULT_ALGORITHMS, IDTokenRules, verify_id_token, verify_token_hash
 from authkit.oidc.tokens.registered_claims import DEFAULT_LEEWAYS, Claims, Leeways
 from authkit.printable import quote
 from authkit.values import replace, verify_collections
-
-if TYPE_CHECKING:
-    from authkit.oidc.keys.discovery import ProviderMetadata
-    from authkit.oidc.keys.sources import DiscoveredKeys
 
 __all__ = ["OIDCClient"]
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from authkit.errors import LoginError, TooManyRequestsError
+from authkit.oidc.keys.cache import RemoteStatus
 from authkit.oidc.keys.strength import require_ed25519, require_rsa, require_rsa_form
 from authkit.threads import Threads, ThreadsBusyError
 from authkit.values import Value, verify_collections
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-    from authkit.oidc.keys.cache import RemoteStatus
 
     PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 

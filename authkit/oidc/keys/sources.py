@@ -20,6 +20,7 @@ from authkit.oidc.http.errors import DiscoveryError, FetchTimeoutError, Provider
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.urls import check_url, show_url
 from authkit.oidc.keys.cache import ASK_PAUSE, RemoteValue, Timer
+from authkit.oidc.keys.discovery import ProviderMetadata
 from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.keys.key import KeySourceError, KeyStatus, VerificationKey
 from authkit.printable import to_printable
@@ -29,7 +30,6 @@ from authkit.values import replace, verify_collections
 if TYPE_CHECKING:
     import httpx
 
-    from authkit.oidc.keys.discovery import ProviderMetadata
 
 __all__ = ["CombinedKeys", "DiscoveredKeys", "JWKSKeys", "ProviderKeys"]
 
