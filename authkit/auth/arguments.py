@@ -105,11 +105,7 @@ async def verify_unchanged(
 
 
 def verify_returns(handler: Callable[..., Any], expected: type) -> None:
-    """Raise TypeError if the handler promises to return something else than `expected`.
-
-    Raises:
-        TypeError: its annotation says that it returns something else.
-    """
+    """Raise TypeError if the handler promises to return something else than `expected`."""
     returned = get_type_hints(handler).get("return")
     if isinstance(returned, type) and not issubclass(returned, expected):
         raise TypeError(f"{handler.__qualname__} has to return {expected.__name__}, not {returned.__name__}")

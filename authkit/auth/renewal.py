@@ -138,9 +138,6 @@ class RenewCall(Call, frozen=True, kw_only=True):
         """Raise UserError if a login with these policies would give another token than the renewed one.
 
         Order, case, blanks and the policy `default` do not matter.
-
-        Raises:
-            UserError: the policies have changed; only a new login brings the new ones.
         """
         if not equivalent_policies(sanitize_policies(policies), self.policies):
             raise UserError("policies have changed, not renewing")

@@ -446,11 +446,7 @@ class _ServerConnection(Driver[_Route]):
         self._finish(stream_id)
 
     def _verify_room(self, message: bytes) -> None:
-        """Raise RPCError if an answer may not be sent, nor kept until the client takes it.
-
-        Raises:
-            RPCError: it is too long, or too much is kept already.
-        """
+        """Raise RPCError if an answer may not be sent, nor kept until the client takes it."""
         verify_message_size(len(message), self._max_message_bytes)
         self.flush()
         kept = self.transport.get_write_buffer_size() + sum(self.core.unsent().values())

@@ -146,11 +146,7 @@ def refusal_text(error: BaseException) -> str:
 
 
 def require_alpn(transport: asyncio.BaseTransport) -> None:
-    """Raise ConnectionError if the peer did not agree on HTTP/2.
-
-    Raises:
-        ConnectionAbortedError: it did not; the transport is closed.
-    """
+    """Raise ConnectionError if the peer did not agree on HTTP/2."""
     tls = transport.get_extra_info("ssl_object")
     if tls is None or tls.selected_alpn_protocol() != ALPN:
         transport.close()

@@ -39,11 +39,7 @@ class HandlerOptions(TypedDict, total=False):
 
 
 def verify_options(options: HandlerOptions) -> None:
-    """Raise TypeError if an option is unknown, or two contradict each other.
-
-    Raises:
-        TypeError: they do not.
-    """
+    """Raise TypeError if an option is unknown, or two contradict each other."""
     verify_collections(responses=options.get("responses"), examples=options.get("examples"))
     unknown = sorted(options.keys() - HandlerOptions.__annotations__.keys())
     if unknown:

@@ -13,11 +13,7 @@ __all__ = ["verify_destinations"]
 
 
 def verify_destinations(stored: Model, new: Model, data: FieldData) -> None:
-    """Raise UserError if a stored secret of `new` would be sent to another place than before.
-
-    Raises:
-        UserError: the request changes where a secret goes, and does not have it.
-    """
+    """Raise UserError if a stored secret of `new` would be sent to another place than before."""
     for name, declared in new.schema.items():
         moved = next((place for place in declared.goes_to if _find(stored, place) != _find(new, place)), "")
         if not moved:

@@ -64,11 +64,7 @@ def make_private_file(path: Path) -> None:
 
 
 def verify_private_file(path: Path) -> None:
-    """Raise NotPrivateError unless `path`, a `private_path`, is absent or a file of this user alone.
-
-    Raises:
-        NotPrivateError: it is something else.
-    """
+    """Raise NotPrivateError unless `path`, a `private_path`, is absent or a file of this user alone."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -53,9 +53,6 @@ def check_permissions(path: str | os.PathLike[str], *, owner: int | None = None,
 
     `owner` is a user id, by default this process's; `mode` has to be matched exactly unless it is 0,
     which only forbids group and others to write.
-
-    Raises:
-        PluginStartError: they are not.
     """
     name = os.fspath(path)
     try:
@@ -90,11 +87,7 @@ def file_sum(path: str | os.PathLike[str]) -> str:
 
 
 def check_sum(path: str | os.PathLike[str], expected: str) -> None:
-    """Raise PluginStartError if the file does not have the registered SHA-256 (hexadecimal, either case).
-
-    Raises:
-        PluginStartError: it has another one, or cannot be read.
-    """
+    """Raise PluginStartError if the file does not have the registered SHA-256 (hexadecimal, either case)."""
     name = os.fspath(path)
     try:
         found = file_sum(path)

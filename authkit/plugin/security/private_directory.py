@@ -46,11 +46,7 @@ class PrivateDirectory:
             raise
 
     def verify_holds(self, name: str) -> None:
-        """Raise HandshakeError if the entry of this name is not in the directory itself.
-
-        Raises:
-            HandshakeError: it went elsewhere: somebody has put something else in the directory's place.
-        """
+        """Raise HandshakeError if the entry of this name is not in the directory itself."""
         try:
             os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except OSError as error:
