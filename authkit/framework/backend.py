@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from authkit.errors import UnsupportedOperationError, UnsupportedPathError, UserError
-from authkit.framework.documents.help_requests import Manual
+from authkit.framework.documents.help_requests import HelpPages
 from authkit.framework.fields.schema import FieldData
 from authkit.framework.fields.secrets import secret_texts
 from authkit.framework.handler_threads import HandlerThreads
@@ -69,7 +69,7 @@ class Backend:
     declarations: ClassVar[Mapping[str, Declaration[Any]]] = MappingProxyType({})
     """What the class and all its bases declare, by attribute, in order."""
     route_table: ClassVar[RouteTable] = RouteTable(())
-    manual: ClassVar[Manual] = Manual("", route_table, backend_type)
+    help_pages: ClassVar[HelpPages] = HelpPages("", route_table, backend_type)
     """Answers requests for help."""
 
     def __init_subclass__(cls, *, name: str = "", version: str = "", **options: Any) -> None:
@@ -88,7 +88,7 @@ class Backend:
             cls.route_table = RouteTable(routes)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}") from error
-        cls.manual = Manual.of(cls, cls.route_table, cls.backend_type)
+        cls.help_pages = HelpPages.of(cls, cls.route_table, cls.backend_type)
 
     @classmethod
     def make_routes(cls) -> Sequence[Route]:
@@ -250,9 +250,9 @@ class Backend:
 
     async def _explain(self, request: Request) -> Response:
         if not request.path:
-            return await self.manual.explain_all(self.system, request)
+            return await self.help_pages.explain_all(self.system, request)
         route, _ = self._route(request.path)
-        return await self.manual.explain(route, self.system, request)
+        return await self.help_pages.explain(route, self.system, request)
 
     async def _tick(self, request: Request) -> None:
         try:

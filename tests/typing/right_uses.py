@@ -132,6 +132,12 @@ class Plain(AuthMethod, name="plain"):
         return Renewal.keep()
 
 
+def call_as_written(plain: Plain) -> None:
+    """A declared method keeps its parameters and its result."""
+    assert_type(plain.log_in("ann", days=2), Identity)
+    assert_type(plain.renew(), Renewal)
+
+
 class Directory:
     """A provider that has everything, without a base class."""
 

@@ -150,3 +150,18 @@ async def use_the_simulator(vault: Simulator) -> None:
     token = await vault.login(role="dev")
     await token.renew(3600)  # type: ignore[arg-type]
     token.policies = ()  # type: ignore[misc]
+
+
+class Plain(AuthMethod, name="plain"):
+    """A method whose login is called by its own code."""
+
+    @login()
+    def log_in(self, user: str, days: int = 1) -> Identity:
+        """Log in."""
+        return Identity(name=user)
+
+
+def call_otherwise(plain: Plain) -> None:
+    """Call a declared method in another way than it was written."""
+    plain.log_in(1)  # type: ignore[arg-type]
+    plain.log_in()  # type: ignore[call-arg]

@@ -17,7 +17,7 @@ from authkit.framework.routing.route_table import RouteTable
 from authkit.framework.routing.routes import Route
 from authkit.logical import BackendType, Request, Response, SystemView
 
-__all__ = ["PREFIX_KEY", "Manual"]
+__all__ = ["PREFIX_KEY", "HelpPages"]
 
 PREFIX_KEY: Final = "requestResponsePrefix"
 """Under this key a host says how operation ids begin (Vault 1.21, vault/logical_system.go)."""
@@ -31,7 +31,7 @@ VERSION_TIMEOUT: Final = 2.0
 logger = logging.getLogger("authkit.framework")
 
 
-class Manual:
+class HelpPages:
     """The help of one backend class. Made when the class is defined; documents on demand."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Manual:
         self._documents: LRUCache[str, dict[str, Any]] = LRUCache(MAX_DOCUMENTS)
 
     @classmethod
-    def of(cls, backend: type, table: RouteTable, backend_type: BackendType) -> Manual:
+    def of(cls, backend: type, table: RouteTable, backend_type: BackendType) -> HelpPages:
         """Return the manual of a class: its docstring, or that of the class which it extends."""
         authors = [each for each in backend.__mro__ if each.__module__.partition(".")[0] != "authkit"]
         text = next((each.__doc__ for each in authors if each is not object and each.__doc__), "")

@@ -44,7 +44,7 @@ from authkit.framework import (
     route,
     write,
 )
-from authkit.framework.documents.help_requests import Manual
+from authkit.framework.documents.help_requests import HelpPages
 from authkit.framework.documents.openapi import read_prefix
 from authkit.framework.documents.schemas import field_schema, response_schema
 from authkit.framework.fields.schema import build_schema
@@ -385,7 +385,7 @@ async def test_a_host_that_tells_no_version() -> None:
     async def be_empty() -> PluginEnvironment:
         return PluginEnvironment()
 
-    manual = Manual("", Shop.route_table, BackendType.CREDENTIAL, version_timeout=0.001)
+    manual = HelpPages("", Shop.route_table, BackendType.CREDENTIAL, version_timeout=0.001)
     for answer in (refuse, hang, be_empty):
         mount.system.plugin_env = answer  # type: ignore[method-assign]
         response = await manual.explain_all(mount.system, request)
