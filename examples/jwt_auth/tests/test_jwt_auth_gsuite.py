@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
+import time
 from urllib.parse import parse_qs
 
 import httpx
 import jwt
 import pytest
-from jwt_auth.providers.google import (
-    AuthorizedUser,
-    MachineAccount,
-    ServiceAccount,
-    find_default_credentials,
-    load_credentials,
-)
-from jwt_auth.providers.gsuite import MAX_REQUESTS, SCOPES, GSuiteProvider
-from oidc_factories import NOW, private_key, private_pem
+from jwt_auth.providers.registry import make_provider
+from oidc_factories import private_key, private_pem
 from oidc_provider import http_answer, serve
 
 from authkit.errors import LoginError
 from authkit.oidc import Lookup
+
+pytest.importorskip("google.auth", reason="install google-auth, the extra 'gsuite' of the example")
+from jwt_auth.providers.google import MACHINE, GoogleAccount, find_default, load_account
+from jwt_auth.providers.gsuite import MAX_REQUESTS, SCOPES, GSuiteProvider
 
 ACCOUNT = {
     "type": "service_account",
@@ -32,6 +31,7 @@ ACCOUNT = {
     "private_key": private_pem("rsa"),
     "token_uri": "https://oauth2.googleapis.com/token",
 }
+USER = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
 CLAIMS = {"email": "ann@acme.example", "groups": ["from-token"]}
 
 
@@ -85,7 +85,7 @@ class Google:
             page["nextPageToken"] = str(start + 2)
         return httpx.Response(200, json=page if groups else {})
 
-    def provider(self, account=ACCOUNT, find_default=find_default_credentials, **settings):
+    def provider(self, account=ACCOUNT, find_machine=find_default, **settings):
         settings = {
             "gsuite_service_account": json.dumps(account) if isinstance(account, dict) else account,
             "gsuite_admin_impersonate": "admin@acme.example",
@@ -95,8 +95,7 @@ class Google:
         return GSuiteProvider(
             settings,
             transport=httpx.MockTransport(self.answer),
-            find_default=find_default,
-            now=lambda: NOW,
+            find_machine=find_machine,
         )
 
 
@@ -120,16 +119,16 @@ async def test_the_groups_of_a_user_are_fetched():
         google.asked
         == ["oauth2.googleapis.com/token"] + ["admin.googleapis.com/admin/directory/v1/groups"] * 2
     )
-    assert google.assertions == [
-        {
-            "iss": "robot@project.example",
-            "sub": "admin@acme.example",
-            "aud": "https://oauth2.googleapis.com/token",
-            "scope": " ".join(SCOPES),
-            "iat": NOW,
-            "exp": NOW + 600,
-        }
-    ]
+    (assertion,) = google.assertions
+    begins, ends = assertion.pop("iat"), assertion.pop("exp")
+    assert abs(begins - time.time()) < 60
+    assert ends - begins <= 3600
+    assert assertion == {
+        "iss": "robot@project.example",
+        "sub": "admin@acme.example",
+        "aud": "https://oauth2.googleapis.com/token",
+        "scope": " ".join(SCOPES),
+    }
 
 
 @pytest.mark.parametrize(
@@ -272,7 +271,7 @@ async def test_a_key_file_is_read_each_time(tmp_path):
 async def test_a_principal_is_impersonated_with_the_machines_credentials():
     """Google signs for it; the subject is the administrator."""
     google = Google()
-    provider = google.provider("", MachineAccount, impersonate_principal="robot@project.example")
+    provider = google.provider("", lambda: MACHINE, impersonate_principal="robot@project.example")
     assert await provider.fetch_groups(lookup())
     assert google.asked[:3] == [
         "metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token",
@@ -285,7 +284,7 @@ async def test_a_principal_is_impersonated_with_the_machines_credentials():
 async def test_without_anything_else_the_machines_own_credentials_are_used():
     """Somebody's who logged in there, for one."""
     google = Google()
-    provider = google.provider("", lambda: AuthorizedUser("c", "s", "r"))
+    provider = google.provider("", lambda: GoogleAccount(USER))
     assert await provider.fetch_groups(lookup())
 
 
@@ -328,7 +327,7 @@ def test_other_credentials_are_refused_when_they_are_written(text, reason):
 def test_a_json_list_is_no_credentials():
     """Not even in a file."""
     with pytest.raises(ValueError, match="not a JSON object"):
-        load_credentials("x", lambda path: "[]")
+        load_account("x", lambda path: "[]")
 
 
 def test_a_file_that_would_block_is_not_read(tmp_path):
@@ -341,7 +340,7 @@ def test_a_file_that_would_block_is_not_read(tmp_path):
     try:
         for path in (pipe, "/dev/ptmx", tmp_path):
             with pytest.raises(ValueError, match="neither JSON nor a file that can be read"):
-                load_credentials(str(path))
+                load_account(str(path))
     finally:
         writer.cancel()
 
@@ -368,19 +367,19 @@ def test_the_machines_credentials_are_found(tmp_path):
     """The file that is named, then gcloud's, then the machine's own."""
     path, folder = tmp_path / "key.json", tmp_path / "gcloud"
     path.write_text(json.dumps(ACCOUNT))
-    assert isinstance(find_default_credentials({"GOOGLE_APPLICATION_CREDENTIALS": str(path)}), ServiceAccount)
-    assert isinstance(find_default_credentials({"CLOUDSDK_CONFIG": str(folder)}), MachineAccount)
+    assert find_default({"GOOGLE_APPLICATION_CREDENTIALS": str(path)}).info == ACCOUNT
+    assert find_default({"CLOUDSDK_CONFIG": str(folder)}) is MACHINE
     folder.mkdir()
-    user = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
-    (folder / "application_default_credentials.json").write_text(json.dumps(user))
-    assert find_default_credentials({"CLOUDSDK_CONFIG": str(folder)}) == AuthorizedUser("c", "s", "r")
+    (folder / "application_default_credentials.json").write_text(json.dumps(USER))
+    assert find_default({"CLOUDSDK_CONFIG": str(folder)}).info.items() >= USER.items()
     with pytest.raises(FileNotFoundError):
-        find_default_credentials({"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none")})
+        find_default({"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none")})
 
 
 def test_credentials_show_no_secret():
     """Neither in a representation nor in an error."""
-    shown = repr(load_credentials(json.dumps(ACCOUNT))) + repr(AuthorizedUser("c", "sesame", "sesame"))
+    user = USER | {"client_secret": "sesame", "refresh_token": "sesame"}
+    shown = repr(load_account(json.dumps(ACCOUNT))) + repr(load_account(json.dumps(user)))
     assert "PRIVATE KEY" not in shown
     assert "sesame" not in shown
 
@@ -411,9 +410,19 @@ async def test_the_machines_credentials_take_no_proxy(monkeypatch):
             monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        provider = GSuiteProvider({"fetch_groups": True}, find_default=MachineAccount)
+        provider = GSuiteProvider({"fetch_groups": True}, find_machine=lambda: MACHINE)
         with pytest.raises(LoginError, match="unable to fetch groups from the Directory API") as caught:
             await provider.fetch_groups(Lookup(CLAIMS, user_claim="email", groups_claim="groups"))
     assert "there is no such host" in caught.value.detail
     assert requests == []
     assert asked == ["metadata.google.internal"]
+
+
+def test_without_google_auth_the_configuration_is_refused(monkeypatch):
+    """And says what to install; other providers do without."""
+    monkeypatch.delitem(sys.modules, "jwt_auth.providers.gsuite")
+    monkeypatch.delitem(sys.modules, "jwt_auth.providers.google")
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(ValueError, match=r"the package google.auth is missing; install .* extra 'gsuite'$"):
+        make_provider({"provider": "gsuite"}, {})
+    assert make_provider({"provider": "azure"}, {})

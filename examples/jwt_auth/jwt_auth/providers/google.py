@@ -1,138 +1,62 @@
 """Access tokens for Google's APIs: a service account's, somebody's whom it acts for, or this machine's.
 
-What is asked with them is left to `jwt_auth.providers.gsuite`. Facts: Google Identity, "Using
-OAuth 2.0 for Server to Server Applications", "Application Default Credentials" and the IAM Service
-Account Credentials API v1, as golang.org/x/oauth2/google follows them.
+google-auth makes them. It is synchronous: it runs in a thread, and the session of the lookup makes its
+requests, with its limits of time and size. Two parts are ours: which files are read, and where the account of
+this machine is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
+
+from google.auth import credentials, exceptions, impersonated_credentials, transport
+from google.oauth2 import credentials as users
+from google.oauth2 import service_account
 
 from authkit import Value
-from authkit.oidc import FetchError, HTTPSession, SigningKey, check_url
+from authkit.oidc import FetchError, HTTPSession, check_url
 
-__all__ = ["AuthorizedUser", "ServiceAccount", "TokenSource", "find_default_credentials", "load_credentials"]
+__all__ = ["METADATA_HOST", "TOKEN_URL", "GoogleAccount", "fetch_token", "find_default", "load_account"]
 
-TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 -- an address
-IAM_URL = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts"
-METADATA_HOST = "metadata.google.internal"
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 -- an address
+CLOUD_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+METADATA_HOST: Final = "metadata.google.internal"
 """Answers with a machine's credentials, in plain http: no proxy may lead there, nor does one with Google's
 own client (cloud.google.com/go/compute/metadata)."""
 
-METADATA_URL = f"http://{METADATA_HOST}/computeMetadata/v1/instance/service-accounts/default/token"
-CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+METADATA_URL: Final = f"http://{METADATA_HOST}/computeMetadata/v1/instance/service-accounts/default/token"
 
-ASSERTION_LIFETIME = 600
-"""Seconds. It is used at once."""
+MAX_FILE_CHARACTERS: Final = 64 * 1024
 
-MAX_FILE_CHARACTERS = 64 * 1024
-
-_FORM = "application/x-www-form-urlencoded"
-_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_REQUIRED: Final = {
+    "authorized_user": ("client_id", "client_secret", "refresh_token"),
+    "service_account": ("client_email", "private_key"),
+}
 
 
-class ServiceAccount(Value, frozen=True):
-    """A service account with its key."""
+class GoogleAccount(Value, frozen=True):
+    """A service account with its key, or a user who logged in with gcloud."""
 
-    email: str
-    """Set by Google."""
-    key_id: str
-    """Set by Google."""
-    private_key: str
-    """Set by Google: PEM."""
-    token_url: str = TOKEN_URL
-    """Set by Google: where an assertion is exchanged."""
+    info: Mapping[str, Any]
+    """Set by Google: what the file of the credentials holds; nothing for the account of this machine."""
 
-    unshown: ClassVar = ("private_key",)
-
-    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
-        """Return an access token for `subject`, or for the account itself if that is empty.
-
-        Raises:
-            FetchError: Google gives none.
-        """
-        claims = _assertion_claims(self.email, self.token_url, scopes, subject, now)
-        return await _exchange(session, self.token_url, self._load_key().sign(claims))
-
-    def _load_key(self) -> SigningKey:
-        try:
-            key = SigningKey(self.private_key, kid=self.key_id)
-        except ValueError as error:
-            raise FetchError("the service account's key cannot be used") from error
-        if key.algorithm != "RS256":
-            raise FetchError("the service account's key is no RSA key")
-        return key
+    unshown: ClassVar = ("info",)
 
 
-class AuthorizedUser(Value, frozen=True):
-    """Somebody who logged in with gcloud on this machine."""
-
-    client_id: str
-    """Set by gcloud."""
-    client_secret: str
-    """Set by gcloud."""
-    refresh_token: str
-    """Set by gcloud."""
-
-    unshown: ClassVar = ("client_secret", "refresh_token")
-
-    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
-        """Return an access token of this user; nobody else's can be had. Raises what the others raise."""
-        form = {
-            "grant_type": "refresh_token",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-            "refresh_token": self.refresh_token,
-        }
-        answer = await session.post(TOKEN_URL, urlencode(form).encode(), _FORM)
-        return _read_token(answer.content, "access_token")
+MACHINE: Final = GoogleAccount({})
 
 
-class MachineAccount:
-    """The service account of the machine in Google's cloud that the process runs on."""
-
-    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
-        """Return an access token of that account; nobody else's can be had. Raises what the others raise."""
-        url = f"{METADATA_URL}?{urlencode({'scopes': ','.join(scopes)})}"
-        answer = await session.get(url, headers={"Metadata-Flavor": "Google"})
-        return _read_token(answer.content, "access_token")
-
-
-class Impersonation:
-    """A service account that this machine's credentials may sign for."""
-
-    def __init__(self, principal: str, source: TokenSource) -> None:
-        self._principal = principal
-        self._source = source
-
-    async def fetch_token(self, session: HTTPSession, scopes: Sequence[str], subject: str, now: float) -> str:
-        """Return an access token for `subject`, by an assertion that Google signs for the principal.
-
-        Raises:
-            FetchError: Google gives none.
-        """
-        own = await self._source.fetch_token(session, [CLOUD_SCOPE], "", now)
-        claims = _assertion_claims(self._principal, TOKEN_URL, scopes, subject, now)
-        url = f"{IAM_URL}/{quote(self._principal, safe='')}:signJwt"
-        body = json.dumps({"payload": json.dumps(claims)}).encode()
-        answer = await session.post(url, body, "application/json", authorization=f"Bearer {own}")
-        return await _exchange(session, TOKEN_URL, _read_token(answer.content, "signedJwt"))
-
-
-TokenSource = ServiceAccount | AuthorizedUser | MachineAccount | Impersonation
-
-
-def load_credentials(text: str, open_file: Callable[[str], str] | None = None) -> TokenSource:
-    """Return the credentials in a JSON text, or in the file of that name.
+def load_account(text: str, open_file: Callable[[str], str] | None = None) -> GoogleAccount:
+    """Return the account in a JSON text, or in the file of that name.
 
     Raises:
-        ValueError: there are none; nothing of the text is repeated.
+        ValueError: there is none; nothing of the text is repeated.
     """
     raw = text
     if not text.lstrip().startswith("{"):
@@ -141,45 +65,41 @@ def load_credentials(text: str, open_file: Callable[[str], str] | None = None) -
         except OSError:
             raise ValueError("neither JSON nor a file that can be read") from None
     try:
-        content = json.loads(raw)
+        info = json.loads(raw)
     except (ValueError, RecursionError):
         raise ValueError("not valid JSON") from None
-    if not isinstance(content, dict):
+    if not isinstance(info, dict):
         raise ValueError("not a JSON object")
-    if content.get("type") == "authorized_user":
-        return AuthorizedUser(*_get_texts(content, "client_id", "client_secret", "refresh_token"))
-    if content.get("type") != "service_account":
+    required = _REQUIRED.get(str(info.get("type")))
+    if required is None:
         raise ValueError("its type is neither service_account nor authorized_user")
-    email, private_key = _get_texts(content, "client_email", "private_key")
-    token_url, key_id = content.get("token_uri", TOKEN_URL), content.get("private_key_id", "")
-    if (
-        not isinstance(token_url, str)
-        or not isinstance(key_id, str)
-        or check_url(token_url).scheme != "https"
-    ):
+    if not all(isinstance(info.get(name), str) and info[name] for name in required):
+        raise ValueError(f"it needs {', '.join(required)}")
+    token_url = info.setdefault("token_uri", TOKEN_URL)
+    is_text = isinstance(token_url, str) and isinstance(info.get("private_key_id", ""), str)
+    if not is_text or check_url(token_url).scheme != "https":
         raise ValueError("its token_uri is not an https URL")
-    return ServiceAccount(email, key_id, private_key, token_url)
+    return GoogleAccount(info)
 
 
-def find_default_credentials(environment: Mapping[str, str] = os.environ) -> TokenSource:
-    """Return the credentials of this machine: of the file that the environment or gcloud names, or its own.
+def find_default(environment: Mapping[str, str] = os.environ) -> GoogleAccount:
+    """Return the account in the file that the environment or gcloud names, else that of this machine.
 
     Raises:
-        ValueError: a file is named that holds none.
+        OSError, ValueError: a file is named that holds none.
     """
     named = environment.get("GOOGLE_APPLICATION_CREDENTIALS", "")
     if named:
-        return load_credentials(read_file(named))
+        return load_account(read_file(named))
     home = environment.get("CLOUDSDK_CONFIG") or os.path.join(environment.get("HOME", ""), ".config/gcloud")
     path = os.path.join(home, "application_default_credentials.json")
-    return load_credentials(read_file(path)) if os.path.isfile(path) else MachineAccount()
+    return load_account(read_file(path)) if os.path.isfile(path) else MACHINE
 
 
 def read_file(path: str) -> str:
-    """Return the text of a small file.
+    """Return the text of a small regular file.
 
-    Whoever writes a configuration names it, and the event loop waits for it. Opening a pipe, or reading a
-    terminal such as `/dev/ptmx`, may never return: only a regular file is read.
+    A pipe or a terminal such as `/dev/ptmx` might block for ever, and operators may name any path.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -191,34 +111,100 @@ def read_file(path: str) -> str:
         return file.read(MAX_FILE_CHARACTERS)
 
 
-def _assertion_claims(
-    issuer: str, audience: str, scopes: Sequence[str], subject: str, now: float
-) -> dict[str, Any]:
-    claims: dict[str, Any] = {
-        "iss": issuer,
-        "aud": audience,
-        "scope": " ".join(scopes),
-        "iat": int(now),
-        "exp": int(now) + ASSERTION_LIFETIME,
-    }
-    return claims | ({"sub": subject} if subject else {})
+def fetch_token(
+    account: GoogleAccount,
+    principal: str,
+    subject: str,
+    scopes: Sequence[str],
+    session: HTTPSession,
+    loop: asyncio.AbstractEventLoop,
+) -> str:
+    """Return an access token. It blocks: call it in a thread; `loop` is that of the session.
 
+    Args:
+        principal: the service account that the account signs for; empty for the account itself.
+        subject: whom the token is for. Users and machines have tokens for themselves only.
 
-async def _exchange(session: HTTPSession, url: str, assertion: str) -> str:
-    form = urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()
-    return _read_token((await session.post(url, form, _FORM)).content, "access_token")
-
-
-def _read_token(content: Any, name: str) -> str:
-    token = content.get(name) if isinstance(content, dict) else None
+    Raises:
+        FetchError: Google gives none, or the account's key cannot be used.
+    """
+    try:
+        if principal:
+            source = _make_credentials(account, [CLOUD_SCOPE], "")
+            options = {"target_scopes": list(scopes), "subject": subject or None}
+            made = impersonated_credentials.Credentials(source, principal, **options)
+        else:
+            made = _make_credentials(account, scopes, subject)
+        made.refresh(_Request(session, loop))
+    except exceptions.GoogleAuthError:
+        # Without the cause: it repeats the answer.
+        raise FetchError("an answer without access_token") from None
+    token = made.token
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
-        raise FetchError(f"an answer without {name}")
+        raise FetchError("an answer without access_token")
     return token
 
 
-def _get_texts(content: Mapping[str, Any], *names: str) -> list[str]:
-    values = [content.get(name) for name in names]
-    texts = [value for value in values if isinstance(value, str) and value]
-    if len(texts) != len(names):
-        raise ValueError(f"it needs {', '.join(names)}")
-    return texts
+def _make_credentials(account: GoogleAccount, scopes: Sequence[str], subject: str) -> Any:
+    if not account.info:
+        return _Machine(scopes)
+    if account.info["type"] == "authorized_user":
+        names = _REQUIRED["authorized_user"]
+        return users.Credentials(None, token_uri=TOKEN_URL, **{name: account.info[name] for name in names})
+    try:
+        made = service_account.Credentials.from_service_account_info(
+            account.info, scopes=list(scopes), subject=subject or None
+        )
+        made.sign_bytes(b"")
+    except (ValueError, TypeError):
+        raise FetchError("the service account's key cannot be used") from None
+    return made
+
+
+class _Machine(credentials.Credentials):
+    """The account of this machine. google-auth's own would take the address from the environment."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__()
+        self._scopes = scopes
+
+    def refresh(self, request: Callable[..., Any]) -> None:
+        """Ask the machine."""
+        url = f"{METADATA_URL}?{urlencode({'scopes': ','.join(self._scopes)})}"
+        self.token = json.loads(request(url, headers={"Metadata-Flavor": "Google"}).data).get("access_token")
+
+
+class _Request(transport.Request):
+    """What google-auth asks with. An answer with another status than 200 is a `FetchError`."""
+
+    def __init__(self, session: HTTPSession, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._loop = loop
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> _Response:
+        """Return the answer."""
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        kind, authorization = given.pop("content-type", "application/json"), given.pop("authorization", "")
+        if method == "GET":
+            asked = self._session.get(url, headers=given)
+        else:
+            asked = self._session.post(url, body, kind, authorization=authorization)
+        answer = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        if not isinstance(answer.content, dict):
+            raise FetchError("an answer without access_token")
+        return _Response(json.dumps(answer.content).encode())
+
+
+class _Response(Value, frozen=True):
+    """An answer with status 200."""
+
+    data: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}

@@ -1,6 +1,6 @@
 """Google Workspace: a user's groups and custom fields, from the Directory API.
 
-Credentials are left to `jwt_auth.providers.google`. Facts are those of vault-plugin-auth-jwt
+Credentials: see `jwt_auth.providers.google`. Facts are those of vault-plugin-auth-jwt
 0.26 (provider_gsuite.go) and of the Directory API directory_v1. Differences: without `fetch_groups`
 the token's own groups stay as they are, and a user without a name is refused: the API would list
 every group of the company.
@@ -8,9 +8,10 @@ every group of the company.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,10 +20,10 @@ from jwt_auth.providers.configured import NO_FIELDS, ConfiguredProvider
 from jwt_auth.providers.google import (
     METADATA_HOST,
     TOKEN_URL,
-    Impersonation,
-    TokenSource,
-    find_default_credentials,
-    load_credentials,
+    GoogleAccount,
+    fetch_token,
+    find_default,
+    load_account,
 )
 from jwt_auth.providers.settings import GSuiteSettings
 
@@ -54,7 +55,7 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
 
     Credentials are those of `gsuite_service_account` (JSON, or the name of a file), else those of this
     machine, which may have to sign for `impersonate_principal`. Arguments and errors: see
-    `ConfiguredProvider`; `find_default` gives the machine's credentials, `now` the seconds since 1970.
+    `ConfiguredProvider`; `find_machine` gives the machine's credentials.
     """
 
     def __init__(
@@ -63,16 +64,14 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         *,
         fields: Mapping[str, Any] = NO_FIELDS,
         transport: httpx.AsyncBaseTransport | None = None,
-        find_default: Callable[[], TokenSource] = find_default_credentials,
-        now: Callable[[], float] = time.time,
+        find_machine: Callable[[], GoogleAccount] = find_default,
     ) -> None:
         super().__init__(settings, fields=fields, transport=transport)
         if self.settings.groups_recurse_max_depth < 0:
             raise ValueError("'gsuite_recurse_max_depth' must be a positive integer")
-        self._find_default = find_default
-        self._now = now
+        self._find_machine = find_machine
         if self.settings.gsuite_service_account:
-            self._find_credentials()
+            self._find_account()
 
     def make_network(self, fields: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None) -> Network:
         """Return how Google is reached. `oidc_discovery_ca_pem` does not vouch for it."""
@@ -150,22 +149,29 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
     async def _fetch_token(self, session: HTTPSession) -> str:
         try:
             # Files are read each time: an operator replaces a key without a write.
-            credentials = await self.client.threads.run(self._find_credentials)
+            account = await self.client.threads.run(self._find_account)
+            return await self.client.threads.run(
+                partial(
+                    fetch_token,
+                    account,
+                    "" if self.settings.gsuite_service_account else self.settings.impersonate_principal,
+                    self.settings.gsuite_admin_impersonate,
+                    SCOPES,
+                    session,
+                    asyncio.get_running_loop(),
+                )
+            )
         except (ValueError, ThreadsBusyError) as error:
             raise FetchError(str(error)) from error
-        subject = self.settings.gsuite_admin_impersonate
-        return await credentials.fetch_token(session, SCOPES, subject, self._now())
 
-    def _find_credentials(self) -> TokenSource:
+    def _find_account(self) -> GoogleAccount:
         account = self.settings.gsuite_service_account.reveal()
         if account:
             try:
-                return load_credentials(account)
+                return load_account(account)
             except ValueError as error:
                 raise ValueError(f"error parsing service account JSON: {error}") from error
         try:
-            source = self._find_default()
+            return self._find_machine()
         except (OSError, ValueError) as error:
             raise ValueError("failed to find application default credentials") from error
-        principal = self.settings.impersonate_principal
-        return Impersonation(principal, source) if principal else source

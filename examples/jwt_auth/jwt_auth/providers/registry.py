@@ -43,10 +43,14 @@ class _BuiltIn:
 
     def __call__(self, settings: Mapping[str, Any], **options: Any) -> ConfiguredProvider[Any]:
         module, _, name = self._place.partition(".")
-        made: ConfiguredProvider[Any] = getattr(import_module(f"jwt_auth.providers.{module}"), name)(
-            settings, **options
-        )
-        return made
+        try:
+            provider: type[ConfiguredProvider[Any]] = getattr(
+                import_module(f"jwt_auth.providers.{module}"), name
+            )
+        except ModuleNotFoundError as error:
+            text = f"the package {error.name} is missing; install the plugin with its extra {module!r}"
+            raise ValueError(text) from error
+        return provider(settings, **options)
 
 
 Providers = Mapping[str, type[ConfiguredProvider[Any]] | _BuiltIn]
