@@ -215,3 +215,12 @@ def test_examples_use_the_public_names() -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             inner = {name for name in names if name.partition(".")[0] == "authkit"} - EXAMPLE_IMPORTS
             assert not inner, f"{path.relative_to(root)} imports {inner}"
+
+
+def test_the_oidc_library_has_no_texts_of_another_product() -> None:
+    """Texts that operators know from the official plugin are made in the JWT example, of codes and facts."""
+    foreign = ("go-jose", "json: cannot", "oauth2: ", "Provider.", "id_token: ", "Go struct", "bound_issuer")
+    for path in (PACKAGE / "oidc").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not any(text in node.value for text in foreign), f"{path}: {node.value}"

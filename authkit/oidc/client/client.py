@@ -93,7 +93,8 @@ class OIDCClient:
         """
         endpoint = (await self._metadata()).authorization_endpoint
         if not endpoint:
-            raise EndpointError("no authorization endpoint url discovered")
+            text = "the provider has no authorization endpoint"
+            raise EndpointError(text, code="no_authorization_endpoint")
         return build_authorization_url(endpoint, self.client_id, request)
 
     async def verify_response_issuer(self, issuer: str, *, is_required: bool) -> None:
@@ -129,9 +130,9 @@ class OIDCClient:
             LoginError: the request is of the implicit flow, or too old.
         """
         if request.is_implicit:
-            raise LoginError("request should not be using the implicit flow: invalid OIDC flow")
+            raise LoginError("the request is of the implicit flow, which has no code", code="implicit_flow")
         if not self._now() < request.created + REQUEST_SECONDS - 1:
-            raise LoginError("authentication request is expired: invalid parameter")
+            raise LoginError("the request is too old", code="request_expired")
         code = code if isinstance(code, Secret) else Secret(code)
         form = {
             "grant_type": "authorization_code",
@@ -139,8 +140,7 @@ class OIDCClient:
             "redirect_uri": request.redirect_uri,
             "code_verifier": request.verifier,
         }
-        tokens = await self._ask_for_tokens(form, "unable to exchange auth code with provider: ")
-        return require_id_token(tokens, "auth code exchange")
+        return require_id_token(await self._ask_for_tokens(form, "code"), "code")
 
     async def verify_id_token(
         self,
@@ -214,7 +214,7 @@ class OIDCClient:
             EndpointError: the provider cannot be asked, or answers with something else.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-        return await self._ask_for_tokens(form, "unable to refresh with provider: ")
+        return await self._ask_for_tokens(form, "refresh_token")
 
     async def authorize_device(self, scopes: Sequence[str] = ()) -> DeviceAuthorization:
         """Begin a login on another device (RFC 8628 section 3.1).
@@ -226,7 +226,8 @@ class OIDCClient:
         verify_collections(scopes=scopes)
         metadata = await self._metadata()
         if not metadata.device_authorization_endpoint:
-            raise EndpointError("no device auth endpoint url discovered")
+            text = "the provider has no device authorization endpoint"
+            raise EndpointError(text, code="no_device_endpoint")
         form = {"scope": join_scopes(scopes)}
         content = await self._post(metadata, metadata.device_authorization_endpoint, form)
         try:
@@ -242,7 +243,7 @@ class OIDCClient:
             EndpointError: the provider cannot be asked, or answers with something else.
         """
         form = {"grant_type": DEVICE_GRANT, "device_code": device_code.reveal()}
-        return require_id_token(await self._ask_for_tokens(form), "device authorization")
+        return require_id_token(await self._ask_for_tokens(form, "device_code"), "device_code")
 
     async def close(self) -> None:
         """Let go of the connections and tasks of the keys. Safe to call more than once."""
@@ -252,8 +253,9 @@ class OIDCClient:
         try:
             return await self.keys.metadata()
         except ProviderError as error:
-            text = f"error getting provider for login operation: {error.public}"
-            raise EndpointError(text, error.detail) from error
+            text = f"the provider's metadata cannot be had: {error.public}"
+            facts = {"reason": error.public}
+            raise EndpointError(text, error.detail, code="metadata_not_fetched", facts=facts) from error
 
     def _rules(
         self, issuer: str, request: AuthorizationRequest | None, subject: str, audiences: Collection[str]
@@ -277,19 +279,20 @@ class OIDCClient:
             requested_at=request.created,
         )
 
-    async def _ask_for_tokens(self, form: Mapping[str, str], prefix: str = "") -> TokenSet:
-        metadata = await self._metadata()
-        with _prefixed(prefix):
-            if not metadata.token_endpoint:
-                raise EndpointError("no token endpoint url discovered")
-            try:
-                content = await self._post(metadata, metadata.token_endpoint, form)
-            except OAuthError:
-                raise
-            except EndpointError as error:
-                # The words of golang.org/x/oauth2 0.36 for an answer without a code: tools look for them.
-                raise EndpointError(f"oauth2: cannot fetch token: {error.public}", error.detail) from error
-            return read_tokens(content)
+    async def _ask_for_tokens(self, form: Mapping[str, str], grant: str) -> TokenSet:
+        metadata, facts = await self._metadata(), {"grant": grant}
+        if not metadata.token_endpoint:
+            text = "the provider has no token endpoint"
+            raise EndpointError(text, code="no_token_endpoint", facts=facts)
+        try:
+            content = await self._post(metadata, metadata.token_endpoint, form)
+        except OAuthError as error:
+            raise OAuthError(error.code, detail=error.detail, facts=facts) from error
+        except EndpointError as error:
+            text = f"the provider gives no tokens: {error.public}"
+            facts = {"grant": grant, "reason": error.public}
+            raise EndpointError(text, error.detail, code="token_request_failed", facts=facts) from error
+        return read_tokens(content, grant)
 
     async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> dict[str, Any]:
         shown = self._authentication.credentials(self.client_id, metadata, self._now())

@@ -75,8 +75,16 @@ class EndpointError(LoginError, ProviderError):
 class OAuthError(EndpointError):
     """The provider refused. `code` is one of `OAUTH_CODES`, or `unknown_error`."""
 
-    def __init__(self, code: str, public: str = "", detail: str = "") -> None:
-        super().__init__(public or f"oauth2: {quote(code)}", detail, code=code)
+    def __init__(
+        self,
+        code: str,
+        public: str = "",
+        detail: str = "",
+        *,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        text = public or f"the provider refuses: {quote(code)}"
+        super().__init__(text, detail, code=code, facts=facts)
 
 
 def known_code(code: str) -> str:

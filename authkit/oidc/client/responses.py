@@ -60,15 +60,16 @@ class DeviceAuthorization(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("device_code", "user_code", "complete_uri")
 
 
-def read_tokens(content: Mapping[str, Any]) -> TokenSet:
-    """Return the tokens of a token endpoint's answer (RFC 6749 section 5.1).
+def read_tokens(content: Mapping[str, Any], grant: str) -> TokenSet:
+    """Return the tokens of a token endpoint's answer (RFC 6749 section 5.1) to what was sent as `grant`.
 
     Raises:
         EndpointError: it holds no access token.
     """
     access_token = _text(content, "access_token")
     if not access_token:
-        raise EndpointError("oauth2: server response missing access_token: access_token is missing")
+        text = "the provider's answer has no access token"
+        raise EndpointError(text, code="no_access_token", facts={"grant": grant})
     refresh_token = _text(content, "refresh_token")
     return TokenSet(
         access_token=Secret(access_token),
@@ -78,14 +79,15 @@ def read_tokens(content: Mapping[str, Any]) -> TokenSet:
     )
 
 
-def require_id_token(tokens: TokenSet, source: str) -> TokenSet:
-    """Return tokens that hold an ID token; `source` says what should have led to one.
+def require_id_token(tokens: TokenSet, grant: str) -> TokenSet:
+    """Return tokens that hold an ID token; `grant` says what was sent for one.
 
     Raises:
         EndpointError: they do not.
     """
     if not tokens.id_token:
-        raise EndpointError(f"id_token is missing from {source}: id_token is missing")
+        text = "the provider's answer has no ID token"
+        raise EndpointError(text, code="no_id_token", facts={"grant": grant})
     return tokens
 
 

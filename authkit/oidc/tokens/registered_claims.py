@@ -1,7 +1,7 @@
 """The registered claims of RFC 7519 section 4.1: their form, whom they name, and their times.
 
-Signatures are left to `authkit.oidc.tokens.verifier`, all other claims to `authkit.oidc.tokens.claims`.
-Rules and texts are those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26
+Signatures: see `authkit.oidc.tokens.verifier`; all other claims: `authkit.oidc.tokens.claims`. The rules are
+those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26
 uses; every difference is named where it is made.
 """
 

@@ -28,7 +28,7 @@ from jwt_auth.browser.sealing_keys import RefreshTokens, make_login_keys
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.terms import login_terms
-from jwt_auth.texts.tokens import say_of_id_token
+from jwt_auth.texts.tokens import say, say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
@@ -305,7 +305,7 @@ class BrowserLogins:
             NotYet: nobody yet.
             LoginError: nobody who may log in with this role.
         """
-        from authkit.oidc import OAuthError
+        from authkit.oidc import EndpointError, OAuthError
 
         with _login_failed():
             verify_role_type(role, IDTokenProof.role_type)
@@ -323,6 +323,8 @@ class BrowserLogins:
             if error.code in ("authorization_pending", "slow_down"):
                 raise NotYet(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
+        except EndpointError as error:
+            raise say(error) from error
         await self.spend(pending, None)
         at_provider = self.renewals.at(client, trust)
         proof = IDTokenProof(at_provider, tokens.id_token, tokens=tokens, begun=pending.created)
@@ -359,7 +361,7 @@ def _login_failed() -> Iterator[None]:
     try:
         yield
     except LoginError as error:
-        raise LoginError(f"{FAILED} {error.public}", error.detail) from error
+        raise LoginError(f"{FAILED} {say(error).public}", error.detail) from error
 
 
 async def _verify_issuer(client: OIDCClient, arrived: Arrived, *, is_required: bool) -> None:
@@ -372,7 +374,7 @@ async def _exchange(client: OIDCClient, request: AuthorizationRequest, code: Sec
     try:
         return await client.exchange(code, request)
     except LoginError as error:
-        raise _exchange_failed(error) from error
+        raise _exchange_failed(say(error)) from error
 
 
 def _exchange_failed(error: LoginError) -> LoginError:

@@ -61,6 +61,7 @@ from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.terms import TERMS_CHANGED, login_terms
 from jwt_auth.status import LoginCounts
+from jwt_auth.texts.tokens import say
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient, UserDirectory
@@ -146,7 +147,8 @@ class BrowserAuth(AuthMethod):
         except ProviderError as error:
             self.log.warning("no login can begin", extra={"kv": {"role": name}}, exc_info=error)
             if mode == "device":
-                raise UserError(f"error authorizing device: {error}") from error
+                reason = say(error).public if isinstance(error, LoginError) else error
+                raise UserError(f"error authorizing device: {reason}") from error
             return {"auth_url": ""}
 
     @read("oidc/callback", unauthenticated=True, forward=True)

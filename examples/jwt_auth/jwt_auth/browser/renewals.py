@@ -32,6 +32,7 @@ from jwt_auth.browser.pending import forget_old
 from jwt_auth.browser.sealing_keys import RefreshTokens
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
+from jwt_auth.texts.tokens import say
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient, TokenSet
@@ -118,7 +119,10 @@ class Renewals:
             replaced = await self._replaced.get(name)
             hidden = str(kept.get("refresh", "")) if replaced is None else replaced.value.decode()
             token = await self._tokens.unhide(hidden, *context)
-            tokens = await client.refresh(token)
+            try:
+                tokens = await client.refresh(token)
+            except LoginError as error:
+                raise say(error) from error
             if tokens.refresh_token is None:
                 return replace(tokens, refresh_token=token)
             value = (await self._tokens.hide(tokens.refresh_token, *context)).encode()

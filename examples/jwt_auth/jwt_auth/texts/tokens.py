@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from authkit import LoginError, TokenError
-from authkit.oidc import KeySourceError, show_date
+from authkit.oidc import KeySourceError, OAuthError, show_date
 from jwt_auth.texts.quoting import quote
 
 __all__ = ["find_text", "in_official_words", "say", "say_of_id_token"]
@@ -22,6 +22,11 @@ Facts = Mapping[str, Any]
 SIGNATURE: Final = "error verifying token signature: "
 MALFORMED: Final = f"{SIGNATURE}oidc: malformed jwt: "
 _HASHES: Final = frozenset({"id_token_at_hash_mismatch", "id_token_c_hash_mismatch"})
+SOURCES: Final = {"code": "auth code exchange", "device_code": "device authorization"}
+GRANTS: Final = {
+    "code": "unable to exchange auth code with provider: ",
+    "refresh_token": "unable to refresh with provider: ",
+}
 HASH: Final = "failed verification: VerifyAccessToken: verifyHashClaim:"
 
 
@@ -31,7 +36,11 @@ def say(error: LoginError, prefix: str = "") -> LoginError:
     Keys that cannot be set up are no fault of the token: their text has no prefix.
     """
     prefix = "" if isinstance(error, KeySourceError) else prefix
-    return LoginError(prefix + find_text(error.public, error.code, error.facts), error.detail)
+    if isinstance(error, OAuthError):
+        text = f"{_grant(error.facts)}oauth2: {quote(error.code)}"
+    else:
+        text = find_text(error.public, error.code, error.facts)
+    return LoginError(prefix + text, error.detail)
 
 
 def say_of_id_token(error: LoginError, *, is_implicit: bool) -> LoginError:
@@ -54,6 +63,15 @@ def in_official_words(prefix: str = "") -> Iterator[None]:
         yield
     except (TokenError, KeySourceError) as error:
         raise say(error, prefix) from error
+
+
+def _grant(facts: Facts) -> str:
+    """Return how the texts about a token endpoint begin."""
+    return GRANTS.get(facts.get("grant", ""), "")
+
+
+def _of_grant(text: str) -> Callable[[Facts], str]:
+    return lambda facts: _grant(facts) + text
 
 
 def _claim(text: str) -> Callable[[Facts], str]:
@@ -228,6 +246,16 @@ TEXTS: Final[Mapping[str, str | Callable[[Facts], str]]] = {
     "id_token_c_hash_mismatch": (
         f"code hash {HASH} authorization code hash does not match value in id_token"
     ),
+    # the provider's endpoints
+    "metadata_not_fetched": lambda facts: f"error getting provider for login operation: {facts['reason']}",
+    "no_authorization_endpoint": "no authorization endpoint url discovered",
+    "no_device_endpoint": "no device auth endpoint url discovered",
+    "no_token_endpoint": _of_grant("no token endpoint url discovered"),
+    "token_request_failed": lambda facts: f"{_grant(facts)}oauth2: cannot fetch token: {facts['reason']}",
+    "no_access_token": _of_grant("oauth2: server response missing access_token: access_token is missing"),
+    "no_id_token": lambda facts: f"id_token is missing from {SOURCES[facts['grant']]}: id_token is missing",
+    "implicit_flow": "request should not be using the implicit flow: invalid OIDC flow",
+    "request_expired": "authentication request is expired: invalid parameter",
     "auth_time_missing": "missing auth_time claim when max age was requested: missing required claim",
     "auth_time_too_old": _auth_time,
 }
