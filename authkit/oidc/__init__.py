@@ -108,7 +108,6 @@ if TYPE_CHECKING:
     from authkit.oidc.tokens.jws import (
         UnverifiedToken,
         split_token,
-        verify_signature,
     )
     from authkit.oidc.tokens.registered_claims import (
         Claims,
@@ -211,7 +210,6 @@ __all__ = [
     "verify_audience_is_bound",
     "verify_bound_claims",
     "verify_registered_claims",
-    "verify_signature",
 ]
 
 _HOMES = {
@@ -273,7 +271,7 @@ _HOMES = {
     },
     "authkit.oidc.tokens.id_token": {"verify_age"},
     "authkit.oidc.tokens.issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
-    "authkit.oidc.tokens.jws": {"UnverifiedToken", "split_token", "verify_signature"},
+    "authkit.oidc.tokens.jws": {"UnverifiedToken", "split_token"},
     "authkit.oidc.tokens.registered_claims": {
         "Claims",
         "Leeways",

@@ -1,1 +1,1 @@
-"""Clients of OpenID providers: logins in a browser or on a device, renewal, userinfo."""
+"""The client at a provider: browser and device logins, token requests, userinfo."""

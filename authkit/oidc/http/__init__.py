@@ -1,1 +1,1 @@
-"""Requests to providers: names, proxies, TLS, and limits of size and time."""
+"""Requests to a provider: proxies, names, TLS, and limits. What an answer means is for the other rooms."""

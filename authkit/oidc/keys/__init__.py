@@ -1,1 +1,1 @@
-"""Keys that verify tokens: where they come from, how long they are kept, which are too weak."""
+"""Public keys: key sets, discovery, how long they are kept, and which are too weak. No tokens."""

@@ -1,1 +1,1 @@
-"""Tokens: compact JWS, its signature, its claims, and the rules on them."""
+"""JWTs: parsing, signatures, claims, and the rules on them. Nothing here asks a provider by itself."""

@@ -21,7 +21,7 @@ from authkit.json_reader import JSONReader
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.printable import quote
-from authkit.values import Value, verify_collections
+from authkit.values import Value
 
 __all__ = [
     "MAX_DEPTH",
@@ -35,7 +35,6 @@ __all__ = [
     "require_signature",
     "split_token",
     "verify_algorithm",
-    "verify_signature",
 ]
 
 MAX_TOKEN_CHARACTERS = 64 * 1024
@@ -70,7 +69,7 @@ class UnknownAlgorithmError(TokenError):
 
 
 class UnverifiedToken(Value, frozen=True):
-    """A token taken apart. Nothing in it may be believed before `verify_signature` returned."""
+    """A token taken apart. Nothing in it may be believed before its signature is verified."""
 
     header: Mapping[str, Any]
     payload: bytes
@@ -116,23 +115,6 @@ def split_token(text: str) -> UnverifiedToken:
     payload = _decode_part(parts[1], "payload")
     signature = _decode_part(parts[2], "signature")
     return UnverifiedToken(header, payload, raw[: raw.rindex(b".")], signature)
-
-
-def verify_signature(
-    token: UnverifiedToken,
-    keys: Sequence[VerificationKey],
-    algorithms: Collection[str],
-) -> None:
-    """Return if one of `keys` made the token's signature with one of `algorithms`.
-
-    Only keys of the algorithm's own type, and curve, are tried, at most `MAX_TRIED_KEYS`.
-
-    Raises:
-        TokenError: the algorithm is not allowed, or no key verifies.
-    """
-    verify_collections(keys=keys, algorithms=algorithms)
-    verify_algorithm(token, algorithms)
-    require_signature(token, keys, is_signed(token, keys), NO_RECORD)
 
 
 def is_signed(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> bool:

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt_auth.texts.tokens import find_text, say
 
-from authkit.oidc import VerificationKey
+from authkit.oidc import NO_RECORD, VerificationKey
+from authkit.oidc.tokens.jws import is_signed, require_signature, verify_algorithm
 
 VECTORS = next(
     (
@@ -238,3 +239,9 @@ def refusal_of(checks):
 def said(error):
     """What the JWT example makes of a refusal: the text of the official plugin."""
     return say(error).public
+
+
+def verify_signature(token, keys, algorithms):
+    """Raise `TokenError` unless one of `keys` made the signature: a verifier's steps, without its sources."""
+    verify_algorithm(token, algorithms)
+    require_signature(token, keys, is_signed(token, keys), NO_RECORD)

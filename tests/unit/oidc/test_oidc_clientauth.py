@@ -8,7 +8,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from oidc_factories import NOW, jwk, jwks, private_key, private_pem
+from oidc_factories import NOW, jwk, jwks, private_key, private_pem, verify_signature
 from oidc_login_provider import CLIENT, CODE, ISSUER, REQUEST, FakeProvider
 
 from authkit.masking import Secret
@@ -18,7 +18,6 @@ from authkit.oidc import (
     SigningKey,
     parse_jwks,
     split_token,
-    verify_signature,
 )
 
 SECRET = Secret("s:ecret ü%")

@@ -19,10 +19,11 @@ from oidc_factories import (
     said,
     sign,
     verification_key,
+    verify_signature,
 )
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token, verify_signature
+from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token
 from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS
 
 MALFORMED = "error verifying token signature: oidc: malformed jwt: "

@@ -15,9 +15,10 @@ from oidc_factories import (
     public_pem,
     to_pem,
     verification_key,
+    verify_signature,
 )
 
-from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token, verify_signature
+from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token
 from authkit.oidc.keys import key as keys_module
 from authkit.oidc.keys.key import MAX_STATIC_KEYS, KeySource, RenewableKeySource
 

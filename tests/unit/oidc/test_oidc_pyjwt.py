@@ -11,10 +11,10 @@ import string
 
 import jwt
 import pytest
-from oidc_factories import KEY_OF, b64, make_token, private_key, sign, verification_key
+from oidc_factories import KEY_OF, b64, make_token, private_key, sign, verification_key, verify_signature
 
 from authkit.errors import TokenError
-from authkit.oidc.tokens.jws import split_token, verify_signature
+from authkit.oidc.tokens.jws import split_token
 
 CLAIMS = {"iss": "https://idp.example", "sub": "ann", "aud": "vault"}
 MUTATIONS = 60

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from oidc_factories import VECTORS
+from oidc_factories import VECTORS, verify_signature
 
 from authkit.errors import TokenError
-from authkit.oidc import ALGORITHMS, parse_jwks, split_token, verify_signature
+from authkit.oidc import ALGORITHMS, parse_jwks, split_token
 
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the folder of published test vectors is absent")
 

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from oidc_factories import b64, b64_integer, certificate_pem, jwk, jwks, make_token, private_key, to_pem
+from oidc_factories import (
+    b64,
+    b64_integer,
+    certificate_pem,
+    jwk,
+    jwks,
+    make_token,
+    private_key,
+    to_pem,
+    verify_signature,
+)
 
 from authkit.errors import TokenError
 from authkit.oidc import (
@@ -19,7 +29,6 @@ from authkit.oidc import (
     VerificationKey,
     parse_jwks,
     split_token,
-    verify_signature,
 )
 from authkit.oidc.keys import jwk_set as jwkset
 from authkit.oidc.keys import strength
