@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,14 @@ def test_nothing_heavy_is_imported_at_start(path):
     names += [node.module or "" for node in tops if isinstance(node, ast.ImportFrom)]
     assert not {name.partition(".")[0] for name in names} & LATE
     assert not {name.rpartition(".")[2] for name in names if name.startswith("authkit.oidc.")} & HEAVY
+
+
+def test_an_auth_method_is_imported_without_its_cryptography():
+    """A plugin that is started to be probed, or before its first login, pays for none of these libraries."""
+    code = f"import jwt_auth, sys; jwt_auth.JWTAuth; print(*{sorted(LATE)} & sys.modules.keys())"
+    code = code.replace(f"*{sorted(LATE)} &", f"*set({sorted(LATE)}) &")
+    example = Path(authkit.oidc.__file__).parents[2] / "examples" / "jwt_auth"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(example)}, capture_output=True, text=True
+    )
+    assert (found.stdout.strip(), found.returncode) == ("", 0), found.stderr
