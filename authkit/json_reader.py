@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, ValidationError
 from msgspec.json import Decoder
 
 __all__ = ["JSONError", "JSONReader", "TooDeepError", "TooManyValuesError", "is_deeper_than"]
@@ -91,6 +91,9 @@ class JSONReader:
                 value = self._parse(text)
             except JSONError:
                 raise
+            except ValidationError:
+                # A number out of range: strangers send them, and reading again costs a call for each escape.
+                raise JSONError("not valid JSON") from None
             except (MsgspecError, ValueError):
                 value = self._parse_again(text)
         except RecursionError:

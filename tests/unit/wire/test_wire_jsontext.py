@@ -274,6 +274,16 @@ def test_whole_escapes_cost_no_call_for_each(monkeypatch: pytest.MonkeyPatch) ->
     assert decode_object('{"a": "' + r"\u003c\\ud800" * 1000 + '"}') == {"a": r"<\ud800" * 1000}
 
 
+@pytest.mark.parametrize("number", ["1e999", "1" + "0" * 5000])
+def test_a_number_out_of_range_costs_no_call_for_each_escape(
+    number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers send such a number beside megabytes of what a host writes as escapes."""
+    monkeypatch.setattr(json_reader, "_ESCAPE", None)
+    with pytest.raises(BadRequestError, match="not valid JSON"):
+        decode_object(f'{{"a": {number}, "jwt": "\\u003c\\n"}}')
+
+
 def test_a_forgotten_await_is_named() -> None:
     """A coroutine in an answer is one that nobody has awaited."""
 
