@@ -33,9 +33,10 @@ _READ_BYTES = 16 * 1024
 _MAX_LINE = 8 * 1024
 """A printed line is handed on in pieces of this size."""
 
-MAX_WORD = 64 * 1024
-"""Bytes without a blank that are kept until their end is there, since a secret is masked as a whole only: as
-many as a field of a login may have. Longer ones are not shown."""
+MAX_KEPT_LINE = 64 * 1024
+"""Bytes of a line that are kept until its end is there, since a secret is masked as a whole only: as many as
+a field of a login may have. A longer line is not shown: cut anywhere, also at a blank, it could show half of
+a secret, or a private key whose first line was cut."""
 
 MAX_KEY_LINES = 400
 """Lines that a private key may span: RSA keys of 16,384 bits have 200. Then lines are handed on again, so
@@ -136,44 +137,36 @@ class _Lines:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._is_in_word = False
-        """Within a word that is not shown."""
+        self._is_too_long = False
+        """Within a line that is not shown: of it `_rest` is the end alone."""
         self._key_lines = 0
         """How many more lines may belong to a private key."""
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Yield the lines that `data` completes; no data is the end of the stream."""
-        is_end = not data
-        if self._is_in_word:
-            shown = _BLANK.search(data)
-            self._is_in_word, data = shown is None, data[shown.start() :] if shown else b""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if self._rest and is_end:
+        if self._rest and not data:
             lines, self._rest = [*lines, self._rest], b""
-        elif len(self._rest) > _MAX_LINE:
-            lines += self._cut()
         for line in lines:
-            yield from self._masked(line.decode(errors="replace"))
+            is_too_long = self._is_too_long or len(line) > MAX_KEPT_LINE
+            self._is_too_long = False
+            yield from self._masked(line.decode(errors="replace"), is_too_long=is_too_long)
+        if len(self._rest) > MAX_KEPT_LINE:
+            self._is_too_long, self._rest = True, self._rest[-_MAX_KEY_BEGIN:]
 
-    def _cut(self) -> list[bytes]:
-        """Take the beginning of a long line, up to a blank: halves of a secret would not be masked."""
-        begun, _, word = self._rest.rpartition(b" ")
-        if len(word) > MAX_WORD:
-            begun, word, self._is_in_word = begun + b" [a word that is too long to be shown]", b"", True
-        self._rest = word
-        return [begun] if begun else []
-
-    def _masked(self, line: str) -> Iterator[str]:
+    def _masked(self, line: str, *, is_too_long: bool) -> Iterator[str]:
         if self._key_lines:
             self._key_lines = 0 if "-----END" in line else self._key_lines - 1
             return
         if _KEY_BEGINS.search(line) and "-----END" not in line:
             self._key_lines = MAX_KEY_LINES
-        text = to_printable(mask_logged(line))
+        text = _TOO_LONG if is_too_long else to_printable(mask_logged(line))
         yield from (text[start : start + _MAX_LINE] for start in range(0, len(text) or 1, _MAX_LINE))
 
 
-_BLANK = re.compile(rb"[ \n]")
+_TOO_LONG = "[a line that is too long to be shown]"
+_MAX_KEY_BEGIN = 256
+"""Bytes at the end of a line in which a private key may begin."""
 _KEY_BEGINS = re.compile("-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 
 

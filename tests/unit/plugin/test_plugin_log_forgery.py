@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from authkit.masking import Secret
 from authkit.plugin.logs import HCLogFormatter
-from authkit.plugin.streams import MAX_KEY_LINES, MAX_WORD, _Lines
+from authkit.plugin.streams import MAX_KEPT_LINE, MAX_KEY_LINES, _Lines
 from authkit.printable import to_printable, to_printable_lines
 
 FORGED = "\n2026-01-01T00:00:00.000Z [INFO]  core: vault is sealed"
@@ -109,15 +109,34 @@ def test_a_secret_at_a_seam_of_a_long_line_is_masked(pieces: int) -> None:
         assert "[masked]" in "".join(shown)
 
 
-def test_a_word_without_end_is_not_shown() -> None:
-    """What cannot be kept until its end has come is left out, and what follows is shown again."""
+def show(printed: bytes, pieces: int = 16 * 1024) -> list[str]:
+    """Return the lines that come of what was printed, read in pieces."""
     lines = _Lines()
+    parts = [printed[at : at + pieces] for at in range(0, len(printed), pieces)]
+    return [line for part in [*parts, b""] for line in lines.feed(part)]
+
+
+@pytest.mark.parametrize("length", [16 * 1024, MAX_KEPT_LINE, 2 * MAX_KEPT_LINE])
+@pytest.mark.parametrize("cut", [-3, 1, 7, 11, 15, 19, 26, 31])
+def test_a_secret_with_blanks_is_masked_at_a_seam(length: int, cut: int) -> None:
+    """The blanks in a private key's first line, an Authorization value or a passphrase are no seams."""
+    passphrase = Secret("correct horse battery staple")
+    before = ("x " * length)[: length - cut - 1] + " "
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIBKEYBODY\n-----END RSA PRIVATE KEY-----"
+    for secret, part in (
+        (key, "KEYBODY"),
+        ("Bearer opaque+token/", "opaque"),
+        (passphrase.reveal(), "staple"),
+    ):
+        shown = "\n".join(show(f"{before}{secret} tail\nnext\n".encode()))
+        assert part not in shown
+        assert shown.endswith("next")
+
+
+def test_a_line_without_end_is_not_shown() -> None:
+    """What cannot be kept until its end has come is left out, and what follows is shown again."""
     secret = Secret("x" * 40 + "0123456789abcdef")
-    printed = f"begin {'x' * 2 * MAX_WORD}{secret.reveal()} end\nnext\n".encode()
-    shown = [line for at in range(0, len(printed), 4096) for line in lines.feed(printed[at : at + 4096])]
-    assert [line.strip() for line in shown] == [
-        "begin",
-        "[a word that is too long to be shown]",
-        "end",
-        "next",
-    ]
+    printed = f"begin {'x' * 2 * MAX_KEPT_LINE}{secret.reveal()} end\nnext\n".encode()
+    for pieces in (4096, len(printed)):
+        assert show(printed, pieces) == ["[a line that is too long to be shown]", "next"]
+    assert show(b"x" * 2 * MAX_KEPT_LINE) == ["[a line that is too long to be shown]"]
