@@ -55,4 +55,6 @@ def is_same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return {(type(each), each) for each in one} == {(type(each), each) for each in other}
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

@@ -37,7 +37,7 @@ from authkit.framework import (
     field,
     read,
 )
-from authkit.framework.fields.frozen import FrozenDict
+from authkit.framework.fields.frozen import FrozenDict, freeze, is_same
 from authkit.framework.fields.schema import FieldSchema, build_schema
 from authkit.values import replace
 
@@ -334,3 +334,10 @@ def test_an_older_name_is_no_way_around_a_length() -> None:
         Aliased.schema["short"].convert("abc")
     assert LegacyTokenNames.schema["policies"].max_length is None
     assert replace(Aliased.schema["old"], name="x").max_length == 5
+
+
+def test_one_and_true_differ_at_every_level() -> None:
+    """Python calls them equal; JSON does not."""
+    for one, other in (([1], [True]), ({"a": 1}, {"a": True}), ({1}, {True}), (1, True)):
+        assert not is_same(freeze(one), freeze(other))
+        assert is_same(freeze(one), freeze(one))
