@@ -1,4 +1,4 @@
-"""Why a login was denied: kept in memory for a while, for operators who are given a reference.
+"""Denied logins, kept in memory for a while, so that operators can look up the reason by a reference.
 
 Nothing is stored, and nothing holds a token. What is checked: see `jwt_auth.admission`.
 """
@@ -22,7 +22,7 @@ MAX_DENIALS = 1000
 """Denied logins that can be explained; then the oldest is forgotten. Anybody can cause them."""
 
 KEPT_SECONDS = 600.0
-"""For how long they can be."""
+"""How long they are kept."""
 
 MAX_CHECKS = 50
 """Checks shown of one login. The last ones say why it was denied."""
@@ -31,7 +31,7 @@ REFERENCE_LENGTH = 8
 """Characters: enough that nobody guesses one of those that are kept."""
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""Nothing that is mistaken for something else when it is read out."""
+"""Without characters that are easily confused."""
 
 
 class Denial(Value, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Denial(Value, frozen=True, kw_only=True):
     remote_addr: str
     """Where the login came from, empty when the host does not say."""
     checks: Sequence[Check]
-    """Everything that was looked at, in order."""
+    """All checks, in order."""
 
 
 class Denials:

@@ -1,4 +1,4 @@
-"""The auth method: which path does what. The work is done by the modules beside this one."""
+"""The auth method: configuration, issuers, roles, logins with tokens, explanations and status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from authkit import (
 )
 from authkit.oidc import DEFAULT_ISSUER, Explanation, Issuers, Record, TokenVerifier, UnusableKeys
 from jwt_auth.admission.admit import admit
-from jwt_auth.admission.presented_tokens import Presented, TokenProof, verify_request
+from jwt_auth.admission.presented_tokens import PresentedToken, TokenProof, verify_request
 from jwt_auth.admission.several_issuers import (
     distinct,
     find_problem,
@@ -71,7 +71,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
     known_trust: Trust | None = None
 
-    # --- who is trusted ------------------------------------------------------------------------
+    # --- issuers ------------------------------------------------------------------------
 
     @cached
     def default_issuer(self, config: JWTConfig) -> TokenVerifier:
@@ -90,7 +90,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             return issuer.make_verifier(UnusableKeys(str(error)))
 
     async def trusted(self, config: JWTConfig) -> Trust:
-        """Return whose tokens are accepted.
+        """Return the accepted issuers.
 
         Raises:
             LoginError: the default issuer has keys that this version does not take, or a provider cannot be
@@ -116,8 +116,8 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         return self.known_trust
 
     @every("10m")
-    async def let_go(self, task: Task) -> None:
-        """Stop renewing the keys of issuers that are gone, also where nobody logs in."""
+    async def refresh_trust(self, task: Task) -> None:
+        """Stop renewing the keys of deleted issuers, on idle mounts too."""
         config = await self.config.find()
         if config is not None:
             with suppress(LoginError):
@@ -166,7 +166,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         verify_issuer(write.name, write.new, await self.config.find(), await self.issuers.all())
 
     def warn_of_plaintext(self, write: Write[JWTConfig] | Write[JWTIssuer]) -> None:
-        """Tell of keys that arrive unprotected."""
+        """Warn of keys that are fetched without encryption."""
         for text in write.new.plaintext_warnings:
             write.warn(text)
 
@@ -217,7 +217,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
     ) -> str:
         """Return the alias that a login would have, without one."""
         verify_request(role, jwt)
-        proof = TokenProof(await self.trusted(config), Presented(jwt, distributed_claim_access_token))
+        proof = TokenProof(await self.trusted(config), PresentedToken(jwt, distributed_claim_access_token))
         identity = await admit(role, call.role_name, proof, Record(), connection=call.connection)
         return identity.name
 
@@ -237,7 +237,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         'explain'.
         """
         verify_request(role, jwt)
-        record, presented = Record(), Presented(jwt, distributed_claim_access_token)
+        record, presented = Record(), PresentedToken(jwt, distributed_claim_access_token)
         changes = self.objects.changes
         try:
             trust = await self.trusted(config)
@@ -271,7 +271,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         Nobody is logged in. The answer holds claims of the token, and never the token.
         """
         bounds, record, error = await self.roles.get(role), Record(), ""
-        proof = TokenProof(await self.trusted(config), Presented(jwt))
+        proof = TokenProof(await self.trusted(config), PresentedToken(jwt))
         try:
             await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
         except LoginError as refusal:

@@ -1,4 +1,4 @@
-"""How a mount is doing: per issuer its keys, and how many logins there were since the process started."""
+"""The status of a mount: the keys of each issuer, and counts of logins since the process started."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LoginCounts:
 
 
 def show_issuer(verifier: TokenVerifier) -> dict[str, Any]:
-    """Return how things stand with an issuer. Holds no secret."""
+    """Return the status of an issuer. Holds no secret."""
     return {"iss": verifier.issuer, "keys": [_show_source(source) for source in verifier.keys.status()]}
 
 

@@ -47,12 +47,12 @@ _log = logging.getLogger(__name__)
 
 
 class Proof(ABC):
-    """What somebody presents on one way in."""
+    """What a client presents, for one kind of login."""
 
     role_type: ClassVar[RoleType]
     """The type of the roles that it is for."""
     issuers: Issuers
-    """Who may sign for the mount."""
+    """The issuers of the mount."""
     issuer: str = DEFAULT_ISSUER
     """The name of the issuer that has signed, once `verify` has returned."""
 
@@ -130,7 +130,7 @@ async def admit(
     connection: Connection | None,
     is_from_user: bool = True,
 ) -> Identity:
-    """Return who somebody is, after everything that the role binds.
+    """Check everything that the role binds; return the identity.
 
     Args:
         connection: where the request comes from.
@@ -138,7 +138,7 @@ async def admit(
             itself, and in an explanation.
 
     Raises:
-        LoginError: nobody who may log in with this role; the text is the one for the caller.
+        LoginError: the login is denied; the text is for the caller.
         PermissionDeniedError: the role does not allow the address.
     """
     with in_official_words():

@@ -1,7 +1,6 @@
-"""The ways in through the provider: the ID token that it has given, verified and bound as the role says.
+"""Logins with an ID token from the provider, verified and bound as the role says.
 
-What came before, such as the exchange of a code, is `jwt_auth.browser.logins`; what a role binds,
-`jwt_auth.admission.admit`.
+The exchange of the code: see `jwt_auth.browser.logins`; what a role binds: `jwt_auth.admission.admit`.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from jwt_auth.texts.tokens import say_of_id_token
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet, UserDirectory
 
-__all__ = ["FAILED", "AtProvider", "IDTokenProof", "RenewedProof"]
+__all__ = ["FAILED", "IDTokenProof", "ProviderContext", "RenewedProof"]
 
 FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
-"""How the texts begin that the server's own command line takes apart (vault-plugin-auth-jwt 0.26, cli.go, and
+"""The prefix of texts that the server's own command line parses (vault-plugin-auth-jwt 0.26, cli.go, and
 OpenBao's). OpenBao's servers alone set that variable."""
 
 _log = logging.getLogger(__name__)
 
 
-class AtProvider(Value, frozen=True, kw_only=True):
+class ProviderContext(Value, frozen=True, kw_only=True):
     """The provider of one mount, as it is configured now."""
 
     client: OIDCClient
@@ -51,21 +50,21 @@ class IDTokenProof(Proof):
         request: of a login in a browser; `None` for a device.
         code: what the token was exchanged for.
         begun: when the login began, in seconds since 1970.
-        word: makes the text of a refusal of the token.
+        describe: makes the text of a refusal of the token.
     """
 
     role_type: ClassVar[Literal["oidc"]] = "oidc"
 
     def __init__(
         self,
-        provider: AtProvider,
+        provider: ProviderContext,
         id_token: Secret,
         *,
         tokens: TokenSet | None = None,
         request: AuthorizationRequest | None = None,
         code: Secret | None = None,
         begun: float = 0.0,
-        word: Callable[[LoginError], LoginError] = lambda error: error,
+        describe: Callable[[LoginError], LoginError] = lambda error: error,
     ) -> None:
         self.provider = provider
         self.issuers = provider.issuers
@@ -75,7 +74,7 @@ class IDTokenProof(Proof):
         self._request = request
         self._code = code
         self._begun = begun
-        self._word = word
+        self._describe = describe
 
     async def verify(self, role: JWTRole, checks: Checks) -> tuple[Claims, Lookups]:
         """Return the claims of the token, see `Proof.verify`."""
@@ -94,7 +93,7 @@ class IDTokenProof(Proof):
             )
         except LoginError as error:
             said = say_of_id_token(error, is_implicit=self.tokens is None)
-            raise self._word(said) from error
+            raise self._describe(said) from error
         self.verify_age(claims, role, checks)
         claims = {name: value for name, value in claims.items() if name != "nonce"}
         return claims, self.bind(claims, role, checks)
@@ -145,7 +144,7 @@ class RenewedProof(IDTokenProof):
         subject: who has.
     """
 
-    def __init__(self, provider: AtProvider, tokens: TokenSet, *, iss: str, subject: str) -> None:
+    def __init__(self, provider: ProviderContext, tokens: TokenSet, *, iss: str, subject: str) -> None:
         super().__init__(provider, tokens.id_token, tokens=tokens)
         self.subject = subject
         self._iss = iss
@@ -165,4 +164,4 @@ class RenewedProof(IDTokenProof):
         return claims, self.bind(claims, role, checks)
 
     def verify_age(self, claims: Claims, role: JWTRole, checks: Checks) -> None:
-        """Nobody has logged in now: the age was compared at the login."""
+        """Do nothing: the age was compared at the login."""

@@ -1,4 +1,4 @@
-"""A way in: the token that somebody presents at `login`.
+"""Logins with a token that the client brings.
 
 What a role binds is checked in `jwt_auth.admission.admit`, signature and dates of the token in
 `authkit.oidc`; the path is in `jwt_auth.method`.
@@ -17,14 +17,14 @@ from jwt_auth.admission.trust import Trust
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.texts.tokens import in_official_words
 
-__all__ = ["Presented", "TokenProof", "verify_request"]
+__all__ = ["PresentedToken", "TokenProof", "verify_request"]
 
 NO_TOKEN = Secret("")
-"""In place of an access token that nobody has presented."""
+"""In place of an access token, where there is none."""
 
 
-class Presented(Value, frozen=True):
-    """What somebody presents. Set by the caller of a login."""
+class PresentedToken(Value, frozen=True):
+    """A token and what comes with it. Set by the caller of a login."""
 
     jwt: Secret
     """The token."""
@@ -33,10 +33,10 @@ class Presented(Value, frozen=True):
 
 
 def verify_request(role: JWTRole, jwt: Secret) -> None:
-    """Refuse what is not the request of a login with a token.
+    """Check that the request can log in with a token.
 
     Raises:
-        UserError: the role is not for tokens, or there is none.
+        UserError: the role is not for tokens, or the token is missing.
     """
     try:
         verify_role_type(role, TokenProof.role_type)
@@ -47,11 +47,11 @@ def verify_request(role: JWTRole, jwt: Secret) -> None:
 
 
 class TokenProof(Proof):
-    """A token that somebody has brought along."""
+    """A token that the client brought."""
 
     role_type: ClassVar[Literal["jwt"]] = "jwt"
 
-    def __init__(self, trust: Trust, presented: Presented) -> None:
+    def __init__(self, trust: Trust, presented: PresentedToken) -> None:
         self._trust = trust
         self.issuers = trust.issuers
         self._presented = presented

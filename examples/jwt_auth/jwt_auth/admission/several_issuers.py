@@ -46,10 +46,10 @@ def has_several(config: JWTConfig | None, issuers: Mapping[str, JWTIssuer]) -> b
 
 
 def verify_config(config: JWTConfig, issuers: Mapping[str, JWTIssuer]) -> None:
-    """Return if the default issuer can be told apart from the further ones.
+    """Check that the default issuer can be told apart from the further ones.
 
     Raises:
-        UserError: it has no `iss`, or that of another issuer but for case.
+        UserError: it has no `iss`, or that of another issuer; case is ignored.
     """
     if not issuers or not config.has_source:
         return
@@ -70,10 +70,10 @@ def verify_config(config: JWTConfig, issuers: Mapping[str, JWTIssuer]) -> None:
 def verify_issuer(
     name: str, new: JWTIssuer, config: JWTConfig | None, issuers: Mapping[str, JWTIssuer]
 ) -> None:
-    """Return if a further issuer can be told apart from the default one and from the others.
+    """Check that a further issuer can be told apart from the default one and from the others.
 
     Raises:
-        UserError: another one has the same `iss` but for case, or the default one has none.
+        UserError: another issuer has the same `iss`, case ignored; or the default one has none.
     """
     for other, issuer in issuers.items():
         if other != name and fold_name(issuer.iss) == fold_name(new.iss):
@@ -117,10 +117,10 @@ def find_refusals(roles: Mapping[str, JWTRole]) -> dict[str, str]:
 
 
 def verify_roles(roles: Mapping[str, JWTRole]) -> None:
-    """Return if every role can be used where there are several issuers.
+    """Check that every role can be used where there are several issuers.
 
     Raises:
-        UserError: one cannot: nobody could log in with it any more.
+        UserError: a role cannot be used: every login with it would fail.
     """
     for name, refusal in find_refusals(roles).items():
         raise UserError(f"role {name!r} has to be changed before there can be another issuer: {refusal}")
@@ -129,10 +129,10 @@ def verify_roles(roles: Mapping[str, JWTRole]) -> None:
 def verify_user(
     issuers: Issuers, role: JWTRole, role_name: str, issuer: str, user: str, checks: Checks
 ) -> None:
-    """Return if nobody of another issuer can be this user or in these groups, or the operator wants that.
+    """Check that no other issuer can name this user or these groups, unless the operator allows it.
 
     Raises:
-        LoginError: somebody can.
+        LoginError: another issuer can.
     """
     if not issuers.are_several:
         return

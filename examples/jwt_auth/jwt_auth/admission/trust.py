@@ -1,4 +1,4 @@
-"""Whose tokens a mount accepts: its issuers, and what is asked about their users."""
+"""The issuers whose tokens a mount accepts, and the directory of the default issuer's users."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Trust"]
 
 
 class Trust(Value, frozen=True):
-    """Whose tokens are accepted. Stands as long as the objects that it was made from do."""
+    """The issuers of a mount. Valid as long as the objects it was made from are current."""
 
     config: JWTConfig
     """The configuration that it was made from,"""
     others: Mapping[str, JWTIssuer]
     """and the further issuers."""
     issuers: Issuers
-    """Who may sign."""
+    """The accepted issuers."""
     provider: UserDirectory | None
-    """What is asked about the users of the default issuer."""
+    """Looks up users of the default issuer."""

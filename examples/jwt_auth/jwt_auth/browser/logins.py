@@ -1,4 +1,4 @@
-"""Logins in a browser: how one begins, what comes back from the provider, and who it is in the end.
+"""Logins in a browser or on a device: the start, the provider's response, and the resulting identity.
 
 The protocol with the provider is in `authkit.oidc`; a login between its beginning and its end, in
 `jwt_auth.browser.pending`; the paths, in `jwt_auth.browser.paths`.
@@ -19,7 +19,7 @@ from jwt_auth.admission.id_tokens import FAILED, IDTokenProof
 from jwt_auth.browser.client_keys import ClientKeys
 from jwt_auth.browser.outcomes import Outcomes, PostedTokens
 from jwt_auth.browser.pending import Pending, Spent, States, hash_nonce
-from jwt_auth.browser.poll_intervals import DEFAULT_SECONDS, Pace
+from jwt_auth.browser.poll_intervals import DEFAULT_SECONDS, PollIntervals
 from jwt_auth.browser.posted import Posted
 from jwt_auth.browser.rate_limits import DEVICES, LOGINS, POLLS, Allowance, KnownAddresses
 from jwt_auth.browser.redirects import for_form_post, is_allowed, take_namespace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet
     from jwt_auth.admission.trust import Trust
 
-__all__ = ["FAILED", "Arrived", "Begun", "BrowserLogins", "NotYet"]
+__all__ = ["FAILED", "BrowserLogins", "CallbackData", "LoginPendingError", "LoginRequest"]
 
 NO_CODE: Final = "no_code"
 """With this code the official plugin releases what an earlier POST has brought. Here it releases nothing."""
@@ -45,11 +45,11 @@ MAX_LOGGED_URI: Final = 1024
 _log = logging.getLogger(__name__)
 
 
-class NotYet(Exception):
-    """A login has not ended: the text says whether to ask again as before, or less often."""
+class LoginPendingError(Exception):
+    """The login has not ended yet. The text is the OAuth code: continue polling, or poll less often."""
 
 
-class Begun(Value, frozen=True, kw_only=True):
+class LoginRequest(Value, frozen=True, kw_only=True):
     """What a client asks for when a login begins."""
 
     redirect_uri: str
@@ -58,8 +58,8 @@ class Begun(Value, frozen=True, kw_only=True):
     """Where it asks from, empty when the host does not say."""
 
 
-class Arrived(Value, frozen=True, kw_only=True):
-    """What a browser brings back from the provider. A stranger may have made all of it up."""
+class CallbackData(Value, frozen=True, kw_only=True):
+    """What a browser brings back from the provider. All of it may be forged."""
 
     state: str
     code: Secret
@@ -90,10 +90,10 @@ class BrowserLogins:
         self.logins = Allowance(LOGINS, known, clock)
         self._devices = Allowance(DEVICES, known, clock)
         self._polls = Allowance(POLLS, known, clock)
-        self._pace = Pace(clock)
+        self._intervals = PollIntervals(clock)
 
     async def begin(
-        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
+        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: LoginRequest
     ) -> dict[str, str]:
         """Return where to send the browser, empty where the role does not let it come back.
 
@@ -137,18 +137,18 @@ class BrowserLogins:
         """Return the login that a state represents.
 
         Raises:
-            LoginError: it represents none that may go on.
+            LoginError: the state is unknown or has expired.
         """
         with _login_failed():
             return await self.states.open(state.partition(",ns=")[0])
 
     async def forget_old(self) -> None:
-        """Delete what is stored about logins that can go on no more."""
+        """Delete stored state of logins that have ended or expired."""
         for kept in (self.spent, self.outcomes, self.posted_tokens):
             await kept.forget()
 
-    async def tend_keys(self) -> None:
-        """Replace keys whose time is over, and those of earlier versions."""
+    async def rotate_keys(self) -> None:
+        """Replace keys that are due, and those of earlier versions."""
         await self.client_keys.drop_former()
         await self.login_keys.tend()
         await self.refresh_tokens.keys.tend()
@@ -166,15 +166,15 @@ class BrowserLogins:
             self.outcomes.spoil(pending, f"{FAILED} Expired or missing OAuth state.")
 
     async def outcome(self, pending: Pending) -> Identity:
-        """Return who has logged in directly.
+        """Return the identity of a direct login.
 
         Raises:
-            NotYet: nobody yet.
-            UserError: nobody, and nobody will; the text ends in its reference.
+            LoginPendingError: the login has not ended.
+            UserError: the login has failed; the text ends in its reference.
         """
         found = await self.outcomes.take(pending)
         if found is None:
-            raise NotYet("authorization_pending")
+            raise LoginPendingError("authorization_pending")
         if isinstance(found, str):
             raise UserError(found)
         return found
@@ -196,14 +196,14 @@ class BrowserLogins:
         trust: Trust,
         role: JWTRole,
         pending: Pending,
-        arrived: Arrived,
+        arrived: CallbackData,
         checks: Checks,
         connection: Connection | None,
     ) -> Identity:
-        """Return who has logged in at the provider.
+        """Return the identity of the user who logged in at the provider.
 
         Raises:
-            LoginError: nobody who may log in with this role.
+            LoginError: the login is denied.
         """
         with _login_failed():
             verify_role_type(role, IDTokenProof.role_type)
@@ -216,9 +216,9 @@ class BrowserLogins:
         await _verify_issuer(client, arrived, is_required=is_straight)
         if code:
             tokens: TokenSet | None = (exchanged := await _exchange(client, request, code))
-            token, word = exchanged.id_token, _exchange_failed
+            token, describe = exchanged.id_token, _exchange_failed
         else:
-            tokens, token, word = None, id_token, _verification_failed
+            tokens, token, describe = None, id_token, _verification_failed
         proof = IDTokenProof(
             self.renewals.at(client, trust),
             token,
@@ -226,14 +226,19 @@ class BrowserLogins:
             request=request,
             code=code or None,
             begun=pending.created,
-            word=word,
+            describe=describe,
         )
         identity = await admit(role, pending.role, proof, checks, connection=connection)
         await self.spent.remember(pending)
         return identity
 
     async def keep_post(
-        self, client: OIDCClient, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived
+        self,
+        client: OIDCClient,
+        config: JWTConfig,
+        role: JWTRole,
+        pending: Pending,
+        arrived: CallbackData,
     ) -> str:
         """Return what the page goes on with in place of a code; empty for the client that began the login.
 
@@ -262,7 +267,9 @@ class BrowserLogins:
         await self.posted.keep_token_for(pending, arrived.id_token, arrived.client_nonce)
         return ""
 
-    async def _received(self, config: JWTConfig, pending: Pending, arrived: Arrived) -> tuple[Secret, Secret]:
+    async def _received(
+        self, config: JWTConfig, pending: Pending, arrived: CallbackData
+    ) -> tuple[Secret, Secret]:
         """Return the code or the ID token that a GET brings or releases; the other one is empty.
 
         Where the provider sends forms, a GET brings the text from the page, or a code that a client got at
@@ -299,29 +306,29 @@ class BrowserLogins:
         checks: Checks,
         connection: Connection | None,
     ) -> Identity:
-        """Return who has logged in on another device.
+        """Return the identity of the user who logged in on another device.
 
         Raises:
-            NotYet: nobody yet.
-            LoginError: nobody who may log in with this role.
+            LoginPendingError: the login has not ended.
+            LoginError: the login is denied.
         """
         from authkit.oidc import EndpointError, OAuthError
 
         with _login_failed():
             verify_role_type(role, IDTokenProof.role_type)
-        if not self._pace.is_due(pending.id):
-            raise NotYet("slow_down")
+        if not self._intervals.is_due(pending.id):
+            raise LoginPendingError("slow_down")
         address = connection.remote_addr if connection is not None else ""
         try:
             with self._polls.ask(address):
                 tokens = await client.poll_device(pending.secret)
         except TooManyRequestsError as error:
-            raise NotYet("slow_down") from error
+            raise LoginPendingError("slow_down") from error
         except OAuthError as error:
             if error.code == "slow_down":
-                self._pace.slow_down(pending.id)
+                self._intervals.slow_down(pending.id)
             if error.code in ("authorization_pending", "slow_down"):
-                raise NotYet(error.code) from error
+                raise LoginPendingError(error.code) from error
             raise LoginError(f"authorization failed: {error.code}", error.detail) from error
         except EndpointError as error:
             raise say(error) from error
@@ -334,7 +341,7 @@ class BrowserLogins:
         return identity
 
     async def _begin_device(
-        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: Begun
+        self, client: OIDCClient, config: JWTConfig, role: JWTRole, role_name: str, asked: LoginRequest
     ) -> dict[str, str]:
         with self._devices.ask(asked.address):
             device = await client.authorize_device(_scopes(role))
@@ -345,7 +352,7 @@ class BrowserLogins:
             address=asked.address,
             secret=device.device_code,
         )
-        self._pace.begin(pending.id, device.interval)
+        self._intervals.begin(pending.id, device.interval)
         answer = {
             "state": await self.states.close(pending),
             "poll_interval": _interval(role, device.interval),
@@ -364,7 +371,7 @@ def _login_failed() -> Iterator[None]:
         raise LoginError(f"{FAILED} {say(error).public}", error.detail) from error
 
 
-async def _verify_issuer(client: OIDCClient, arrived: Arrived, *, is_required: bool) -> None:
+async def _verify_issuer(client: OIDCClient, arrived: CallbackData, *, is_required: bool) -> None:
     """Compare the issuer of a response with the provider's, before its code goes there."""
     with _login_failed():
         await client.verify_response_issuer(arrived.iss, is_required=is_required)
@@ -396,11 +403,11 @@ async def _verify(
         raise _verification_failed(say_of_id_token(error, is_implicit=True)) from error
 
 
-def _verify_type(config: JWTConfig, arrived: Arrived) -> None:
-    """Return if a form brings what the provider was asked for, and nothing else.
+def _verify_type(config: JWTConfig, arrived: CallbackData) -> None:
+    """Check that a form brings what the provider was asked for, and nothing else.
 
     Raises:
-        LoginError: it does not.
+        LoginError: it brings nothing, or another response type.
     """
     brought = {"code": bool(arrived.code), "id_token": bool(arrived.id_token)}
     if not any(brought.values()):
@@ -439,7 +446,7 @@ def _interval(role: JWTRole, of_provider: int) -> str:
     return str(int(role.poll_interval.total_seconds()) or of_provider or DEFAULT_SECONDS)
 
 
-def _refusal_of_provider(arrived: Arrived) -> LoginError:
+def _refusal_of_provider(arrived: CallbackData) -> LoginError:
     """Return what a client is told when the provider sent an error. Its words are for the log alone."""
     from authkit.oidc import known_code
 

@@ -1,6 +1,6 @@
-"""What waits for a client until it asks, once: how its login has ended, and what a form has brought for it.
+"""Results of logins that wait for their client: outcomes of direct logins, and posted ID tokens.
 
-Everything is stored under the end of its time, and deleted after it.
+Each is returned once. Storage keys begin with the time of expiry.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Outcomes:
         )
 
     async def succeed(self, pending: Pending, identity: Identity) -> None:
-        """Keep who has logged in.
+        """Store the identity.
 
         Raises:
             StorageError: it cannot be stored.
@@ -50,18 +50,18 @@ class Outcomes:
         await self._kept.put(pending, value)
 
     def fail(self, pending: Pending, text: str) -> None:
-        """Keep why nobody has."""
+        """Keep why the login failed."""
         self._failures[pending.id] = (pending.created + LIFETIME_SECONDS, text)
 
     def spoil(self, pending: Pending, text: str) -> None:
-        """Keep why nobody will, of a login that has not ended."""
+        """Keep why a login that has not ended will fail."""
         self._spoiled[pending.id] = (pending.created + LIFETIME_SECONDS, text)
 
     async def take(self, pending: Pending) -> Identity | str | None:
-        """Return who has logged in, or why nobody has; `None` as long as nothing is known. It is forgotten.
+        """Return and forget the identity, or the reason of the failure; `None` while the login is open.
 
         Raises:
-            InternalError: what is stored is no end of a login.
+            InternalError: the stored outcome is not valid.
             StorageError: it cannot be read.
         """
         for failures in (self._failures, self._spoiled):
@@ -77,7 +77,7 @@ class Outcomes:
             raise InternalError("what is stored is no end of a login") from error
 
     async def forget(self) -> None:
-        """Delete what nobody has asked for in time.
+        """Delete what has expired.
 
         Raises:
             StorageError: it cannot be deleted.
@@ -118,7 +118,7 @@ class PostedTokens:
             raise InternalError("what is stored is not an ID token") from error
 
     async def forget(self) -> None:
-        """Delete what nobody has asked for in time.
+        """Delete what has expired.
 
         Raises:
             StorageError: it cannot be deleted.

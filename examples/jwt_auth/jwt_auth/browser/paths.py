@@ -1,6 +1,6 @@
-"""The half of the method that browsers come to: where a login begins, what comes back, who waits for it.
+"""The paths of browser and device logins: start, callback and poll; and renewals at the provider.
 
-What is done there is left to `jwt_auth.browser.logins`; the texts for people, to `jwt_auth.browser.pages`.
+The logins themselves: see `jwt_auth.browser.logins`; the pages: `jwt_auth.browser.pages`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from authkit import (
 )
 from authkit.oidc import ProviderError, Record
 from jwt_auth.browser.client_keys import CLIENT_KEYS_PATH
-from jwt_auth.browser.logins import FAILED, Arrived, Begun, BrowserLogins, NotYet
+from jwt_auth.browser.logins import FAILED, BrowserLogins, CallbackData, LoginPendingError, LoginRequest
 from jwt_auth.browser.pages import (
     confirmation_page,
     error_page,
@@ -140,7 +140,7 @@ class BrowserAuth(AuthMethod):
             raise UserError("missing client_nonce")
         if mode == "direct" and config.is_form_post:
             raise UserError("callback_mode 'direct' needs the response mode 'query'")
-        asked = Begun(redirect_uri=redirect_uri, client_nonce=client_nonce, address=call.remote_addr)
+        asked = LoginRequest(redirect_uri=redirect_uri, client_nonce=client_nonce, address=call.remote_addr)
         try:
             client = await self.made_client(config)
             return await self.browser.begin(client, config, bounds, self.roles.stored_name(name), asked)
@@ -169,7 +169,7 @@ class BrowserAuth(AuthMethod):
         config = await self.config.find()
         if config is None:
             raise UserError(f"{FAILED} Could not load configuration")
-        arrived = Arrived(
+        arrived = CallbackData(
             state=state,
             code=code,
             id_token=id_token,
@@ -218,7 +218,7 @@ class BrowserAuth(AuthMethod):
             raise UserError(f"{FAILED} Could not load configuration.")
         if not config.is_form_post:
             return Raw(b"", content_type="application/json", status=405)
-        arrived = Arrived(
+        arrived = CallbackData(
             state=state,
             code=code,
             id_token=id_token,
@@ -272,7 +272,7 @@ class BrowserAuth(AuthMethod):
                     client, trust, role, pending, record, call.connection
                 )
             granted = await self.granted(call, pending, identity)
-        except NotYet as answer:
+        except LoginPendingError as answer:
             raise UserError(str(answer)) from answer
         except LoginError as refusal:
             raise self.deny(role_name, call, refusal, record) from refusal
@@ -285,7 +285,7 @@ class BrowserAuth(AuthMethod):
         config: JWTConfig,
         role: JWTRole,
         pending: Pending,
-        arrived: Arrived,
+        arrived: CallbackData,
         confirmation: str,
     ) -> Raw:
         """Answer a browser that came back to the server in place of its client."""
@@ -305,7 +305,13 @@ class BrowserAuth(AuthMethod):
             return raw_page(error_page(FAILED, str(refusal)), refusal.status)
 
     async def end_confirmed(
-        self, call: Call, config: JWTConfig, role: JWTRole, pending: Pending, arrived: Arrived, asked: Asked
+        self,
+        call: Call,
+        config: JWTConfig,
+        role: JWTRole,
+        pending: Pending,
+        arrived: CallbackData,
+        asked: Asked,
     ) -> Raw:
         """End a direct login that somebody has begun, for the client that waits for it."""
         record = Record()
@@ -336,7 +342,7 @@ class BrowserAuth(AuthMethod):
         config: JWTConfig,
         role: JWTRole,
         pending: Pending,
-        arrived: Arrived,
+        arrived: CallbackData,
         checks: Record,
     ) -> Identity:
         """Return who has logged in at the provider."""
@@ -430,7 +436,7 @@ class BrowserAuth(AuthMethod):
     async def forget_old_logins(self, task: Task) -> None:
         """Delete what is kept of browser logins that can go on no more, and replace keys in time."""
         await self.browser.forget_old()
-        await self.browser.tend_keys()
+        await self.browser.rotate_keys()
 
     async def invalidated(self, key: str) -> None:
         """Read the keys of browser logins again where another node has made some."""

@@ -10,9 +10,9 @@ from cachetools import TTLCache
 
 from jwt_auth.browser.pending import LIFETIME_SECONDS
 
-__all__ = ["DEFAULT_SECONDS", "Pace"]
+__all__ = ["DEFAULT_SECONDS", "PollIntervals"]
 
-MAX_PACED: Final = 10_000
+MAX_KNOWN: Final = 10_000
 """Logins in memory, more than can begin in ten minutes; one that is not there has the default interval."""
 
 DEFAULT_SECONDS: Final = 5
@@ -28,7 +28,7 @@ EARLY: Final = 0.9
 """Part of the interval after which a client is not too early: clocks and networks are not exact."""
 
 
-class Pace:
+class PollIntervals:
     """The intervals of the logins of one mount.
 
     Args:
@@ -37,14 +37,14 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: TTLCache[bytes, tuple[float, float]] = TTLCache(MAX_PACED, LIFETIME_SECONDS, timer=clock)
+        self._known: TTLCache[bytes, tuple[float, float]] = TTLCache(MAX_KNOWN, LIFETIME_SECONDS, timer=clock)
 
     def begin(self, login: bytes, interval: int) -> None:
         """Remember the interval that the provider asks for; the first request may come at once."""
         self._known[login] = (min(interval, MAX_SECONDS), self._clock())
 
     def is_due(self, login: bytes) -> bool:
-        """Return if the provider may be asked, which counts as asking it."""
+        """Return whether the provider may be asked now. A true answer counts as a request."""
         interval, due = self._known.get(login, (DEFAULT_SECONDS, self._clock()))
         if self._clock() < due:
             return False

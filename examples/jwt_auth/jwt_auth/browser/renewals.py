@@ -1,4 +1,4 @@
-"""Renewals at the provider: a token goes on as long as the provider renews its own.
+"""Renewals at the provider: a token is renewed as long as the provider accepts its refresh token.
 
 A refresh token is sealed and kept with the Vault token, beside the provider and the client it is for, and
 is sent to no other. Most providers replace it at each use, and the host gets the new one only if everything
@@ -27,7 +27,7 @@ from authkit import (
 )
 from authkit.oidc import NO_RECORD
 from jwt_auth.admission.admit import admit, verify_role_type
-from jwt_auth.admission.id_tokens import AtProvider, RenewedProof
+from jwt_auth.admission.id_tokens import ProviderContext, RenewedProof
 from jwt_auth.browser.pending import forget_old
 from jwt_auth.browser.sealing_keys import RefreshTokens
 from jwt_auth.settings.config import JWTConfig
@@ -60,7 +60,7 @@ class Renewals:
         self._under_way: set[str] = set()
         self._refreshing: set[asyncio.Task[TokenSet]] = set()
 
-    def at(self, client: OIDCClient, trust: Trust, before: str = "") -> AtProvider:
+    def at(self, client: OIDCClient, trust: Trust, before: str = "") -> ProviderContext:
         """Return the provider of the mount.
 
         Args:
@@ -77,13 +77,13 @@ class Renewals:
                 "before": before,
             }
 
-        return AtProvider(client=client, lookups=trust.provider, issuers=trust.issuers, keep=keep)
+        return ProviderContext(client=client, lookups=trust.provider, issuers=trust.issuers, keep=keep)
 
     async def renew(self, client: OIDCClient, trust: Trust, role: JWTRole, call: RenewCall) -> Identity:
-        """Return whose token it is, with today's groups and the state for the next renewal.
+        """Return the identity, with current groups and the state for the next renewal.
 
         Raises:
-            LoginError: the provider does not renew, or they may not log in with this role any more.
+            LoginError: the provider refuses, or the role does not allow the login any more.
             TooManyRequestsError: the same token is being renewed.
             StorageError: a new refresh token cannot be stored.
         """

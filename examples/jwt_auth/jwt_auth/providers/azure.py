@@ -114,7 +114,7 @@ class AzureProvider(ConfiguredProvider[AzureSettings]):
 
 
 async def _verify_owner(session: HTTPSession, url: str, token: str, lookup: Lookup) -> None:
-    """Return if the access token belongs to the user of the JWT: both carry the id of the same object.
+    """Raise `LoginError` unless the access token is the JWT user's: both carry the id of the same object.
 
     `sub` would not do: it differs from application to application.
     """

@@ -99,10 +99,10 @@ def find_destinations(providers: Providers) -> Collection[str]:
 
 
 def verify_names(providers: Providers, settings: Mapping[str, object]) -> None:
-    """Return if the provider has all of these settings, or there is no such provider.
+    """Check that the provider, if it is known, has all of these settings.
 
     Raises:
-        ValueError: it does not have one of them; the text has its name and not its value.
+        ValueError: a setting is unknown; the text has its name and not its value.
     """
     name = settings.get(NAME)
     known = providers.get(name) if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""Bounds that bind: what a role or an issuer asks of tokens must be something that not every token has."""
+"""Checks of bounds: a role or an issuer must not ask for something that every token has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["verify_bounds", "verify_claims", "verify_leeways"]
 
 
 def verify_bounds(bound_audiences: Sequence[str], **texts: str) -> None:
-    """Return if no bound is blank: issuers may let anybody choose an audience, the empty one too.
+    """Refuse blank bounds: issuers may let anybody choose an audience, the empty one too.
 
     Raises:
-        UserError: one is; the text names it.
+        UserError: a bound is blank; the text names it.
     """
     if not all(audience.strip() for audience in bound_audiences):
         raise UserError("'bound_audiences' holds an empty text, which would bind nothing")
@@ -25,10 +25,10 @@ def verify_bounds(bound_audiences: Sequence[str], **texts: str) -> None:
 
 
 def verify_claims(bound: Mapping[str, Any]) -> None:
-    """Return if every bound claim has a name, and values that are not blank.
+    """Refuse bound claims without a name, or with a blank value.
 
     Raises:
-        UserError: one has not.
+        UserError: a name or a value is blank.
     """
     for name, value in bound.items():
         values = list(value) if isinstance(value, list | tuple) else [value]
@@ -38,10 +38,10 @@ def verify_claims(bound: Mapping[str, Any]) -> None:
 
 
 def verify_leeways(leeways: Leeways) -> None:
-    """Return if the leeways are within their limits.
+    """Refuse leeways beyond their limits.
 
     Raises:
-        UserError: one is longer.
+        UserError: a leeway is too long.
     """
     try:
         leeways.verify()

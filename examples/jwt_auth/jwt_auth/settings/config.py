@@ -216,7 +216,7 @@ class JWTConfig(SDKRecord, KeySettings):
         )
 
     async def ask_providers(self, keys: KeySource) -> None:
-        """Return if everything can be had that the configuration names."""
+        """Fetch everything that the configuration names."""
         if self._is_kubernetes and isinstance(keys, DiscoveredKeys):
             await ask_for_metadata(keys, "error checking the keys of the cluster")
         elif isinstance(keys, CombinedKeys):

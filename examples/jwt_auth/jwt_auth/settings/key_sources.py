@@ -1,6 +1,6 @@
 """Where the keys of an issuer come from: what the configuration and further issuers have in common.
 
-How keys are fetched, kept and renewed is left to `authkit.oidc`.
+Fetching, caching and renewal of keys: see `authkit.oidc`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class KeySettings(Model):
         self.verify_protection("jwks_url", self.jwks_url)
 
     def verify_protection(self, name: str, url: str) -> None:
-        """Return if keys are protected on their way from this well-formed URL, or do not have to be.
+        """Check that keys from this well-formed URL are protected in transit, unless the operator waives it.
 
         Raises:
             UserError: anyone on the network path could replace the keys.
@@ -148,12 +148,12 @@ class KeySettings(Model):
         return JWKSKeys(self.jwks_url, ca_pem=self.jwks_ca_pem)
 
     async def ask_providers(self, keys: KeySource) -> None:
-        """Return if everything can be had that these settings name. Each provider is asked once.
+        """Fetch everything that these settings name, each provider once.
 
-        What was fetched is in `keys` then, which are those of `make_keys`.
+        The result is kept in `keys`, which are those of `make_keys`.
 
         Raises:
-            UserError: it cannot; what a provider sent is not repeated.
+            UserError: something cannot be fetched; the text repeats nothing that a provider sent.
         """
         if isinstance(keys, StaticKeys):
             try:
@@ -167,7 +167,7 @@ class KeySettings(Model):
 
 
 def verify_key_set_url(url: str, ca_pem: str) -> None:
-    """Return if a key set could be at this URL, on a server that these certificates can vouch for.
+    """Check the form of the URL of a key set, and of the certificates for its server.
 
     Raises:
         UserError: URL or certificates are malformed.
@@ -185,10 +185,10 @@ def verify_key_set_url(url: str, ca_pem: str) -> None:
 
 
 async def ask_for_keys(keys: JWKSKeys | DiscoveredKeys, url: str) -> None:
-    """Return if there is a key set at this URL, which then is in `keys`.
+    """Fetch the key set at this URL into `keys`.
 
     Raises:
-        UserError: there is none.
+        UserError: no usable key set was fetched.
     """
     try:
         await keys.load()
@@ -197,10 +197,10 @@ async def ask_for_keys(keys: JWKSKeys | DiscoveredKeys, url: str) -> None:
 
 
 async def ask_for_metadata(keys: DiscoveredKeys, refusal: str) -> None:
-    """Return if the issuer's metadata can be had, which then are in `keys`.
+    """Fetch the issuer's metadata into `keys`.
 
     Raises:
-        UserError: they cannot; the text is `refusal`.
+        UserError: the metadata cannot be fetched; the text is `refusal`.
     """
     try:
         await keys.metadata()

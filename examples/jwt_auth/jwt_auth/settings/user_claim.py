@@ -1,4 +1,4 @@
-"""The name of whoever logs in: one claim, or several put together by a template.
+"""The user's name: one claim, or several claims combined by a template.
 
 `sub` is one claim, `{repository}:{ref}` two. Two different users never get the same name, nor names that
 differ in case only: a value that holds the text which separates it from the next one is refused.
@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 def verify_user_claim(user_claim: str) -> None:
-    """Return if it is a claim, or a template that composes unmistakable names.
+    """Check that it is a claim, or a template whose names cannot be confused.
 
     Raises:
         UserError: it is empty, its braces do not match, or two claims follow each other directly.
@@ -44,7 +44,7 @@ def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> st
     """Return who the token names. Claims of the template are named as `user_claim` itself would be.
 
     Raises:
-        TokenError: a claim is missing, is no text, or holds the text that separates it from the next one.
+        TokenError: a claim is missing, is not a text, or holds the text that separates it from the next one.
     """
     texts, names = _take_apart(user_claim)
     if not names:
