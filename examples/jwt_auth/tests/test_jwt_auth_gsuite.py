@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -266,6 +267,16 @@ async def test_a_key_file_is_read_each_time(tmp_path):
     path.unlink()
     with pytest.raises(LoginError, match="error parsing service account JSON: neither JSON nor a file"):
         await provider.fetch_groups(lookup())
+
+
+async def test_a_token_serves_several_lookups():
+    """Also such as come at the same moment; another account has another token."""
+    google = Google()
+    provider = google.provider(fetch_user_info=True, user_custom_schemas="x")
+    google.users["ann@acme.example"] = {}
+    lookups = [provider.fetch_groups(lookup()) for _ in range(5)]
+    await asyncio.gather(*lookups, provider.fetch_user_info(lookup()))
+    assert google.asked.count("oauth2.googleapis.com/token") == 1
 
 
 async def test_a_principal_is_impersonated_with_the_machines_credentials():

@@ -41,6 +41,9 @@ SCOPES = (
 MAX_REQUESTS = 500
 """Pages of groups read for one login; nested groups need at least one each."""
 
+TOKEN_SECONDS = 60.0
+"""How long a token is used. Google's last an hour; a new one takes a thread, of which there are two."""
+
 RESERVED_USERS = frozenset({"me", "my_customer"})
 """Words that the Directory API takes for the caller, and for the whole company."""
 
@@ -70,6 +73,9 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         if self.settings.groups_recurse_max_depth < 0:
             raise ValueError("'gsuite_recurse_max_depth' must be a positive integer")
         self._find_machine = find_machine
+        self._fetching = asyncio.Lock()
+        self._known: tuple[GoogleAccount, float, str] | None = None
+        """The account, the loop's time until which its token is used, and the token."""
         if self.settings.gsuite_service_account:
             self._find_account()
 
@@ -150,19 +156,23 @@ class GSuiteProvider(ConfiguredProvider[GSuiteSettings]):
         try:
             # Files are read each time: an operator replaces a key without a write.
             account = await self.client.threads.run(self._find_account)
-            return await self.client.threads.run(
-                partial(
-                    fetch_token,
-                    account,
-                    "" if self.settings.gsuite_service_account else self.settings.impersonate_principal,
-                    self.settings.gsuite_admin_impersonate,
-                    SCOPES,
-                    session,
-                    asyncio.get_running_loop(),
-                )
-            )
+            async with self._fetching:
+                return await self._get_token(account, session)
         except (ValueError, ThreadsBusyError) as error:
             raise FetchError(str(error)) from error
+
+    async def _get_token(self, account: GoogleAccount, session: HTTPSession) -> str:
+        loop = asyncio.get_running_loop()
+        if self._known is not None and self._known[0] == account and loop.time() < self._known[1]:
+            return self._known[2]
+        is_other = not self.settings.gsuite_service_account
+        principal = self.settings.impersonate_principal if is_other else ""
+        subject = self.settings.gsuite_admin_impersonate
+        token = await self.client.threads.run(
+            partial(fetch_token, account, principal, subject, SCOPES, session, loop)
+        )
+        self._known = (account, loop.time() + TOKEN_SECONDS, token)
+        return token
 
     def _find_account(self) -> GoogleAccount:
         account = self.settings.gsuite_service_account.reveal()
