@@ -1,6 +1,4 @@
-"""How a client shows its provider who it is: by a secret, by a signature, or not at all.
-
-The request that this goes into is left to `authkit.oidc.client.client`.
+"""How a client authenticates to its provider: by a secret, by a signature, or not at all.
 
 vault-plugin-auth-jwt 0.26 tries HTTP Basic and, when that fails, sends the same code again in another
 way. Here the provider's metadata decide, or the operator, and nothing is sent twice. Where the metadata
@@ -25,7 +23,7 @@ from authkit.values import Value
 __all__ = ["ClientAuthentication", "Credentials"]
 
 ASSERTION_SECONDS = 60
-"""For how long an assertion is good: it is used at once."""
+"""Lifetime of an assertion, which is used at once."""
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523 section 2.2."""
@@ -36,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Credentials(Value, frozen=True):
-    """What goes into one request to show who the client is."""
+    """What a request holds to authenticate the client."""
 
     headers: Mapping[str, str]
     """Set by `ClientAuthentication`: headers to send."""
@@ -47,11 +45,11 @@ class Credentials(Value, frozen=True):
 
 
 class ClientAuthentication(ABC):
-    """One way of a client to show who it is. Made by `by_secret`, `by_key` or `none`."""
+    """One method of client authentication. Made by `by_secret`, `by_key`, `by_signer` or `none`."""
 
     @staticmethod
     def by_secret(secret: Secret, method: str = "") -> ClientAuthentication:
-        """Return the way of a client that shares a secret with its provider (RFC 6749 section 2.3.1).
+        """Return authentication by a shared secret (RFC 6749 section 2.3.1).
 
         Args:
             method: `client_secret_basic` or `client_secret_post`; as the provider's metadata say if empty.
@@ -68,7 +66,7 @@ class ClientAuthentication(ABC):
 
     @staticmethod
     def by_key(pem: Secret, *, kid: str = "") -> ClientAuthentication:
-        """Return the way of a client whose public key the provider knows: `private_key_jwt` (RFC 7523).
+        """Return authentication by a key whose public half the provider has: `private_key_jwt` (RFC 7523).
 
         Raises what `SigningKey` raises, with the same arguments.
         """
@@ -79,25 +77,25 @@ class ClientAuthentication(ABC):
 
     @staticmethod
     def by_signer(signer: Callable[[], SigningKey]) -> ClientAuthentication:
-        """Return the way of a client whose key is replaced from time to time: `private_key_jwt` (RFC 7523).
+        """Return `private_key_jwt` with a key that is replaced from time to time.
 
         Args:
-            signer: gives the key to sign with, for each request.
+            signer: returns the key to sign with, for each request.
         """
         return _ByKey(signer)
 
     @staticmethod
     def none() -> ClientAuthentication:
-        """Return the way of a public client, which has only PKCE to prove that a login is its own."""
+        """Return no authentication, for public clients: only PKCE binds a login to them."""
         return _ByNothing()
 
     @abstractmethod
     def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
         """Return what to send, made anew for each request."""
 
-    # Most have no other way to try.
+    # Most methods have no alternative.
     def note_refusal(self, shown: Credentials, metadata: ProviderMetadata) -> None:  # noqa: B027
-        """Take note that the provider did not take these for the client's (`invalid_client`)."""
+        """Note that the provider refused these credentials (`invalid_client`)."""
 
 
 class _BySecret(ClientAuthentication):
@@ -108,7 +106,7 @@ class _BySecret(ClientAuthentication):
 
     def credentials(self, client_id: str, metadata: ProviderMetadata, now: float) -> Credentials:
         secret = self._secret.reveal()
-        # Who says nothing takes Basic (OpenID Connect Discovery 1.0 section 3).
+        # The default is Basic (OpenID Connect Discovery 1.0 section 3).
         method = self._method or _only_method(metadata) or self._found or "client_secret_basic"
         if method == "client_secret_post":
             return Credentials({}, {"client_id": client_id, "client_secret": secret})

@@ -1,7 +1,4 @@
-"""What a login in a browser begins with: its request, as kept by the caller and as sent to the provider.
-
-Where it is kept, and what comes back, is left to the caller and to `authkit.oidc.client.client`.
-"""
+"""The authorization request that begins a browser login: kept by the caller, sent by the browser."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ _BASE62 = string.digits + string.ascii_letters
 
 
 class AuthorizationRequest(Value, frozen=True, kw_only=True):
-    """What a login in a browser began with. Every field is plain data, to be kept until its end."""
+    """The request of a browser login. Every field is plain data, to be kept until the login ends."""
 
     redirect_uri: str
     """Set by the caller, and checked by it: where the browser comes back to."""
@@ -41,7 +38,7 @@ class AuthorizationRequest(Value, frozen=True, kw_only=True):
     nonce: str
     """Set by the caller: comes back in the ID token."""
     verifier: str
-    """Set by the caller: proves that the code is exchanged by whoever began (PKCE, RFC 7636)."""
+    """Set by the caller: proves that the client that began the login exchanges the code (PKCE, RFC 7636)."""
     created: float
     """Set by the caller: when the login began, in seconds since 1970."""
     scopes: tuple[str, ...] = ()

@@ -1,8 +1,7 @@
 """A client at one OpenID provider: logins in a browser or on a device, renewal, and userinfo.
 
-What is between the beginning and the end of a login, and who is let in, is left to the caller; requests to
-`authkit.oidc.client.endpoints`, the checks of an ID token to `authkit.oidc.tokens.id_token`, those of
-userinfo to `authkit.oidc.client.userinfo`.
+The caller keeps the state of a login and decides who is let in. Requests: `authkit.oidc.client.endpoints`.
+Checks of ID tokens: `authkit.oidc.tokens.id_token`. Userinfo: `authkit.oidc.client.userinfo`.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class OIDCClient:
         keys: of the provider, with its metadata; closed with the client. Every request trusts what
             they trust.
         client_id: the name of the client at the provider.
-        authentication: how it shows who it is.
+        authentication: how it authenticates to the provider.
         algorithms: what ID tokens and userinfo may be signed with; `RS256` if empty.
         now: seconds since 1970.
 
@@ -89,7 +88,7 @@ class OIDCClient:
         """Return where to send a browser to.
 
         Raises:
-            EndpointError: the provider's metadata cannot be had, or name no such endpoint.
+            EndpointError: the provider's metadata cannot be fetched, or name no such endpoint.
         """
         endpoint = (await self._metadata()).authorization_endpoint
         if not endpoint:
@@ -110,7 +109,7 @@ class OIDCClient:
 
         Raises:
             TokenError: the response is of another issuer, or has none and needs one.
-            EndpointError: the provider's metadata cannot be had.
+            EndpointError: the provider's metadata cannot be fetched.
         """
         metadata = await self._metadata()
         if issuer and issuer != metadata.issuer:
@@ -171,9 +170,9 @@ class OIDCClient:
             implicit: whether it came from the browser: its hashes are not looked at.
 
         Raises:
-            TokenError: it is not.
+            TokenError: it is for another client or login, or not valid.
             KeySourceError: the keys of the provider cannot be set up.
-            EndpointError: its metadata cannot be had.
+            EndpointError: its metadata cannot be fetched.
         """
         verify_collections(audiences=audiences)
         rules = self._rules((await self._metadata()).issuer, request, subject, audiences)
@@ -192,7 +191,7 @@ class OIDCClient:
         """Return verified claims with what the provider's userinfo adds; the same without such an endpoint.
 
         Raises:
-            EndpointError: it cannot be had.
+            EndpointError: it cannot be fetched.
             TokenError: it is about somebody else, or not of this provider.
             KeySourceError: the keys of the provider cannot be set up.
         """
@@ -246,7 +245,7 @@ class OIDCClient:
         return require_id_token(await self._ask_for_tokens(form, "device_code"), "device_code")
 
     async def close(self) -> None:
-        """Let go of the connections and tasks of the keys. Safe to call more than once."""
+        """Close the connections and stop the tasks of the keys. Safe to call more than once."""
         await self.keys.close()
 
     async def _metadata(self) -> ProviderMetadata:

@@ -62,7 +62,7 @@ OAUTH_CODES = frozenset(
         "registration_not_supported",
     }
 )
-"""The error codes that anybody may be shown."""
+"""The error codes that are safe to show to strangers."""
 
 
 class EndpointError(LoginError, ProviderError):
@@ -97,7 +97,7 @@ class Endpoints:
     """Requests to the endpoints of one provider, each made once, over a connection of its own.
 
     No more than `authkit.oidc.http.client.MAX_SESSIONS` are made at once; `TooManyRequestsError`
-    is raised for those that cannot be made then.
+    is raised for further ones.
     """
 
     def __init__(self, network: Network) -> None:

@@ -1,9 +1,7 @@
-"""What a provider's userinfo endpoint says about whoever a login is about (OpenID Connect Core 1.0, 5.3).
-
-Asking for it is left to `authkit.oidc.client.client`.
+"""The response of a userinfo endpoint (OpenID Connect Core 1.0 section 5.3).
 
 Differences: vault-plugin-auth-jwt 0.26 lets every member replace the ID token's claim of that name, `aud` and
-`iss` included; here those that the verification was about stay what they are.
+`iss` included; here the claims that were verified stay.
 """
 
 from __future__ import annotations
@@ -29,10 +27,10 @@ JWT_MEDIA_TYPE = "application/jwt"
 async def read_userinfo(
     response: HTTPResponse, keys: KeySource, *, client_id: str, algorithms: Collection[str], now: float
 ) -> Mapping[str, Any]:
-    """Return the object that the endpoint has answered with; a signed one only if the provider signed it.
+    """Return the object in the response. A signed response must be signed by the provider.
 
     Raises:
-        TokenError: it is none, is not signed by the provider, or is meant for another client.
+        TokenError: it is not an object, not signed by the provider, or for another client.
         KeySourceError: the provider's keys cannot be set up.
     """
     if response.content_type != JWT_MEDIA_TYPE:

@@ -59,7 +59,7 @@ MAX_DETAIL_CHARACTERS = 200
 """How much of an error's text, or of what the provider sent, an operator reads."""
 
 DOCUMENT_READER = JSONReader(duplicate_names="last", lone_surrogates="replace")
-"""Of what a provider publishes: not as strict as for tokens, since nobody but us reads it."""
+"""Of what a provider publishes: less strict than for tokens, since no other reader has to agree."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

@@ -1,4 +1,4 @@
-"""How one provider is reached: what is trusted, who knows its names, and through which proxy.
+"""How to reach one provider: trusted certificates, name look-ups, proxy.
 
 Limits of single requests: see `authkit.oidc.http.client`. httpx is imported
 with the first request, in a thread, and the system's roots are loaded there: that takes some 100 ms.
@@ -34,12 +34,12 @@ WORK_THREADS = 2
 
 
 class Network:
-    """The way to one provider. For one event loop.
+    """How to reach one provider. For one event loop.
 
     Args:
         ca_pem: certificates to trust in place of the system's roots, as anchors even if they are no
             roots. The system's are loaded once, as Go does.
-        direct_hosts: those that no proxy leads to. To others the proxy settings of the environment apply
+        direct_hosts: hosts reached without a proxy. To others the proxy settings of the environment apply
             as they do to Vault, except for a loopback host; credentials from a netrc file never do.
         transport: what to send requests with, in place of the network.
 

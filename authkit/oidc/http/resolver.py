@@ -1,4 +1,4 @@
-"""The addresses of a provider's hosts, looked up so that one slow name holds up nobody else.
+"""The addresses of a provider's hosts, looked up so that one slow name delays no other.
 
 `getaddrinfo` waits as long as the system's settings say, easily half a minute, and cannot be cancelled.
 Here each name is looked up once however many wait for it, each provider has a few threads for that, and
@@ -27,7 +27,7 @@ MAX_NAMES_AT_ONCE = 4
 
 KEPT_SECONDS = 5.0
 """For how long an address is used again. The records' own lifetime is not known here; logins come in
-bursts, and whoever moves a service keeps the old address alive for longer than this."""
+bursts, and a service that moves serves its old address for longer than this."""
 
 MAX_NAMES = 64
 """Remembered names. A provider's documents choose them."""

@@ -1,11 +1,10 @@
-"""What a provider publishes, kept for a bounded time: when it is fetched, renewed, and given up.
+"""A cache for what a provider publishes: when a value is fetched, renewed, and dropped.
 
-What is fetched, and what it means, is left to the caller: `authkit.oidc.keys.sources` keeps key sets and
-discovery documents this way.
+`authkit.oidc.keys.sources` keeps key sets and discovery documents in it.
 
 vault-plugin-auth-jwt 0.26 keeps both for ever, without a timeout. Here a withdrawn document ends
-with its age, strangers cannot choose how often a provider is asked, and nobody waits for a provider
-as long as there is something to go on with.
+with its age, strangers cannot choose how often a provider is asked, and no login waits for a provider
+while a value is usable.
 """
 
 from __future__ import annotations
@@ -79,11 +78,11 @@ class RemoteStatus(Value, frozen=True):
     """What an operator may want to know of a remote value. Holds no secret."""
 
     fetched_at: datetime | None = None
-    """When the value in use was fetched; `None` as long as there is none."""
+    """When the value in use was fetched; `None` without one."""
     usable_until: datetime | None = None
     """When it ends if the provider cannot be reached any more."""
     next_fetch_at: datetime | None = None
-    """When the provider is asked next without anybody's need for it; `None` if not at all."""
+    """When the next renewal in the background is due; `None` if none is planned."""
     last_error: str = ""
     """Why the last fetch failed; empty if it did not."""
     failed_at: datetime | None = None
@@ -91,7 +90,7 @@ class RemoteStatus(Value, frozen=True):
     fetches: int = 0
     """How often the provider was asked."""
     failures: int = 0
-    """How often in vain."""
+    """How many of these fetches failed."""
 
 
 class _Kept(Generic[T]):
@@ -108,8 +107,8 @@ class _Kept(Generic[T]):
 class RemoteValue(Generic[T]):
     """A value of a provider. For one event loop.
 
-    Nothing is fetched before the first need. At most one fetch is in flight; everybody who needs it
-    waits for the same one, and it outlives waiters that give up. Once there is a value it is renewed
+    Nothing is fetched before the first need. At most one fetch is in flight; all that need it
+    wait for the same one, and it outlives waiters that give up. Once there is a value it is renewed
     in the background until `close`, or until it could not be renewed for so long that it ended.
 
     Args:
@@ -166,7 +165,7 @@ class RemoteValue(Generic[T]):
         """Return the value, fetched if need be.
 
         Raises:
-            ProviderError: it cannot be had, and there is none from before that may still serve.
+            ProviderError: it cannot be fetched, and no earlier value is still usable.
         """
         value = self.peek()
         if value is None:
@@ -194,7 +193,7 @@ class RemoteValue(Generic[T]):
         return self._kept is not None and self.time() < self._kept.fetched_at + seconds
 
     def status(self) -> RemoteStatus:
-        """Return how things stand."""
+        """Return the status."""
         kept, closed = self._kept, self._closed
         return RemoteStatus(
             fetched_at=None if kept is None else self._date(kept.fetched_at),

@@ -1,7 +1,6 @@
-"""OpenID Connect Discovery 1.0: what an issuer says about itself, fetched and checked.
+"""OpenID Connect Discovery 1.0: the metadata of an issuer, fetched and checked.
 
-Keeping it for a while is left to `authkit.oidc.keys.cache`, the keys it points at to
-`authkit.oidc.keys.sources`.
+Caching: `authkit.oidc.keys.cache`. The keys: `authkit.oidc.keys.sources`.
 
 Rules and differences: vault-plugin-auth-jwt 0.26 compares the issuer byte for byte too. It takes
 any endpoint; here a document served over https names https endpoints only, and none with
@@ -44,7 +43,7 @@ _MAX_SHOWN_CHARACTERS = 200
 
 
 class ProviderMetadata(Value, frozen=True):
-    """What an issuer says about itself. Made by `parse_metadata`, which checks it."""
+    """The metadata of an issuer. Made by `parse_metadata`, which checks it."""
 
     issuer: str
     """Set by the provider: the `iss` of its tokens."""
@@ -67,12 +66,12 @@ class ProviderMetadata(Value, frozen=True):
 
 
 class Discovery:
-    """Asks the provider at `url` for its metadata, each time anew.
+    """Fetches the metadata of the provider at `url`, without a cache.
 
     Args:
         url: base of the well-known address, and exactly the issuer that the document must name; for the
             address one slash at its end is left out.
-        network: the way to the provider.
+        network: how the provider is reached.
 
     Raises:
         ValueError: the URL cannot be that of an issuer.
@@ -93,7 +92,7 @@ class Discovery:
         """Return the metadata.
 
         Raises:
-            DiscoveryError: they cannot be had or used; `FetchError`, if that is why, is its cause.
+            DiscoveryError: they cannot be fetched or used; a `FetchError` is its cause.
         """
         metadata, _ = await self.fetch_with_age()
         return metadata

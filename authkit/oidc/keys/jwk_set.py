@@ -1,6 +1,6 @@
 """JWKS documents (RFC 7517): bytes of a provider in, usable keys out.
 
-Fetching and caching is left to `authkit.oidc.keys.sources`, the strength of a key to `authkit.oidc.keys.key`.
+Fetching and caching: `authkit.oidc.keys.sources`. Strength of a key: `authkit.oidc.keys.strength`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _load_public_key(entry: Mapping[str, Any]) -> PublicKeyTypes:
 
     kind, curve = _get_text(entry, "kty"), _get_text(entry, "crv")
     members = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("x",)}[kind]
-    # PyJWT reads base64url more freely, and members that nobody has looked at here.
+    # PyJWT decodes base64url less strictly, and reads members that were not checked here.
     values = {name: _get_bytes(entry, name) for name in members}
     if kind != "RSA" and {len(value) for value in values.values()} != {_COORDINATE_BYTES[curve]}:
         raise ValueError("its x or y has another length than the curve's")
@@ -178,7 +178,7 @@ def _load_public_key(entry: Mapping[str, Any]) -> PublicKeyTypes:
 
 
 def _get_bytes(entry: Mapping[str, Any], name: str) -> bytes:
-    # Some providers pad, against RFC 7518 section 2; there is nothing to gain for anybody.
+    # Some providers pad, against RFC 7518 section 2, which is harmless in a key.
     text = _get_text(entry, name).rstrip("=")
     try:
         return decode_base64url(text)

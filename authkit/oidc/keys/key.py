@@ -1,7 +1,6 @@
 """Keys that verify tokens: one checked value per key, where keys come from, and keys given as PEM.
 
-Key sets of a provider are left to `authkit.oidc.keys.sources`, what makes a key weak to
-`authkit.oidc.keys.strength`, and the signatures to `authkit.oidc.tokens.jws`.
+Key sets of a provider: `authkit.oidc.keys.sources`. Weak keys: `authkit.oidc.keys.strength`.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class VerificationKey(Value, frozen=True):
     """
 
     key: PublicKey
-    """Set by whoever loaded it."""
+    """Set by `from_public_key`."""
     kty: str
     """`RSA`, `EC` or `OKP`, as in RFC 7518 and RFC 8037."""
     curve: str
@@ -99,8 +98,8 @@ class VerificationKey(Value, frozen=True):
             is_tested: false leaves the test of an RSA modulus, which takes a while, to the caller.
 
         Raises:
-            ValueError: no algorithm of `ALGORITHMS` uses such a key, or `algorithm` is not one of those that
-                do; or the key is too weak or too slow.
+            ValueError: no algorithm of `ALGORITHMS` uses such a key, or `algorithm` is for
+                other keys, or the key is too weak or too slow.
         """
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -125,7 +124,7 @@ class VerificationKey(Value, frozen=True):
 
 
 class KeySourceError(LoginError):
-    """The keys of an issuer cannot be set up, because what tells where they are cannot be had.
+    """The keys of an issuer cannot be set up: its metadata or its stored keys cannot be used.
 
     Its code is `keys_not_set_up`, with the fact `reason`.
     """
@@ -147,7 +146,7 @@ class KeyStatus(Value, frozen=True):
     metadata: RemoteStatus | None = None
     """The same of the metadata that tell where the keys are, if an issuer has such."""
     unknown_kids: int = 0
-    """How often the provider was asked for a key id in vain."""
+    """How often the provider did not have a key id that it was asked for."""
 
 
 class KeySource(Protocol):
@@ -157,17 +156,17 @@ class KeySource(Protocol):
         """Return the keys that may have signed a token with this `kid` header; none if unknown.
 
         Raises:
-            TokenError: the keys cannot be had.
-            KeySourceError: nor can what tells where they are.
+            TokenError: the keys cannot be fetched.
+            KeySourceError: the provider's metadata cannot be fetched or used.
         """
         ...
 
     def status(self) -> Sequence[KeyStatus]:
-        """Return how things stand, without asking anybody."""
+        """Return the status, without I/O."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections and tasks. Safe to call more than once."""
+        """Close connections and stop tasks. Safe to call more than once."""
 
 
 @runtime_checkable
@@ -217,7 +216,7 @@ class StaticKeys:
         """Test the RSA keys in a thread, once.
 
         Raises:
-            ValueError: anybody can sign with one of them.
+            ValueError: one of them is too weak.
             TooManyRequestsError: no thread is free.
         """
         for key in self._untested:
@@ -231,7 +230,7 @@ class StaticKeys:
         """Return all keys.
 
         Raises:
-            KeySourceError: anybody can sign with one of them.
+            KeySourceError: one of them is too weak.
             TooManyRequestsError: they cannot be tested at this moment.
         """
         if self._untested:
@@ -246,13 +245,13 @@ class StaticKeys:
         return [KeyStatus("static keys", len(self._keys))]
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing."""
 
 
 class UnusableKeys:
     """Keys of an issuer that were stored and that this version does not take: its tokens are refused.
 
-    In place of what would refuse the tokens of every issuer. `reason` is for whoever logs in.
+    Other issuers keep working. `reason` is the text for the caller of a login.
     """
 
     def __init__(self, reason: str) -> None:
@@ -268,7 +267,7 @@ class UnusableKeys:
         return [KeyStatus("unusable keys", 0)]
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing."""
 
 
 def _require_few(keys: Sequence[object]) -> None:

@@ -1,7 +1,6 @@
 """The keys that providers publish, as sources for a verifier: by URL, by discovery, or several URLs.
 
-A key set's document is left to `authkit.oidc.keys.jwk_set`, how long it is kept to `authkit.oidc.keys.cache`,
-the HTTP request to `authkit.oidc.http.client`.
+Documents: `authkit.oidc.keys.jwk_set`. Lifetimes: `authkit.oidc.keys.cache`.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ PATIENT_ASKS = 6
 """How often an unknown key id is asked for at the pace of `ASK_PAUSE`; issuers sign with new keys early."""
 
 IMPATIENT_PAUSE = 60.0
-"""Seconds between two fetches for an id that was asked for in vain that often."""
+"""Seconds between two fetches for an id that stayed unknown that often."""
 
 UNKNOWN_KID_AGE = 600.0
-"""Seconds after which an id that was asked for in vain is forgotten."""
+"""Seconds after which an unknown id is forgotten."""
 
 MAX_UNKNOWN_KIDS = 1024
 """Remembered unknown ids; with the longest ids some MiB."""
@@ -79,8 +78,8 @@ class ProviderKeys:
         """Return the keys with this id, all keys for `None`; none if the provider does not have it.
 
         Raises:
-            TokenError: the keys cannot be had, and there are none from before that may still serve.
-            KeySourceError: nor can what tells where they are.
+            TokenError: the keys cannot be fetched, and no earlier ones are still usable.
+            KeySourceError: the provider's metadata cannot be fetched or used.
         """
         known = self.peek(kid)
         if known or (known is not None and self._is_asked_enough(kid)):
@@ -112,12 +111,12 @@ class ProviderKeys:
         """Return the provider's key set, fetched if need be; it may hold no keys.
 
         Raises:
-            ProviderError: it cannot be had.
+            ProviderError: it cannot be fetched.
         """
         return await self._remote.get()
 
     def status(self) -> Sequence[KeyStatus]:
-        """Return how things stand, of this one source."""
+        """Return the status of this source."""
         keys = self._remote.find_usable()
         return [
             KeyStatus(
@@ -163,7 +162,7 @@ class _KeySetReader:
         """Return the key set and its Cache-Control header.
 
         Raises:
-            ProviderError: there is none.
+            ProviderError: the document cannot be fetched or parsed.
         """
         document = await self._client.fetch(url, bearer=self._bearer)
         keys = self._keys if document.body == self._body else None
@@ -236,15 +235,15 @@ class DiscoveredKeys(ProviderKeys):
         super().__init__(self._fetch_anywhere, url, timer, wall)
 
     async def metadata(self) -> ProviderMetadata:
-        """Return what the issuer says about itself, fetched if need be.
+        """Return the metadata of the issuer, fetched if necessary.
 
         Raises:
-            DiscoveryError: it cannot be had.
+            DiscoveryError: it cannot be fetched or used.
         """
         return await self._metadata.get()
 
     def status(self) -> Sequence[KeyStatus]:
-        """Return how things stand, of keys and metadata."""
+        """Return the status of keys and metadata."""
         return [replace(status, metadata=self._metadata.status()) for status in super().status()]
 
     async def close(self) -> None:
@@ -265,7 +264,7 @@ class DiscoveredKeys(ProviderKeys):
 
 
 class CombinedKeys:
-    """The keys of several providers that vouch for the same tokens, each fetched and kept by itself.
+    """The keys of several providers that sign for the same issuer, each fetched and kept by itself.
 
     A key id may be known to more than one: all their keys are tried. vault-plugin-auth-jwt 0.26
     tries the first one only, and refuses tokens without a key id.
@@ -283,7 +282,7 @@ class CombinedKeys:
     async def find_keys(self, kid: str | None) -> Sequence[VerificationKey]:
         """Return the keys with this id of all providers that are known to have it, else ask them all.
 
-        For `None` all keys of all providers that can be had.
+        For `None` all keys of all providers that can be fetched.
 
         Raises:
             TokenError: no provider has it, or none could be asked.
@@ -312,7 +311,7 @@ class CombinedKeys:
         """Fetch every provider's key set if need be.
 
         Raises:
-            ProviderError: one of them cannot be had.
+            ProviderError: one of them cannot be fetched.
         """
         for result in await asyncio.gather(
             *(source.load() for source in self.sources), return_exceptions=True
@@ -321,7 +320,7 @@ class CombinedKeys:
                 raise result
 
     def status(self) -> Sequence[KeyStatus]:
-        """Return how things stand, one value per provider."""
+        """Return one status per provider."""
         return [status for source in self.sources for status in source.status()]
 
     async def close(self) -> None:

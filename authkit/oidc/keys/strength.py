@@ -1,7 +1,6 @@
-"""Public keys with which anybody can sign, refused when they are loaded.
+"""Weak public keys, whose signatures can be forged, are refused when they are loaded.
 
-Each rule is somebody else's, and named with its source. A key that passes is not proved to be good:
-only its owner knows how it was made.
+Each rule names its source. A key that passes may still be weak: only its owner knows how it was made.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ MAX_REMEMBERED = 1024
 
 
 def require_rsa(key: RSAPublicKey) -> None:
-    """Return if nobody is known to factor the modulus, and a verification takes bounded time.
+    """Refuse a modulus that is known to be factored easily, and a key that is slow to verify with.
 
     The first test of a modulus takes 12 to 28 ms for 2048 bits, and eight times that for twice the bits: call
     it in a thread. Other threads go on meanwhile.
@@ -66,10 +65,10 @@ def require_rsa_form(key: RSAPublicKey) -> None:
 
 
 def require_ed25519(key: Ed25519PublicKey) -> None:
-    """Return if the key is a point as RFC 8032 encodes it, and not one of small order.
+    """Refuse what is not a point in the encoding of RFC 8032, and points of small order.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the key is refused.
     """
     encoded = int.from_bytes(key.public_bytes_raw(), "little")
     y = encoded & (2**255 - 1)
@@ -101,7 +100,7 @@ one with the flaw once in 2**27.8.
 
 @lru_cache(MAX_REMEMBERED)
 def _find_weakness(n: int) -> str:
-    """Return how anybody can factor `n`; an empty text if no known way does."""
+    """Return why `n` is easy to factor; empty if no known reason applies."""
     if gcd(n, _SMALL_FACTORS) > 1:
         return "its modulus has a factor below 752"
     if all(n % prime in powers for prime, powers in _ROCA.items()):
@@ -128,7 +127,7 @@ def _fermat_power(n: int) -> int:
 
     It is 1 for a prime, and 1 modulo p for a power of p, by Fermat's little theorem: that a modulus is
     composite and no power of a prime is what SP 800-89 section 5.3.3 asks for. Where it is 1
-    modulo one factor alone, the greatest common divisor is that factor, and anybody can have it.
+    modulo one factor alone, the greatest common divisor is that factor.
     """
     power = 1
     # No slower than `pow`, which would keep every other thread waiting for as long as it takes.

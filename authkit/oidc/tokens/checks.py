@@ -1,8 +1,8 @@
-"""What a verification looks at, one check after the other, made by the very code that decides.
+"""The checks of a verification, recorded by the code that decides.
 
-Which checks there are is left to the modules that make them. A login passes no `Checks`, or a
+The checks are in the modules that make them. A login passes no `Checks`, or a
 `Record` to be able to tell afterwards why it was refused; an explanation passes an `Explanation`.
-No check holds a token, and of its claims only those that a rule is about.
+No check holds a token, and only the claims that a rule is about.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Check(Value, frozen=True):
-    """One thing that was looked at."""
+    """One check and its result."""
 
     name: str
     """What it was: `signature`, `exp`, `bound claim groups`."""
@@ -69,7 +69,7 @@ class Checks:
         detail: str = "",
         is_last: bool = False,
     ) -> None:
-        """Return if the check passed. With `is_last` nothing after it makes sense if it did not.
+        """Refuse the token unless the check passed. With `is_last` no later check makes sense if it failed.
 
         Raises:
             TokenError: it did not; `text`, `code` and `facts` are for the caller, `detail` for the log.
@@ -85,7 +85,7 @@ class Checks:
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
 NO_RECORD = Checks()
-"""For a login that nobody will ask about."""
+"""Decides without a record."""
 
 
 class Record(Checks):
@@ -179,7 +179,7 @@ def _show(value: Any) -> str:
         return "nothing"
     words, *arguments = value if isinstance(value, tuple) else ("{}", value)
     text: str = words.format(*map(_Shown, arguments)) if arguments else words
-    # Tokens that nobody has signed are shown too, on terminals.
+    # Claims of unsigned tokens are shown on terminals too.
     return to_printable(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")
 
 

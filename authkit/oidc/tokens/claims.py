@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MAX_EXACT_FLOAT = 2**53
-"""Above it a float stands for several integers, and comparing would let the wrong one in."""
+"""Above it one float represents several integers, so that a comparison could accept the wrong one."""
 
 MAX_SHOWN_CHARACTERS = 100
 """How much of a wrong value a message repeats."""
@@ -159,10 +159,10 @@ def metadata_from_claims(claims: Claims, mappings: Mapping[str, str]) -> dict[st
 def verify_bound_claims(
     claims: Claims, bound: Mapping[str, Any], kind: str, *, checks: Checks = NO_RECORD
 ) -> None:
-    """Return if every claim of `bound` has one of the values bound to it.
+    """Refuse the claims unless each claim of `bound` has one of the values bound to it.
 
     Both sides may be one value or a list. With the kind `string` value and type must be equal;
-    with `glob` the bound texts are patterns in which `*` stands for any run of characters.
+    with `glob` the bound texts are patterns (`authkit.globs`).
 
     Numbers differ from vault-plugin-auth-jwt: they match inside lists too, integers of any size
     match exactly, and a fraction is not cut off. 5.0 and 5 in a token are the bound integer 5; any

@@ -72,7 +72,7 @@ class IDTokenRules(Value, frozen=True, kw_only=True):
     nonce: str | None = None
     """What the login's request held; `None` for a token without such a request."""
     subject: str = ""
-    """Who it must be about; empty for anybody. For tokens of a refresh."""
+    """The `sub` it must have, for tokens of a refresh; empty for any."""
     audiences: tuple[str, ...] = ()
     """One of which it must be for, as the role binds them; empty for none beside the client's."""
     max_age: int = 0
@@ -137,7 +137,7 @@ async def verify_id_token(
 def verify_token_hash(
     token: UnverifiedToken, claims: Claims, name: str, value: Secret, checks: Checks
 ) -> None:
-    """Return if the claim `name`, if there is one, is the hash of `value` by the token's algorithm.
+    """Refuse the token if its claim `name` is not the hash of `value` by the algorithm of the token.
 
     Which hash belongs to EdDSA is not settled: such tokens are not looked at, as in cap 0.13.
 
@@ -200,7 +200,7 @@ def _verify_issuer(found: str, issuer: str, checks: Checks) -> None:
 
 
 def _verify_validity(expires: int | None, begins: int | None, now: float, checks: Checks) -> None:
-    # Each comparison with the clock is written so that one that gives NaN lets nobody in.
+    # Each comparison fails for a clock that returns NaN.
     checks.require(
         "exp",
         expires is not None and now < expires,

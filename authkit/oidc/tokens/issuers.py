@@ -1,6 +1,6 @@
 """Several issuers side by side: a token's `iss` picks the one whose keys may have signed it.
 
-The verification itself is left to `authkit.oidc.tokens.verifier`. vault-plugin-auth-jwt 0.26 has one issuer
+Verification: `authkit.oidc.tokens.verifier`. vault-plugin-auth-jwt 0.26 has one issuer
 per mount, or several key sets that all sign for everybody.
 """
 
@@ -97,7 +97,7 @@ class Issuers:
     ) -> VerifiedToken:
         """Return the token as its issuer verified it, if that is one of those named in `among`.
 
-        An issuer outside `among` is not asked for keys, and nobody else can sign for it. The other
+        An issuer outside `among` is not asked for keys, and no other can sign for it. The other
         arguments, and errors: `TokenVerifier.verify`.
         """
         verify_collections(among=among, audiences=audiences)
@@ -107,7 +107,7 @@ class Issuers:
         return VerifiedToken(claims, name, verifier)
 
     def verify_user(self, name: str, issuer: str, checks: Checks = NO_RECORD) -> None:
-        """Return if a user whom `issuer` names so is not one of another issuer's.
+        """Refuse a user name of `issuer` that belongs to another issuer.
 
         Names that begin with an `iss` and `AFTER_ISSUER` are that issuer's, whatever their case.
 
@@ -154,7 +154,7 @@ class Issuers:
 
 
 def _read_issuer(token: UnverifiedToken) -> str:
-    """Return what the token says, for picking only; empty for claims that nobody could accept."""
+    """Return the `iss` of an unverified token, to choose its issuer; empty for malformed claims."""
     try:
         issuer = parse_claims(token).get("iss")
     except TokenError:

@@ -1,7 +1,6 @@
 """Compact JWS: a token taken apart strictly, and its signature verified.
 
-Which keys are asked, and what the claims say, is left to `authkit.oidc.tokens.verifier`; the cryptography
-itself to `authkit.oidc.tokens.signatures`.
+Keys and claims: `authkit.oidc.tokens.verifier`. Cryptography: `authkit.oidc.tokens.signatures`.
 
 Deliberately stricter than vault-plugin-auth-jwt 0.26 (RFC 7515 allows all of this): JSON serialisation,
 base64 padding and stray final bits are refused, and so are header parameters that occur twice and `crit`,
@@ -41,7 +40,7 @@ MAX_TOKEN_CHARACTERS = 64 * 1024
 """The longest token. Those with hundreds of groups stay below 20 KiB."""
 
 MAX_TRIED_KEYS = 64
-"""Keys tried for one token: anybody can make us do that work, an ECDSA key costs up to 0.5 ms."""
+"""Keys tried for one token. Strangers can cause that work; an ECDSA key costs up to 0.5 ms."""
 
 MAX_DEPTH = 64
 """Objects and lists inside each other; later code may walk claims recursively without counting."""
@@ -50,7 +49,7 @@ MAX_INTEGER_DIGITS = 128
 """Room for any identifier, and converting them stays cheap."""
 
 STRICT_READER = JSONReader(max_depth=MAX_DEPTH, max_integer_digits=MAX_INTEGER_DIGITS)
-"""Of headers and claims, which everybody has to read alike."""
+"""Reads headers and claims. It refuses what two readers could read differently."""
 
 MAX_KEPT_HEADERS = 64
 """Headers that are not parsed again, of at most `MAX_KEPT_HEADER_CHARACTERS` each."""
@@ -140,13 +139,13 @@ def require_signature(
     *,
     is_static: bool = False,
 ) -> None:
-    """Return if the token is signed, as was found out with `keys`.
+    """Refuse the token unless `is_signed` says that one of `keys` signed it.
 
     Args:
         is_static: whether the keys are configured, and not fetched from the issuer.
 
     Raises:
-        TokenError: it is not.
+        TokenError: the signature is not by one of the keys.
     """
     checks.require(
         "signature",
@@ -164,10 +163,10 @@ def require_signature(
 def verify_algorithm(
     token: UnverifiedToken, algorithms: Collection[str], *, checks: Checks = NO_RECORD
 ) -> None:
-    """Return if the token claims to be signed with one of `algorithms`; an empty one allows none.
+    """Refuse the token unless its `alg` is one of `algorithms`; an empty collection allows none.
 
     Raises:
-        TokenError: it does not.
+        TokenError: the algorithm is not allowed.
     """
     if isinstance(algorithms, str):
         raise TypeError("algorithms is a collection of names")

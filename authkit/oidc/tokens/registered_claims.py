@@ -1,7 +1,7 @@
 """The registered claims of RFC 7519 section 4.1: their form, whom they name, and their times.
 
-Signatures: see `authkit.oidc.tokens.verifier`; all other claims: `authkit.oidc.tokens.claims`. The rules are
-those of hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26
+Signatures: `authkit.oidc.tokens.verifier`. Other claims: `authkit.oidc.tokens.claims`. The rules are those of
+hashicorp/cap 0.13 (jwt/jwt.go, Validate), which vault-plugin-auth-jwt 0.26
 uses; every difference is named where it is made.
 """
 
@@ -63,10 +63,10 @@ class Leeways(Value, frozen=True):
     """Set by the role. How far the issuer's clock may be off, for every comparison. Default: 60 seconds."""
 
     def verify(self) -> None:
-        """Return if none is longer than what counts.
+        """Refuse leeways beyond their maxima.
 
         Raises:
-            ValueError: one is.
+            ValueError: one is too long.
         """
         longest = {
             "expiration": MAX_LIFETIME_LEEWAY,
@@ -102,13 +102,13 @@ def verify_registered_claims(
     now: float,
     checks: Checks = NO_RECORD,
 ) -> None:
-    """Return if the registered claims (RFC 7519 section 4.1) are well-formed, as bound, and valid at `now`.
+    """Refuse registered claims (RFC 7519 section 4.1) that are malformed, not bound, or not valid at `now`.
 
     Differs from cap in one rule: a date of 0 is a date (1970) there it is, not an absent one.
     Dates beyond the year 9999 are refused as malformed; fractions of a second are cut off.
 
     Raises:
-        TokenError: they are not.
+        TokenError: the claims are refused.
     """
     verify_collections(audiences=audiences)
     with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
@@ -141,14 +141,14 @@ def verify_registered_claims(
 
 
 def verify_audience(found: Sequence[str], bound: Collection[str], name: str, checks: Checks) -> None:
-    """Return if one of the token's audiences is one of those bound; comparison is exact.
+    """Refuse a token without a bound audience. The comparison is exact.
 
     Raises:
-        TokenError: none is.
+        TokenError: no audience is bound.
     """
     checks.require(
         name,
-        # What is blank names nobody, even if somebody has bound it.
+        # A blank audience never matches, even if it is bound.
         any(audience in bound and audience.strip() for audience in found),
         "the token is for none of the expected audiences (aud)",
         code="audience_mismatch",
@@ -158,7 +158,7 @@ def verify_audience(found: Sequence[str], bound: Collection[str], name: str, che
 
 
 def verify_audience_is_bound(claims: Claims, is_bound: bool, *, checks: Checks = NO_RECORD) -> None:
-    """Return if a token that is meant for somebody is presented where somebody is named.
+    """Refuse a token with an audience where none is bound.
 
     A rule of the login, not of the token: without any bound audience a token for another service
     would do.
@@ -212,7 +212,7 @@ def verify_times(
         start = issued
     else:
         start = end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY, MAX_LIFETIME_LEEWAY)
-    # Each comparison is written so that a clock that gives NaN lets nobody in.
+    # Each comparison fails for a clock that returns NaN.
     checks.require(
         "nbf",
         now + skew >= start,
@@ -260,7 +260,7 @@ def get_text(claims: Claims, name: str) -> str:
 
 
 def get_audiences(claims: Claims) -> Sequence[str]:
-    """Return whom the token is for; nobody if it does not say.
+    """Return the audiences of the token; none if it has no `aud`.
 
     Raises:
         TokenError: `aud` is neither a string nor a list of strings.

@@ -1,7 +1,6 @@
 """A private key that signs compact JWS, and the public half to publish.
 
-What is signed is left to the caller: an assertion of `authkit.oidc.client.authentication`, for one.
-Verification is in `authkit.oidc.tokens.jws`.
+It signs the assertions of `authkit.oidc.client.authentication`, for example.
 """
 
 from __future__ import annotations

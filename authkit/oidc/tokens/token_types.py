@@ -1,7 +1,7 @@
 """Kinds of tokens (RFC 8725 section 3.11): what their header says, and what they cannot be without.
 
 A token made for one purpose must not serve for another. Everything that all kinds have in common is
-left to `authkit.oidc.tokens.jws` and `authkit.oidc.tokens.registered_claims`.
+in `authkit.oidc.tokens.jws` and `authkit.oidc.tokens.registered_claims`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Profile(Value, frozen=True):
     """What it may be signed with."""
 
     def verify_header(self, token: UnverifiedToken, *, checks: Checks = NO_RECORD) -> None:
-        """Return if the header is that of such a token. It need not be verified yet.
+        """Refuse a token whose header is of another kind. It need not be verified yet.
 
         Raises:
-            TokenError: it is not.
+            TokenError: `typ` or `alg` is of another kind.
         """
         if not self.types:
             return
@@ -72,7 +72,7 @@ class Profile(Value, frozen=True):
         )
 
     def verify_claims(self, claims: Claims, *, checks: Checks = NO_RECORD) -> None:
-        """Return if the claims are those of such a token.
+        """Refuse claims that such a token cannot have.
 
         Raises:
             TokenError: one is missing or has another form.
@@ -131,7 +131,7 @@ def find_profile(name: str) -> Profile:
     """Return the profile of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the name is unknown.
     """
     if name not in PROFILES:
         known = ", ".join(PROFILES)

@@ -1,8 +1,8 @@
 """Verification of a login's token: form, kind, signature, then the registered claims and their times.
 
-Which issuer's turn it is, is left to `authkit.oidc.tokens.issuers`; claims that a role binds, and the
-identity in them, to `authkit.oidc.tokens.claims`. The order of the steps is that of hashicorp/cap 0.13
-(jwt/jwt.go, Validate) but for the algorithm, which is looked at before keys are asked for.
+Choice of an issuer: `authkit.oidc.tokens.issuers`. Bound claims and identity: `authkit.oidc.tokens.claims`.
+The order of the steps is that of hashicorp/cap 0.13 (jwt/jwt.go, Validate) except for the algorithm, which is
+checked before keys are fetched.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class TokenVerifier:
         so that such tokens cost no fetch; cap looks at it after the signature.
 
         Raises:
-            TokenError: it is not.
+            TokenError: it is not authentic, for others, or not valid now.
             KeySourceError: the issuer's keys cannot be set up.
             ValueError: there is no such profile.
         """
@@ -143,7 +143,7 @@ class TokenVerifier:
         return bound
 
     async def close(self) -> None:
-        """Let go of the connections and tasks of the keys. Safe to call more than once."""
+        """Close the connections and stop the tasks of the keys. Safe to call more than once."""
         await self.keys.close()
 
 
@@ -154,14 +154,14 @@ async def verify_signer(
     *,
     is_kid_needed: bool = False,
 ) -> None:
-    """Return if a key of `source` made the token's signature. Ask `verify_algorithm` first.
+    """Refuse the token unless a key of `source` signed it. Call `verify_algorithm` first.
 
     With `is_kid_needed` a token without key id is taken only from an issuer with one key that fits
     (OpenID Connect Core 1.0 section 10.1).
 
     Raises:
-        TokenError: none did, or the keys cannot be had.
-        KeySourceError: nor can what tells where they are.
+        TokenError: the signature is not by one of the keys, or they cannot be fetched.
+        KeySourceError: the provider's metadata cannot be fetched or used.
     """
     with checks.step("keys", "keys of the issuer at hand"):
         keys = await source.find_keys(token.kid)
@@ -204,7 +204,7 @@ def parse_claims(token: UnverifiedToken) -> dict[str, Any]:
     """Return what the token claims. Nothing in it may be believed before its signature was verified.
 
     Raises:
-        TokenError: it is no JSON object, or not one that everybody reads alike.
+        TokenError: it is not a JSON object in strict form.
     """
     try:
         return STRICT_READER.read_object(token.payload)
