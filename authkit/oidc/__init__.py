@@ -100,8 +100,8 @@ if TYPE_CHECKING:
         verify_age,
     )
     from authkit.oidc.tokens.issuers import (
-        AFTER_ISSUER,
         DEFAULT_ISSUER,
+        ISSUER_SEPARATOR,
         Issuers,
         VerifiedToken,
     )
@@ -131,9 +131,9 @@ if TYPE_CHECKING:
     from authkit.threads import ThreadsBusyError
 
 __all__ = [
-    "AFTER_ISSUER",
     "ALGORITHMS",
     "DEFAULT_ISSUER",
+    "ISSUER_SEPARATOR",
     "NO_RECORD",
     "PROFILES",
     "AuthorizationRequest",
@@ -270,7 +270,7 @@ _HOMES = {
         "verify_bound_claims",
     },
     "authkit.oidc.tokens.id_token": {"verify_age"},
-    "authkit.oidc.tokens.issuers": {"AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"},
+    "authkit.oidc.tokens.issuers": {"DEFAULT_ISSUER", "ISSUER_SEPARATOR", "Issuers", "VerifiedToken"},
     "authkit.oidc.tokens.jws": {"UnverifiedToken", "split_token"},
     "authkit.oidc.tokens.registered_claims": {
         "Claims",

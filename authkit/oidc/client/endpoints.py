@@ -1,6 +1,6 @@
 """One request to an OAuth endpoint and what comes back: an answer, or an error with OAuth's code.
 
-Which requests a login makes is left to `authkit.oidc.client.client`. Nothing is sent twice and no redirect is
+The requests of a login: `authkit.oidc.client.client`. Nothing is sent twice and no redirect is
 followed: these requests carry codes, secrets and tokens. What a provider says in words goes to the
 log, quoted and cut; a caller reads codes that are known here, and status numbers.
 """

@@ -1,8 +1,7 @@
 """The checks of an ID token that a login at its provider has brought (OpenID Connect Core 1.0, 3.1.3.7).
 
-Fetching tokens is left to `authkit.oidc.client.client`, claims that a role binds to
-`authkit.oidc.tokens.claims`, and tokens that callers bring themselves to `authkit.oidc.tokens.verifier`,
-whose strict reading of tokens and keys is used here.
+Requests for tokens: `authkit.oidc.client.client`. Bound claims: `authkit.oidc.tokens.claims`. Tokens that
+callers bring themselves: `authkit.oidc.tokens.verifier`, whose strict parsing is used here.
 
 Order and rules are those of hashicorp/cap 0.13 (oidc/provider.go, VerifyIDToken) and go-oidc 3.11,
 which vault-plugin-auth-jwt 0.26 uses. Refused beyond that are tokens without `kid` of an issuer with several

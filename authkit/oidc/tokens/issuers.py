@@ -18,9 +18,9 @@ from authkit.oidc.tokens.registered_claims import DEFAULT_LEEWAYS, Claims, Leewa
 from authkit.oidc.tokens.verifier import TokenVerifier, parse_claims, take_apart
 from authkit.values import Value, verify_collections
 
-__all__ = ["AFTER_ISSUER", "DEFAULT_ISSUER", "Issuers", "VerifiedToken"]
+__all__ = ["DEFAULT_ISSUER", "ISSUER_SEPARATOR", "Issuers", "VerifiedToken"]
 
-AFTER_ISSUER: Final = "|"
+ISSUER_SEPARATOR: Final = "|"
 """What separates an issuer's `iss` from the rest of a user's name, and cannot be part of a URL (RFC 3986)."""
 
 DEFAULT_ISSUER: Final = "default"
@@ -109,12 +109,12 @@ class Issuers:
     def verify_user(self, name: str, issuer: str, checks: Checks = NO_RECORD) -> None:
         """Refuse a user name of `issuer` that belongs to another issuer.
 
-        Names that begin with an `iss` and `AFTER_ISSUER` are that issuer's, whatever their case.
+        Names that begin with an `iss` and `ISSUER_SEPARATOR` are that issuer's, whatever their case.
 
         Raises:
             TokenError: the name is another issuer's.
         """
-        iss, separator, _ = name.partition(AFTER_ISSUER)
+        iss, separator, _ = name.partition(ISSUER_SEPARATOR)
         owner = self._owners.get(fold_name(iss), issuer) if separator else issuer
         checks.require(
             "user of the issuer",

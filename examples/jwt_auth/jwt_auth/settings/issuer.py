@@ -6,7 +6,7 @@ The default issuer: see `jwt_auth.settings.config`; which issuer a token belongs
 from __future__ import annotations
 
 from authkit import CommaList, SignedSeconds, Str, UserError, field
-from authkit.oidc import AFTER_ISSUER, KeySource, Leeways, TokenVerifier
+from authkit.oidc import ISSUER_SEPARATOR, KeySource, Leeways, TokenVerifier
 from jwt_auth.settings.bounds import verify_bounds, verify_leeways
 from jwt_auth.settings.key_sources import KeySettings
 
@@ -50,9 +50,9 @@ class JWTIssuer(KeySettings):
         verify_leeways(self.leeways)
         if not self.iss:
             raise UserError("'bound_issuer' must be set: it is how the tokens of this issuer are told apart")
-        if AFTER_ISSUER in self.iss:
+        if ISSUER_SEPARATOR in self.iss:
             raise UserError(
-                f"'bound_issuer' must not hold '{AFTER_ISSUER}', which ends it in the names of users"
+                f"'bound_issuer' must not hold '{ISSUER_SEPARATOR}', which ends it in the names of users"
             )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from authkit import TokenError, UserError, fold_name
-from authkit.oidc import AFTER_ISSUER, Claims, user_name
+from authkit.oidc import ISSUER_SEPARATOR, Claims, user_name
 
 __all__ = ["begins_with_issuer", "compose_user_name", "verify_user_claim"]
 
@@ -37,7 +37,7 @@ def begins_with_issuer(user_claim: str, json_pointer: bool) -> bool:
     """Whether names begin with the `iss` of the token and a separator that cannot be in it."""
     texts, names = _take_apart(user_claim)
     is_issuer = bool(names) and names[0] in (("iss", "/iss") if json_pointer else ("iss",))
-    return is_issuer and not texts[0] and texts[1].startswith(AFTER_ISSUER)
+    return is_issuer and not texts[0] and texts[1].startswith(ISSUER_SEPARATOR)
 
 
 def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> str:
