@@ -105,10 +105,6 @@ if TYPE_CHECKING:
         Issuers,
         VerifiedToken,
     )
-    from authkit.oidc.tokens.jws import (
-        UnverifiedToken,
-        split_token,
-    )
     from authkit.oidc.tokens.registered_claims import (
         Claims,
         Leeways,
@@ -177,7 +173,6 @@ __all__ = [
     "TokenSet",
     "TokenVerifier",
     "UnusableKeys",
-    "UnverifiedToken",
     "UserDirectory",
     "VerificationKey",
     "VerifiedToken",
@@ -203,7 +198,6 @@ __all__ = [
     "set_claim",
     "show_date",
     "show_url",
-    "split_token",
     "split_url",
     "user_name",
     "verify_age",
@@ -271,7 +265,6 @@ _HOMES = {
     },
     "authkit.oidc.tokens.id_token": {"verify_age"},
     "authkit.oidc.tokens.issuers": {"DEFAULT_ISSUER", "ISSUER_SEPARATOR", "Issuers", "VerifiedToken"},
-    "authkit.oidc.tokens.jws": {"UnverifiedToken", "split_token"},
     "authkit.oidc.tokens.registered_claims": {
         "Claims",
         "Leeways",

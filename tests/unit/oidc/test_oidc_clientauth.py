@@ -12,13 +12,8 @@ from oidc_factories import NOW, jwk, jwks, private_key, private_pem, verify_sign
 from oidc_login_provider import CLIENT, CODE, ISSUER, REQUEST, FakeProvider
 
 from authkit.masking import Secret
-from authkit.oidc import (
-    ClientAuthentication,
-    OAuthError,
-    SigningKey,
-    parse_jwks,
-    split_token,
-)
+from authkit.oidc import ClientAuthentication, OAuthError, SigningKey, parse_jwks
+from authkit.oidc.tokens.jws import split_token
 
 SECRET = Secret("s:ecret ü%")
 

@@ -23,8 +23,8 @@ from oidc_factories import (
 )
 
 from authkit.errors import LoginError, TokenError
-from authkit.oidc import ALGORITHMS, UnverifiedToken, split_token
-from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS
+from authkit.oidc import ALGORITHMS
+from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS, UnverifiedToken, split_token
 
 MALFORMED = "error verifying token signature: oidc: malformed jwt: "
 NO_KEY = "error verifying token signature: failed to verify id token signature"

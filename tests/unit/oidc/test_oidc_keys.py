@@ -18,9 +18,10 @@ from oidc_factories import (
     verify_signature,
 )
 
-from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey, split_token
+from authkit.oidc import ALGORITHMS, StaticKeys, VerificationKey
 from authkit.oidc.keys import key as keys_module
 from authkit.oidc.keys.key import MAX_STATIC_KEYS, KeySource, RenewableKeySource
+from authkit.oidc.tokens.jws import split_token
 
 NO_KEY = "data does not contain any valid public keys"
 

@@ -8,7 +8,8 @@ import pytest
 from oidc_factories import VECTORS, verify_signature
 
 from authkit.errors import TokenError
-from authkit.oidc import ALGORITHMS, parse_jwks, split_token
+from authkit.oidc import ALGORITHMS, parse_jwks
+from authkit.oidc.tokens.jws import split_token
 
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the folder of published test vectors is absent")
 

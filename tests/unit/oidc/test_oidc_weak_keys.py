@@ -22,16 +22,10 @@ from oidc_factories import (
 )
 
 from authkit.errors import TokenError
-from authkit.oidc import (
-    ALGORITHMS,
-    KeySourceError,
-    StaticKeys,
-    VerificationKey,
-    parse_jwks,
-    split_token,
-)
+from authkit.oidc import ALGORITHMS, KeySourceError, StaticKeys, VerificationKey, parse_jwks
 from authkit.oidc.keys import jwk_set as jwkset
 from authkit.oidc.keys import strength
+from authkit.oidc.tokens.jws import split_token
 
 # --- RSA moduli whose factors are plain to see -------------------------------------------------
 

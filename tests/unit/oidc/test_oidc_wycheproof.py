@@ -11,7 +11,8 @@ import pytest
 from oidc_factories import verify_signature
 
 from authkit.errors import TokenError
-from authkit.oidc import ALGORITHMS, parse_jwks, split_token
+from authkit.oidc import ALGORITHMS, parse_jwks
+from authkit.oidc.tokens.jws import split_token
 
 FOLDER = next(
     parent / "vectors/wycheproof" for parent in Path(__file__).parents if (parent / "vectors").is_dir()
