@@ -1,51 +1,42 @@
-"""Records as JSON and back: the form in which the host keeps its own state.
+"""Read and write stored records: structs as JSON, by msgspec.
 
-Members that a record does not know are skipped, missing ones have their default, so that shapes can grow.
+Unknown members are skipped and missing ones take their default, so that shapes can grow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from msgspec import DecodeError
-from msgspec.json import Decoder, Encoder
+import msgspec
 
 __all__ = ["dump", "load"]
 
 T = TypeVar("T")
 
 
-def dump(record: object) -> bytes:
-    """Return a record as JSON."""
-    return _ENCODER.encode(record)
+def dump(record: Any) -> bytes:
+    """Return a value as JSON."""
+    return msgspec.json.encode(record, enc_hook=_plain)
 
 
 def load(kind: type[T], data: bytes) -> T:
-    """Return the record of this kind that `dump` has written.
+    """Return the instance of `kind` that `dump` has written.
 
     Raises:
-        ValueError: `data` is something else.
+        ValueError: `data` is not a valid record of that kind.
     """
     try:
-        value: T = _decoder(cast("Any", kind)).decode(data)
-    except DecodeError as error:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
         raise ValueError(f"the stored {kind.__name__} cannot be read: {error}") from error
-    return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
+    """Return subclasses of JSON's types, such as `JSONNumber` and mapping proxies, as JSON's own."""
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, float):
-        return float(value)
-    raise TypeError(f"a {type(value).__name__} cannot be stored")
-
-
-_ENCODER = Encoder(enc_hook=_plain)
-
-
-@cache
-def _decoder(kind: Any) -> Decoder[Any]:
-    return Decoder(kind)
+    for kind in (float, int, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise NotImplementedError(f"{type(value).__name__} cannot be stored")
