@@ -108,6 +108,22 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "user_directory": {"http", "tokens"},
         "client": {"http", "keys", "tokens"},
     },
+    "host": {
+        "store": set(),
+        "mounts": {"store"},
+        "grants": {"store"},
+        "messages": set(),
+        "state": {"store", "mounts"},
+        "authorization": {"store"},
+        "backends": {"store", "mounts", "grants", "messages", "state", "authorization"},
+        "server": {"store", "mounts", "grants", "messages", "state", "authorization", "backends"},
+        "supervisor": {"store"},
+        "http": {"messages"},
+        "api_client": {"messages", "http", "mount_overview"},
+        "mount_overview": set(),
+        "page": {"messages", "http", "api_client", "mount_overview"},
+        "dev_server": {"api_client", "mount_overview", "store", "server", "supervisor", "http", "page"},
+    },
 }
 """What each room of a package may import of the others."""
 

@@ -6,11 +6,13 @@ HTTP itself: `authkit.host.http`. Deciding on the answer: `authkit.host.server.c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
+from authkit.logical import RawBody
 from authkit.values import Value, field
 
-__all__ = ["Failure", "HostRequest", "HostResponse", "listed"]
+__all__ = ["Answer", "Failure", "HostRequest", "HostResponse", "listed"]
 
 
 class HostRequest(Value, frozen=True, kw_only=True):
@@ -48,6 +50,28 @@ class HostResponse(Value, frozen=True, kw_only=True):
     content_type: str = "application/json"
 
     unshown: ClassVar = ("body", "raw")
+
+
+class Answer(Value, frozen=True, kw_only=True):
+    """The result of a request, before it is put into the envelope. Set by its handler."""
+
+    data: Mapping[str, Any] | None = None
+    auth: Mapping[str, Any] | None = None
+    """As the client sees it."""
+    warnings: tuple[str, ...] = ()
+    raw: RawBody | None = None
+    redirect: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    wrap_ttl: timedelta = timedelta(0)
+    """Asked for by the backend or the client; the shorter one applies."""
+    wrap_info: Mapping[str, Any] | None = None
+    """Of a wrapped answer, as the client sees it; nothing else is shown then."""
+    mount_type: str = ""
+    is_lifted: bool = False
+    """Whether the members of `data` are repeated in the envelope, as by some old endpoints."""
+    accepted: int = 200
+    bare: Mapping[str, Any] | None = None
+    """The whole body, without an envelope."""
 
 
 class Failure(Exception):

@@ -8,41 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from authkit.framework.fields.durations import parse_duration
-from authkit.host.messages import Failure, HostRequest, listed
+from authkit.host.authorization import Caller
+from authkit.host.messages import Answer, Failure, HostRequest, listed
 from authkit.host.mounts.special_paths import PathPatterns
 from authkit.host.store.times import whole_seconds
-from authkit.logical import Operation, RawBody
-from authkit.values import Value, field, replace
+from authkit.logical import Operation
+from authkit.values import Value, replace
 
-if TYPE_CHECKING:
-    from authkit.host.authorization import Caller
-
-__all__ = ["Answer", "Call", "Route", "Routes", "duration_of", "flag_of", "integer_of", "list_of", "text_of"]
-
-
-class Answer(Value, frozen=True, kw_only=True):
-    """The result of a request, before it is put into the envelope. Set by its handler."""
-
-    data: Mapping[str, Any] | None = None
-    auth: Mapping[str, Any] | None = None
-    """As the client sees it."""
-    warnings: tuple[str, ...] = ()
-    raw: RawBody | None = None
-    redirect: str = ""
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    wrap_ttl: timedelta = timedelta(0)
-    """Wanted by the backend, the client, or both: then the shorter one."""
-    wrap_info: Mapping[str, Any] | None = None
-    """Once it is wrapped, as the client sees it; nothing else is shown then."""
-    mount_type: str = ""
-    is_lifted: bool = False
-    """The members of `data` stand in the envelope as well, as some old endpoints have it."""
-    accepted: int = 200
-    bare: Mapping[str, Any] | None = None
-    """The whole body, without an envelope."""
+__all__ = ["Call", "Route", "Routes", "duration_of", "flag_of", "integer_of", "list_of", "text_of"]
 
 
 class Call(Value, frozen=True, kw_only=True):

@@ -13,10 +13,11 @@ from datetime import timedelta
 
 from authkit.errors import AuthKitError
 from authkit.host.backends.identity.backend import identity_routes
-from authkit.host.backends.router import Answer, Call, Routes
+from authkit.host.backends.router import Call, Routes
 from authkit.host.backends.sys.backend import public_answers, system_routes
+from authkit.host.backends.sys.wrapping import find_wrapping_token
 from authkit.host.backends.token.backend import token_routes
-from authkit.host.messages import Failure, HostRequest, HostResponse, listed
+from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, listed
 from authkit.host.mounts.storage import StorageGate
 from authkit.host.mounts.system_view import SystemViews
 from authkit.host.mounts.table import MountTable, RunningMount
@@ -26,7 +27,8 @@ from authkit.host.server.logins import answer_login
 from authkit.host.server.openapi import add_openapi_route
 from authkit.host.server.operations import Asked, parse_request, wrap_ttl_of
 from authkit.host.server.plugin_calls import PluginCall, answer_of, ask, check_existence
-from authkit.host.server.wrapping import find_wrapping_token, wrap
+from authkit.host.server.renewals import renew_token
+from authkit.host.server.wrapping import wrap
 from authkit.host.state import HostState, Identification
 from authkit.host.store.catalog import Catalog, PluginMaker
 from authkit.host.store.clock import Clock, SystemClock
@@ -89,7 +91,7 @@ class Core:
         )
         self._routes: dict[str, Routes] = {
             "sys/": system_routes(self.state),
-            "auth/token/": token_routes(self.state),
+            "auth/token/": token_routes(self.state, renew_token),
             "identity/": identity_routes(self.state),
         }
         add_openapi_route(self._routes["sys/"], self.state, self._routes)

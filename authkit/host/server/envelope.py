@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from authkit.errors import BadRequestError, CodedError, LogicalError
-from authkit.host.backends.router import Answer
-from authkit.host.messages import Failure, HostResponse, listed
+from authkit.host.messages import Answer, Failure, HostResponse, listed
 from authkit.logical import Operation
 
 __all__ = ["envelope", "failure_of", "plain_numbers", "render"]

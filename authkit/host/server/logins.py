@@ -6,25 +6,23 @@ LoginCreateToken, RegisterAuth).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 from authkit.auth.policies import find_refused_policy, sanitize_policies
 from authkit.errors import AuthKitError
-from authkit.host.backends.router import Answer
-from authkit.host.messages import Failure
+from authkit.host.grants import lifetimes_of, show_auth
+from authkit.host.messages import Answer, Failure
 from authkit.host.mounts.entries import Mount
 from authkit.host.server.plugin_calls import PluginCall, answer_of, ask
 from authkit.host.state import HostState
 from authkit.host.store.identity import IdentityError
-from authkit.host.store.times import whole_seconds
 from authkit.host.store.tokens import BATCH, SERVICE, Token
-from authkit.host.store.ttl import Lifetimes, calculate_ttl
+from authkit.host.store.ttl import calculate_ttl
 from authkit.logical import Auth, Operation, Response, TokenType
 from authkit.values import replace
 
-__all__ = ["answer_login", "find_role", "show_auth"]
+__all__ = ["answer_login", "find_role"]
 
 LOCKABLE = frozenset({"userpass", "ldap", "approle"})
 """Catalog names under which a server wants to know, before each login, whose it is."""
@@ -56,7 +54,7 @@ async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[s
     auth = await _identify(state, entry, auth)
     kind = _token_type(entry.config.token_type, auth.token_type)
     role = await find_role(call) if kind == SERVICE else ""
-    ttl, warnings = calculate_ttl(entry.limits, _lifetimes(auth), now=now)
+    ttl, warnings = calculate_ttl(entry.limits, lifetimes_of(auth), now=now)
     derived = state.identity.policies_of(auth.entity_id)
     policies = sanitize_policies(auth.policies, add_default=not auth.no_default_policy)
     refused = find_refused_policy([*policies, *derived])
@@ -139,41 +137,6 @@ def _token_type(of_mount: str, of_backend: TokenType) -> str:
         return SERVICE if is_service else BATCH
     is_batch = of_backend in (TokenType.BATCH, TokenType.DEFAULT_BATCH)
     return BATCH if is_batch else SERVICE
-
-
-def _lifetimes(auth: Auth, increment: timedelta = timedelta(0)) -> Lifetimes:
-    return Lifetimes(
-        increment=increment,
-        ttl=auth.lease.ttl,
-        period=auth.period,
-        max_ttl=auth.lease.max_ttl,
-        explicit_max_ttl=auth.explicit_max_ttl,
-    )
-
-
-def show_auth(
-    auth: Auth, *, policies: Sequence[str], derived: Sequence[str], text: str, orphan: bool
-) -> dict[str, Any]:
-    """Return a grant as the client sees it: `policies` are the token's, `derived` those of its entity."""
-    shown: dict[str, Any] = {
-        "client_token": text,
-        "accessor": auth.accessor,
-        "policies": list(sanitize_policies([*policies, *derived])),
-        "token_policies": list(policies),
-        "identity_policies": list(sanitize_policies(derived)),
-        "metadata": dict(auth.metadata) or None,
-        "lease_duration": whole_seconds(auth.lease.ttl),
-        "renewable": auth.lease.renewable,
-        "entity_id": auth.entity_id,
-        "token_type": "batch" if auth.token_type is TokenType.BATCH else "service",
-        "orphan": orphan,
-        "mfa_requirement": None,
-        "num_uses": auth.num_uses,
-    }
-    for name in ("token_policies", "identity_policies"):
-        if not shown[name]:
-            del shown[name]
-    return shown
 
 
 async def find_role(call: PluginCall) -> str:

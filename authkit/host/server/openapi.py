@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import AuthKitError
-from authkit.host.backends.router import Answer, Call, Routes, flag_of
-from authkit.host.messages import Failure
+from authkit.host.backends.router import Call, Routes, flag_of
+from authkit.host.messages import Answer, Failure
 from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
-from authkit.host.server.plugin_calls import readable, send
+from authkit.host.server.plugin_calls import send
 from authkit.host.state import HostState
+from authkit.host.store.plugin_errors import readable
 from authkit.logical import Operation, Request
 
 __all__ = ["add_openapi_route", "describe_routes", "empty_document"]

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from authkit.errors import AuthKitError, HostingError, RPCError, StatusCode, UnsupportedPathError, UserError
+from authkit.errors import AuthKitError, RPCError, StatusCode, UnsupportedPathError, UserError
 from authkit.host.authorization import Caller
-from authkit.host.backends.router import Answer
-from authkit.host.messages import Failure, HostRequest, listed
+from authkit.host.messages import Answer, Failure, HostRequest, listed
 from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
 from authkit.host.server.operations import Asked
-from authkit.host.supervisor.backend_client import describe_status
+from authkit.host.store.plugin_errors import readable
 from authkit.logical import Connection, Operation, Request, Response, WrapRequest
 from authkit.values import Value, replace
 
@@ -133,15 +132,6 @@ async def send(mount: RunningMount, request: Request, route: str) -> Response | 
                 return await backend.handle_request(request)
         except TimeoutError as error:
             raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
-
-
-def readable(error: AuthKitError) -> Exception:
-    """Return the error with the text that a server in Go has for it."""
-    if isinstance(error, HostingError):
-        logger.error(str(error), extra={"kv": {"hint": error.hint}})
-    if isinstance(error, RPCError):
-        return Exception(describe_status(error))
-    return error
 
 
 def answer_of(call: PluginCall, response: Response | None) -> Answer | None:

@@ -10,14 +10,14 @@ from typing import Any
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import AuthKitError, PermissionDeniedError
-from authkit.host.backends.router import Answer
-from authkit.host.messages import Failure, listed
+from authkit.host.grants import lifetimes_of, show_auth
+from authkit.host.messages import Answer, Failure, listed
 from authkit.host.server.envelope import STATUSES
-from authkit.host.server.logins import show_auth
-from authkit.host.server.plugin_calls import readable, send
+from authkit.host.server.plugin_calls import send
 from authkit.host.state import HostState
+from authkit.host.store.plugin_errors import readable
 from authkit.host.store.tokens import BATCH, Token
-from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
+from authkit.host.store.ttl import MountLimits, PastMaxTTLError, calculate_ttl
 from authkit.logical import Auth, Connection, Operation, Request
 from authkit.values import replace
 
@@ -52,16 +52,9 @@ async def renew_token(
 async def _extend(
     state: HostState, token: Token, auth: Auth, increment: timedelta, limits: MountLimits, text: str
 ) -> Answer:
-    asked = Lifetimes(
-        increment=increment,
-        ttl=auth.lease.ttl,
-        period=auth.period,
-        max_ttl=auth.lease.max_ttl,
-        explicit_max_ttl=auth.explicit_max_ttl,
-    )
     now = state.clock.now()
     try:
-        ttl, warnings = calculate_ttl(limits, asked, now=now, issued=token.created)
+        ttl, warnings = calculate_ttl(limits, lifetimes_of(auth, increment), now=now, issued=token.created)
     except PastMaxTTLError as error:
         raise Failure(500, listed(str(error))) from error
     if auth.entity_id and not token.path.startswith("auth/token/"):

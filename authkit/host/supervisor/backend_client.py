@@ -14,6 +14,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import LogicalError, PluginSetupError, RPCError, StatusCode
+from authkit.host.store.plugin_errors import describe_status
 from authkit.logical import BackendType, Request, Response, SpecialPaths
 from authkit.rpc.interface import Channel
 from authkit.wire.backend import MULTIPLEX_ID
@@ -164,12 +165,6 @@ async def _answer_if_implemented(
         if error.code is StatusCode.UNIMPLEMENTED:
             return None
         raise
-
-
-def describe_status(error: RPCError) -> str:
-    """Return a status as a server in Go words it: `rpc error: code = Unavailable desc = ...`."""
-    name = "Canceled" if error.code is StatusCode.CANCELLED else error.code.name.title().replace("_", "")
-    return f"rpc error: code = {name} desc = {error.message}"
 
 
 def _parse(kind: type[_R], data: bytes) -> _R:

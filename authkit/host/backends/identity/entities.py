@@ -14,8 +14,8 @@ from authkit.host.backends.identity.fields import (
     mount_of,
     policies_of_data,
 )
-from authkit.host.backends.router import Answer, Call, Routes, flag_of, text_of
-from authkit.host.messages import Failure
+from authkit.host.backends.router import Call, Routes, flag_of, text_of
+from authkit.host.messages import Answer, Failure
 from authkit.host.state import HostState
 from authkit.host.store.identity import EntityAlias, EntityRecord
 from authkit.host.store.times import show_time

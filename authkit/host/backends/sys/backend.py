@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from authkit.host.backends.router import Answer, Call, Routes
+from authkit.host.backends.router import Call, Routes
 from authkit.host.backends.sys.leases import add_lease_routes
 from authkit.host.backends.sys.mounts import add_mount_routes
 from authkit.host.backends.sys.plugins import add_plugin_routes
 from authkit.host.backends.sys.policies import add_policy_routes
-from authkit.host.messages import HostRequest, HostResponse
-from authkit.host.server.wrapping import add_wrapping_routes
+from authkit.host.backends.sys.wrapping import add_wrapping_routes
+from authkit.host.messages import Answer, HostRequest, HostResponse
 from authkit.host.state import HostState
 from authkit.host.store.times import show_time
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from authkit.host.backends.router import Answer, Call, Routes, text_of
-from authkit.host.messages import Failure
+from authkit.host.backends.router import Call, Routes, text_of
+from authkit.host.messages import Answer, Failure
 from authkit.host.state import HostState
 from authkit.host.store.times import seconds_left, show_time
 

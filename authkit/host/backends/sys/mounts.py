@@ -10,9 +10,9 @@ from typing import Any
 
 from authkit.errors import AuthKitError
 from authkit.host.authorization import Caller
-from authkit.host.backends.router import Answer, Call, Routes, flag_of, map_of, text_of
+from authkit.host.backends.router import Call, Routes, flag_of, map_of, text_of
 from authkit.host.backends.sys.tuning import LISTS, new_config, tuned
-from authkit.host.messages import Failure
+from authkit.host.messages import Answer, Failure
 from authkit.host.mounts.entries import (
     Mount,
     make_accessor,
@@ -20,9 +20,9 @@ from authkit.host.mounts.entries import (
     show_mount,
 )
 from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.server.plugin_calls import readable
 from authkit.host.state import HostState
 from authkit.host.store.catalog import semantic_version
+from authkit.host.store.plugin_errors import readable
 from authkit.values import replace
 
 __all__ = ["add_mount_routes", "system_mounts"]

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from authkit.errors import AuthKitError, HostingError
-from authkit.host.backends.router import Answer, Call, Routes, list_of, text_of
-from authkit.host.messages import Failure, listed
+from authkit.host.backends.router import Call, Routes, list_of, text_of
+from authkit.host.messages import Answer, Failure, listed
 from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.server.plugin_calls import readable
 from authkit.host.state import HostState
 from authkit.host.store.catalog import CatalogEntry, CatalogError, semantic_version
+from authkit.host.store.plugin_errors import readable
 
 __all__ = ["add_plugin_routes"]
 

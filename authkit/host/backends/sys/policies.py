@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from authkit.host.authorization import Caller, acl_of
-from authkit.host.backends.router import Answer, Call, Routes, list_of, text_of
-from authkit.host.messages import Failure, listed
+from authkit.host.backends.router import Call, Routes, list_of, text_of
+from authkit.host.messages import Answer, Failure, listed
 from authkit.host.state import HostState
 from authkit.host.store.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
 from authkit.names import fold_name, fold_policy

@@ -6,22 +6,35 @@ The rules are those of Vault 1.21 (vault/token_store.go). Making tokens:
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Protocol
 
-from authkit.host.backends.router import Answer, Call, Routes, duration_of, text_of
+from authkit.host.backends.router import Call, Routes, duration_of, text_of
 from authkit.host.backends.token.creation import add_creation_routes
-from authkit.host.messages import Failure, listed
-from authkit.host.server.renewals import renew_token
+from authkit.host.messages import Answer, Failure, listed
 from authkit.host.state import HostState
 from authkit.host.store.times import seconds_left, show_time, whole_seconds
 from authkit.host.store.tokens import BATCH, Token
 
-__all__ = ["token_routes"]
+__all__ = ["Renewer", "token_routes"]
 
 
-def token_routes(state: HostState) -> Routes:
+class Renewer(Protocol):
+    """Renews a token, at the backend that granted it."""
+
+    async def __call__(
+        self, state: HostState, token: Token, increment: timedelta, *, text: str, remote_addr: str
+    ) -> Answer | None:
+        """Return the renewed grant, `None` when nothing was changed.
+
+        Raises:
+            Failure: the token cannot be renewed, or the backend refuses.
+        """
+
+
+def token_routes(state: HostState, renew: Renewer) -> Routes:
     """Return the table of `auth/token/`."""
-    tokens = _Tokens(state)
+    tokens = _Tokens(state, renew)
     routes = Routes(root=("revoke-orphan", "accessors/"))
     routes.add("accessors/?", list=tokens.accessors)
     add_creation_routes(routes, state)
@@ -39,8 +52,9 @@ def token_routes(state: HostState) -> Routes:
 
 
 class _Tokens:
-    def __init__(self, state: HostState) -> None:
+    def __init__(self, state: HostState, renew: Renewer) -> None:
         self._state = state
+        self._renew_token = renew
         self._store = state.tokens
 
     # --- finding -------------------------------------------------------------------------------
@@ -124,7 +138,7 @@ class _Tokens:
 
     async def _renew(self, call: Call, token: Token, text: str) -> Answer | None:
         increment = duration_of(call.data, "increment")
-        return await renew_token(
+        return await self._renew_token(
             self._state, token, increment, text=text, remote_addr=call.request.remote_addr
         )
 

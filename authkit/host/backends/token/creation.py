@@ -10,7 +10,6 @@ from typing import Any
 from authkit.auth.policies import sanitize_policies
 from authkit.host.authorization import Caller
 from authkit.host.backends.router import (
-    Answer,
     Call,
     Routes,
     duration_of,
@@ -20,8 +19,8 @@ from authkit.host.backends.router import (
     text_of,
     texts_of,
 )
-from authkit.host.messages import Failure
-from authkit.host.server.logins import show_auth
+from authkit.host.grants import show_auth
+from authkit.host.messages import Answer, Failure
 from authkit.host.state import HostState
 from authkit.host.store.policies import WRAPPING
 from authkit.host.store.tokens import BATCH, SERVICE, Token
