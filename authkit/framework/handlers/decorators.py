@@ -12,11 +12,13 @@ have handlers already: see `authkit.framework.objects.served`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
 
-from authkit.errors import InternalError
+from authkit.errors import InternalError, UserError
 from authkit.framework.documents.help import documentation
+from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.handlers.answers import Answerable, make_response
 from authkit.framework.handlers.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, read_arguments
 from authkit.framework.handlers.options import HandlerOptions, verify_options
@@ -31,7 +33,7 @@ from authkit.framework.routing.routes import (
     join_fields,
 )
 from authkit.logical import Operation, Response
-from authkit.values import Value
+from authkit.values import Value, replace
 
 __all__ = ["Handled", "delete", "list_", "patch", "read", "route", "write"]
 
@@ -75,17 +77,19 @@ class Handled(MethodDeclaration[P, R]):
         opened = options.get("unauthenticated", False)
         flow = _Flow(self._read(self.handler, backend), opened)
         check = None if self.exists is None else _ExistenceFlow(self._read(self.exists, backend))
-        fields = flow.plan.fields
+        model = self._model_fields()
+        flow = replace(flow, model=model)
+        fields = own = join_fields(self.path.text, flow.plan.fields, model)
         if check is not None:
             fields = join_fields(self.path.text, fields, check.plan.fields)
-        missing = [name for name in self.path.names if name not in flow.plan.fields]
+        missing = [name for name in self.path.names if name not in own]
         if missing:
             raise TypeError(
                 f"{backend.__name__}: {self.handler.__qualname__} has no parameter '{missing[0]}', "
                 f"which the path {self.path.text!r} captures"
             )
         synopsis, description = self._texts()
-        info = self._info(flow.plan, synopsis, description)
+        info = self._info(own, synopsis, description)
         handle: Handler = flow.handle
         yield Route(
             path=self.path,
@@ -109,11 +113,18 @@ class Handled(MethodDeclaration[P, R]):
         except TypeError as error:
             raise TypeError(f"{backend.__name__}: {error}") from error
 
+    def _model_fields(self) -> dict[str, FieldSchema]:
+        """Return the fields of the option `fields`, bounded like parameters."""
+        model = self.options.get("fields")
+        bound = MAX_OPEN_FIELD_LENGTH if self.options.get("unauthenticated") else None
+        schema = model.schema if model else {}
+        return {name: replace(each, max_length=each.max_length or bound) for name, each in schema.items()}
+
     def _texts(self) -> tuple[str, str]:
         synopsis, description = documentation(self.handler)
         return self.options.get("summary", synopsis), self.options.get("description", description)
 
-    def _info(self, plan: Arguments, summary: str, description: str) -> OperationInfo:
+    def _info(self, fields: Mapping[str, FieldSchema], summary: str, description: str) -> OperationInfo:
         options = self.options
         responses = {
             status: each if isinstance(each, ResponseInfo) else ResponseInfo(description=each)
@@ -123,7 +134,7 @@ class Handled(MethodDeclaration[P, R]):
             summary=summary,
             description=description,
             deprecated=options.get("deprecated", False),
-            fields=plan.fields,
+            fields=fields,
             examples=tuple(options.get("examples", ())),
             responses=responses,
             forward=options.get("forward", False),
@@ -143,9 +154,14 @@ class _Flow(Value, frozen=True):
 
     plan: Arguments
     opened: bool
+    model: Mapping[str, FieldSchema] = MappingProxyType({})
+    """The fields of the option `fields`."""
 
     async def handle(self, backend: MountContext, call: Call) -> Response | None:
         """Answer one request."""
+        for name, schema in self.model.items():
+            if schema.is_missing(call.data.get(name, schema.default_or_zero())):
+                raise UserError(schema.missing)
         loaded = await self.plan.load_objects(backend)
         answer = await self.plan.run(backend, call, loaded)
         try:

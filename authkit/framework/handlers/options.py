@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from authkit.framework.models import Model
 from authkit.framework.routing.routes import ResponseInfo
 from authkit.values import verify_collections
 
@@ -24,6 +25,8 @@ class HandlerOptions(TypedDict, total=False):
     """The path may be read from a loaded snapshot (Vault Enterprise)."""
     forward: bool
     """Let another node serve it where this one may not write: for handlers with effects elsewhere."""
+    fields: type[Model]
+    """A model whose fields the path takes as well; `call.data` has those that the request set."""
     arbitrary_input: bool
     """Any field is welcome; read it from `call.request.data`."""
     summary: str

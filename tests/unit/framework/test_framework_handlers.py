@@ -464,3 +464,51 @@ def test_a_list_and_an_object_of_one_name() -> None:
     (listing, _) = Both.route_table.routes
     assert listing.operations.keys() == {Operation.LIST, Operation.READ}
     assert listing.path.optional_slash
+
+
+# --- fields of a model -------------------------------------------------------------------------
+
+
+class BookFields(Model):
+    """What somebody writes of a book."""
+
+    id: Str = ""
+    title: Str = field(missing="a book needs a title")
+    pages: Int = 0
+
+
+class Shelf(Backend, name="shelf"):
+    """A shelf."""
+
+    @write("books", fields=BookFields)
+    async def add(self, call: Call) -> dict[str, Any]:
+        """Add a book."""
+        return dict(call.data.values)
+
+    @write("books/{id}", fields=BookFields)
+    async def change(self, call: Call, shout: Bool = False) -> dict[str, Any]:
+        """Change a book."""
+        return {**call.data.values, "shout": shout}
+
+
+async def test_several_handlers_take_the_fields_of_one_model() -> None:
+    """Those that the request set are in `call.data`, converted; the path's own win."""
+    mount = Mount(Shelf)
+    added = await mount.write("books", title="Faust", pages="12", unknown=1)
+    assert added.data == {"title": "Faust", "pages": 12}
+    assert "unknown" in added.warnings[0]
+    changed = await mount.write("books/a", title="Faust", shout=True)
+    assert changed.data == {"id": "a", "title": "Faust", "shout": True}
+
+
+async def test_required_fields_of_a_model_are_needed() -> None:
+    """As a parameter's would be."""
+    with pytest.raises(UserError, match="a book needs a title"):
+        await Mount(Shelf).write("books", pages=1)
+
+
+async def test_documents_have_the_fields_of_a_model() -> None:
+    """On the page, and for clients."""
+    route, _ = Shelf.route_table.find("books/a") or pytest.fail("no such path")
+    assert route.fields.keys() == {"id", "title", "pages", "shout"}
+    assert (route.info(Operation.UPDATE).fields or {}).keys() == route.fields.keys()
