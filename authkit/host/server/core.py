@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from authkit.errors import AuthKitError
-from authkit.host.backends.identity.backend import identity_routes
+from authkit.host.backends.base import ServedBackend
+from authkit.host.backends.identity.backend import IdentityBackend
 from authkit.host.backends.router import Call, Routes
 from authkit.host.backends.sys.backend import public_answers, system_routes
 from authkit.host.backends.sys.wrapping import find_wrapping_token
 from authkit.host.backends.token.backend import token_routes
 from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, listed
-from authkit.host.mounts.storage import StorageGate
-from authkit.host.mounts.system_view import SystemViews
+from authkit.host.mounts.storage import MountStorage, StorageGate
+from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.mounts.table import MountTable, RunningMount
 from authkit.host.server.envelope import render
 from authkit.host.server.gatekeeper import Gatekeeper
@@ -36,7 +37,7 @@ from authkit.host.store.identity import IdentityStore
 from authkit.host.store.policies import ROOT, PolicyStore
 from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage
 from authkit.host.store.tokens import Token, TokenStore, random_text
-from authkit.logical import ClusterInfo, Operation, Request
+from authkit.logical import BackendConfig, ClusterInfo, Operation, Request
 from authkit.values import replace
 
 __all__ = ["Core", "HostRequest", "HostResponse"]
@@ -89,16 +90,29 @@ class Core:
             mounts=MountTable(physical, gate, catalog, self.system_views),
             about=about,
         )
-        self._routes: dict[str, Routes] = {
-            "sys/": system_routes(self.state),
+        system = system_routes(self.state)
+        identity_backend = IdentityBackend(self._own_config("identity"), self.state)
+        self._routes: dict[str, Routes | ServedBackend] = {
+            "sys/": system,
             "auth/token/": token_routes(self.state, renew_token),
-            "identity/": identity_routes(self.state),
+            "identity/": ServedBackend(identity_backend, "identity/"),
         }
-        add_openapi_route(self._routes["sys/"], self.state, self._routes)
+        add_openapi_route(system, self.state, self._routes)
         self._gate = Gatekeeper(self.state)
         self._public = public_answers(self.state)
         self._works_by_itself = works_by_itself
         self._work: list[asyncio.Task[None]] = []
+
+    def _own_config(self, name: str) -> BackendConfig:
+        """Return what one of the host's own backends is set up with."""
+        own = next(each for each in self.state.mounts.system_mounts if each.type == name)
+        storage = MountStorage(self.state.physical, f"core/own/{name}/", self.state.gate)
+        return BackendConfig(
+            storage=storage,
+            system=self.system_views.of(lambda: own, lambda: False),
+            events=MountEvents(),
+            backend_uuid=own.backend_uuid,
+        )
 
     @property
     def catalog(self) -> Catalog:
@@ -228,7 +242,7 @@ class Core:
             self.state, answer, asked.operation, asked.path, request_id, is_plugins=routes is None
         )
 
-    def _own(self, path: str) -> tuple[str, Routes | None]:
+    def _own(self, path: str) -> tuple[str, Routes | ServedBackend | None]:
         """Return the host's own backend for a path."""
         for prefix, routes in self._routes.items():
             if f"{path}/".startswith(prefix):
@@ -243,7 +257,7 @@ class Core:
         asked: Asked,
         request_id: str,
         prefix: str,
-        routes: Routes,
+        routes: Routes | ServedBackend,
         wrap_ttl: timedelta,
     ) -> Answer | None:
         call = Call(

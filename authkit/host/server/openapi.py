@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import AuthKitError
+from authkit.host.backends.base import ServedBackend
 from authkit.host.backends.router import Call, Routes, flag_of
 from authkit.host.messages import Answer, Failure
 from authkit.host.mounts.table import RunningMount
@@ -36,7 +37,7 @@ _LISTED = {
 }
 
 
-def add_openapi_route(routes: Routes, state: HostState, own: Mapping[str, Routes]) -> None:
+def add_openapi_route(routes: Routes, state: HostState, own: Mapping[str, Routes | ServedBackend]) -> None:
     """Serve the merged document. `own` are the host's own backends by their prefix."""
 
     async def merged(call: Call) -> Answer:
@@ -47,7 +48,12 @@ def add_openapi_route(routes: Routes, state: HostState, own: Mapping[str, Routes
             for prefix, table in own.items():
                 if call.caller.acl.reaches(prefix):
                     tag = {"sys/": "system", "identity/": "identity"}.get(prefix, "auth")
-                    paths |= {f"/{prefix}{path}": item for path, item in describe_routes(table, tag).items()}
+                    own_paths = (
+                        describe_routes(table, tag)
+                        if isinstance(table, Routes)
+                        else await _paths_of(table, prefix.rstrip("/"), tag)
+                    )
+                    paths |= {f"/{prefix}{path.lstrip('/')}": item for path, item in own_paths.items()}
         for mount in state.mounts:
             is_listed = mount.entry.config.listing_visibility == "unauth"
             if is_listed or (call.caller is not None and call.caller.acl.reaches(mount.entry.route)):
@@ -58,6 +64,20 @@ def add_openapi_route(routes: Routes, state: HostState, own: Mapping[str, Routes
         return Answer(bare=document)
 
     routes.add("internal/specs/openapi", "context generic_mount_paths", read=merged, update=merged)
+
+
+async def _paths_of(served: ServedBackend, prefix: str, tag: str) -> dict[str, Any]:
+    """Return the paths of a backend on the framework, copied: its documents are kept."""
+    request = Request(operation=Operation.HELP, data={"requestResponsePrefix": prefix}, has_data=True)
+    response = await served.backend.handle_request(request)
+    document = (response.data if response else None) or {}
+    return {
+        path: {
+            name: {**part, "tags": [tag]} if name in _METHODS.values() else part
+            for name, part in item.items()
+        }
+        for path, item in document["openapi"]["paths"].items()
+    }
 
 
 def empty_document(version: str) -> dict[str, Any]:

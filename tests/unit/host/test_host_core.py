@@ -536,3 +536,21 @@ async def test_storage_that_cannot_be_read(tmp_path: Path) -> None:
     again = SQLiteStorage(tmp_path / "data")
     assert await again.get("core/token/x") == b"[1]"
     await again.close()
+
+
+# --- the host's own backends -------------------------------------------------------------------
+
+
+async def test_own_backends_on_the_framework_describe_themselves() -> None:
+    """In the document of all mounts, twice alike, and on help pages."""
+    async with running() as host:
+        first = await host.ok("GET", "sys/internal/specs/openapi")
+        item = first["paths"]["/identity/entity/id/{id}"]
+        assert item["post"]["tags"] == ["identity"]
+        assert (
+            "policies" in item["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        )
+        assert await host.ok("GET", "sys/internal/specs/openapi") == first
+        page = await host.ok("HELP", "identity/entity/id/x")
+        assert "Return the entity" in page["help"]
+        assert "    disabled (bool" in page["help"]

@@ -1,18 +1,12 @@
-"""`identity/`: one table out of entities and groups."""
+"""`identity/`: one backend out of entities and groups."""
 
 from __future__ import annotations
 
-from authkit.host.backends.identity.entities import add_entity_routes
-from authkit.host.backends.identity.groups import add_group_routes
-from authkit.host.backends.router import Routes
-from authkit.host.state import HostState
+from authkit.host.backends.identity.entities import Entities
+from authkit.host.backends.identity.groups import Groups
 
-__all__ = ["identity_routes"]
+__all__ = ["IdentityBackend"]
 
 
-def identity_routes(state: HostState) -> Routes:
-    """Return the table of `identity/`."""
-    routes = Routes()
-    add_entity_routes(routes, state)
-    add_group_routes(routes, state)
-    return routes
+class IdentityBackend(Entities, Groups, name="identity"):
+    """Entities, groups and their aliases."""

@@ -6,89 +6,118 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from authkit.framework import (
+    KV,
+    Bool,
+    Call,
+    CommaList,
+    Listing,
+    Model,
+    Str,
+    delete,
+    field,
+    list_,
+    read,
+    write,
+)
+from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.fields import (
-    ALIAS_FIELDS,
     LISTED,
-    LOOKUP_FIELDS,
+    AliasFields,
+    LookupFields,
     metadata_of_data,
     mount_of,
     policies_of_data,
 )
-from authkit.host.backends.router import Call, Routes, flag_of, text_of
-from authkit.host.messages import Answer, Failure
+from authkit.host.messages import Failure
 from authkit.host.state import HostState
 from authkit.host.store.identity import EntityAlias, EntityRecord
 from authkit.host.store.times import show_time
 from authkit.names import fold_name
 from authkit.values import replace
 
-__all__ = ["add_entity_routes"]
-
-_ENTITY_FIELDS = "id name metadata policies disabled"
+__all__ = ["Entities"]
 
 
-def add_entity_routes(routes: Routes, state: HostState) -> None:
-    """Serve the entities of a host."""
-    entities = _Entities(state)
-    routes.add("entity", _ENTITY_FIELDS, update=entities.write)
-    routes.add("entity/id/?", list=entities.list_ids)
-    routes.add("entity/name/?", list=entities.list_names)
-    for key in ("id", "name"):
-        routes.add(
-            f"entity/{key}/(?P<{key}>.+)",
-            _ENTITY_FIELDS,
-            read=entities.read,
-            update=entities.write_known if key == "id" else entities.write,
-            delete=entities.delete,
-        )
-    routes.add("entity-alias", ALIAS_FIELDS, update=entities.write_alias)
-    routes.add("entity-alias/id/?", list=entities.list_aliases)
-    routes.add(
-        "entity-alias/id/(?P<id>.+)",
-        ALIAS_FIELDS,
-        read=entities.read_alias,
-        update=entities.write_alias,
-        delete=entities.delete_alias,
-    )
-    routes.add("lookup/entity", LOOKUP_FIELDS, update=entities.lookup)
+class EntityFields(Model):
+    """What an operator writes of an entity."""
+
+    id: Str = field(default="", help="Its id.")
+    name: Str = field(default="", help="Its name.")
+    metadata: KV = field(default={}, help="Free key-value pairs.")
+    policies: CommaList = field(default=(), help="Policies of its tokens.")
+    disabled: Bool = field(default=False, help="Whether its tokens are refused.")
 
 
-class _Entities:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._store = state.identity
+class Entities(HostBackend):
+    """The paths of entities and their aliases."""
 
-    async def list_ids(self, call: Call) -> Answer:
+    @list_("entity/id")
+    async def list_entity_ids(self) -> Listing:
+        """Return all ids, with what is known of each."""
         info = {}
-        for entity in self._store.entities.values():
+        for entity in self.state.identity.entities.values():
             aliases = [
                 {"id": each.id, "mount_accessor": each.mount_accessor, "name": each.name}
                 | ({"mount_path": each.mount_path, "mount_type": each.mount_type} if each.mount_path else {})
                 for each in entity.aliases
             ]
             info[entity.id] = {"name": entity.name} | ({"aliases": aliases} if aliases else {})
-        return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
+        return Listing(sorted(info), info)
 
-    async def list_names(self, call: Call) -> Answer:
-        names = sorted(entity.name for entity in self._store.entities.values())
-        return Answer(data={"keys": names} if names else {})
+    @list_("entity/name")
+    async def list_entity_names(self) -> Listing:
+        """Return all names."""
+        names = sorted(entity.name for entity in self.state.identity.entities.values())
+        return Listing(names)
 
-    async def read(self, call: Call) -> Answer | None:
-        entity = self._find(call.data)
-        return None if entity is None else Answer(data=self._show(entity))
+    @read("entity/id/{id:path}", fields=EntityFields)
+    async def read_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the entity."""
+        return self._shown_entity(call.data.values)
 
-    async def write_known(self, call: Call) -> Answer | None:
-        if self._store.entities.get(call.data["id"]) is None:
+    @read("entity/name/{name:path}", fields=EntityFields)
+    async def read_entity_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the entity."""
+        return self._shown_entity(call.data.values)
+
+    @write("entity", fields=EntityFields)
+    async def write_entity(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the entity."""
+        return await self._write_entity(call.data.values)
+
+    @write("entity/id/{id:path}", fields=EntityFields)
+    async def write_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the entity."""
+        if self.state.identity.entities.get(call.data.values["id"]) is None:
             raise Failure(400, "entity not found from id")
-        return await self.write(call)
+        return await self._write_entity(call.data.values)
 
-    async def write(self, call: Call) -> Answer | None:
-        data = call.data
-        known = self._find(data)
-        name = text_of(data, "name")
-        entity = known or self._store.new_entity(name)
+    @write("entity/name/{name:path}", fields=EntityFields)
+    async def write_entity_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the entity."""
+        return await self._write_entity(call.data.values)
+
+    @delete("entity/id/{id:path}", fields=EntityFields)
+    async def delete_entity_by_id(self, call: Call) -> None:
+        """Delete the entity."""
+        await self._delete_entity(call.data.values)
+
+    @delete("entity/name/{name:path}", fields=EntityFields)
+    async def delete_entity_by_name(self, call: Call) -> None:
+        """Delete the entity."""
+        await self._delete_entity(call.data.values)
+
+    def _shown_entity(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        entity = self._find_entity(data)
+        return None if entity is None else self._show_entity(entity)
+
+    async def _write_entity(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        known = self._find_entity(data)
+        name = data.get("name", "")
+        entity = known or self.state.identity.new_entity(name)
         if name and known is not None and name != known.name:
-            if self._store.find_entity_by_name(name) not in (None, known):
+            if self.state.identity.find_entity_by_name(name) not in (None, known):
                 raise Failure(400, "entity name is already in use")
             entity = replace(entity, name=name)
         if "policies" in data:
@@ -96,41 +125,45 @@ class _Entities:
         if "metadata" in data:
             entity = replace(entity, metadata=metadata_of_data(data, "entity"))
         if "disabled" in data:
-            entity = replace(entity, disabled=flag_of(data, "disabled"))
-        entity = await self._store.put_entity(entity)
+            entity = replace(entity, disabled=data["disabled"])
+        entity = await self.state.identity.put_entity(entity)
         if known is not None:
             return None
-        return Answer(data={"aliases": None, "id": entity.id, "name": entity.name})
+        return {"aliases": None, "id": entity.id, "name": entity.name}
 
-    async def delete(self, call: Call) -> None:
-        entity = self._find(call.data)
+    async def _delete_entity(self, data: Mapping[str, Any]) -> None:
+        entity = self._find_entity(data)
         if entity is not None:
-            await self._store.delete_entity(entity.id)
+            await self.state.identity.delete_entity(entity.id)
 
-    async def lookup(self, call: Call) -> Answer | None:
-        data = call.data
-        if text_of(data, "alias_name"):
-            found = self._store.find_owner(text_of(data, "alias_mount_accessor"), text_of(data, "alias_name"))
-        elif text_of(data, "alias_id"):
-            pair = self._store.find_alias(text_of(data, "alias_id"))
+    @write("lookup/entity", fields=LookupFields)
+    async def lookup_entity(self, call: Call) -> Mapping[str, Any] | None:
+        """Find one by id, name or alias."""
+        data = call.data.values
+        if data.get("alias_name", ""):
+            found = self.state.identity.find_owner(
+                data.get("alias_mount_accessor", ""), data.get("alias_name", "")
+            )
+        elif data.get("alias_id", ""):
+            pair = self.state.identity.find_alias(data.get("alias_id", ""))
             found = pair[0] if pair else None
-        elif text_of(data, "id") or text_of(data, "name"):
-            found = self._find(data)
+        elif data.get("id", "") or data.get("name", ""):
+            found = self._find_entity(data)
         else:
             raise Failure(400, "query parameter not supplied")
-        return None if found is None else Answer(data=self._show(found))
+        return None if found is None else self._show_entity(found)
 
-    def _find(self, data: Mapping[str, Any]) -> EntityRecord | None:
-        entity_id, name = text_of(data, "id"), text_of(data, "name")
+    def _find_entity(self, data: Mapping[str, Any]) -> EntityRecord | None:
+        entity_id, name = data.get("id", ""), data.get("name", "")
         if entity_id:
-            return self._store.entities.get(entity_id)
-        return self._store.find_entity_by_name(name) if name else None
+            return self.state.identity.entities.get(entity_id)
+        return self.state.identity.find_entity_by_name(name) if name else None
 
-    def _show(self, entity: EntityRecord) -> dict[str, Any]:
-        direct = [group.id for group in self._store.groups_of(entity.id, inherited=False)]
-        every = [group.id for group in self._store.groups_of(entity.id)]
+    def _show_entity(self, entity: EntityRecord) -> dict[str, Any]:
+        direct = [group.id for group in self.state.identity.groups_of(entity.id, inherited=False)]
+        every = [group.id for group in self.state.identity.groups_of(entity.id)]
         return {
-            "aliases": [_show_alias(self._state, entity.id, alias) for alias in entity.aliases],
+            "aliases": [_show_alias(self.state, entity.id, alias) for alias in entity.aliases],
             "creation_time": show_time(entity.created),
             "direct_group_ids": direct,
             "disabled": entity.disabled,
@@ -147,31 +180,44 @@ class _Entities:
 
     # --- aliases -------------------------------------------------------------------------------
 
-    async def list_aliases(self, call: Call) -> Answer:
+    @list_("entity-alias/id")
+    async def list_entity_aliases(self) -> Listing:
+        """Return the ids of all aliases, with what is known of each."""
         info = {}
-        for entity in self._store.entities.values():
+        for entity in self.state.identity.entities.values():
             for alias in entity.aliases:
-                shown = _show_alias(self._state, entity.id, alias)
+                shown = _show_alias(self.state, entity.id, alias)
                 info[alias.id] = {name: shown[name] for name in LISTED if name in shown}
-        return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
+        return Listing(sorted(info), info)
 
-    async def read_alias(self, call: Call) -> Answer | None:
-        found = self._store.find_alias(call.data["id"])
+    @read("entity-alias/id/{id:path}", fields=AliasFields)
+    async def read_entity_alias(self, call: Call) -> Mapping[str, Any] | None:
+        """Return an alias."""
+        found = self.state.identity.find_alias(call.data.values["id"])
         if found is None:
             return None
-        return Answer(data=_show_alias(self._state, found[0].id, found[1]) | {"namespace_id": "root"})
+        return dict(_show_alias(self.state, found[0].id, found[1]) | {"namespace_id": "root"})
 
-    async def write_alias(self, call: Call) -> Answer:
-        data = call.data
-        name, accessor = text_of(data, "name"), text_of(data, "mount_accessor")
-        owner_id = text_of(data, "canonical_id") or text_of(data, "entity_id")
-        known = self._store.find_alias(text_of(data, "id")) if text_of(data, "id") else None
+    @write("entity-alias", fields=AliasFields)
+    async def make_entity_alias(self, call: Call) -> Mapping[str, Any]:
+        """Create or update an alias."""
+        return await self._write_entity_alias(call.data.values)
+
+    @write("entity-alias/id/{id:path}", fields=AliasFields)
+    async def write_entity_alias(self, call: Call) -> Mapping[str, Any]:
+        """Update an alias."""
+        return await self._write_entity_alias(call.data.values)
+
+    async def _write_entity_alias(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        name, accessor = data.get("name", ""), data.get("mount_accessor", "")
+        owner_id = data.get("canonical_id", "") or data.get("entity_id", "")
+        known = self.state.identity.find_alias(data.get("id", "")) if data.get("id", "") else None
         if known is not None:
-            return await self._change_alias(known, data, owner_id)
+            return await self._change_entity_alias(known, data, owner_id)
         if not name or not accessor:
             raise Failure(400, "'id' or 'mount_accessor' and 'name' must be provided")
-        mount = mount_of(self._state, accessor)
-        now = self._state.clock.now()
+        mount = mount_of(self.state, accessor)
+        now = self.state.clock.now()
         alias = EntityAlias(
             id=str(uuid.uuid4()),
             name=name,
@@ -183,44 +229,50 @@ class _Entities:
             created=now,
             updated=now,
         )
-        existing = self._store.find_owner(accessor, name)
-        owner = self._store.entities.get(owner_id) if owner_id else existing or self._store.new_entity()
+        existing = self.state.identity.find_owner(accessor, name)
+        owner = (
+            self.state.identity.entities.get(owner_id)
+            if owner_id
+            else existing or self.state.identity.new_entity()
+        )
         if owner is None:
             raise Failure(400, "invalid canonical ID")
         if existing is not None:
             found = next(each for each in existing.aliases if fold_name(each.name) == fold_name(name))
-            return await self._change_alias((existing, found), data, owner.id)
+            return await self._change_entity_alias((existing, found), data, owner.id)
         if any(each.mount_accessor == accessor for each in owner.aliases):
             raise Failure(400, "Alias already exists for requested entity and mount accessor")
-        await self._store.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
-        return Answer(data={"canonical_id": owner.id, "id": alias.id})
+        await self.state.identity.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
+        return {"canonical_id": owner.id, "id": alias.id}
 
-    async def _change_alias(
+    async def _change_entity_alias(
         self, known: tuple[EntityRecord, EntityAlias], data: Mapping[str, Any], owner_id: str
-    ) -> Answer:
+    ) -> Mapping[str, Any]:
         owner, alias = known
-        changed = replace(alias, updated=self._state.clock.now())
-        if text_of(data, "name"):
-            changed = replace(changed, name=text_of(data, "name"))
+        changed = replace(alias, updated=self.state.clock.now())
+        if data.get("name", ""):
+            changed = replace(changed, name=data.get("name", ""))
         if "custom_metadata" in data:
             changed = replace(changed, custom_metadata=metadata_of_data(data, "custom_metadata"))
         rest = tuple(each for each in owner.aliases if each is not alias)
-        target = self._store.entities.get(owner_id) if owner_id else owner
+        target = self.state.identity.entities.get(owner_id) if owner_id else owner
         if target is None:
             raise Failure(400, "invalid canonical ID")
         if target.id == owner.id:
-            await self._store.put_entity(replace(owner, aliases=(*rest, changed)))
+            await self.state.identity.put_entity(replace(owner, aliases=(*rest, changed)))
         else:
-            await self._store.put_entity(replace(owner, aliases=rest))
-            await self._store.put_entity(replace(target, aliases=(*target.aliases, changed)))
-        return Answer(data={"canonical_id": target.id, "id": alias.id})
+            await self.state.identity.put_entity(replace(owner, aliases=rest))
+            await self.state.identity.put_entity(replace(target, aliases=(*target.aliases, changed)))
+        return {"canonical_id": target.id, "id": alias.id}
 
-    async def delete_alias(self, call: Call) -> None:
-        found = self._store.find_alias(call.data["id"])
+    @delete("entity-alias/id/{id:path}", fields=AliasFields)
+    async def delete_entity_alias(self, call: Call) -> None:
+        """Delete an alias."""
+        found = self.state.identity.find_alias(call.data.values["id"])
         if found is not None:
             owner, alias = found
             rest = tuple(each for each in owner.aliases if each is not alias)
-            await self._store.put_entity(replace(owner, aliases=rest))
+            await self.state.identity.put_entity(replace(owner, aliases=rest))
 
 
 def _show_alias(state: HostState, entity_id: str, alias: EntityAlias) -> dict[str, Any]:

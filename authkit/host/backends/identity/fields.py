@@ -6,16 +6,35 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from authkit.auth.policies import sanitize_policies
-from authkit.host.backends.router import list_of, map_of
+from authkit.framework import KV, Model, Str, field
 from authkit.host.messages import Failure, listed
 from authkit.host.mounts.table import RunningMount
 from authkit.host.state import HostState
 from authkit.host.store.identity import IdentityError, verify_metadata
 
-__all__ = ["ALIAS_FIELDS", "LISTED", "LOOKUP_FIELDS", "metadata_of_data", "mount_of", "policies_of_data"]
+__all__ = ["LISTED", "AliasFields", "LookupFields", "metadata_of_data", "mount_of", "policies_of_data"]
 
-ALIAS_FIELDS: Final = "id name mount_accessor canonical_id entity_id custom_metadata"
-LOOKUP_FIELDS: Final = "id name alias_id alias_name alias_mount_accessor"
+
+class AliasFields(Model):
+    """What an operator writes of an alias."""
+
+    id: Str = field(default="", help="Its id.")
+    name: Str = field(default="", help="The name that the mount knows.")
+    mount_accessor: Str = field(default="", help="The accessor of the mount.")
+    canonical_id: Str = field(default="", help="The entity or group that it belongs to.")
+    entity_id: Str = field(default="", help="The entity that it belongs to.", deprecated=True)
+    custom_metadata: KV = field(default={}, help="Free key-value pairs.")
+
+
+class LookupFields(Model):
+    """By what an entity or a group is looked up."""
+
+    id: Str = field(default="", help="Its id.")
+    name: Str = field(default="", help="Its name.")
+    alias_id: Str = field(default="", help="The id of its alias.")
+    alias_name: Str = field(default="", help="The name of its alias.")
+    alias_mount_accessor: Str = field(default="", help="The mount of its alias.")
+
 
 LISTED: Final = (
     "canonical_id",
@@ -40,7 +59,7 @@ def mount_of(state: HostState, accessor: str) -> RunningMount:
 
 def policies_of_data(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the policies of an entity or a group, cleaned; never root."""
-    policies = sanitize_policies(list_of(data, "policies"))
+    policies = sanitize_policies(data.get("policies", ()))
     if "root" in policies:
         raise Failure(400, "policies cannot contain root")
     return policies
@@ -49,7 +68,7 @@ def policies_of_data(data: Mapping[str, Any]) -> tuple[str, ...]:
 def metadata_of_data(data: Mapping[str, Any], what: str) -> dict[str, str]:
     """Return the metadata of an entity, a group, or (`custom_metadata`) an alias."""
     name = "custom_metadata" if what == "custom_metadata" else "metadata"
-    metadata = map_of(data, name)
+    metadata = dict(data.get(name, {}))
     try:
         verify_metadata(metadata)
     except IdentityError as error:

@@ -6,102 +6,134 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from authkit.framework import (
+    KV,
+    Call,
+    CommaList,
+    Listing,
+    Model,
+    Str,
+    delete,
+    field,
+    list_,
+    read,
+    write,
+)
+from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.fields import (
-    ALIAS_FIELDS,
     LISTED,
-    LOOKUP_FIELDS,
+    AliasFields,
+    LookupFields,
     metadata_of_data,
     mount_of,
     policies_of_data,
 )
-from authkit.host.backends.router import Call, Routes, list_of, text_of
-from authkit.host.messages import Answer, Failure, listed
-from authkit.host.state import HostState
+from authkit.host.messages import Failure, listed
 from authkit.host.store.identity import EXTERNAL, INTERNAL, GroupAlias, GroupRecord
 from authkit.host.store.times import show_time
 from authkit.values import replace
 
-__all__ = ["add_group_routes"]
-
-_GROUP_FIELDS = "id name type metadata policies member_entity_ids member_group_ids"
+__all__ = ["Groups"]
 
 
-def add_group_routes(routes: Routes, state: HostState) -> None:
-    """Serve the groups of a host."""
-    groups = _Groups(state)
-    routes.add("group", _GROUP_FIELDS, update=groups.write)
-    routes.add("group/id/?", list=groups.list_ids)
-    routes.add("group/name/?", list=groups.list_names)
-    for key in ("id", "name"):
-        routes.add(
-            f"group/{key}/(?P<{key}>.+)",
-            _GROUP_FIELDS,
-            read=groups.read,
-            update=groups.write,
-            delete=groups.delete,
-        )
-    routes.add("group-alias", ALIAS_FIELDS, update=groups.write_alias)
-    routes.add("group-alias/id/?", list=groups.list_aliases)
-    routes.add(
-        "group-alias/id/(?P<id>.+)",
-        ALIAS_FIELDS,
-        read=groups.read_alias,
-        update=groups.write_alias,
-        delete=groups.delete_alias,
-    )
-    routes.add("lookup/group", LOOKUP_FIELDS, update=groups.lookup)
+class GroupFields(Model):
+    """What an operator writes of a group."""
+
+    id: Str = field(default="", help="Its id.")
+    name: Str = field(default="", help="Its name.")
+    type: Str = field(default="", help="`internal` or `external`; cannot be changed.")
+    metadata: KV = field(default={}, help="Free key-value pairs.")
+    policies: CommaList = field(default=(), help="Policies of its members' tokens.")
+    member_entity_ids: CommaList = field(default=(), help="Entities of an internal group.")
+    member_group_ids: CommaList = field(default=(), help="Groups of an internal group.")
 
 
-class _Groups:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._store = state.identity
+class Groups(HostBackend):
+    """The paths of groups and their aliases."""
 
-    async def list_ids(self, call: Call) -> Answer:
+    @list_("group/id")
+    async def list_group_ids(self) -> Listing:
+        """Return all ids, with what is known of each."""
         info: dict[str, Any] = {}
-        for group in self._store.groups.values():
-            parents = len(self._store.parents_of(group.id))
+        for group in self.state.identity.groups.values():
+            parents = len(self.state.identity.parents_of(group.id))
             info[group.id] = {
                 "name": group.name,
                 "num_member_entities": len(group.member_entity_ids or ()),
                 "num_parent_groups": parents,
             }
-        return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
+        return Listing(sorted(info), info)
 
-    async def list_names(self, call: Call) -> Answer:
-        names = sorted(group.name for group in self._store.groups.values())
-        return Answer(data={"keys": names} if names else {})
+    @list_("group/name")
+    async def list_group_names(self) -> Listing:
+        """Return all names."""
+        names = sorted(group.name for group in self.state.identity.groups.values())
+        return Listing(names)
 
-    async def read(self, call: Call) -> Answer | None:
-        group = self._find(call.data)
-        return None if group is None else Answer(data=self._show(group))
+    @read("group/id/{id:path}", fields=GroupFields)
+    async def read_group_by_id(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the group."""
+        return self._shown_group(call.data.values)
 
-    async def write(self, call: Call) -> Answer | None:
-        data = call.data
-        known = self._find(data)
-        group = known or self._store.new_group(text_of(data, "name"), text_of(data, "type") or INTERNAL)
+    @read("group/name/{name:path}", fields=GroupFields)
+    async def read_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the group."""
+        return self._shown_group(call.data.values)
+
+    @write("group", fields=GroupFields)
+    async def write_group(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the group."""
+        return await self._write_group(call.data.values)
+
+    @write("group/id/{id:path}", fields=GroupFields)
+    async def write_group_by_id(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the group."""
+        return await self._write_group(call.data.values)
+
+    @write("group/name/{name:path}", fields=GroupFields)
+    async def write_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the group."""
+        return await self._write_group(call.data.values)
+
+    @delete("group/id/{id:path}", fields=GroupFields)
+    async def delete_group_by_id(self, call: Call) -> None:
+        """Delete the group."""
+        await self._delete_group(call.data.values)
+
+    @delete("group/name/{name:path}", fields=GroupFields)
+    async def delete_group_by_name(self, call: Call) -> None:
+        """Delete the group."""
+        await self._delete_group(call.data.values)
+
+    def _shown_group(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        group = self._find_group(data)
+        return None if group is None else self._show_group(group)
+
+    async def _write_group(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        known = self._find_group(data)
+        group = known or self.state.identity.new_group(data.get("name", ""), data.get("type", "") or INTERNAL)
         group = replace(group, type=_group_type(data, known))
-        if known is not None and text_of(data, "name"):
-            group = replace(group, name=text_of(data, "name"))
+        if known is not None and data.get("name", ""):
+            group = replace(group, name=data.get("name", ""))
         if "policies" in data:
             group = replace(group, policies=policies_of_data(data))
         if "metadata" in data:
             group = replace(group, metadata=metadata_of_data(data, "group"))
         group = self._with_members(group, data)
-        group = await self._store.put_group(group)
-        return None if known is not None else Answer(data={"id": group.id, "name": group.name})
+        group = await self.state.identity.put_group(group)
+        return None if known is not None else {"id": group.id, "name": group.name}
 
     def _with_members(self, group: GroupRecord, data: Mapping[str, Any]) -> GroupRecord:
-        entities, groups = list_of(data, "member_entity_ids"), list_of(data, "member_group_ids")
+        entities, groups = data.get("member_entity_ids", ()), data.get("member_group_ids", ())
         if entities and group.type == EXTERNAL:
             raise Failure(400, "member entities can't be set manually for external groups")
         if groups and group.type == EXTERNAL:
             raise Failure(400, "member groups can't be set for external groups")
         for entity_id in entities:
-            if entity_id not in self._store.entities:
+            if entity_id not in self.state.identity.entities:
                 raise Failure(500, listed(f'invalid entity ID "{entity_id}"'))
         for group_id in groups:
-            if group_id not in self._store.groups or group_id == group.id:
+            if group_id not in self.state.identity.groups or group_id == group.id:
                 raise Failure(500, listed(f'invalid member group ID "{group_id}"'))
         if "member_entity_ids" in data:
             group = replace(group, member_entity_ids=tuple(dict.fromkeys(entities)))
@@ -109,33 +141,35 @@ class _Groups:
             group = replace(group, member_group_ids=tuple(dict.fromkeys(groups)))
         return group
 
-    async def delete(self, call: Call) -> None:
-        group = self._find(call.data)
+    async def _delete_group(self, data: Mapping[str, Any]) -> None:
+        group = self._find_group(data)
         if group is not None:
-            await self._store.delete_group(group.id)
+            await self.state.identity.delete_group(group.id)
 
-    async def lookup(self, call: Call) -> Answer | None:
-        data = call.data
-        if text_of(data, "alias_name"):
-            found = self._store.find_mapped_group(
-                text_of(data, "alias_mount_accessor"), text_of(data, "alias_name")
+    @write("lookup/group", fields=LookupFields)
+    async def lookup_group(self, call: Call) -> Mapping[str, Any] | None:
+        """Find one by id, name or alias."""
+        data = call.data.values
+        if data.get("alias_name", ""):
+            found = self.state.identity.find_mapped_group(
+                data.get("alias_mount_accessor", ""), data.get("alias_name", "")
             )
-        elif text_of(data, "alias_id"):
-            found = self._store.find_group_alias(text_of(data, "alias_id"))
-        elif text_of(data, "id") or text_of(data, "name"):
-            found = self._find(data)
+        elif data.get("alias_id", ""):
+            found = self.state.identity.find_group_alias(data.get("alias_id", ""))
+        elif data.get("id", "") or data.get("name", ""):
+            found = self._find_group(data)
         else:
             raise Failure(400, "query parameter not supplied")
-        return None if found is None else Answer(data=self._show(found))
+        return None if found is None else self._show_group(found)
 
-    def _find(self, data: Mapping[str, Any]) -> GroupRecord | None:
-        group_id, name = text_of(data, "id"), text_of(data, "name")
+    def _find_group(self, data: Mapping[str, Any]) -> GroupRecord | None:
+        group_id, name = data.get("id", ""), data.get("name", "")
         if group_id:
-            return self._store.groups.get(group_id)
-        return self._store.find_group_by_name(name) if name else None
+            return self.state.identity.groups.get(group_id)
+        return self.state.identity.find_group_by_name(name) if name else None
 
-    def _show(self, group: GroupRecord) -> dict[str, Any]:
-        parents = [each.id for each in self._store.parents_of(group.id)]
+    def _show_group(self, group: GroupRecord) -> dict[str, Any]:
+        parents = [each.id for each in self.state.identity.parents_of(group.id)]
         return {
             "alias": _show_group_alias(group) if group.alias else {},
             "creation_time": show_time(group.created),
@@ -154,45 +188,58 @@ class _Groups:
 
     # --- aliases -------------------------------------------------------------------------------
 
-    async def list_aliases(self, call: Call) -> Answer:
+    @list_("group-alias/id")
+    async def list_group_aliases(self) -> Listing:
+        """Return the ids of all aliases, with what is known of each."""
         info = {}
-        for group in self._store.groups.values():
+        for group in self.state.identity.groups.values():
             if group.alias is not None:
                 shown = _show_group_alias(group) | {"custom_metadata": None, "local": False}
                 info[group.alias.id] = {name: shown[name] for name in LISTED if name in shown}
-        return Answer(data={"key_info": info, "keys": sorted(info)} if info else {})
+        return Listing(sorted(info), info)
 
-    async def read_alias(self, call: Call) -> Answer | None:
-        group = self._store.find_group_alias(call.data["id"])
+    @read("group-alias/id/{id:path}", fields=AliasFields)
+    async def read_group_alias(self, call: Call) -> Mapping[str, Any] | None:
+        """Return an alias."""
+        group = self.state.identity.find_group_alias(call.data.values["id"])
         if group is None:
             return None
         extra = {"custom_metadata": None, "local": False, "namespace_id": "root"}
-        return Answer(data=_show_group_alias(group) | extra)
+        return dict(_show_group_alias(group) | extra)
 
-    async def write_alias(self, call: Call) -> Answer:
-        data = call.data
-        name, accessor = text_of(data, "name"), text_of(data, "mount_accessor")
-        known = self._store.find_group_alias(text_of(data, "id")) if text_of(data, "id") else None
+    @write("group-alias", fields=AliasFields)
+    async def make_group_alias(self, call: Call) -> Mapping[str, Any]:
+        """Create or update an alias."""
+        return await self._write_group_alias(call.data.values)
+
+    @write("group-alias/id/{id:path}", fields=AliasFields)
+    async def write_group_alias(self, call: Call) -> Mapping[str, Any]:
+        """Update an alias."""
+        return await self._write_group_alias(call.data.values)
+
+    async def _write_group_alias(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        name, accessor = data.get("name", ""), data.get("mount_accessor", "")
+        known = self.state.identity.find_group_alias(data.get("id", "")) if data.get("id", "") else None
         group = known
-        if text_of(data, "canonical_id"):
-            group = self._store.groups.get(text_of(data, "canonical_id"))
+        if data.get("canonical_id", ""):
+            group = self.state.identity.groups.get(data.get("canonical_id", ""))
         if known is not None and known.alias is not None:
             name, accessor = name or known.alias.name, accessor or known.alias.mount_accessor
         if not name:
             raise Failure(400, "missing alias name")
         if not accessor:
             raise Failure(400, "missing mount_accessor")
-        mount = mount_of(self._state, accessor)
+        mount = mount_of(self.state, accessor)
         if group is None:
-            if text_of(data, "canonical_id"):
+            if data.get("canonical_id", ""):
                 raise Failure(400, "invalid canonical ID")
-            group = self._store.new_group(kind=EXTERNAL)
+            group = self.state.identity.new_group(kind=EXTERNAL)
         if group.type != EXTERNAL:
             raise Failure(400, "alias can't be set on an internal group")
-        mapped = self._store.find_mapped_group(accessor, name)
+        mapped = self.state.identity.find_mapped_group(accessor, name)
         if mapped is not None and mapped.id != group.id:
             raise Failure(400, "combination of mount and group alias name is already in use")
-        now = self._state.clock.now()
+        now = self.state.clock.now()
         old = known.alias if known else None
         alias = GroupAlias(
             id=old.id if old else str(uuid.uuid4()),
@@ -203,13 +250,15 @@ class _Groups:
             created=old.created if old else now,
             updated=now,
         )
-        group = await self._store.put_group(replace(group, alias=alias))
-        return Answer(data={"canonical_id": group.id, "id": alias.id})
+        group = await self.state.identity.put_group(replace(group, alias=alias))
+        return {"canonical_id": group.id, "id": alias.id}
 
-    async def delete_alias(self, call: Call) -> None:
-        group = self._store.find_group_alias(call.data["id"])
+    @delete("group-alias/id/{id:path}", fields=AliasFields)
+    async def delete_group_alias(self, call: Call) -> None:
+        """Delete an alias."""
+        group = self.state.identity.find_group_alias(call.data.values["id"])
         if group is not None:
-            await self._store.put_group(replace(group, alias=None))
+            await self.state.identity.put_group(replace(group, alias=None))
 
 
 def _show_group_alias(group: GroupRecord) -> dict[str, Any]:
@@ -230,7 +279,7 @@ def _show_group_alias(group: GroupRecord) -> dict[str, Any]:
 
 
 def _group_type(data: Mapping[str, Any], known: GroupRecord | None) -> str:
-    kind = text_of(data, "type")
+    kind = data.get("type", "")
     if kind and kind not in (INTERNAL, EXTERNAL):
         raise Failure(400, f'invalid group type "{kind}"')
     if known is not None and kind and kind != known.type:
