@@ -47,7 +47,7 @@ def listen(environment: HostEnvironment, private: PrivateDirectory) -> Listener:
     """Return a listening socket where the host wants it, else in the directory `private`.
 
     Raises:
-        HandshakeError: the host's wish cannot be met; the text names the variable.
+        HandshakeError: the host's settings cannot be met; the text names the variable.
     """
     if not hasattr(socket, "AF_UNIX"):
         return _listen_tcp(environment)

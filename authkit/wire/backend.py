@@ -115,7 +115,7 @@ class BackendService:
         mounts, self._mounts = list(self._mounts.values()), {}
         await asyncio.gather(*(_retire(mount, CLOSE_TIMEOUT) for mount in mounts))
 
-    # --- a mount's life ------------------------------------------------------------------------
+    # --- setup and cleanup ---------------------------------------------------------------------
 
     async def _setup(self, data: bytes, call: CallContext) -> bytes:
         setup = decode_setup(_parse(pb.SetupArgs, data))

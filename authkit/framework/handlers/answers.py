@@ -98,7 +98,7 @@ class Answer(Value, frozen=True):
     """For the client."""
     headers: Headers = field(default_factory=dict)
     wrap_ttl: timedelta | None = None
-    """Wrap the answer for so long; a shorter wish of the client wins."""
+    """Wrap the answer for so long; the client's wrap TTL applies if it is shorter."""
 
     def __post_init__(self) -> None:
         verify_collections(data=self.data, warnings=self.warnings, headers=self.headers)
@@ -164,7 +164,7 @@ def _data(answer: object) -> dict[str, Any]:
         case Mapping():
             data = dict(answer)
         case _:
-            raise InternalError("the handler returned no answer")
+            raise InternalError("the handler returned something that is not a valid answer")
     if Response(data=data).is_error:
         # A host would turn this success into HTTP 400 (Vault SDK 0.21, logical/response.go, IsError).
         raise InternalError("data of this form would arrive as an error; raise UserError for one")

@@ -122,7 +122,7 @@ class MountTable:
         """Return the mount of an accessor."""
         return next((mount for mount in self._mounts.values() if mount.entry.accessor == accessor), None)
 
-    # --- life ----------------------------------------------------------------------------------
+    # --- start and stop ------------------------------------------------------------------------
 
     async def change_token_mount(self, entry: Mount) -> None:
         """Store the tuning of `auth/token/`."""

@@ -1,6 +1,6 @@
 """Who has opened the page: browsers that have shown a token, and for how long they are believed.
 
-Kept in memory alone; when the server ends, everybody has left.
+Kept in memory alone: sessions end with the server.
 """
 
 from __future__ import annotations

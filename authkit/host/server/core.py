@@ -119,7 +119,7 @@ class Core:
         """The plugins that there are."""
         return self.state.catalog
 
-    # --- life ----------------------------------------------------------------------------------
+    # --- start and stop ------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Read what is stored and start every mount.

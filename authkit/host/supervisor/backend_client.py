@@ -55,7 +55,7 @@ class BackendClient:
         self._channel = channel
         self._metadata = ((MULTIPLEX_ID, multiplex_id),) if multiplex_id else ()
 
-    # --- the mount's life ----------------------------------------------------------------------
+    # --- setup and cleanup ---------------------------------------------------------------------
 
     async def set_up(self, setup: MountSetup) -> None:
         """Set the backend up.

@@ -28,7 +28,7 @@ BACKLOG = 16
 
 
 class HostBroker:
-    """The servers that one life of a plugin dials. `directory` belongs to this process's user alone."""
+    """The servers that one run of a plugin dials. `directory` belongs to this process's user alone."""
 
     def __init__(self, engine: Engine, directory: str, tls: ssl.SSLContext | None) -> None:
         self._engine = engine

@@ -24,7 +24,7 @@ PIPES_CLOSE_SECONDS = 1.0
 """How long after the process its pipes may stay open."""
 
 OnLine = Callable[[bytes, bool], None]
-"""Told a line, without its end, and whether it is only a piece of one that is too long."""
+"""Called with each line, without its end, and whether it is only a piece of a long one."""
 
 _STDOUT, _STDERR = 1, 2
 

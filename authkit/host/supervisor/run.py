@@ -75,13 +75,13 @@ class Start(Value, frozen=True, kw_only=True):
     engine: str = ""
     """Name of the gRPC engine; empty for the default one."""
     on_line: Callable[[bytes], None] = _ignore
-    """Told every line of standard error as it is, secrets and all."""
+    """Called with each line of standard error as it is, secrets included."""
     on_stdout: Callable[[bytes, bool], None] = _ignore
-    """Told every line of standard output, and whether it is only a piece of one."""
+    """Called with each line of standard output, and whether it is only a piece of one."""
     on_log: OnLog = _ignore
-    """Told every record that the lines are."""
+    """Called with each parsed log record."""
     on_output: OnOutput = _ignore
-    """Told what the author's code prints: 1 or 2 for the stream, and the bytes. Servers drop it."""
+    """Called with what the author's code prints: 1 or 2 for the stream, and the bytes. Servers drop it."""
 
     unshown: ClassVar = ("environment",)
 
