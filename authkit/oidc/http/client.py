@@ -152,7 +152,10 @@ class HTTPSession:
     ) -> JSONResponse:
         response = await self.send(method, url, headers, body)
         if response.status != 200:
-            said = response.body[: 4 * MAX_DETAIL_CHARACTERS].decode(errors="replace")
+            # A cut credential is not masked: each one that is shown has to be whole here.
+            longest = max(map(len, response.credentials), default=0)
+            end = 4 * MAX_DETAIL_CHARACTERS + 32 * longest
+            said = response.body[:end].decode(errors="replace")
             shown = mask_text(said, response.credentials)[:MAX_DETAIL_CHARACTERS]
             raise FetchError(describe_status(response.status), to_printable(shown))
         try:

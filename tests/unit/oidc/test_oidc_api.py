@@ -153,3 +153,14 @@ async def test_a_provider_that_repeats_the_token_it_was_asked_with(scheme):
     with pytest.raises(FetchError) as caught:
         await ask(lambda request: httpx.Response(500, text=said), authorization=f"{scheme} {token}")
     assert "an-api" not in f"{caught.value.public}{caught.value.detail}"
+
+
+@pytest.mark.parametrize("length", [100, 790, 1500])
+@pytest.mark.parametrize("count", [1, 7, 60])
+async def test_a_repeated_credential_is_masked_whatever_its_length(length, count):
+    """Access tokens may be longer than what is shown of an answer."""
+    token = "sesame" * (length // 6)
+    answer = httpx.Response(403, text=f"{token} " * count)
+    with pytest.raises(FetchError) as caught:
+        await ask(lambda request: answer, authorization=f"Bearer {token}")
+    assert "sesame" not in caught.value.detail
