@@ -437,3 +437,40 @@ def test_without_google_auth_the_configuration_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"the package google.auth is missing; install .* extra 'gsuite'$"):
         make_provider({"provider": "gsuite"}, {})
     assert make_provider({"provider": "azure"}, {})
+
+
+@pytest.mark.parametrize("expires_in", ["sesame", 1e300, [], {}])
+async def test_an_odd_lifetime_of_a_token_is_refused_and_not_repeated(expires_in):
+    """google-auth raises several kinds of errors for it, with Google's words in their texts."""
+    google = Google()
+    google.give_token = lambda form: httpx.Response(
+        200, json={"access_token": "granted", "expires_in": expires_in}
+    )
+    with pytest.raises(LoginError, match="an answer without access_token") as caught:
+        await google.provider().fetch_groups(lookup())
+    assert "sesame" not in str(caught.value)
+
+
+async def test_a_principal_does_not_choose_another_path():
+    """The machine's token goes to what it was asked for, and google-auth does not quote a name."""
+    google = Google()
+    paths, answer = [], google.answer
+
+    def note(request):
+        paths.append(request.url.raw_path.decode())
+        return answer(request)
+
+    google.answer = note
+    provider = google.provider("", lambda: MACHINE, impersonate_principal="a@b/../../evil?x#")
+    await provider.fetch_groups(lookup())
+    (asked,) = (path for path in paths if "serviceAccounts" in path or "evil" in path)
+    assert asked.startswith("/v1/projects/-/serviceAccounts/a@b%2F..%2F..%2Fevil%3Fx%23:")
+
+
+@pytest.mark.parametrize("name", ["binary", "a\0b"])
+def test_bytes_of_a_file_are_not_repeated(tmp_path, name):
+    """The text of a failed login is anybody's to read."""
+    (tmp_path / "binary").write_bytes(b"sesame\xc3(")
+    with pytest.raises(ValueError, match=r"^neither JSON nor a file that can be read$") as caught:
+        load_account(str(tmp_path / name))
+    assert caught.value.__suppress_context__

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from google.auth import credentials, exceptions, impersonated_credentials, transport
 from google.oauth2 import credentials as users
@@ -62,7 +62,8 @@ def load_account(text: str, open_file: Callable[[str], str] | None = None) -> Go
     if not text.lstrip().startswith("{"):
         try:
             raw = (open_file or read_file)(text)
-        except OSError:
+        except (OSError, ValueError):
+            # Without the cause: that of bytes that are no UTF-8 repeats them.
             raise ValueError("neither JSON nor a file that can be read") from None
     try:
         info = json.loads(raw)
@@ -132,12 +133,13 @@ def fetch_token(
         if principal:
             source = _make_credentials(account, [CLOUD_SCOPE], "")
             options = {"target_scopes": list(scopes), "subject": subject or None}
-            made = impersonated_credentials.Credentials(source, principal, **options)
+            # google-auth puts it into a path as it is; quoting leaves the address of an account alone.
+            made = impersonated_credentials.Credentials(source, quote(principal, safe="@"), **options)
         else:
             made = _make_credentials(account, scopes, subject)
         made.refresh(_Request(session, loop))
-    except exceptions.GoogleAuthError:
-        # Without the cause: it repeats the answer.
+    except (exceptions.GoogleAuthError, ArithmeticError, LookupError, TypeError, ValueError):
+        # Of several kinds where a lifetime is no number. Without the cause: it repeats the answer.
         raise FetchError("an answer without access_token") from None
     token = made.token
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
