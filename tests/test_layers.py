@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -38,6 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"printable", "values", "host", "doctor"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
+
+DEVELOPMENT = {"host", "doctor", "testing", "testing_pytest", "cli"}
+"""Parts for development and tests. A plugin in production imports none of them."""
 
 
 def names_imported_by(path: Path) -> Iterator[str]:
@@ -76,6 +81,53 @@ def test_imports_go_one_way(part: str) -> None:
     for path in files:
         foreign = set(imports_of(path)) - {part} - MAY_IMPORT[part]
         assert not foreign, f"{path.relative_to(PACKAGE)} imports {foreign}"
+
+
+@pytest.mark.parametrize("part", sorted(MAY_IMPORT.keys() - DEVELOPMENT))
+def test_production_code_may_import_no_development_code(part: str) -> None:
+    """The table itself allows a plugin in production nothing of the host, the doctor, tests or commands."""
+    assert not MAY_IMPORT[part] & DEVELOPMENT
+
+
+_IMPORT_A_PLUGIN = """
+import importlib, pkgutil, sys
+import authkit.serving, authkit.wire.backend, authkit.plugin.server, jwt_auth
+# google and gsuite need google-auth, an extra that need not be installed.
+left_out = {"jwt_auth.__main__", "jwt_auth.providers.google", "jwt_auth.providers.gsuite"}
+for module in pkgutil.walk_packages(jwt_auth.__path__, "jwt_auth."):
+    if module.name not in left_out:
+        importlib.import_module(module.name)
+jwt_auth.JWTAuth
+print(*sorted({name.split(".")[1] for name in sys.modules if name.startswith("authkit.")}))
+"""
+
+
+def test_a_plugin_loads_no_development_code() -> None:
+    """A process that serves the JWT example has loaded nothing of the host, the doctor, tests or commands."""
+    root = PACKAGE.parent
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT_A_PLUGIN],
+        env={"PYTHONPATH": f"{root}:{root / 'examples' / 'jwt_auth'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"serving", "plugin", "wire", "framework", "auth", "oidc"} <= loaded
+    assert not loaded & DEVELOPMENT
+
+
+DOCTOR_MAY_IMPORT = {"supervisor", "store", "mounts"}
+"""Rooms of the host that the inspection needs. Of `mounts` it takes what a mount in memory is served."""
+
+
+def test_the_doctor_stands_beside_the_server() -> None:
+    """The inspection starts a plugin and mounts it in memory; it needs no server, API or page."""
+    for path in (PACKAGE / "doctor").rglob("*.py"):
+        names = {name for name in names_imported_by(path) if name.startswith("authkit.host.")}
+        rooms = {name.split(".")[2] for name in names}
+        assert rooms <= DOCTOR_MAY_IMPORT, f"{path.relative_to(PACKAGE)} imports {rooms}"
 
 
 ROOMS: dict[str, dict[str, set[str]]] = {
