@@ -15,7 +15,7 @@ from typing import Any, Self
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
 from authkit.host.store.clock import MovableClock
-from authkit.host.supervisor.in_process.plugin import LocalPlugin
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import BackendConfig, BackendFactory, Entity, Servable
 from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.grants import GrantedToken
@@ -186,7 +186,7 @@ class Simulator(SimulatedMount):
         """Every request so far."""
         self._options, self._config = options, config
         self._is_entered = False
-        self._plugins: list[LocalPlugin] = []
+        self._plugins: list[InProcessPlugin] = []
         self.core.catalog.add_local(name, lambda entry: self._make(factory), factory.version)
 
     async def __aenter__(self) -> Self:
@@ -292,8 +292,8 @@ class Simulator(SimulatedMount):
         """Let the host have a password policy of that name."""
         self.core.system_views.password_policies[name] = length
 
-    def _make(self, factory: BackendFactory) -> LocalPlugin:
-        plugin = LocalPlugin(factory)
+    def _make(self, factory: BackendFactory) -> InProcessPlugin:
+        plugin = InProcessPlugin(factory)
         self._plugins.append(plugin)
         return plugin
 

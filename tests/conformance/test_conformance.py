@@ -11,7 +11,7 @@ from dev_process import dev_process
 
 from authkit.host.server.core import Core
 from authkit.host.store.clock import MovableClock
-from authkit.host.supervisor.in_process.plugin import LocalPlugin
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from conformance.answers import VERSION, Answers
 from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
 from conformance.hosts import CoreWay, HTTPWay
@@ -25,7 +25,7 @@ async def core_way() -> AsyncIterator[CoreWay]:
     """A core in this process, with the answering plugin and a clock that moves."""
     clock = MovableClock()
     core = Core(root_token=ROOT, clock=clock)
-    core.catalog.add_local(PLUGIN, lambda entry: LocalPlugin(Answers), VERSION)
+    core.catalog.add_local(PLUGIN, lambda entry: InProcessPlugin(Answers), VERSION)
     await core.start()
     yield CoreWay(core, clock)
     await core.stop()

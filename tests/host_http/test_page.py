@@ -20,7 +20,7 @@ from authkit.host.http.server import listen, serving
 from authkit.host.page.application import Page
 from authkit.host.page.sessions import COOKIE, MAX_SESSIONS, Sessions
 from authkit.host.server.core import Core, HostRequest
-from authkit.host.supervisor.in_process.plugin import LocalPlugin
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 
 ROOT = "root-token-of-the-test"
 PIN = "4711-only-the-team-knows"
@@ -91,8 +91,8 @@ class Browser:
 async def opened(sessions: Sessions | None = None) -> AsyncIterator[Browser]:
     """Serve a core with a mount, its role and its page."""
     core = Core(root_token=ROOT)
-    core.catalog.add_local("shared_pin", lambda entry: LocalPlugin(SharedPIN))
-    core.catalog.add_local("explained_pin", lambda entry: LocalPlugin(ExplainedPIN))
+    core.catalog.add_local("shared_pin", lambda entry: InProcessPlugin(SharedPIN))
+    core.catalog.add_local("explained_pin", lambda entry: InProcessPlugin(ExplainedPIN))
     listener = listen("127.0.0.1", 0)
     await core.start()
     try:

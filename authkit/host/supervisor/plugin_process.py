@@ -1,7 +1,6 @@
 """A plugin executable, hosted as a child process over go-plugin's handshake and mutual TLS.
 
-What a catalog entry is to a Vault server: protocol 5 first, then 4. The parts are beside it:
-`executable`, `environment`, `security`, `child`, `handshake`, `broker`, `hclog`, put together in `run`.
+Tries protocol 5 first, then 4, as a Vault server does for a catalog entry. See `run` for one start.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from authkit.errors import RPCError, StatusCode, UserError
 from authkit.host.server.core import Core, HostRequest, HostResponse
 from authkit.host.store.clock import MovableClock
 from authkit.host.store.storage import InMemoryPhysicalStorage, SQLiteStorage
-from authkit.host.supervisor.in_process.plugin import LocalPlugin
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -34,7 +34,7 @@ from authkit.logical import (
 class Host:
     """A running core and short requests to it."""
 
-    def __init__(self, core: Core, plugins: list[LocalPlugin]) -> None:
+    def __init__(self, core: Core, plugins: list[InProcessPlugin]) -> None:
         self.core = core
         self.plugins = plugins
 
@@ -60,11 +60,11 @@ async def running(
     backend: BackendFactory | None = None, *, name: str = "answers", mounted: bool = True, **options: Any
 ) -> AsyncIterator[Host]:
     """Run a core with one local plugin, mounted at `a`."""
-    plugins: list[LocalPlugin] = []
+    plugins: list[InProcessPlugin] = []
     factory = backend or Answers.factory()
 
-    def make(entry: object) -> LocalPlugin:
-        plugins.append(LocalPlugin(factory))
+    def make(entry: object) -> InProcessPlugin:
+        plugins.append(InProcessPlugin(factory))
         return plugins[-1]
 
     core = Core(root_token="root", **options)
@@ -265,7 +265,7 @@ async def test_a_new_version_is_used_from_the_reload_on() -> None:
 
     async with running(Counter.factory()) as host:
         factory = BackendFactory(build=Next, backend_type=BackendType.CREDENTIAL, version="v0.2.0")
-        host.core.catalog.add_local("answers", lambda entry: LocalPlugin(factory), "v0.2.0")
+        host.core.catalog.add_local("answers", lambda entry: InProcessPlugin(factory), "v0.2.0")
         await host.ok("POST", "sys/auth/a/tune", {"plugin_version": "0.2.0"})
         assert (await host.ok("GET", "sys/auth/a"))["running_plugin_version"] == VERSION
         await host.ok("PUT", "sys/plugins/reload/backend", {"plugin": "answers"})

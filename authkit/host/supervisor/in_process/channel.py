@@ -1,7 +1,7 @@
-"""Calls to gRPC methods in this process: the seam of `authkit.rpc` without any socket.
+"""Calls to gRPC methods in this process: a channel of `authkit.rpc` without a socket.
 
-Messages are bytes, calls are tasks, a deadline or a cancellation ends the handler: what the other
-side of a connection would see. How a plugin is hosted by it is `authkit.host.supervisor.in_process.plugin`.
+Messages are bytes, calls are tasks, and a deadline or a cancellation ends the handler, as over a
+connection. See `authkit.host.supervisor.in_process.plugin` for the plugin that uses it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A plugin in this process: no socket, but every message through `authkit.wire` both ways.
 
-What the backend gets and gives is what it would on a real server: bytes. A process of its own is
+The backend receives and sends bytes, as on a real server. For a plugin in a separate process see
 `authkit.host.supervisor.plugin_process`.
 """
 
@@ -9,56 +9,46 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
 
 from authkit.errors import BrokerError
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.host.supervisor.mounted import SupervisedPlugin
-from authkit.logical import BackendFactory
+from authkit.logical import BackendFactory, Servable
 from authkit.rpc.interface import Channel, Method
 from authkit.wire.backend import BackendService
 
-__all__ = ["LocalPlugin"]
+__all__ = ["InProcessPlugin"]
 
 
-class Servable(Protocol):
-    """A backend class, as `authkit.serve` takes it."""
-
-    @classmethod
-    def factory(cls) -> BackendFactory:
-        """Return what makes its instances."""
-        ...
-
-
-class LocalPlugin(SupervisedPlugin):
+class InProcessPlugin(SupervisedPlugin):
     """A plugin (`authkit.host.store.plugins.HostedPlugin`) made of a backend class or factory."""
 
     def __init__(self, backend: type[Servable] | BackendFactory) -> None:
         factory = backend if isinstance(backend, BackendFactory) else backend.factory()
         super().__init__(self._start)
         self._factory = factory
-        self._running: list[LocalRun] = []
+        self._running: list[InProcessRun] = []
         self.backend_type = factory.backend_type
         self.version = factory.version
 
     async def crash(self, reason: str = "the test ended it") -> None:
-        """End the plugin as a killed process ends: calls in flight fail, no backend is told.
+        """End the plugin like a killed process: calls in flight fail, no backend is notified.
 
-        The next call starts it anew.
+        The next call starts it again.
         """
         running, self._running = self._running, []
-        for life in running:
-            await life.crash(f"The plugin ended: {reason}.")
+        for run in running:
+            await run.crash(f"The plugin ended: {reason}.")
 
-    async def _start(self) -> LocalRun:
-        life = LocalRun(self._factory)
+    async def _start(self) -> InProcessRun:
+        run = InProcessRun(self._factory)
         self._running = [other for other in self._running if not other.ended.done()]
-        self._running.append(life)
-        return life
+        self._running.append(run)
+        return run
 
 
-class LocalRun:
-    """One run of a plugin in this process. See `authkit.host.supervisor.supervisor.Life`."""
+class InProcessRun:
+    """One run of a plugin in this process. See `authkit.host.supervisor.supervisor.Run`."""
 
     protocol = 5
     is_multiplexed = True
@@ -92,7 +82,7 @@ class LocalRun:
         """End at once."""
         if not self.ended.done():
             await self._end(reason, "error reading from server: EOF")
-            # Objects, unlike a process, do not take their tasks along. They reach nobody any more.
+            # The tasks of a process end with it; those of objects have to be stopped.
             await self._service.close()
 
     async def _end(self, reason: str, status: str) -> None:

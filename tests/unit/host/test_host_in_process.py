@@ -17,7 +17,7 @@ from authkit.errors import (
     StorageError,
     UserError,
 )
-from authkit.host.supervisor.in_process.plugin import LocalPlugin, LocalRun
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin, InProcessRun
 from authkit.host.supervisor.mounted import SupervisedPlugin
 from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Supervisor
 from authkit.logical import (
@@ -105,7 +105,7 @@ def read(path: str) -> Request:
 
 async def test_a_mount_lives_as_on_a_server(backend: type[Keeper]) -> None:
     """Set up, initialized, asked, invalidated and cleaned up; what it stores is the host's."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     assert (plugin.backend_type, plugin.version) == (BackendType.CREDENTIAL, "v1.2.3")
     served = mount_config(plugin_name="keeper")
     mount = await plugin.set_up(served)
@@ -129,7 +129,7 @@ async def test_a_mount_lives_as_on_a_server(backend: type[Keeper]) -> None:
 
 async def test_mounts_share_a_plugin_and_nothing_else(backend: type[Keeper]) -> None:
     """Each has its storage; the end of one is not the end of the other."""
-    plugin = LocalPlugin(backend.factory())
+    plugin = InProcessPlugin(backend.factory())
     first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
     await first.handle_request(write("a", "1"))
     await second.handle_request(write("a", "2"))
@@ -142,7 +142,7 @@ async def test_mounts_share_a_plugin_and_nothing_else(backend: type[Keeper]) -> 
 
 async def test_a_probe_serves_nothing(backend: type[Keeper]) -> None:
     """What is built for it finds no storage, and is gone afterwards."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     await plugin.probe()
     (made,) = backend.made
     assert (made.config.backend_uuid, dict(made.config.options)) == ("", {})
@@ -157,7 +157,7 @@ async def test_a_backend_that_cannot_be_built_refuses_the_setup() -> None:
     def build(config: BackendConfig) -> Keeper:
         raise UserError("the option `x` is missing")
 
-    plugin = LocalPlugin(BackendFactory(build=build, backend_type=BackendType.CREDENTIAL))
+    plugin = InProcessPlugin(BackendFactory(build=build, backend_type=BackendType.CREDENTIAL))
     for _ in range(2):
         with pytest.raises(PluginSetupError, match="could not be set up: the option `x` is missing"):
             await plugin.set_up(mount_config())
@@ -167,14 +167,14 @@ async def test_a_backend_that_cannot_be_built_refuses_the_setup() -> None:
 
 async def test_what_a_backend_reports_is_raised(backend: type[Keeper]) -> None:
     """Also while it initializes."""
-    mount = await LocalPlugin(backend).set_up(mount_config(initialize="fails"))
+    mount = await InProcessPlugin(backend).set_up(mount_config(initialize="fails"))
     with pytest.raises(UserError, match="not today"):
         await mount.initialize()
 
 
 async def test_leaving_a_request_cancels_its_handler(backend: type[Keeper]) -> None:
     """As a client that goes away."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     mount = await plugin.set_up(mount_config())
     caller = asyncio.ensure_future(mount.handle_request(read("hang")))
     (made,) = backend.made
@@ -186,7 +186,7 @@ async def test_leaving_a_request_cancels_its_handler(backend: type[Keeper]) -> N
 
 async def test_after_a_crash_the_next_call_starts_anew(backend: type[Keeper]) -> None:
     """Calls in flight fail and say why; the next one finds a plugin with every mount set up again."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
     await first.initialize()
     await second.initialize()
@@ -207,7 +207,7 @@ async def test_after_a_crash_the_next_call_starts_anew(backend: type[Keeper]) ->
 
 async def test_every_mount_is_set_up_again_without_being_called(backend: type[Keeper]) -> None:
     """One call after the crash is enough for all."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(3)]
     await plugin.crash()
     await mounts[0].special_paths()
@@ -229,7 +229,7 @@ async def test_a_mount_that_cannot_be_set_up_again(caplog: pytest.LogCaptureFixt
                 raise UserError("not again")
             super().__init__(config)
 
-    plugin = LocalPlugin(Picky)
+    plugin = InProcessPlugin(Picky)
     first, second = await plugin.set_up(mount_config("u-1")), await plugin.set_up(mount_config("u-2"))
     await plugin.crash()
     assert await first.handle_request(read("a")) is None
@@ -246,7 +246,7 @@ async def test_a_mount_that_ends_while_it_is_set_up_again(backend: type[Keeper])
     """Its new backend is cleaned up as well."""
     offered, go_on = asyncio.Event(), asyncio.Event()
 
-    class Slow(LocalRun):
+    class Slow(InProcessRun):
         async def offer(self, methods: Sequence[Method]) -> int:
             if backend.made:
                 offered.set()
@@ -277,7 +277,7 @@ async def test_a_mount_that_ends_while_it_is_set_up_again(backend: type[Keeper])
 
 async def test_a_mount_that_ends_while_its_plugin_is_gone(backend: type[Keeper]) -> None:
     """Nothing is started for it."""
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     mount = await plugin.set_up(mount_config())
     await plugin.crash()
     await mount.cleanup()
@@ -288,8 +288,8 @@ async def test_a_plugin_that_always_crashes_is_left_alone_for_a_while(backend: t
     """After so many restarts in a minute; once they are past it is tried again."""
     clock, started = FakeClock(), []
 
-    async def launch() -> LocalRun:
-        started.append(LocalRun(backend.factory()))
+    async def launch() -> InProcessRun:
+        started.append(InProcessRun(backend.factory()))
         return started[-1]
 
     supervisor = Supervisor(launch, clock=clock)
@@ -308,10 +308,10 @@ async def test_a_plugin_that_always_crashes_is_left_alone_for_a_while(backend: t
 
 async def test_a_plugin_for_one_mount_is_started_for_each(backend: type[Keeper]) -> None:
     """One that is not multiplexed: two set-ups at once share no run either."""
-    supervisor: list[LocalRun] = []
+    supervisor: list[InProcessRun] = []
 
-    async def launch() -> LocalRun:
-        supervisor.append(LocalRun(backend.factory()))
+    async def launch() -> InProcessRun:
+        supervisor.append(InProcessRun(backend.factory()))
         supervisor[-1].is_multiplexed = False
         return supervisor[-1]
 
@@ -334,7 +334,7 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
 ) -> None:
     """It is not taken for a crash."""
     monkeypatch.setattr("authkit.host.supervisor.mounted.END_IS_SEEN", RESTART_WINDOW * 0)
-    plugin = LocalPlugin(backend)
+    plugin = InProcessPlugin(backend)
     mount = await plugin.set_up(mount_config())
     run = plugin._running[0]
     run.channel.fail("lost")
@@ -353,7 +353,7 @@ async def test_values_travel_as_on_a_real_wire(backend: type[Keeper]) -> None:
             seen.append(request)
             return Response(data={"big": 2**60, "list": (1, 2)})
 
-    plugin = LocalPlugin(Echo)
+    plugin = InProcessPlugin(Echo)
     mount = await plugin.set_up(mount_config())
     request = replace(read("x"), data={"n": 2**60}, has_data=True)
     response = await mount.handle_request(request)
