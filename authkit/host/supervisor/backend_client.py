@@ -1,7 +1,7 @@
 """The calls of a host to one mounted backend (`pb.Backend`), over any channel.
 
-What a failed call means for the host is decided here, as by the client in Vault SDK 0.21
-(plugin/grpc_backend_client.go). Restarts after a crash: `authkit.host.supervisor.mounted`.
+Failed calls are treated as by the client in Vault SDK 0.21 (plugin/grpc_backend_client.go). See
+`authkit.host.supervisor.mounted` for restarts after a crash.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = ["CLEANUP_TIMEOUT", "LIFECYCLE_TIMEOUT", "BackendClient", "describe_st
 logger = logging.getLogger("authkit.host")
 
 LIFECYCLE_TIMEOUT = timedelta(seconds=90)
-"""For setup, initialization and what a plugin tells of itself: a Vault server's limit of a request."""
+"""For setup, initialization, type, version and special paths: a Vault server's limit of a request."""
 
 CLEANUP_TIMEOUT = timedelta(seconds=10)
-"""For an end that the plugin has no say in."""
+"""For calls whose failure is only logged: cleanup and key invalidation."""
 
 _R = TypeVar("_R", bound=Message)
 
@@ -61,7 +61,7 @@ class BackendClient:
         """Set the backend up.
 
         Raises:
-            PluginSetupError: it refused; the text is the plugin's.
+            PluginSetupError: the plugin refused. The text is the plugin's.
             RPCError: the call failed.
         """
         reply = await self._call("Setup", encode_setup(setup), pb.SetupReply, timeout=LIFECYCLE_TIMEOUT)
@@ -69,7 +69,7 @@ class BackendClient:
             raise PluginSetupError(reply.err)
 
     async def initialize(self) -> None:
-        """Let it begin to work. A plugin without the call needs none."""
+        """Initialize the backend. A plugin that does not implement the call needs none."""
         try:
             reply = await self._call(
                 "Initialize", pb.InitializeArgs(), pb.InitializeReply, timeout=LIFECYCLE_TIMEOUT
@@ -81,7 +81,7 @@ class BackendClient:
         _raise_reported(reply, None)
 
     async def cleanup(self) -> None:
-        """End the mount. What fails is logged."""
+        """End the mount. A failure is logged."""
         await _contain("cleanup", self._call("Cleanup", _EMPTY, pb.Empty, timeout=CLEANUP_TIMEOUT))
 
     # --- what it is ----------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class BackendClient:
         return "" if data is None else str(_parse(VersionReply, data).plugin_version)
 
     async def special_paths(self) -> SpecialPaths:
-        """Return its special paths; none when it fails to say, so that nothing is open to everybody."""
+        """Return its special paths. Fail closed: after a failure no path is unauthenticated."""
         try:
             reply = await self._call("SpecialPaths", _EMPTY, pb.SpecialPathsReply, timeout=LIFECYCLE_TIMEOUT)
         except RPCError as error:
@@ -127,7 +127,7 @@ class BackendClient:
         return bool(reply.exists) if reply.check_found else None
 
     async def invalidate_key(self, key: str) -> None:
-        """Tell that a storage key was changed by somebody else."""
+        """Report that a storage key was changed elsewhere. A failure is logged."""
         args = pb.InvalidateKeyArgs(key=key)
         call = self._call("InvalidateKey", args, pb.Empty, timeout=CLEANUP_TIMEOUT)
         await _contain("key invalidation", call)
@@ -146,10 +146,10 @@ class BackendClient:
 
 
 async def is_multiplexed(channel: Channel) -> bool:
-    """Return whether a plugin serves many mounts in one process; one without the call does not.
+    """Return whether a plugin serves many mounts in one process; false without the call.
 
     Raises:
-        RPCError: the call failed. A server then gives the plugin up.
+        RPCError: the call failed. A Vault server then refuses the plugin.
     """
     path = "/pluginutil.multiplexing.PluginMultiplexing/MultiplexingSupport"
     data = await _answer_if_implemented(channel, path, b"", ())
@@ -178,7 +178,7 @@ def _raise_reported(
     reply: pb.HandleRequestReply | pb.HandleExistenceCheckReply | pb.InitializeReply,
     response: Response | None,
 ) -> None:
-    """Raise the error in a reply. What a response beside it grants is dropped, as by OpenBao 2.5.4.
+    """Raise the error in a reply, if any. A grant in a response beside it is dropped, as by OpenBao 2.5.4.
 
     Vault 1.21 makes the token in spite of the error (vault/request_handling.go, handleLoginRequest).
     """

@@ -1,7 +1,6 @@
 """The host's side of the broker: a server for each mount, announced to the plugin on one stream.
 
-One identity for all of them; what they serve is handed in. The plugin's side is
-`authkit.plugin.services.broker`.
+All servers share one identity. See `authkit.plugin.services.broker` for the plugin's side.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from authkit.rpc.interface import Channel, Engine, Method, Server
 __all__ = ["HostBroker"]
 
 DRAIN = timedelta(seconds=5)
-"""For calls of a mount that has ended; a server in Go waits as long before it insists."""
+"""For calls of a mount that has ended, as long as a Vault server waits."""
 
 BACKLOG = 16
 
 
 class HostBroker:
-    """The servers that one run of a plugin dials. `directory` belongs to this process's user alone."""
+    """The servers that one run of a plugin dials. `directory` must be private to this user."""
 
     def __init__(self, engine: Engine, directory: str, tls: ssl.SSLContext | None) -> None:
         self._engine = engine
@@ -40,11 +39,11 @@ class HostBroker:
         self._stream: asyncio.Task[None] | None = None
 
     def open(self, channel: Channel) -> None:
-        """Open the stream on which the plugin is told of servers."""
+        """Open the stream that announces servers to the plugin."""
         self._stream = asyncio.get_running_loop().create_task(self._keep_open(channel))
 
     async def offer(self, methods: Sequence[Method]) -> int:
-        """Serve methods on a socket of their own, announce it, and return its number."""
+        """Serve methods on a new socket, announce it, and return its number."""
         number = next(self._numbers)
         path = os.path.join(self._directory, f"b{number}")
         server = self._engine.server(methods, _listen(path), tls=self._tls)
@@ -54,7 +53,7 @@ class HostBroker:
         return number
 
     async def withdraw(self, number: int) -> None:
-        """Let the calls to a server end, and close it."""
+        """Drain a server and close it."""
         server, path = self._servers.pop(number, (None, ""))
         if server is not None:
             await server.drain(DRAIN)
@@ -62,19 +61,19 @@ class HostBroker:
                 os.unlink(path)
 
     async def hang_up(self) -> None:
-        """End the stream: the plugin knows then that no more servers come."""
+        """Close the stream, so that the plugin expects no more servers."""
         if self._stream is not None:
             self._stream.cancel()
             await asyncio.gather(self._stream, return_exceptions=True)
 
     async def close(self) -> None:
-        """Close the stream and every server at once."""
+        """Close the stream and all servers without draining."""
         await self.hang_up()
         servers, self._servers = self._servers, {}
         await asyncio.gather(*(server.drain(timedelta(0)) for server, _ in servers.values()))
 
     async def _keep_open(self, channel: Channel) -> None:
-        with contextlib.suppress(RPCError):  # the end of the process shows elsewhere
+        with contextlib.suppress(RPCError):  # `Child.ended` reports the end of the process
             async for _ in channel.stream("/plugin.GRPCBroker/StartStream", self._messages()):
                 pass  # a plugin announces nothing to a host of backends
 

@@ -1,8 +1,8 @@
-"""A plugin's process: started, read and ended. What its first line means is decided above.
+"""A plugin's process: start it, read its output, kill it. See `handshake` for the first line.
 
-Standard output gives one line and is drained afterwards; every line of standard error goes to the
-log as it comes. Like a server in Go this host takes a plugin for ended when the process has exited
-and both pipes are closed; unlike it, it does not wait for ever for a descendant that holds them.
+Standard output gives one line and is drained afterwards. Each line of standard error goes to the log.
+A plugin has ended when the process has exited and both pipes are closed, as on a Vault server. Unlike
+that server, this host does not wait for ever for a descendant that holds a pipe open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 64 * 1024
 """What go-plugin reads of a line at once (1.8, client.go)."""
 
 PIPES_CLOSE_SECONDS = 1.0
-"""How long after the process its pipes may stay open."""
+"""How long its pipes may stay open after the process exits."""
 
 OnLine = Callable[[bytes, bool], None]
 """Called with each line, without its end, and whether it is only a piece of a long one."""
@@ -30,7 +30,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 def _drop(line: bytes, is_piece: bool) -> None:
-    """Nobody wants it."""
+    """Ignore the line."""
 
 
 class LineCutter:
@@ -40,10 +40,10 @@ class LineCutter:
         self._on_line = on_line
         self._rest = b""
         self._is_inside = False
-        """Whether the line that goes on has been cut already."""
+        """Whether a piece of the current line has been emitted."""
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Take received bytes."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._emit(line)
@@ -53,7 +53,7 @@ class LineCutter:
             self._is_inside = True
 
     def finish(self) -> None:
-        """Hand on the last line, which has no end."""
+        """Emit the last line, which has no line end."""
         if self._rest:
             rest, self._rest = self._rest, b""
             self._emit(rest)
@@ -75,7 +75,7 @@ class Child(asyncio.SubprocessProtocol):
         self.first_line: asyncio.Future[str | None] = loop.create_future()
         """The first line of standard output; `None` when there is none, or one that is too long."""
         self.ended: asyncio.Future[str] = loop.create_future()
-        """How it ended, for a human. Done when the process and both pipes have."""
+        """How it ended, for a human. Done when the process has exited and both pipes are closed."""
         self._transport: asyncio.SubprocessTransport
         self._cutters = {_STDOUT: LineCutter(self._on_output), _STDERR: LineCutter(on_log_line)}
         self._open = {_STDOUT, _STDERR}
@@ -97,12 +97,12 @@ class Child(asyncio.SubprocessProtocol):
         return _STDOUT not in self._open
 
     def kill(self) -> None:
-        """End it by force, if it still runs. Its descendants are not touched."""
+        """Kill the process if it still runs, but not its descendants."""
         if self.status is None:
             self._transport.kill()
 
     def abandon(self) -> None:
-        """Kill it and let go of its pipes."""
+        """Kill the process and close the pipes."""
         self.kill()
         self._transport.close()
 
@@ -117,7 +117,7 @@ class Child(asyncio.SubprocessProtocol):
         self._cutters[fd].feed(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """A pipe is closed on the other side."""
+        """Note that the plugin has closed a pipe."""
         if fd in self._open:
             self._cutters[fd].finish()
             self._open.discard(fd)
@@ -126,7 +126,7 @@ class Child(asyncio.SubprocessProtocol):
         self._check_end()
 
     def process_exited(self) -> None:
-        """The process is gone; its pipes may not be."""
+        """Note that the process has exited. Its pipes may still be open."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(PIPES_CLOSE_SECONDS, self._give_up_on_pipes)
         self._check_end()
@@ -163,12 +163,12 @@ async def start_child(
     on_log_line: OnLine,
     on_stdout: OnLine = _drop,
 ) -> Child:
-    """Execute a file. Standard input is empty: nobody reads the host's keyboard.
+    """Execute a file with an empty standard input.
 
-    `on_stdout` is told every line of standard output; a server looks at the first alone.
+    `on_stdout` is called with each line of standard output. A Vault server reads only the first.
 
     Raises:
-        PluginStartError: it cannot be executed; the text is that of a server in Go.
+        PluginStartError: the file cannot be executed. The text is a Vault server's.
     """
     loop = asyncio.get_running_loop()
     name = os.fspath(path)

@@ -1,4 +1,8 @@
-"""Directories for sockets and keys: private, gone afterwards, and short enough for a socket's path."""
+"""Temporary directories for sockets and keys, with paths short enough for a socket.
+
+Unlike `authkit.plugin.security.private_directory` it removes whole trees: a killed plugin leaves a
+directory in it.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,17 @@ from authkit.errors import PluginStartError
 __all__ = ["lend_directory"]
 
 MAX_BASE_BYTES = 55
-"""A socket path has 107 bytes on Linux. A plugin makes a directory of its own below, and a socket in it."""
+"""A socket path has at most 107 bytes on Linux, and a plugin adds a directory and a socket below."""
 
 _FALLBACK = "/tmp"  # noqa: S108 (only the private directory in it is used)
 
 
 @contextmanager
 def lend_directory() -> Iterator[str]:
-    """Lend a directory that nobody else may enter (mode 0700), gone afterwards with all that is in it.
+    """Create a directory of mode 0700, and remove it with its content at the end of the context.
 
     Raises:
-        PluginStartError: it could not be made; `TMPDIR` says where.
+        PluginStartError: the directory cannot be created. `TMPDIR` chooses its parent.
     """
     base = tempfile.gettempdir()
     if len(os.fsencode(base)) > MAX_BASE_BYTES:

@@ -14,7 +14,7 @@ from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 __all__ = ["VAULT_VERSION", "plugin_environment"]
 
 VAULT_VERSION = "1.21.1"
-"""The version that a host here claims to be: the one it was compared with."""
+"""The version reported to plugins: the server that this host was compared with."""
 
 _PORTS = {"PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
 """For plugins that listen on TCP."""
@@ -36,5 +36,5 @@ def plugin_environment(
 
 
 def _is_of_one_start(name: str) -> bool:
-    """Whether a variable belongs to the process that started this host: another host, or its directory."""
+    """Whether a variable belongs to one start of a plugin, and must not be inherited by another."""
     return name.startswith("PLUGIN_") or name == "TMPDIR"

@@ -1,7 +1,7 @@
-"""The plugin's file as a server looks at it: where it lies, whose it is, whether it is the registered one.
+"""Checks of a plugin's file: place, owner, mode and checksum.
 
 Rules and texts of Vault 1.21 (vault/plugincatalog/plugin_catalog.go, helper/osutil/fileinfo.go,
-go-plugin's SecureConfig). Starting it: `authkit.host.supervisor.child`.
+go-plugin's SecureConfig). See `authkit.host.supervisor.child` for the start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def find_command(directory: str | os.PathLike[str], command: str) -> Path:
     The file may be a symlink, but only to a file in the very same directory.
 
     Raises:
-        PluginStartError: it is none that may be registered.
+        PluginStartError: the command may not be registered.
     """
     if not os.fspath(directory):
         raise PluginStartError("could not set plugin, plugin directory is not configured")
@@ -129,5 +129,5 @@ def _group(number: int) -> str:
 
 
 def _reason(error: OSError) -> str:
-    """Return the reason as a program in Go words it."""
+    """Return the reason in lower case, as in a Vault server's texts."""
     return os.strerror(error.errno or 0).lower()

@@ -1,4 +1,4 @@
-"""The host's side of the handshake: the plugin's one line, and the texts for what is wrong with it.
+"""The host's side of the handshake: parses the plugin's line and words its errors.
 
 No I/O. The texts are those of go-plugin 1.6.3 (client.go, Start) as a Vault 1.21.1 server shows them;
 hints come from `authkit.host.supervisor.hints`.
@@ -22,31 +22,31 @@ from authkit.values import Value
 __all__ = ["Announcement", "parse_announcement", "unrecognized"]
 
 MIN_CERTIFICATE_CHARACTERS = 51
-"""A shorter sixth field is not looked at."""
+"""A shorter sixth field is ignored, as by go-plugin."""
 
 _DIGITS = re.compile(r"[+-]?[0-9]+")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
 class Announcement(Value, frozen=True, kw_only=True):
-    """What a plugin says of itself in its handshake line. Set by the plugin."""
+    """A parsed handshake line. Set by the plugin."""
 
     version: int
-    """The application protocol that it chose."""
+    """The application protocol that the plugin chose."""
     address: Address
     certificate: bytes | None
-    """DER; `None` when it announced none."""
+    """In DER; `None` without one."""
     fields: tuple[str, ...] = ()
-    """The line, cut up."""
+    """The raw fields of the line."""
 
     unshown: ClassVar = ("certificate",)
 
 
 def parse_announcement(line: str, offered: Sequence[int], *, notes: str = "") -> Announcement:
-    """Return what a line says. `notes` about the executable go into the text for a line that is none.
+    """Parse a handshake line. `notes` about the executable go into the error for an unrecognized line.
 
     Raises:
-        PluginStartError: it is not one that a host takes, with the text that a server gives.
+        PluginStartError: the line is invalid. The text is a Vault server's.
     """
     line = line.strip()
     fields = tuple(line.split("|"))

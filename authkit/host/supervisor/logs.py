@@ -1,8 +1,8 @@
 """A plugin's lines on standard error as log records: hclog's JSON, prefixes, crash traces, anything.
 
 The rules are those of go-plugin (1.8, client.go, logStderr; log_entry.go), with two differences: a
-traceback or a panic is one record at error, and a line that takes a server down is only noted.
-Where the records go is decided by `authkit.host.supervisor.plugin_process`.
+traceback or a panic is one record at error, and a line that crashes a Vault server is reported as a
+fault. See `authkit.host.supervisor.plugin_process` for where the records go.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class PluginLog(Value, frozen=True, kw_only=True):
     timestamp: str = ""
     """As the plugin wrote it."""
     fault: str = ""
-    """What a server would make of the line that its author did not intend; empty when it is well."""
+    """How a Vault server would misread the line; empty if it would not."""
 
 
 class LogReader:
     """Turns lines into records. No I/O.
 
-    `on_record` gets each of them. A crash trace is kept back until it is complete, until another
-    record comes, or until `finish`.
+    Calls `on_record` with each. A crash trace is held until it is complete, another record begins, or
+    `finish` is called.
     """
 
     def __init__(self, on_record: Callable[[PluginLog], None]) -> None:
@@ -63,7 +63,7 @@ class LogReader:
         self._trace: list[str] = []
 
     def feed(self, line: bytes, is_piece: bool) -> None:
-        """Take one line, or a piece of one that is too long."""
+        """Take a line, or a piece of an overlong one."""
         text = line.decode(errors="replace")
         if self._trace:
             if self._goes_on(text):
@@ -81,7 +81,7 @@ class LogReader:
             self._on_record(parse_line(text))
 
     def finish(self) -> None:
-        """Hand on a trace that was kept back."""
+        """Emit a trace that was held."""
         if self._trace:
             lines, self._trace = self._trace, []
             text = to_printable_lines(mask_logged("\n".join(lines)))
@@ -97,7 +97,7 @@ class LogReader:
 
 
 def parse_line(text: str) -> PluginLog:
-    """Return the record that a whole line is."""
+    """Return the record of a complete line."""
     entry = _entry(text)
     if entry is None:
         prefix = _PREFIX.match(text)
@@ -127,7 +127,7 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 
 def _fault(entry: Mapping[str, Any]) -> str:
-    """Say why a server would not log a structured line as it was meant."""
+    """Return why a Vault server would misread a structured line; empty if it would not."""
     for name in _TEXTS:
         if name in entry and not isinstance(entry[name], str):
             return f"{name} is not text: a Vault server dies of this line"

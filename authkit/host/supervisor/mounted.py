@@ -1,8 +1,8 @@
-"""Mounts of a plugin that outlive its crashes, and the catalog entry that makes them.
+"""Mounts of a plugin that survive its crashes, and the catalog entry that sets them up.
 
 On a new run a mount is set up and initialized once more with the same configuration, as on a Vault
-server (1.21, builtin/plugin/v5/backend.go, reloadBackend). A call in flight at the crash is never
-repeated: nobody knows what it did.
+server (1.21, builtin/plugin/v5/backend.go, reloadBackend). A call in flight at the crash is not
+repeated: its effects are unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["HostedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 logger = logging.getLogger("authkit.host")
 
 END_IS_SEEN = timedelta(seconds=3)
-"""How much later than its connection's end the end of a process may be seen."""
+"""How long after its connection closes a process may take to be reported as ended."""
 
 FIRST_MULTIPLEXED = 5
 """The first application protocol in which calls name their mount."""
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 class _Attachment(Value, frozen=True, eq=False):
-    """A mount's place in one run."""
+    """A mount set up in one run."""
 
     run: Run
     client: BackendClient
@@ -63,7 +63,7 @@ class HostedMount:
         return (await self._attached()).client
 
     async def revive(self) -> None:
-        """Move to the current run; what fails is tried again by the next call."""
+        """Move to the current run. The next call retries after a failure."""
         try:
             await self._attached()
         except (AuthKitError, OSError) as error:
@@ -74,7 +74,7 @@ class HostedMount:
         return await self._do(lambda client: client.special_paths())
 
     async def initialize(self) -> None:
-        """Let the backend begin to work."""
+        """Initialize the backend."""
         try:
             await self._do(lambda client: client.initialize())
         finally:
@@ -89,11 +89,11 @@ class HostedMount:
         return await self._do(lambda client: client.handle_existence_check(request))
 
     async def invalidate_key(self, key: str) -> None:
-        """Tell that somebody else changed a storage key."""
+        """Report that a storage key was changed elsewhere."""
         await self._do(lambda client: client.invalidate_key(key))
 
     async def cleanup(self) -> None:
-        """End the mount, and the plugin with its last one."""
+        """End the mount. The plugin ends with its last mount."""
         if self._is_ended:
             return
         self._is_ended = True
@@ -116,7 +116,7 @@ class HostedMount:
             raise
 
     async def _attached(self) -> _Attachment:
-        """Return the place in the current run, a new one where there is none yet."""
+        """Return the attachment to the current run. Attach first if needed."""
         attachment = self._attachment
         if attachment is not None and not attachment.run.ended.done():
             return attachment
@@ -160,9 +160,9 @@ class HostedMount:
 
 
 class SupervisedPlugin:
-    """A catalog entry whose mounts outlive its crashes. See `authkit.host.store.plugins.HostedPlugin`.
+    """A catalog entry whose mounts survive its crashes. See `authkit.host.store.plugins.HostedPlugin`.
 
-    `launch` starts the plugin; one that cannot be shared is started for each mount anew.
+    `launch` starts the plugin. A plugin that is not multiplexed is started once per mount.
     """
 
     def __init__(self, launch: Launch, launch_for_probe: Launch | None = None) -> None:
@@ -201,7 +201,7 @@ class SupervisedPlugin:
     async def close(self) -> None:
         """End every mount and the process."""
         for supervisor in self._supervisors:
-            # All at once: a plugin that hangs costs the time of one.
+            # Concurrently: a plugin that hangs costs one timeout, not one per mount.
             await asyncio.gather(*(mount.cleanup() for mount in supervisor.mounts))
             await supervisor.close()
         self._supervisors.clear()
@@ -211,7 +211,7 @@ class SupervisedPlugin:
         self.backend_type = await client.backend_type()
 
     async def _join(self, config: BackendConfig) -> HostedMount:
-        """Return a new mount: in the shared run, or in one of its own if the plugin cannot multiplex."""
+        """Return a new mount: in the shared run, or in a separate one if the plugin is not multiplexed."""
         async with self._joining:
             supervisor = self._supervisors[-1] if self._supervisors else self._begin()
             run = await supervisor.current()
@@ -228,14 +228,14 @@ class SupervisedPlugin:
 
 
 def client_of(run: Run) -> BackendClient:
-    """Return a client for one more mount, under an id as Vault makes them: ten characters of base62."""
+    """Return a client for a new mount. Its id has Vault's form: ten characters of base62."""
     if run.protocol < FIRST_MULTIPLEXED:
         return BackendClient(run.channel)
     return BackendClient(run.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
 
 
 async def set_up_for_probe(run: Run) -> BackendClient:
-    """Set a backend up as a registration does, with nothing, and return the client to it."""
+    """Set a backend up without options, storage or system view, as registration does; return its client."""
     client = client_of(run)
     await client.set_up(MountSetup(broker_id=await run.offer(services_of_a_probe())))
     return client
@@ -256,6 +256,6 @@ async def _is_over(run: Run, error: RPCError) -> bool:
 
 
 def _gone(run: Run) -> PluginGoneError:
-    """Return the error for a call that the plugin's end interrupted, in the words of a server in Go."""
+    """Return the error for a call that the plugin's end interrupted, with a Vault server's text."""
     status = RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")
     return PluginGoneError(describe_status(status), hint=run.ended.result())

@@ -1,7 +1,7 @@
-"""One run of a plugin's process: from the check of its file to the last of its temporary files.
+"""One run of a plugin's process: checksum, start, handshake, connection, shutdown, clean-up.
 
-What it serves to the plugin is handed in, mount by mount (`offer`); when it is started anew is
-decided in `authkit.host.supervisor.supervisor`.
+Each mount hands in the methods to serve (`ProcessRun.offer`). See `authkit.host.supervisor.supervisor`
+for restarts.
 """
 
 from __future__ import annotations
@@ -43,51 +43,51 @@ START_TIMEOUT = timedelta(minutes=1)
 CONNECT_TIMEOUT = timedelta(seconds=20)
 
 SHUTDOWN_TIMEOUT = timedelta(seconds=2)
-"""For the end after `Shutdown`; then the process is killed (go-plugin 1.8, client.go, Kill)."""
+"""From `Shutdown` until the process is killed (go-plugin 1.8, client.go, Kill)."""
 
 END_FOLLOWS = timedelta(seconds=2)
-"""How much later than its output a process usually ends."""
+"""How long after closing its output a process usually ends."""
 
 KEPT_LOG_LINES = 5
-"""Of what it wrote last, for the hint of an error."""
+"""The last lines of the log, kept for the hint of an error."""
 
 OnLog = Callable[[PluginLog], None]
 OnOutput = Callable[[int, bytes], None]
 
 
 def _ignore(*arguments: object) -> None:
-    """Nobody wants to hear of it."""
+    """Ignore the event."""
 
 
 class Start(Value, frozen=True, kw_only=True):
-    """Everything that one start needs. Set by the host."""
+    """How to start a plugin. Set by the host."""
 
     path: str
     """The executable."""
     arguments: Sequence[str] = ()
     environment: Mapping[str, str]
-    """All of it, see `authkit.host.supervisor.environment`. Without TMPDIR it gets a directory of its own."""
+    """Complete, see `authkit.host.supervisor.environment`. Without TMPDIR a private one is added."""
     sha256: str
-    """What the file's content must have, in hexadecimal, right before it is executed."""
+    """Expected SHA-256 of the file, in hexadecimal. Checked right before execution."""
     security: Security
     timeout: timedelta = START_TIMEOUT
     """Until the handshake line."""
     engine: str = ""
     """Name of the gRPC engine; empty for the default one."""
     on_line: Callable[[bytes], None] = _ignore
-    """Called with each line of standard error as it is, secrets included."""
+    """Called with each raw line of standard error, secrets included."""
     on_stdout: Callable[[bytes, bool], None] = _ignore
     """Called with each line of standard output, and whether it is only a piece of one."""
     on_log: OnLog = _ignore
     """Called with each parsed log record."""
     on_output: OnOutput = _ignore
-    """Called with what the author's code prints: 1 or 2 for the stream, and the bytes. Servers drop it."""
+    """Called with output of the author's code: 1 or 2 for the stream, and the bytes. Servers drop it."""
 
     unshown: ClassVar = ("environment",)
 
 
 class ProcessRun:
-    """A plugin that runs. See `authkit.host.supervisor.supervisor.Run`."""
+    """A running plugin process. Implements `authkit.host.supervisor.supervisor.Run`."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class ProcessRun:
 
     @property
     def protocol(self) -> int:
-        """The application protocol that is spoken."""
+        """The application protocol in use."""
         return self.announcement.version
 
     @property
@@ -125,14 +125,14 @@ class ProcessRun:
         return await self._broker.offer(methods)
 
     async def withdraw(self, broker_id: int) -> None:
-        """Stop serving what was offered under this id."""
+        """Stop serving the methods offered under this id."""
         await self._broker.withdraw(broker_id)
 
     async def stop(self) -> None:
-        """End the process as go-plugin does, and remove what it has left."""
+        """Shut the process down as go-plugin does, and remove its files."""
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop())
-        # A caller that is cancelled while waiting does not keep the process alive.
+        # The shutdown goes on if the caller is cancelled.
         await asyncio.shield(self._stopping)
 
     async def _stop(self) -> None:
@@ -163,7 +163,7 @@ _running: set[ProcessRun] = set()
 
 @atexit.register
 def _end_all() -> None:
-    """A host that ends without closing its plugins leaves none behind; one that is killed may."""
+    """Kill plugins that were not stopped. A host that is killed itself can't do this."""
     while _running:
         _running.pop().end_at_once()
 
@@ -172,7 +172,7 @@ async def start_process(start: Start) -> ProcessRun:
     """Start a plugin, shake hands and connect.
 
     Raises:
-        PluginStartError: any of it failed. Nothing is left of the process then.
+        PluginStartError: a step failed. The process and its files are gone by then.
     """
     tail: deque[str] = deque(maxlen=KEPT_LOG_LINES)
     try:
@@ -196,7 +196,7 @@ async def _start(start: Start, tail: deque[str]) -> ProcessRun:
     with ExitStack() as resources:
         directory = resources.enter_context(lend_directory())
         await asyncio.to_thread(check_sum, start.path, start.sha256)
-        # What a plugin that is killed leaves behind lies in the directory that goes with it.
+        # A killed plugin can't remove its files, so TMPDIR is removed after it.
         environment = {"TMPDIR": directory, **start.environment}
         child = await start_child(start.path, start.arguments, environment, on_line, start.on_stdout)
         child.ended.add_done_callback(lambda ended: reader.finish())
@@ -219,7 +219,7 @@ async def _handshake(child: Child, start: Start) -> Announcement:
         raise PluginStartError("timeout while waiting for plugin to start") from None
     if line is None:
         if child.has_closed_output:
-            # Its end is near then, and says more.
+            # The process is about to end. Its exit status says more.
             await asyncio.wait({child.ended}, timeout=END_FOLLOWS.total_seconds())
         error = unrecognized(None, describe_file(start.path))
         error.hint = child.ended.result() if child.ended.done() else ""
@@ -268,7 +268,7 @@ async def _wait_for_end(child: Child) -> None:
     if not child.ended.done():
         logger.warning("plugin failed to exit gracefully", extra={"kv": {"pid": child.pid}})
         child.kill()
-        # Not without end: what it started itself may hold its pipes.
+        # Bounded: see `PIPES_CLOSE_SECONDS` in `child`.
         await child.ended
 
 

@@ -1,7 +1,7 @@
 """How a host secures its two connections with a plugin: one class per scheme of go-plugin.
 
-Each says what the plugin's environment holds of it, and makes the contexts once the plugin has
-announced itself. A wrong, missing or unreadable certificate is an error, never plaintext.
+Each provides environment variables for the plugin, and TLS contexts after the handshake line.
+A wrong, missing or unreadable certificate is an error, never plaintext.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Directory = str | os.PathLike[str]
 
 
 class Secured(Value, frozen=True, kw_only=True):
-    """Both directions, ready to be used. Set by a `Security`."""
+    """TLS contexts for both directions. Set by a `Security`."""
 
     client: ssl.SSLContext | None
     """For the connection to the plugin; `None` is plaintext, in a metadata probe alone."""
@@ -41,18 +41,18 @@ class Security(Protocol):
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """The application protocols that it belongs to, as they are offered."""
+        """The application protocols to offer with this scheme."""
         ...
 
     def variables(self) -> Mapping[str, str]:
-        """Return what the plugin's environment holds of it."""
+        """Return environment variables for the plugin."""
         ...
 
     def secure(self, announced: bytes | None, directory: Directory) -> Secured:
-        """Return the contexts for a plugin that announced this certificate (DER), or none.
+        """Return the contexts for a plugin that announced this certificate (DER), or `None` for none.
 
         Raises:
-            PluginStartError: they cannot be made.
+            PluginStartError: the certificate is missing or unusable.
         """
         ...
 
@@ -65,7 +65,7 @@ def host_identity(server_name: str = SERVER_NAME) -> TLSIdentity:
 
 
 class AutoMTLS:
-    """Protocol 5: each side makes an identity, and trusts that of the other alone."""
+    """Protocol 5: each side generates an identity, and trusts only the other's certificate."""
 
     versions = (5,)
 
@@ -73,7 +73,7 @@ class AutoMTLS:
         self.identity = identity or host_identity()
 
     def variables(self) -> Mapping[str, str]:
-        """The host's certificate, which asks for mutual TLS."""
+        """Return the host's certificate, which requests mutual TLS."""
         return {
             "PLUGIN_CLIENT_CERT": self.identity.certificate_pem.decode(),
             "VAULT_PLUGIN_METADATA_MODE": "false",
@@ -81,29 +81,29 @@ class AutoMTLS:
         }
 
     def secure(self, announced: bytes | None, directory: Directory) -> Secured:
-        """Trust what was announced."""
+        """Trust only the announced certificate."""
         if announced is None:
-            # A server in Go dials all the same, trusting nobody, and reports this of its TLS.
+            # A Vault server dials with an empty trust store and reports the TLS failure below.
             raise _untrusted("The handshake line holds no certificate, so there is nobody to trust.")
         return _mutual(self.identity, announced, directory, SERVER_NAME)
 
 
 class Metadata:
-    """Protocols 3 and 4, a short probe in plaintext: no secret and no storage is behind it."""
+    """Protocols 3 and 4, a short probe in plaintext, without secrets or storage."""
 
     versions = (3, 4)
 
     def variables(self) -> Mapping[str, str]:
-        """The probe's sign."""
+        """Return the variables that announce a probe."""
         return {"VAULT_PLUGIN_METADATA_MODE": "true", "VAULT_PLUGIN_AUTOMTLS_ENABLED": "false"}
 
     def secure(self, announced: bytes | None, directory: Directory) -> Secured:
-        """Use no TLS."""
+        """Return no contexts: the probe is plaintext."""
         return Secured(client=None, server=None)
 
 
 class SharedIdentity:
-    """Protocols 3 and 4, serving: both sides are one identity, which the plugin unwraps from the API.
+    """Protocols 3 and 4, serving: both sides share one identity, which the plugin unwraps from the API.
 
     `token` is the wrapping token in JWT form whose address leads the plugin to the host's API.
     """
@@ -115,7 +115,7 @@ class SharedIdentity:
         self._token = token
 
     def variables(self) -> Mapping[str, str]:
-        """The wrapping token."""
+        """Return the wrapping token."""
         return {
             "VAULT_UNWRAP_TOKEN": self._token,
             "VAULT_PLUGIN_METADATA_MODE": "false",
@@ -123,7 +123,7 @@ class SharedIdentity:
         }
 
     def secure(self, announced: bytes | None, directory: Directory) -> Secured:
-        """Trust the shared identity, under its own name."""
+        """Trust only the shared identity, under its own name."""
         certificate = self._identity.certificate
         (name,) = x509.load_der_x509_certificate(certificate).subject.get_attributes_for_oid(
             x509.NameOID.COMMON_NAME

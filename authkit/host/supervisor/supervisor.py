@@ -1,7 +1,7 @@
 """The supervisor of a plugin: one run at a time, and a new one for the first call after a crash.
 
-How a run begins, and what it is (a process, objects in this one), is `Run`'s and its maker's;
-what a mount does with it, `authkit.host.supervisor.mounted`.
+A `Launch` starts a run: a process (see `run`) or objects in this process (see `in_process`).
+See `mounted` for the mounts that use the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESTART_WINDOW = timedelta(minutes=1)
 
 
 class Run(Protocol):
-    """One run of a plugin, from a start that succeeded."""
+    """One run of a plugin, after a successful start."""
 
     @property
     def channel(self) -> Channel:
@@ -35,7 +35,7 @@ class Run(Protocol):
 
     @property
     def protocol(self) -> int:
-        """The application protocol that is spoken: from 5 on calls name their mount."""
+        """The application protocol in use. From 5 on, calls name their mount."""
         ...
 
     @property
@@ -45,18 +45,18 @@ class Run(Protocol):
 
     @property
     def ended(self) -> asyncio.Future[str]:
-        """Done once it is over; the result says to a human how it ended."""
+        """Done when the run is over. The result describes how it ended, for a human."""
         ...
 
     async def offer(self, methods: Sequence[Method]) -> int:
-        """Serve methods to the plugin, and return the broker id under which it finds them."""
+        """Serve methods to the plugin, and return their broker id."""
         ...
 
     async def withdraw(self, broker_id: int) -> None:
-        """Stop serving what was offered under this id."""
+        """Stop serving the methods offered under this id."""
 
     async def stop(self) -> None:
-        """End it in order, or by force when it takes too long. Safe to call more than once."""
+        """Shut the run down, by force after a timeout. Safe to call more than once."""
 
 
 Launch = Callable[[], Awaitable[Run]]
@@ -70,11 +70,11 @@ class Revivable(Protocol):
         """Move to the current run. Never raises."""
 
     async def cleanup(self) -> None:
-        """End."""
+        """End the mount."""
 
 
 class Supervisor:
-    """The current run, for the mounts that share it."""
+    """Keeps one run for the mounts that share it, and replaces it after a crash."""
 
     def __init__(self, launch: Launch, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._launch = launch
@@ -85,13 +85,13 @@ class Supervisor:
         self._reviving: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.mounts: list[Revivable] = []
-        """Mounts served by this process. The mounts keep the list."""
+        """Mounts that share the run. `SupervisedPlugin` adds to it, `leave` removes."""
 
     async def current(self) -> Run:
-        """Return the run that goes on, a new one after a crash.
+        """Return the current run. Start one first if there is none or it has crashed.
 
         Raises:
-            PluginStartError: it did not start, or has crashed too often of late.
+            PluginStartError: the plugin did not start, or crashed too often recently.
         """
         if self._run is not None and not self._run.ended.done():
             return self._run
@@ -105,17 +105,17 @@ class Supervisor:
             return self._run
 
     async def leave(self, mount: Revivable) -> None:
-        """A mount has ended; the plugin is stopped with its last one."""
+        """Remove a mount that has ended. Stop the plugin with its last mount."""
         with contextlib.suppress(ValueError):
             self.mounts.remove(mount)
         if not self.mounts:
             async with self._starting:
-                # Somebody else may have come while the lock was waited for.
+                # A mount may have been added while this waited for the lock.
                 if not self.mounts:
                     await self._stop()
 
     async def close(self) -> None:
-        """Stop, and start no more."""
+        """Stop the run, and refuse to start another."""
         async with self._starting:
             self._is_closed = True
             await self._stop()
