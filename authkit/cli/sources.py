@@ -13,14 +13,13 @@ import tomllib
 from pathlib import Path
 
 from authkit.cli.console import CommandError
+from authkit.host.supervisor.executable import MAX_FIRST_LINE_BYTES
 from authkit.values import Value, replace
 
 __all__ = ["Source", "find_source", "write_launcher"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-SHEBANG_BYTES = 255
-"""Linux reads that much of the first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
 
 
 class Source(Value, frozen=True):
@@ -114,6 +113,6 @@ def _from_project(folder: Path) -> Source:
 def _python(folder: Path, code: str) -> str:
     """Return a launcher of this interpreter: it sees the folder, and no PYTHON* variables."""
     shebang = f"#!{sys.executable} -I"
-    if len(os.fsencode(shebang)) > SHEBANG_BYTES or any(map(str.isspace, sys.executable)):
+    if len(os.fsencode(shebang)) > MAX_FIRST_LINE_BYTES or any(map(str.isspace, sys.executable)):
         raise CommandError(f"the path of {sys.executable} is too long or has spaces: use another environment")
     return f"{shebang}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n{code}"

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from authkit.doctor.findings import Finding, Verdict, failed, passed, warning
 from authkit.errors import PluginStartError
-from authkit.host.supervisor.executable import check_permissions, check_sum, file_sum, find_command
+from authkit.host.supervisor.executable import (
+    MAX_FIRST_LINE_BYTES,
+    check_permissions,
+    check_sum,
+    file_sum,
+    find_command,
+)
 from authkit.host.supervisor.hints import explain
 
 __all__ = ["inspect_file"]
-
-FIRST_LINE_BYTES = 255
-"""Linux reads that much of a first line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest silently."""
 
 _ELF = b"\x7fELF"
 
@@ -92,17 +95,17 @@ def _file_system(path: Path) -> Finding:
 def _interpreter(path: Path, environment: Mapping[str, str]) -> Finding:
     check = "interpreter"
     with path.open("rb") as file:
-        start = file.read(FIRST_LINE_BYTES + 1)
+        start = file.read(MAX_FIRST_LINE_BYTES + 1)
     if start.startswith(_ELF):
         return passed(check, "none needed: a binary")
     if not start.startswith(b"#!"):
         text = f"fork/exec {path}: exec format error"
         return failed(check, f"no `#!` at the start, and no binary: {text}", explain(text))
     line = start[2:].partition(b"\n")[0]
-    if b"\n" not in start and len(start) > FIRST_LINE_BYTES:
+    if b"\n" not in start and len(start) > MAX_FIRST_LINE_BYTES:
         return failed(
             check,
-            f"the first line is longer than {FIRST_LINE_BYTES} bytes",
+            f"the first line is longer than {MAX_FIRST_LINE_BYTES} bytes",
             "Linux cuts it silently: use a shorter path, such as a virtual environment nearer the root.",
         )
     if line.endswith(b"\r"):

@@ -16,7 +16,17 @@ from pathlib import Path
 
 from authkit.errors import PluginStartError
 
-__all__ = ["check_permissions", "check_sum", "describe_file", "file_sum", "find_command"]
+__all__ = [
+    "MAX_FIRST_LINE_BYTES",
+    "check_permissions",
+    "check_sum",
+    "describe_file",
+    "file_sum",
+    "find_command",
+]
+
+MAX_FIRST_LINE_BYTES = 255
+"""Linux reads this much of a script's `#!` line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest."""
 
 _BLOCK = 1024 * 1024
 
