@@ -1,6 +1,6 @@
-"""A client of the host in the same process: what the page and the command line ask of it.
+"""An API client in the same process, for the page and the development server.
 
-Every answer is the API's: a caller sees what its token may see, and no more.
+It goes through the API, so a caller sees only what its token may see.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["APIClient", "APIError", "MountSummary"]
 
 
 class APIError(Exception):
-    """The host refused a request: its status, and the texts that it gave."""
+    """The host refused a request. Has its status and error texts."""
 
     def __init__(self, status: int, texts: list[str]) -> None:
         super().__init__("; ".join(texts))
@@ -48,7 +48,7 @@ class APIClient(Value, frozen=True):
         return (await self._send("GET", "auth/token/lookup-self")).status < 300
 
     async def mounts(self) -> list[MountSummary]:
-        """Return the auth methods that can be looked into: all but the token store."""
+        """Return all auth methods except the token store."""
         data = _mapping((await self._call("GET", "sys/auth")).get("data"))
         return [
             MountSummary(
@@ -63,23 +63,23 @@ class APIClient(Value, frozen=True):
         ]
 
     async def describe(self, mount: MountSummary) -> MountDescription:
-        """Return what a mount offers; nothing, when its plugin can't tell."""
+        """Return what a mount offers; empty if its plugin does not answer help."""
         answer = await self._send("GET", f"auth/{mount.path}", query={"help": ["1"]})
         return describe(_mapping(answer.body).get("openapi"))
 
     async def names(self, mount: MountSummary, listed: str) -> list[str]:
-        """Return what a list of the mount holds."""
+        """Return the keys of a list of the mount."""
         answer = await self._send("LIST", f"auth/{mount.path}{listed}")
         keys = _mapping(_mapping(answer.body).get("data")).get("keys")
         return [str(key) for key in keys] if isinstance(keys, list) else []
 
     async def read(self, path: str) -> Mapping[str, Any] | None:
-        """Return the data of a path, `None` when there is nothing that can be shown."""
+        """Return the data of a path; `None` if the host refuses the read or has none."""
         answer = await self._send("GET", path)
         return _mapping(_mapping(answer.body).get("data")) if answer.status < 300 else None
 
     async def log_in(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
-        """Log in as anybody would: without a token. Return the whole answer.
+        """Log in without a token, and return the whole answer.
 
         Raises:
             APIError: the login was refused.

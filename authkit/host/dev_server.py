@@ -1,6 +1,6 @@
-"""The development server: a core, its API and page on a socket, and plugins registered and enabled.
+"""The development server: a core with its API and page on a socket.
 
-The command line decides which plugins are served, when they are reloaded, and what is printed.
+See `authkit.cli.dev` for which plugins it enables, when it reloads them, and what it prints.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["DevelopmentServer", "development_server"]
 
 
 class DevelopmentServer(Value, frozen=True):
-    """A running server, and its operator. Set by `development_server`."""
+    """A running server with a root client. Set by `development_server`."""
 
     core: Core
     address: str
@@ -38,12 +38,12 @@ class DevelopmentServer(Value, frozen=True):
     plugin_directory: Path
 
     async def enable(self, name: str) -> None:
-        """Register the file of that name in the plugin directory, and enable it at the path of that name.
+        """Register a file of the plugin directory, and enable it at the path of its name.
 
-        What is registered or enabled already is brought up to date.
+        An existing registration is updated, and an enabled plugin reloaded.
 
         Raises:
-            APIError: the host refused it; the text is what a Vault server would say.
+            APIError: the host refused it. The text is a Vault server's.
         """
         file = self.plugin_directory / name
         registration = {"command": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -54,10 +54,10 @@ class DevelopmentServer(Value, frozen=True):
             await self.client.write(f"sys/auth/{name}", {"type": name})
 
     async def reload(self, name: str) -> None:
-        """End the plugin's process and start it anew.
+        """Restart the plugin's process.
 
         Raises:
-            APIError: the host could not.
+            APIError: the reload failed.
         """
         await self.client.write("sys/plugins/reload/backend", {"plugin": name})
 
@@ -78,9 +78,9 @@ async def development_server(
     names: Iterable[str] = (),
     with_page: bool = True,
 ) -> AsyncIterator[DevelopmentServer]:
-    """Serve on a listening socket inside the context; in the end no process and no socket is left.
+    """Serve on a listening socket inside the context. Its end stops all processes and closes the socket.
 
-    `names` are those by which other machines may call the server, beside addresses and `localhost`.
+    `names` are accepted in the Host header, besides addresses and `localhost`.
     """
 
     def make(entry: CatalogEntry) -> HostedPlugin:

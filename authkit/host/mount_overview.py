@@ -1,6 +1,7 @@
-"""What a mount offers, read from its OpenAPI document: where its roles are, and how one logs in.
+"""Reads from a mount's OpenAPI document where its roles are and how to log in.
 
-The document is the plugin's own, so nothing in it is trusted. The caller asks for it.
+The document comes from the plugin, so it is not trusted: its form is checked, and parts of a wrong type
+are skipped. The caller fetches it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from authkit.values import Value
 __all__ = ["Field", "Form", "MountDescription", "describe"]
 
 MAX_FIELDS = 50
-"""Fields of one form. Nobody fills in a longer one."""
+"""Most fields of one form."""
 
 
 class Field(Value, frozen=True):
@@ -23,11 +24,11 @@ class Field(Value, frozen=True):
     help: str = ""
     required: bool = False
     sensitive: bool = False
-    """The plugin asks not to show what is typed."""
+    """The plugin asks to hide the input."""
 
 
 class Form(Value, frozen=True):
-    """What is written to one path."""
+    """The fields of a write to one path."""
 
     path: str
     """Below the mount."""
@@ -40,7 +41,7 @@ class Form(Value, frozen=True):
 
 
 class MountDescription(Value, frozen=True):
-    """How a mount is used. Empty parts: it has no such path, or doesn't say so."""
+    """How a mount is used. A part is empty if the document does not have the path."""
 
     roles: str = ""
     """The path of its roles with a slash at the end, like `role/`."""
@@ -49,13 +50,13 @@ class MountDescription(Value, frozen=True):
     """What is written to `<roles><name>`."""
     login: Form | None = None
     explain: Form | None = None
-    """The path that explains a login step by step, where there is one."""
+    """The path that explains a login step by step."""
     explains_denials: bool = False
-    """Whether `explain/<reference>` tells of a login that was denied with that reference."""
+    """Whether `explain/<reference>` explains a denied login."""
 
 
 def describe(document: object) -> MountDescription:
-    """Return what an OpenAPI document of a mount's root says."""
+    """Parse the OpenAPI document of a mount's root."""
     paths = _mapping(_mapping(document).get("paths"))
     components = _mapping(_mapping(_mapping(document).get("components")).get("schemas"))
     roles = _find_roles(paths)
@@ -77,7 +78,7 @@ def describe(document: object) -> MountDescription:
 
 
 def _find_roles(paths: Mapping[str, Any]) -> str:
-    """Return the list path of the roles: `role/` by custom, else the first list with objects below it."""
+    """Return the list path of the roles: `role/` if present, else the first list with objects below it."""
     lists = [path.strip("/") + "/" for path in paths if path.endswith("/") and _has_objects(paths, path)]
     return "role/" if "role/" in lists else next(iter(lists), "")
 

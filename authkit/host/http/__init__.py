@@ -1,4 +1,4 @@
-"""Vault's HTTP API over the host's core: requests parsed, answers written, a socket served.
+"""Vault's HTTP API: parses requests, writes answers and serves a socket.
 
-The answers: `authkit.host.server.core`. The page for browsers: `authkit.host.page`.
+See `authkit.host.server` for the answers and `authkit.host.page` for the page.
 """

@@ -1,6 +1,6 @@
-"""A `HostResponse` written as HTTP, and the answers that need no core.
+"""Writes a `HostResponse` as HTTP, and builds redirects and refusals.
 
-JSON is written as Go writes it: one line, characters that mean something in HTML escaped.
+JSON is one line with HTML characters escaped, as from a Vault server.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _header_value(value: str) -> str:
 
 
 def refusal(status: int, *texts: str, close: bool = False) -> Response:
-    """Return an error answer. `close`: the rest of the request isn't read any more."""
+    """Return an error answer. `close`: close the connection, since the request is not read to its end."""
     response = write_answer(HostResponse(status=status, body={"errors": list(texts)}))
     if close:
         response.headers["Connection"] = "close"
@@ -71,6 +71,6 @@ def refusal(status: int, *texts: str, close: bool = False) -> Response:
 
 
 def redirect(location: str) -> Response:
-    """Return a redirection that keeps method and body."""
+    """Return a redirect that keeps method and body."""
     headers = {"Location": location, "Cache-Control": "no-store"}
     return Response(b"", 307, headers, media_type="text/html; charset=utf-8")

@@ -1,7 +1,7 @@
-"""The ASGI application: the API below `/v1/`, the page below `/ui/`, everything else sent to the page.
+"""The ASGI application: the API below `/v1/`, the page below `/ui/`, everything else redirected to the page.
 
-Reading and writing: `requests.py` and `answers.py`. This module bounds a request: the bytes of
-its body, the time in which it has to arrive, and the time in which it has to be answered.
+Limits the size of a request's body and the time to receive and to answer it. See `requests.py` and
+`answers.py` for parsing and writing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authkit.host.http.answers import redirect, refusal, write_answer
-from authkit.host.http.bodies import MAX_BODY_BYTES
-from authkit.host.http.reading import BODY_SECONDS, read_body
+from authkit.host.http.bodies import BODY_SECONDS, MAX_BODY_BYTES, read_body
 from authkit.host.http.requests import Incoming, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 from authkit.host.messages import Failure, HostRequest, HostResponse
@@ -33,27 +32,27 @@ PAGE = "/ui/"
 
 
 class Answering(Protocol):
-    """Decides on the answers: `authkit.host.server.core.Core`, or a test's fake."""
+    """Answers requests: `authkit.host.server.core.Core`, or a fake in tests."""
 
     async def handle(self, request: HostRequest) -> HostResponse:
-        """Return the answer; never raises for anything that a client sends."""
+        """Return the answer. Does not raise for any request of a client."""
         ...
 
 
 class Bounds(Value, frozen=True):
-    """What one request may cost. The defaults are Vault's; tests set others."""
+    """Limits of one request. The defaults are Vault's; tests set others."""
 
     body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = BODY_SECONDS
     answer_seconds: float = 90.0
-    """In which the core answers (`max_request_duration`)."""
+    """Time limit for the core's answer (`max_request_duration`)."""
 
 
 DEFAULT_BOUNDS = Bounds()
 
 
 class Application:
-    """Serves the API of a core, and a page if there is one."""
+    """Serves the API of a core, and optionally a page."""
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class Application:
         self.bounds = bounds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless the client leaves meanwhile."""
+        """Answer one request. Stop if the client disconnects."""
         if scope["type"] == "http":
             with contextlib.suppress(ClientDisconnect):
                 await self._answer(scope, receive, send)
@@ -88,7 +87,7 @@ class Application:
             await refusal(404)(scope, receive, send)
 
     def _answer_early(self, scope: Scope, raw_path: str) -> Response | None:
-        """Return the answer to what isn't for anybody here; `None` when somebody should look at it."""
+        """Return the answer to a foreign host name, a malformed path or a redirect; `None` to go on."""
         authority = _first_header(scope, b"host")
         if authority and not is_own_name(authority, self.names):
             log.warning(
@@ -123,7 +122,7 @@ class Application:
         """Return the core's answer.
 
         Raises:
-            ClientDisconnect: nobody waits for it any more, so it was stopped.
+            ClientDisconnect: the client closed the connection, and the request was cancelled.
         """
         try:
             async with asyncio.timeout(self.bounds.answer_seconds):
@@ -138,7 +137,7 @@ class Application:
 
 
 def _location(raw_path: str, *, has_page: bool) -> str:
-    """Return where a path should have led, which is the path itself for nearly all."""
+    """Return the canonical location of a path. It differs from the path for a redirect."""
     if raw_path in ("/v1", "/ui"):
         return raw_path + "/"
     if raw_path.startswith("/.well-known/"):
@@ -150,7 +149,7 @@ def _location(raw_path: str, *, has_page: bool) -> str:
 
 
 async def _unless_gone(answering: Awaitable[HostResponse], request: Request) -> HostResponse:
-    """Return the answer, and stop working on it as soon as the client has closed the connection."""
+    """Return the answer. Cancel the request if the client closes the connection first."""
     work = asyncio.ensure_future(answering)
     gone = asyncio.ensure_future(_wait_until_gone(request))
     try:
@@ -190,7 +189,7 @@ def _first_header(scope: Scope, name: bytes) -> str:
 
 
 def _echo_namespace(asked: HostRequest, answer: HostResponse) -> HostResponse:
-    """Return the answer with the namespace of the request in its headers, as Vault CE does; it ignores it."""
+    """Return the answer with the request's namespace in its headers. Vault CE echoes and ignores it."""
     if not asked.namespace:
         return answer
     return replace(answer, headers={**answer.headers, "X-Vault-Namespace": [asked.namespace]})

@@ -1,19 +1,25 @@
-"""The body of an HTTP request: one JSON object or a form, within limits."""
+"""The body of an HTTP request: received within limits, and parsed as one JSON object or a form."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import unquote_plus
+
+from starlette.requests import Request
 
 from authkit.host.messages import Failure
 from authkit.json_reader import JSONError, JSONReader
 from authkit.logical import JSONNumber
 
-__all__ = ["FORM", "MAX_BODY_BYTES", "media_type", "read_object"]
+__all__ = ["BODY_SECONDS", "FORM", "MAX_BODY_BYTES", "media_type", "read_body", "read_object"]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Vault's default `max_request_size`."""
+
+BODY_SECONDS = 30.0
+"""Time limit for receiving a whole body (Vault's `http_read_timeout`)."""
 
 MAX_FORM_BYTES = 10 * 1024 * 1024
 """The largest form that Go's `ParseForm` reads, whatever the server allows."""
@@ -37,18 +43,37 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def media_type(header: str) -> str:
-    """Return the type in a Content-Type header without its parameters, in small letters; "" for none."""
+    """Return the media type of a Content-Type header in lower case, without parameters."""
     return header.partition(";")[0].strip().lower()
 
 
-def read_object(body: bytes, content_type: str) -> dict[str, Any] | None:
-    """Return what a client wrote; `None` when it wrote nothing, or the literal `null`.
-
-    Integers are exact, other numbers are `JSONNumber`. A form is read where the type says that it is one and
-    it doesn't begin like JSON; several values of one name are joined by commas.
+async def read_body(request: Request, most: int, seconds: float = BODY_SECONDS) -> bytes | None:
+    """Receive a body. Return `None`, and leave the rest unread, if it is longer than `most` bytes.
 
     Raises:
-        Failure: it is neither, or too large.
+        TimeoutError: the body did not arrive in time.
+        ClientDisconnect: the client closed the connection.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > most:
+        return None
+    body = bytearray()
+    async with asyncio.timeout(seconds):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > most:
+                return None
+    return bytes(body)
+
+
+def read_object(body: bytes, content_type: str) -> dict[str, Any] | None:
+    """Parse a body; `None` for an empty one or the literal `null`.
+
+    Integers are exact, other numbers are `JSONNumber`. A body is parsed as a form if its type says so and it
+    doesn't begin like JSON. Repeated form values are joined by commas.
+
+    Raises:
+        Failure: the body is malformed or exceeds a limit.
     """
     text = body.decode("utf-8-sig", errors="replace").strip(" \t\r\n")
     if media_type(content_type) == FORM and text[:1] not in ("{", "["):

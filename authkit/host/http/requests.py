@@ -1,7 +1,7 @@
 """An HTTP request turned into a `HostRequest`, by the rules of a Vault server.
 
-Reading from the connection: `application.py`. JSON: `bodies.py`. What method and query mean (a list, a help
-page): `authkit.host.server.operations`.
+See `bodies.py` for bodies, `targets.py` for paths and queries, and `authkit.host.server.operations` for
+what method and query mean (a list, a help page).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Incoming(Value, frozen=True):
-    """A request as it came over the connection. Set by the application."""
+    """A request as received. Set by the application."""
 
     method: str
     path: str
@@ -34,15 +34,15 @@ class Incoming(Value, frozen=True):
     remote_port: int = 0
 
     def header(self, name: str) -> str:
-        """Return the first value of a header, "" without."""
+        """Return the first value of a header; empty without it."""
         return next(iter(self.headers.get(name, ())), "")
 
 
 def read_request(incoming: Incoming) -> HostRequest:
-    """Return what is asked.
+    """Parse a request.
 
     Raises:
-        Failure: it breaks a rule of HTTP or of its JSON; the core needn't know about it.
+        Failure: the body or a header is invalid.
     """
     request = HostRequest(
         method=incoming.method,
@@ -61,7 +61,7 @@ def read_request(incoming: Incoming) -> HostRequest:
 
 
 def _token(incoming: Incoming) -> str:
-    """Return the client's token. The scheme is spelt `Bearer`: the server knows no other spelling."""
+    """Return the client's token. The scheme `Bearer` is case-sensitive, as on a Vault server."""
     token = incoming.header("X-Vault-Token")
     authorization = incoming.header("Authorization")
     if token or not authorization.startswith("Bearer "):
@@ -70,7 +70,7 @@ def _token(incoming: Incoming) -> str:
 
 
 def _body(incoming: Incoming) -> dict[str, Any] | None:
-    """Return the parsed body of a write. That of a read is ignored."""
+    """Return the parsed body of a write. The body of a read is ignored."""
     content_type = incoming.header("Content-Type")
     if incoming.method not in WITH_BODY:
         return None

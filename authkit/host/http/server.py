@@ -1,6 +1,6 @@
-"""A socket, and the application served on it until it is told to stop.
+"""Listens on a loopback socket and serves an application on it.
 
-What is served: `authkit.host.http.application`.
+See `authkit.host.http.application` for the application.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["NotLoopbackError", "listen", "serving"]
 IDLE_SECONDS = 300
 """How long an unused connection stays open (Vault's `http_idle_timeout`)."""
 HEADER_BYTES = 1024 * 1024
-"""The most that a request's first line and headers may have, as with Go's server."""
+"""Limit of a request's first line and headers, as in Go's server."""
 CONNECTIONS = 1000
-"""Beyond it a request gets a 503."""
+"""Further requests get status 503."""
 STOP_SECONDS = 2
-"""How long requests may go on while the server stops."""
+"""Time limit for requests in flight when the server stops."""
 
 
 class NotLoopbackError(ValueError):
-    """Somebody else's machine could connect to this address, and nobody has said that this is wanted."""
+    """The address is reachable from other machines, which was not allowed."""
 
 
 def listen(host: str, port: int, *, allow_insecure_address: bool = False) -> socket.socket:
@@ -37,8 +37,8 @@ def listen(host: str, port: int, *, allow_insecure_address: bool = False) -> soc
     `allow_insecure_address` only addresses of this machine's loopback interface are served.
 
     Raises:
-        NotLoopbackError: the address is reachable from elsewhere.
-        OSError: it can't be listened on.
+        NotLoopbackError: the address is not a loopback address.
+        OSError: the address is in use or not available.
     """
     address = "127.0.0.1" if host == "localhost" else host
     parsed = ipaddress.ip_address(address)
@@ -59,9 +59,9 @@ def listen(host: str, port: int, *, allow_insecure_address: bool = False) -> soc
 
 @contextlib.asynccontextmanager
 async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve on a listening socket inside the context. In the end what still runs gets a moment.
+    """Serve on a listening socket inside the context. Requests in flight at its end get `STOP_SECONDS`.
 
-    SIGINT and SIGTERM stop the server first, and then reach the handlers of the program.
+    SIGINT and SIGTERM stop the server, and then reach the program's handlers.
     """
     config = uvicorn.Config(
         application,

@@ -1,6 +1,6 @@
-"""Where a request goes: its path and query as Go's server reads them, and the names that are this server's.
+"""The target of a request: path and query, parsed as by Go's server, and the check of the Host header.
 
-Independent of Starlette. Reading the request: `requests.py`.
+Independent of Starlette. See `requests.py` for the rest of a request.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class MalformedTargetError(ValueError):
-    """The path cannot be decoded."""
+    """The path is malformed."""
 
 
 def read_path(raw: str) -> str:
     """Return the decoded path.
 
     Raises:
-        MalformedTargetError: a percent sign that begins no escape, or a character that isn't printable.
+        MalformedTargetError: the path has an invalid percent escape or an unprintable character.
     """
     path = unquote(raw, errors="replace")
     if _BROKEN_ESCAPE.search(raw) or not path.isprintable():
@@ -32,7 +32,7 @@ def read_path(raw: str) -> str:
 
 
 def clean(raw: str) -> str:
-    """Return the path without `//`, `.` and `..`, as Go's router wants it; a trailing slash is kept.
+    """Remove `//`, `.` and `..` from a path, as Go's router does. A trailing slash is kept.
 
     An escaped dot stays: it is a character of a name, which the storage refuses later.
     """
@@ -41,7 +41,7 @@ def clean(raw: str) -> str:
 
 
 def read_query(raw: str) -> dict[str, list[str]]:
-    """Return the parameters. As in Go a pair with `;` or a broken escape is left out, not refused."""
+    """Return the parameters. A pair with `;` or an invalid escape is dropped, as in Go."""
     query: dict[str, list[str]] = {}
     for pair in filter(None, raw.split("&")):
         if ";" not in pair and not _BROKEN_ESCAPE.search(pair):
@@ -51,18 +51,17 @@ def read_query(raw: str) -> dict[str, list[str]]:
 
 
 def host_name(authority: str) -> str:
-    """Return the name or address in a Host header, without port and brackets, in small letters."""
+    """Return the name or address in a Host header, without port and brackets, in lower case."""
     if authority.startswith("["):
         return authority[1:].partition("]")[0].lower()
     return authority.rpartition(":")[0].lower() if ":" in authority else authority.lower()
 
 
 def is_own_name(authority: str, names: frozenset[str] = frozenset()) -> bool:
-    """Whether a browser that sends this Host can't have been led here by somebody else's DNS.
+    """Whether a Host header is safe against DNS rebinding.
 
-    An address is typed or linked, never looked up; `localhost` and what is below it never leaves the
-    machine (RFC 6761, 6.3). Any other name may belong to a stranger who lets it point to this server (DNS
-    rebinding), so it has to be among `names`.
+    Addresses are not looked up in DNS, and `localhost` and names below it resolve to this machine (RFC 6761,
+    6.3). Any other name could be pointed at this server by its owner, so it must be in `names`.
     """
     name = host_name(authority)
     if name in names or name == "localhost" or name.endswith(".localhost"):

@@ -1,8 +1,8 @@
-"""The page as an ASGI application: which address shows what, and who may ask.
+"""The page as an ASGI application: routes, sessions and views.
 
-A browser acts with the token that its operator has typed in, so every request is checked as if a stranger
-had led the browser here: names and origin of the request, the session's cookie, the secret in its forms.
-Requests to the host: `authkit.host.api_client`. What is shown: the templates.
+A session acts with its operator's token, so every request is checked against forgery by other sites: the
+Host header, the origin, the session's cookie and the secret in its forms. See `authkit.host.api_client` for
+requests to the host, and the templates for the layout.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from authkit.host.api_client import APIClient, APIError, MountSummary
 from authkit.host.http.application import Answering
-from authkit.host.http.bodies import FORM, media_type, read_object
-from authkit.host.http.reading import read_body
+from authkit.host.http.bodies import FORM, media_type, read_body, read_object
 from authkit.host.messages import Failure
 from authkit.host.page.formatting import (
     Granted,
@@ -52,7 +51,7 @@ HEADERS = {
 
 
 class _PageError(Exception):
-    """A request that gets an error page: status, and what to say."""
+    """An error page: status, title and text."""
 
     def __init__(self, status: int, title: str, text: str) -> None:
         super().__init__(text)
@@ -62,13 +61,13 @@ class _PageError(Exception):
 
 
 class _Visit(Value, frozen=True):
-    """One request of somebody who may look. Set once the checks are through."""
+    """One request that passed all checks. Set by `_route`."""
 
     request: Request
     session: Session
     client: APIClient
     form: Mapping[str, str]
-    """What was posted; empty otherwise."""
+    """The posted form; empty for a GET."""
 
 
 class Page:
@@ -156,7 +155,7 @@ class Page:
         """Return a form of this page.
 
         Raises:
-            _PageError: another site's form, or one of a session that has ended.
+            _PageError: the form comes from another site or an ended session.
         """
         form = await _read_form(request)
         if not session.is_own_form(form.pop("form_secret", "")):
@@ -229,7 +228,7 @@ class Page:
         )
 
     async def _denial(self, visit: _Visit) -> Response:
-        """Explain a login that was denied, by the reference that it was told."""
+        """Explain a denied login by its reference."""
         mount = await _find_mount(visit)
         reference = quote(visit.request.query_params.get("reference", ""), safe="")
         answer = await visit.client.read(f"auth/{mount.path}explain/{reference}")
@@ -273,12 +272,10 @@ def _login_address(mount: MountSummary, role: str) -> str:
 
 
 async def _read_form(request: Request) -> dict[str, str]:
-    """Return what a form of this origin has posted.
-
-    Browsers say where a form comes from. One that doesn't say it is not believed.
+    """Return a form posted from this origin. A request without an Origin header is refused.
 
     Raises:
-        _PageError: another origin's form, or no form.
+        _PageError: the origin is another one, or the body is not a valid form within the limits.
     """
     origin = urlsplit(request.headers.get("origin", ""))
     if origin.scheme not in ("http", "https") or origin.netloc != request.headers.get("host", ""):

@@ -1,4 +1,4 @@
-"""Values of the API made fit to be shown: pairs of text, a masked token, the steps of an explanation."""
+"""Formats values of the API for the page: pairs of text, masked tokens, steps of an explanation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ __all__ = [
 SHOWN_OF_TOKEN = 8
 """Characters of a masked token: enough to tell two apart."""
 
-
 _REFERENCE = re.compile(r"\(reference ([A-Za-z0-9_-]{4,64})\)")
 
 
 class Granted(Value, frozen=True):
-    """What a login has brought. Read from its answer."""
+    """The result of a login. Read from its answer."""
 
     token: str
     accessor: str
@@ -40,7 +39,7 @@ class Granted(Value, frozen=True):
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> Granted:
-        """Return what the answer to a login says; empty texts for what it doesn't."""
+        """Parse the answer to a login. Missing parts are empty."""
         auth = answer.get("auth") or {}
         facts = {
             "Policies": auth.get("policies"),
@@ -66,7 +65,7 @@ class Step(Value, frozen=True):
 
     title: str
     passed: bool | None
-    """`None` when the explanation doesn't say."""
+    """`None` if the explanation does not say."""
     facts: list[tuple[str, str]]
 
 
@@ -76,12 +75,12 @@ def masked(token: str) -> str:
 
 
 def shown_pairs(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return names and texts, empty ones left out."""
+    """Return names and texts. Entries without a value are dropped."""
     return [(name, _text(value)) for name, value in data.items() if value not in (None, "", [], {})]
 
 
 def shown_settings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the settings that somebody has set: neither empty nor zero nor off."""
+    """Return settings that are neither empty nor zero nor false."""
     return shown_pairs({name: value for name, value in data.items() if value})
 
 
@@ -105,7 +104,7 @@ def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str
 
 
 def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[str, str]]]:
-    """Return the checks of an explanation in their order, and what it says besides."""
+    """Return the checks of an explanation in order, and its other values."""
     checks = answer.get("checks")
     rest = {name: value for name, value in answer.items() if name != "checks"}
     listed = checks if isinstance(checks, list) else []
@@ -113,7 +112,7 @@ def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[s
 
 
 def reference_in(texts: Sequence[str]) -> str:
-    """Return the reference under which a denial can be explained, "" without."""
+    """Return the reference that explains a denial; empty without one."""
     found = _REFERENCE.search(" ".join(texts))
     return found[1] if found else ""
 

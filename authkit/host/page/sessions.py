@@ -1,6 +1,6 @@
-"""Who has opened the page: browsers that have shown a token, and for how long they are believed.
+"""Sessions of the page: browsers that signed in with a token.
 
-Kept in memory alone: sessions end with the server.
+Kept in memory only: sessions end with the server.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = ["COOKIE", "Session", "Sessions"]
 COOKIE = "authkit_session"
 SESSION_SECONDS = 8 * 3600
 MAX_SESSIONS = 32
-"""The oldest leaves when one more comes."""
+"""A new session replaces the oldest."""
 
 
 class Session(Value, frozen=True):
-    """One browser. Set when it shows its token."""
+    """One signed-in browser. Set at sign-in."""
 
     token: str
     """The server's token that the page acts with."""
     until: float
     """When it ends, by the clock of `Sessions`."""
     form_secret: str = field(default_factory=secrets.token_urlsafe)
-    """In every form of the page: a form of another site can't know it."""
+    """In every form of the page, against cross-site request forgery."""
 
     unshown: ClassVar = ("token", "form_secret")
 
@@ -46,7 +46,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
 
     def open(self, token: str) -> str:
-        """Begin a session; return what its cookie holds."""
+        """Start a session, and return the value of its cookie."""
         while len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         key = secrets.token_urlsafe(32)
@@ -54,7 +54,7 @@ class Sessions:
         return key
 
     def find(self, key: str) -> Session | None:
-        """Return the session of a cookie, `None` when there is none or it has ended."""
+        """Return the session of a cookie; `None` if unknown or expired."""
         session = self._sessions.get(key)
         if session is not None and session.until <= self._clock():
             self.close(key)
@@ -62,5 +62,5 @@ class Sessions:
         return session
 
     def close(self, key: str) -> None:
-        """End a session, if there."""
+        """End a session. Does nothing for an unknown one."""
         self._sessions.pop(key, None)
