@@ -18,11 +18,11 @@ from authkit.printable import to_printable, to_printable_lines
 __all__ = ["PLAIN_WIDTH", "CommandError", "cell", "console", "fail"]
 
 PLAIN_WIDTH = 200
-"""Where output goes to a file or pipe nothing is wrapped for a screen that isn't there."""
+"""Width for files and pipes, so that lines are not wrapped."""
 
 
 class CommandError(click.ClickException):
-    """The command can't do what it was asked for; one line says why, and what to do."""
+    """The command failed. Its one line says why, and what to do."""
 
     def show(self, file: object = None) -> None:
         """Print the line."""
@@ -30,7 +30,7 @@ class CommandError(click.ClickException):
 
 
 class _Console(Console):
-    """Prints each text in one line of its own."""
+    """Prints each text on one line."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape control characters."""
@@ -50,7 +50,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def fail(error: Exception) -> NoReturn:
-    """End with one line for an error that nobody foresaw. AUTHKIT_DEBUG=1 shows where it came from."""
+    """Report an unexpected error on one line. AUTHKIT_DEBUG=1 shows its traceback."""
     if os.environ.get("AUTHKIT_DEBUG"):
         raise error
     kind = type(error).__name__

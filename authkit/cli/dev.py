@@ -37,14 +37,14 @@ Say = Callable[[str], None]
 
 
 class Options(Value, frozen=True):
-    """How the server is run. Set from the command line."""
+    """Options of the server. Set from the command line."""
 
     host: str
     port: int
     insecure: bool
     """The address may be reachable from other machines."""
     data: Path | None
-    """The SQLite file; in memory without."""
+    """The SQLite file; `None` for storage in memory."""
     root_token: str
     with_page: bool
     watch: bool
@@ -103,7 +103,7 @@ def dev(
 
 
 def until_signalled(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run until it ends, or until the first SIGINT or SIGTERM cancels it. Later ones change nothing."""
+    """Run until it ends or the first SIGINT or SIGTERM cancels it. Later signals are ignored."""
 
     async def main() -> None:
         task = asyncio.ensure_future(run())
@@ -152,7 +152,7 @@ async def _run(options: Options, sources: list[Source], say: Say) -> None:
 
 
 def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
-    """Print where the server is, and its root token: the only time, and never into the log."""
+    """Print the server's address and root token. The token is printed only here, and never logged."""
     say(BANNER)
     if options.insecure:
         say(f"WARNING: everybody who can reach {options.host} can read what is sent, tokens included.")
@@ -166,7 +166,7 @@ def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
 
 
 async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
-    """Enable a plugin and print how to use it. One that can't start is watched for a change."""
+    """Enable a plugin and print how to use it. If it can't start, wait for a change of its source."""
     try:
         await server.enable(source.name)
     except APIError as error:
@@ -200,7 +200,7 @@ def _arguments(form: Form) -> str:
 
 
 async def reload_on_change(server: DevelopmentServer, source: Source, known: Snapshot, say: Say) -> None:
-    """Reload a plugin whenever its source is not what is `known`, and tell. Never returns."""
+    """Reload a plugin whenever its source differs from `known`, and report it. Never returns."""
     async for file in changes(source.watched, known):
         try:
             await server.enable(source.name)
@@ -211,7 +211,7 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
 
 
 def _in_short(error: APIError) -> str:
-    """Return the first thing that a server lists; all of it is in the log."""
+    """Return the first of the errors that a server lists. The log has all of them."""
     lines = str(error).splitlines()
     listed = (line.strip("\t* ") for line in lines if line.startswith("\t* "))
     return next(listed, lines[0] if lines else f"HTTP {error.status}")
@@ -219,7 +219,7 @@ def _in_short(error: APIError) -> str:
 
 @contextlib.contextmanager
 def _plugin_directory(data: Path | None) -> Iterator[Path]:
-    """Return where launchers are: beside the data, which names them; else until the end of the server."""
+    """Lend the launchers' folder: beside the data file, or a temporary one without a file."""
     if data is None:
         with tempfile.TemporaryDirectory(prefix="authkit-dev-") as temporary:
             yield Path(temporary).resolve()

@@ -76,7 +76,7 @@ def _pair(variable: str) -> tuple[str, str]:
 
 
 def _print(findings: Sequence[Finding], out: Console) -> None:
-    """Print a table on a terminal, else lines that grep finds."""
+    """Print a table on a terminal, else one line per finding."""
     if out.is_terminal:
         table = Table("check", "verdict", box=None, pad_edge=False)
         table.add_column("seen, and what to do", overflow="fold")

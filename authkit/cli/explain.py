@@ -26,10 +26,10 @@ DEFAULT_ADDRESS = "https://127.0.0.1:8200"
 """That of the `vault` command."""
 
 TIMEOUT_SECONDS = 60.0
-"""The method may have to fetch keys first."""
+"""Long enough for the method to fetch keys first."""
 
 MAX_TOKEN_BYTES = 1024 * 1024
-"""A file that is longer is none with a token in it."""
+"""A longer file is refused: it can't be a token."""
 
 
 @click.command()
@@ -115,7 +115,7 @@ def _vault_token() -> str:
 
 
 def _read_token(file: str) -> str:
-    """Return the token to explain. It comes from a file: everybody on a machine can read arguments."""
+    """Return the token to explain, from a file: other users can read a command's arguments."""
     try:
         if file == "-":
             text = sys.stdin.read(MAX_TOKEN_BYTES + 1)
@@ -131,7 +131,7 @@ def _read_token(file: str) -> str:
 
 
 def _print(answer: Mapping[str, Any], out: Console) -> None:
-    """Print a table on a terminal, else lines that grep finds."""
+    """Print a table on a terminal, else one line per check."""
     for name in ("time", "role", "remote_addr", "error", "detail"):
         if answer.get(name):
             out.print(f"{name.replace('_', ' ')}: {answer[name]}")

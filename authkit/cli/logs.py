@@ -14,7 +14,7 @@ from authkit.printable import to_printable, to_printable_lines
 __all__ = ["show_logs"]
 
 MARK = "  | "
-"""In front of a line that is part of a record: nothing that is logged can look like a record of its own."""
+"""Marks further lines of a record, so that logged text can't forge a record."""
 
 
 class _Lines(logging.Formatter):

@@ -26,7 +26,7 @@ class Source(Value, frozen=True):
     """One plugin in development. Set by `find_source`."""
 
     name: str
-    """In the catalog, and where it is enabled."""
+    """Its name in the catalog, and its mount path."""
     launcher: str
     """The text of the file that the server starts."""
     watched: tuple[Path, ...]
@@ -62,7 +62,7 @@ def find_source(argument: str) -> Source:
 
 
 def write_launcher(source: Source, folder: Path) -> Path:
-    """Write the file that a server starts; return it. A running server notices no change in between."""
+    """Write the launcher atomically, and return its path."""
     file = folder / source.name
     beside = folder / f".{source.name}.new"
     beside.unlink(missing_ok=True)  # of a server that was killed in between

@@ -1,4 +1,4 @@
-"""Whether source files have changed, found by looking at them now and then.
+"""Detects changes of source files by polling.
 
 No file is read and nothing waits for the kernel: sizes and times are compared. What a change leads to is
 left to the caller.
@@ -16,10 +16,10 @@ __all__ = ["MAX_FILES", "Snapshot", "changes", "snapshot"]
 
 MAX_FILES = 5000
 MAX_FOLDERS = 1000
-"""What is looked at in one round, so that a home directory can't keep the machine busy."""
+"""Most files and folders of one round, so that a home directory can't keep the machine busy."""
 LOOK_SECONDS = 0.5
 SKIPPED = frozenset({"__pycache__", "node_modules", "venv", "build", "dist", "tests"})
-"""Folders that hold no source of a plugin; hidden ones don't either."""
+"""Folders that are skipped, besides hidden ones."""
 
 Snapshot = dict[str, tuple[int, int]]
 """Time and size by path."""

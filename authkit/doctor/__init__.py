@@ -1,4 +1,4 @@
-"""What a server would find about a plugin executable, finding by finding. For `authkit doctor`."""
+"""Inspects a plugin executable as a server would, and reports findings. Used by `authkit doctor`."""
 
 from authkit.doctor.findings import Finding, Verdict
 from authkit.doctor.inspector import inspect_plugin

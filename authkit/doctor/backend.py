@@ -1,4 +1,4 @@
-"""The backend: registered with nothing, then mounted on a scratch mount in memory, and asked what it is."""
+"""Checks of the backend: set up as for registration, then on a mount in memory."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _VERSION = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
 _MAX_SHOWN = 8
 
 END_FOLLOWS = timedelta(seconds=1)
-"""How much later than its connection a process is seen to end."""
+"""How long after its connection closes a process may take to be reported as ended."""
 
 
 async def inspect_registration(run: Run) -> list[Finding]:
-    """Set it up with nothing, as a registration does, and ask what it is."""
+    """Set the backend up as registration does, and check its type and version."""
     check = "registration"
     try:
         client = await set_up_for_probe(run)
@@ -84,7 +84,7 @@ def _judge_version(version: str) -> Finding:
 
 
 async def inspect_mount(run: Run, name: str) -> list[Finding]:
-    """Mount it in memory, ask what a server asks, and unmount it."""
+    """Mount the backend in memory, check paths, initialization and help, and unmount it."""
     client = client_of(run)
     served = _scratch(name)
     broker_id = await run.offer(host_services(served))
@@ -115,7 +115,7 @@ _LOOK_AT_LOG = "Look into its log for the cause."
 
 
 def _scratch(name: str) -> BackendConfig:
-    """Return what a mount in memory is served."""
+    """Return the host services of a mount in memory."""
     entry = Mount(path="doctor/", type=name, accessor=make_accessor(name))
     views = SystemViews(
         IdentityStore(InMemoryPhysicalStorage(), SystemClock()),
@@ -175,7 +175,7 @@ async def _initialize(run: Run, client: BackendClient) -> Finding:
 
 
 async def _seen(run: Run, error: AuthKitError) -> str:
-    """Return what happened: the end of the process, if that is why a call failed."""
+    """Return how the process ended if the call failed for that reason, else the error's text."""
     if isinstance(error, RPCError):
         await asyncio.wait({run.ended}, timeout=END_FOLLOWS.total_seconds())
     return run.ended.result() if run.ended.done() else str(error)
@@ -216,7 +216,7 @@ def _document(response: Response | None) -> Any:
 
 
 def _judge_pages(response: Response | None) -> Iterator[Finding]:
-    """Name the tuning without which a server keeps a page's headers from browsers."""
+    """Name the tuning that lets a page's headers through to browsers."""
     found = []
     try:
         for path, item in _document(response)["paths"].items():

@@ -1,4 +1,4 @@
-"""How the plugin ends, and what it has written and left by then."""
+"""Checks of the shutdown: exit status, output, log lines and files left behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 5
 
 
 async def inspect_end(candidate: Candidate, run: ProcessRun, watched: Watched) -> list[Finding]:
-    """Stop it, and return how it went."""
+    """Stop the plugin, and check its shutdown."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     await run.stop()

@@ -1,4 +1,4 @@
-"""The file before it is executed: where it lies, whose it is, what would run it. Nothing is started."""
+"""Checks of the file, without executing it: place, owner, mode, interpreter and checksum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ELF = b"\x7fELF"
 
 
 def inspect_file(path: Path, sha256: str, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what is found, until something is missing that everything else needs."""
+    """Yield findings. Stop at the first that makes further checks impossible."""
     if not os.path.lexists(path):
         yield failed("exists", f"{path} does not exist", "Name the executable that is to be registered.")
         return
@@ -71,7 +71,7 @@ def _permissions(path: Path) -> Iterator[Finding]:
 
 
 def _place(path: Path) -> Finding:
-    """What a server says whose plugin_directory is the file's directory, as it was spelled."""
+    """Check the path as a server would with the file's directory as `plugin_directory`."""
     check, directory = "symlinks", path.parent
     try:
         find_command(directory, path.name)

@@ -1,4 +1,4 @@
-"""What a check has found: plain values."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Verdict(StrEnum):
 
     PASSED = "passed"
     WARNING = "warning"
-    """A server takes it, and somebody will regret it; or a server with stricter settings does not."""
+    """A server accepts it, but it causes problems later or with stricter settings."""
     FAILED = "failed"
     """A server refuses it, or the plugin is not safe to use."""
 
@@ -26,21 +26,21 @@ class Finding(Value, frozen=True, kw_only=True):
     """A short name, the same in every run."""
     verdict: Verdict
     seen: str
-    """What was there, in one or a few lines; secrets masked."""
+    """What was found, in a few lines. Secrets are masked."""
     advice: str = ""
-    """What to do. Empty when all is well."""
+    """What to do. Empty for a passed check."""
 
 
 def passed(check: str, seen: str) -> Finding:
-    """Return that all is well."""
+    """Return the finding of a passed check."""
     return Finding(check=check, verdict=Verdict.PASSED, seen=seen)
 
 
 def warning(check: str, seen: str, advice: str) -> Finding:
-    """Return that something should be changed."""
+    """Return the finding of a check with a warning."""
     return Finding(check=check, verdict=Verdict.WARNING, seen=seen, advice=advice)
 
 
 def failed(check: str, seen: str, advice: str) -> Finding:
-    """Return that something has to be changed."""
+    """Return the finding of a failed check."""
     return Finding(check=check, verdict=Verdict.FAILED, seen=seen, advice=advice)

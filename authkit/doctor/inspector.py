@@ -1,4 +1,4 @@
-"""The inspection as a whole: every check in the order in which a server would meet it."""
+"""The whole inspection: all checks, in the order in which a server would make them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ async def inspect_plugin(
     sha256: str = "",
     start_timeout: timedelta = START_TIMEOUT,
 ) -> list[Finding]:
-    """Return what is found of a plugin executable. A check that cannot be made any more is left out.
+    """Inspect a plugin executable. Checks that an earlier failure makes impossible are skipped.
 
-    The plugin is started several times, as a server does; nothing of it is left afterwards.
+    The plugin is started several times, as by a server. Its processes and files are removed.
 
     Args:
-        path: the executable, in what would be the server's plugin directory.
+        path: the executable. Its directory is taken as the server's plugin directory.
         arguments: as they would be registered.
         environment: as it would be registered.
-        sha256: that was registered, in hexadecimal; empty: whatever the file has.
+        sha256: the registered checksum, in hexadecimal; empty for none.
         start_timeout: until the handshake line, for each start.
     """
     found = Path(os.path.abspath(path))  # noqa: ASYNC240 (spells the path, asks no disk)

@@ -1,4 +1,4 @@
-"""Starting the plugin and seeing what it does: handshake, protocol, and what comes before them."""
+"""Checks of the start: magic cookie, output before the handshake, handshake and protocol."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from authkit.wire.cookie import COOKIE_KEY
 __all__ = ["Candidate", "Watched", "inspect_cookie", "start_or_explain"]
 
 SLOW_START = timedelta(seconds=10)
-"""A server waits for a minute, and keeps every other plugin waiting as long."""
+"""A slower start gets a warning. A server waits for a minute, and delays other plugins meanwhile."""
 
 NOISE_WAIT = timedelta(seconds=5)
 
 _DATABASE_COOKIE = {"VAULT_DATABASE_PLUGIN": "926a0820-aea2-be28-51d6-83cdf00e8edb"}
-"""With which a server asks whether the plugin is one for databases (Vault SDK 0.21, dbplugin/v5)."""
+"""The cookie with which a server tests for a database plugin (Vault SDK 0.21, dbplugin/v5)."""
 
 _SHOWN_CHARACTERS = 200
 _SHOWN_LINES = 5
@@ -40,7 +40,7 @@ _SHOWN_LINES = 5
 
 @dataclass(slots=True)
 class Watched:
-    """What one start was seen to do. Filled while the process runs."""
+    """Observations of one start. Filled while the process runs."""
 
     printed: list[str] = field(default_factory=list)
     """Lines on standard output, the handshake line among them."""
@@ -56,12 +56,12 @@ class Watched:
 
     @property
     def faults(self) -> list[PluginLog]:
-        """The log lines that a server would not take as they were meant."""
+        """The log lines that a server would misread."""
         return [record for record in self.logged if record.fault]
 
 
 class Candidate(Value, frozen=True, kw_only=True):
-    """The plugin under inspection, and how it is started. Set by the inspector."""
+    """The plugin under inspection. Set by the inspector."""
 
     path: Path
     sha256: str
@@ -69,10 +69,10 @@ class Candidate(Value, frozen=True, kw_only=True):
     registered: dict[str, str]
     timeout: timedelta
     temporary: str
-    """A directory of its own, given to it as TMPDIR."""
+    """A private directory, passed as TMPDIR."""
 
     def plan(self, security: Security, watched: Watched) -> Start:
-        """Return one start of it."""
+        """Return the parameters of one start."""
         environment = plugin_environment(security, inherited=os.environ, registered=self.registered)
         return Start(
             path=str(self.path),
@@ -86,10 +86,10 @@ class Candidate(Value, frozen=True, kw_only=True):
         )
 
     async def start(self, security: Security, watched: Watched) -> ProcessRun:
-        """Start it.
+        """Start the plugin.
 
         Raises:
-            PluginStartError: it did not start.
+            PluginStartError: the plugin did not start.
         """
         watched.began = asyncio.get_running_loop().time()
         return await start_process(self.plan(security, watched))
@@ -100,7 +100,7 @@ def _shown(line: bytes) -> str:
 
 
 async def start_or_explain(candidate: Candidate, watched: Watched) -> tuple[ProcessRun | None, list[Finding]]:
-    """Start a plugin on protocol 5, else on 4, and say how the handshake went."""
+    """Start a plugin on protocol 5, else on 4, and check the handshake."""
     try:
         run = await candidate.start(AutoMTLS(), watched)
     except PluginStartError as error:
@@ -142,7 +142,7 @@ async def _start_on_4(
 
 
 async def _noise(candidate: Candidate) -> list[str]:
-    """Return what is printed before the handshake line, none when no such line ever comes."""
+    """Return lines printed before the handshake line; empty if that line never comes."""
     lines: list[str] = []
     found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -169,16 +169,16 @@ async def _noise(candidate: Candidate) -> list[str]:
 
 
 def _unheard(line: bytes, is_piece: bool) -> None:
-    """It is not the log that this start is about."""
+    """Ignore a log line."""
 
 
 def _start_of(text: str) -> str:
-    """Return an error without the notes about the file, which are findings of their own."""
+    """Return an error without the notes about the file. Other checks report those."""
     return text.partition("\nThis usually means")[0].strip()
 
 
 async def inspect_cookie(candidate: Candidate) -> Finding:
-    """Say what it does when a server asks whether it is a plugin for databases."""
+    """Check that the plugin exits when it is started with the cookie of a database plugin."""
     check = "cookie"
     with lend_directory() as temporary:  # a killed process leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
@@ -193,7 +193,7 @@ async def inspect_cookie(candidate: Candidate) -> Finding:
 
 
 async def _served_or_ended(child: Child, timeout: timedelta) -> tuple[bool, int | None]:
-    """Return whether it serves, and the status with which it ended by itself; then end it."""
+    """Return whether the process serves, and its exit status if it ended without being killed. Kill it."""
     await asyncio.wait({child.first_line}, timeout=timeout.total_seconds())
     served = child.first_line.done() and bool(child.first_line.result())
     await asyncio.wait({child.ended}, timeout=0 if served else timeout.total_seconds())

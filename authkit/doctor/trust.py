@@ -1,4 +1,4 @@
-"""The plugin's certificate, and which clients it lets in."""
+"""Checks of the plugin's certificate, and of its mutual TLS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRANGERS_WAIT = timedelta(seconds=5)
 
 
 def inspect_certificate(der: bytes | None) -> Iterator[Finding]:
-    """Yield what is found of the announced certificate."""
+    """Check the announced certificate."""
     check = "certificate"
     if der is None:
         yield warning(check, "none announced", "Protocol 5 has none without a certificate.")
@@ -64,7 +64,7 @@ def _certificate_problems(certificate: x509.Certificate) -> Iterator[tuple[str, 
 
 
 async def inspect_strangers(candidate: Candidate, run: ProcessRun) -> Finding:
-    """Say whether somebody with a certificate of their own gets in."""
+    """Check that the plugin refuses a client with another certificate."""
     check = "mutual TLS"
     secured = AutoMTLS().secure(run.announcement.certificate, candidate.temporary)
     engine = load_engine("authkit", candidate.temporary)
