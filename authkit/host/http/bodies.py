@@ -12,6 +12,7 @@ from starlette.requests import Request
 from authkit.host.messages import Failure
 from authkit.json_reader import JSONError, JSONReader
 from authkit.logical import JSONNumber
+from authkit.wire.jsontext import MAX_DEPTH, MAX_REQUEST_VALUES
 
 __all__ = ["BODY_SECONDS", "FORM", "MAX_BODY_BYTES", "media_type", "read_body", "read_object"]
 
@@ -24,15 +25,10 @@ BODY_SECONDS = 30.0
 MAX_FORM_BYTES = 10 * 1024 * 1024
 """The largest form that Go's `ParseForm` reads, whatever the server allows."""
 
-MAX_VALUES = 250_000
-"""Of one body; as many as a plugin takes (`authkit.wire`)."""
-
-MAX_DEPTH = 256
-
 FORM = "application/x-www-form-urlencoded"
 
 _READER = JSONReader(
-    max_values=MAX_VALUES,
+    max_values=MAX_REQUEST_VALUES,
     max_depth=MAX_DEPTH,
     duplicate_names="last",
     lone_surrogates="replace",

@@ -57,7 +57,6 @@ class Network:
     ) -> None:
         verify_collections(direct_hosts=direct_hosts)
         self._context = build_context(ca_pem) if ca_pem else None
-        verify_collections(direct_hosts=direct_hosts)
         self._direct_hosts = frozenset(direct_hosts)
         self._transport = transport
         self._resolver = Resolver()
