@@ -1,8 +1,7 @@
 """What every auth method repeats: login, identity, roles with token parameters, renewal.
 
-These are the public names; what is no auth matter (models, stored objects, tasks) is in
-`authkit.framework`; the tests that every identity provider has to pass are
-`authkit.testing.ProviderContract`.
+These are the public names. Models, stored objects and tasks: `authkit.framework`. Tests for identity
+providers: `authkit.testing.ProviderContract`.
 """
 
 from authkit.auth.alias_metadata import split_alias_metadata

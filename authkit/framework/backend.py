@@ -156,7 +156,7 @@ class Backend:
         await self.start()
 
     async def cleanup(self) -> None:
-        """Call `stop`, and close derived values. A second call does nothing."""
+        """Call `stop`, then close cached values. A second call does nothing."""
         if self._stopped:
             return
         self._stopped = True
@@ -176,7 +176,7 @@ class Backend:
         await self.invalidated(key)
 
     def has_existence_check(self, path: str) -> bool:
-        """Return whether the path has an existence check, or is not one of ours, which is to be told."""
+        """Return whether the path has an existence check. True for unknown paths: the host reports them."""
         found = self.route_table.find(path)
         return found is None or found[0].exists is not None
 

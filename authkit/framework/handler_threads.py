@@ -2,7 +2,7 @@
 
 One slow method fills its own places and no others: neither another method's nor another mount's, nor
 the thread pool of the event loop. A place is taken until the thread has really ended, also when
-the caller has gone.
+the caller has gone. `Exclusive` keeps a task from overlapping its own last run.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _call(function: Callable[[], Any]) -> Any:
 
 
 async def invoke(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a handler and return what it returns; a plain `def` runs in a thread of its own.
+    """Call a handler and return what it returns; a plain `def` runs in one of its method's threads.
 
     Raises:
         TooManyRequestsError: this handler of the mount has as many threads as it may have.

@@ -1,1 +1,1 @@
-"""protobuf on one side, `authkit.logical` on the other: the only package that sees both."""
+"""protobuf on one side, `authkit.logical` on the other: the only package of a plugin that sees both."""

@@ -34,7 +34,7 @@ def parse_integer(raw: object) -> int:
     Go's literal syntax (`0x10`, `1_000`, `010` is eight); the empty text is zero.
 
     Raises:
-        ValueError: it is none, or one beyond 64 bits; the reason does not repeat it.
+        ValueError: it is not an integer, or exceeds 64 bits. The message does not repeat it.
     """
     if isinstance(raw, int):
         value = int(raw)
@@ -53,7 +53,7 @@ def parse_real(raw: object) -> float:
     """Return a JSON value as a float; the empty text is zero.
 
     Raises:
-        ValueError: it is none, or not finite; the reason does not repeat it.
+        ValueError: it is not a finite number. The message does not repeat it.
     """
     if raw == "":
         return 0.0

@@ -1,4 +1,4 @@
-"""What the decorators of handlers can be told beside the path."""
+"""Options of the handler decorators."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """JSON as it is kept in storage: compact, with every digit of every number.
 
-Its meaning: `authkit.framework.models`. Its way to a host: `authkit.wire`.
+Models: `authkit.framework.models`. Sending JSON to a host: `authkit.wire.jsontext`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The base of the host's own backends, written on `authkit.framework`, and what serves one of them."""
+"""The base of host backends written on `authkit.framework` (so far `identity/`), and the adapter to one."""
 
 from __future__ import annotations
 

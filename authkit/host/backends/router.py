@@ -1,7 +1,4 @@
-"""The host's own backends (`sys/`, `auth/token/`, `identity/`): a small router over plain functions.
-
-What they answer: the modules that fill the tables.
-"""
+"""Route tables for `sys/` and `auth/token/`: patterns, fields, a handler for each operation."""
 
 from __future__ import annotations
 

@@ -28,8 +28,6 @@ from authkit.masking import Secret
 
 __all__ = ["MountEvents", "MountSystemView", "SystemViews", "as_logical"]
 
-PASSWORD_LENGTH = 20
-
 
 class SystemViews:
     """Makes the system views of a host's mounts."""

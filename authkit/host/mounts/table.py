@@ -1,6 +1,6 @@
 """Mounts that run: enabled, tuned, reloaded, disabled, and started again with the host.
 
-How a mount looks: `authkit.host.mounts.entries`. What its plugin says: `authkit.host.server.core`.
+How a mount looks: `authkit.host.mounts.entries`. Requests to one: `authkit.host.server.plugin_calls`.
 """
 
 from __future__ import annotations

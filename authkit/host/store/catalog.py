@@ -155,7 +155,7 @@ def semantic_version(text: str) -> str:
     """Return a version as `v1.2.3`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a semantic version.
     """
     match = _VERSION.fullmatch(text)
     if match is None:

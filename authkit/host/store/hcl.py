@@ -45,7 +45,7 @@ def parse_hcl(text: str) -> list[Block]:
     """Return the blocks of a policy.
 
     Raises:
-        HCLError: it is none; the message says near which line.
+        HCLError: it is not a policy. The message says near which line.
     """
     if len(text) > MAX_TEXT:
         raise HCLError("the policy is too long")

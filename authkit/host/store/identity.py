@@ -1,6 +1,6 @@
 """Who is behind a token: entities, their aliases, and groups. Plain records and their store.
 
-The API over it: `authkit.host.backends.identity.backend`.
+The API over it: `authkit.host.backends.identity`.
 """
 
 from __future__ import annotations

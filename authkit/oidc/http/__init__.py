@@ -1,1 +1,1 @@
-"""Requests to a provider: proxies, names, TLS, and limits. What an answer means is for the other rooms."""
+"""Requests to a provider: proxies, names, TLS, limits. Their meaning: `authkit.oidc.keys`, `.client`."""

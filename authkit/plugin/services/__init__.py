@@ -1,1 +1,1 @@
-"""What every go-plugin plugin serves beside its own services: broker, controller, health, reflection."""
+"""What every go-plugin plugin serves beside its own: broker, controller, stdio, health, reflection."""

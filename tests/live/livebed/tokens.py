@@ -1,4 +1,4 @@
-"""Keys made at run time and tokens signed with them. Serving a key set over HTTP is left to jwks.py."""
+"""Keys made at run time and tokens signed with them."""
 
 from __future__ import annotations
 
