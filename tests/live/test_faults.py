@@ -59,14 +59,15 @@ def test_log_records_arrive_at_their_level(naughty: NaughtyMount) -> None:
 
 @pytest.mark.parametrize("deed", ["exit", "abort", "SIGKILL", "SIGSEGV", "SIGTERM"])
 def test_ended_plugin_is_started_again(naughty: NaughtyMount, deed: str) -> None:
-    """A handler that ends its process is no end: logins work again as soon as the server has noticed."""
+    """A handler that ends its process costs its own request at most; the next login works."""
     naughty.assert_fine()
     (before,) = naughty.server.pids_of(naughty.plugin.command)
 
     naughty.do(deed=deed)
 
     wait_for_exit(before, timeout=5)
-    wait_until(lambda: naughty.login(deed="good").status_code == 200, "a login", timeout=10)
+    with contextlib.suppress(AssertionError):  # the first request may meet the corpse
+        naughty.assert_fine()
     naughty.assert_fine()
 
 
