@@ -66,6 +66,12 @@ class Backend:
     version: ClassVar[str] = ""
     """As `v1.2.0`."""
     backend_type: ClassVar[BackendType] = BackendType.LOGICAL
+    call_type: ClassVar[type[Call]] = Call
+    """What handlers get for a request; a subclass may say more of it."""
+    grants_to_callers: ClassVar[bool] = False
+    """Whether paths that need a token may grant one: hosts take that from their own backends alone."""
+    warns_without_answer: ClassVar[bool] = True
+    """Whether a write that answers nothing is answered to warn of fields without effect. The SDK does not."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]] = MappingProxyType({})
     """What the class and all its bases declare, by attribute, in order."""
     route_table: ClassVar[RouteTable] = RouteTable(())
@@ -200,7 +206,7 @@ class Backend:
             return None
         self._threads.use()
         data = FieldData.read(route.fields, request.data, captures)
-        return await route.exists(self, Call(request=request, data=data))
+        return await route.exists(self, self.call_type(request=request, data=data))
 
     async def handle_request(self, request: Request) -> Response | None:
         """Answer a request, as Vault SDK 0.21 does (framework/backend.go, HandleRequest).
@@ -231,8 +237,11 @@ class Backend:
         if route.info(request.operation).forward:
             await verify_serves_writes(self.system)
         data = FieldData.read(route.fields, request.data, captures)
-        call = Call(request=request, data=data)
-        return add_warnings(await handler(self, call), call, route)
+        call = self.call_type(request=request, data=data)
+        response = await handler(self, call)
+        if response is None and not (self.warns_without_answer or call.warnings):
+            return None
+        return add_warnings(response, call, route)
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a token or a lease. A plain backend has neither."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from authkit.logical import RawBody
+from authkit.logical import Auth, RawBody, WrapInfo
 from authkit.values import Value, field
 
 __all__ = ["Answer", "Failure", "HostRequest", "HostResponse", "listed"]
@@ -56,20 +56,17 @@ class Answer(Value, frozen=True, kw_only=True):
     """The result of a request, before it is put into the envelope. Set by its handler."""
 
     data: Mapping[str, Any] | None = None
-    auth: Mapping[str, Any] | None = None
-    """As the client sees it."""
+    auth: Auth | None = None
     warnings: tuple[str, ...] = ()
     raw: RawBody | None = None
     redirect: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     wrap_ttl: timedelta = timedelta(0)
     """Asked for by the backend or the client; the shorter one applies."""
-    wrap_info: Mapping[str, Any] | None = None
-    """Of a wrapped answer, as the client sees it; nothing else is shown then."""
+    wrap_info: WrapInfo | None = None
+    """Of a wrapped answer: nothing else is shown then."""
     mount_type: str = ""
-    is_lifted: bool = False
-    """Whether the members of `data` are repeated in the envelope, as by some old endpoints."""
-    accepted: int = 200
+    status: int = 200
     bare: Mapping[str, Any] | None = None
     """The whole body, without an envelope."""
 

@@ -102,6 +102,8 @@ class Auth(Value, frozen=True, kw_only=True):
     """Set by the host at renewal: the policies of the token itself."""
     identity_policies: tuple[str, ...] = ()
     """Set by the host."""
+    orphan: bool = False
+    """Set by the host, and not sent to plugins: the token has no parent."""
 
     unshown: ClassVar = ("internal_data", "client_token")
 

@@ -138,4 +138,4 @@ class Request(Value, frozen=True, kw_only=True):
     requires_snapshot_id: str = ""
     recover_source_path: str = ""
 
-    unshown: ClassVar = ("data", "headers", "client_token")
+    unshown: ClassVar[tuple[str, ...]] = ("data", "headers", "client_token")

@@ -110,7 +110,8 @@ class _Writer:
 
     def __init__(self, backend_type: BackendType, prefix: str) -> None:
         self.paths: dict[str, Any] = {}
-        self._tags = _TAGS.get(backend_type, [])
+        # As in the SDK, the host's own backends have groups of their own.
+        self._tags = [prefix] if prefix in ("system", "identity") else _TAGS.get(backend_type, [])
         self._prefix = prefix
         self._ids: set[str] = set()
 

@@ -56,43 +56,47 @@ class Handled(MethodDeclaration[P, R]):
     def __init__(
         self,
         handler: Callable[Concatenate[Any, P], R],
-        path: PathTemplate,
+        paths: Sequence[PathTemplate],
         operations: Sequence[Operation],
         exists: Check | None,
         options: HandlerOptions,
     ) -> None:
         super().__init__(handler)
-        self.path = path
+        self.paths = tuple(paths)
         self.operations = tuple(operations)
         self.exists = exists
         self.options = options
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
-        """Return the one route.
+        """Return a route for each path.
 
         Raises:
-            TypeError: a parameter has an unknown annotation, or no parameter takes what the path captures.
+            TypeError: a parameter has an unknown annotation, or no parameter takes what a path captures.
         """
+        return [self._route(path, backend) for path in self.paths]
+
+    def _route(self, path: PathTemplate, backend: type[MountContext]) -> Route:
         options = self.options
         opened = options.get("unauthenticated", False)
-        flow = _Flow(self._read(self.handler, backend), opened)
+        may_grant = opened or backend.grants_to_callers
+        flow = _Flow(self._read(self.handler, backend), may_grant)
         check = None if self.exists is None else _ExistenceFlow(self._read(self.exists, backend))
         model = self._model_fields()
         flow = replace(flow, model=model)
-        fields = own = join_fields(self.path.text, flow.plan.fields, model)
+        fields = own = join_fields(path.text, flow.plan.fields, model)
         if check is not None:
-            fields = join_fields(self.path.text, fields, check.plan.fields)
-        missing = [name for name in self.path.names if name not in own]
+            fields = join_fields(path.text, fields, check.plan.fields)
+        missing = [name for name in path.names if name not in own]
         if missing:
             raise TypeError(
                 f"{backend.__name__}: {self.handler.__qualname__} has no parameter '{missing[0]}', "
-                f"which the path {self.path.text!r} captures"
+                f"which the path {path.text!r} captures"
             )
         synopsis, description = self._texts()
         info = self._info(own, synopsis, description)
         handle: Handler = flow.handle
-        yield Route(
-            path=self.path,
+        return Route(
+            path=path,
             operations=dict.fromkeys(self.operations, handle),
             fields=fields,
             exists=None if check is None else check.handle,
@@ -109,7 +113,8 @@ class Handled(MethodDeclaration[P, R]):
     def _read(self, handler: Callable[..., Any], backend: type[MountContext]) -> Arguments:
         bound = MAX_OPEN_FIELD_LENGTH if self.options.get("unauthenticated") else None
         try:
-            return read_arguments(handler, read_parameters(handler), backend, max_length=bound)
+            parameters = read_parameters(handler)
+            return read_arguments(handler, parameters, backend, call=backend.call_type, max_length=bound)
         except TypeError as error:
             raise TypeError(f"{backend.__name__}: {error}") from error
 
@@ -153,7 +158,7 @@ class _Flow(Value, frozen=True):
     """A handler on one class."""
 
     plan: Arguments
-    opened: bool
+    may_grant: bool
     model: Mapping[str, FieldSchema] = MappingProxyType({})
     """The fields of the option `fields`."""
 
@@ -165,7 +170,7 @@ class _Flow(Value, frozen=True):
         loaded = await self.plan.load_objects(backend)
         answer = await self.plan.run(backend, call, loaded)
         try:
-            return make_response(answer, may_grant=self.opened)
+            return make_response(answer, may_grant=self.may_grant)
         except InternalError:
             kind = type(answer).__name__
             name = self.plan.handler.__qualname__
@@ -186,36 +191,36 @@ class _ExistenceFlow(Value, frozen=True):
         return found
 
 
-def read(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
-    """Serve reads of a path: HTTP GET. An answer of `None` is "not found"."""
-    return route(path, Operation.READ, **options)
+def read(*paths: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
+    """Serve reads of a path, or of several alike: HTTP GET. An answer of `None` is "not found"."""
+    return _declare(paths, [Operation.READ], None, options)
 
 
 def write(
-    path: str | PathTemplate, *, exists: Check | None = None, **options: Unpack[HandlerOptions]
+    *paths: str | PathTemplate, exists: Check | None = None, **options: Unpack[HandlerOptions]
 ) -> HandlerDecorator:
-    """Serve writes of a path: HTTP POST and PUT.
+    """Serve writes of a path, or of several alike: HTTP POST and PUT.
 
     With `exists`, a method that says whether the object is there, hosts tell `create` from `update`,
     in policies too; `call.request.operation` is the one it is. Without, each write is an update.
     """
     operations = [Operation.UPDATE] if exists is None else [Operation.CREATE, Operation.UPDATE]
-    return route(path, *operations, exists=exists, **options)
+    return _declare(paths, operations, exists, options)
 
 
-def patch(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
-    """Serve partial writes of a path: HTTP PATCH. `call.data.nulls` are the fields set to null."""
-    return route(path, Operation.PATCH, **options)
+def patch(*paths: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
+    """Serve partial writes of paths: HTTP PATCH. `call.data.nulls` are the fields set to null."""
+    return _declare(paths, [Operation.PATCH], None, options)
 
 
-def delete(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
-    """Serve deletes of a path: HTTP DELETE."""
-    return route(path, Operation.DELETE, **options)
+def delete(*paths: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
+    """Serve deletes of paths: HTTP DELETE."""
+    return _declare(paths, [Operation.DELETE], None, options)
 
 
-def list_(path: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
-    """Serve lists of a path: HTTP LIST, and GET with `list=true`. Return a `Listing`."""
-    return route(path, Operation.LIST, **options)
+def list_(*paths: str | PathTemplate, **options: Unpack[HandlerOptions]) -> HandlerDecorator:
+    """Serve lists of paths: HTTP LIST, and GET with `list=true`. Return a `Listing`."""
+    return _declare(paths, [Operation.LIST], None, options)
 
 
 def route(
@@ -239,12 +244,23 @@ def route(
     """
     if not operations or _GLOBAL & set(operations):
         raise TypeError(f"a handler on {path!r} needs operations of a path, such as Operation.READ")
+    return _declare([path], operations, exists, options)
+
+
+def _declare(
+    paths: Sequence[str | PathTemplate],
+    operations: Sequence[Operation],
+    exists: Check | None,
+    options: HandlerOptions,
+) -> HandlerDecorator:
+    if not paths:
+        raise TypeError("a handler needs a path, such as 'info/{id}'")
     verify_options(options)
-    template = PathTemplate.parse(path) if isinstance(path, str) else path
+    templates = [PathTemplate.parse(path) if isinstance(path, str) else path for path in paths]
     if _LISTS & set(operations):
-        template = template.with_optional_slash()
+        templates = [template.with_optional_slash() for template in templates]
 
     def declare(handler: Callable[Concatenate[Any, P], R], /) -> Handled[P, R]:
-        return Handled(handler, template, operations, exists, options)
+        return Handled(handler, templates, operations, exists, options)
 
     return declare

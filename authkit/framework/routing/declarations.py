@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
 
 from authkit.framework.replication import Node
+from authkit.framework.routing.calls import Call
 from authkit.framework.routing.routes import Route
 from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import KeyRange
@@ -22,6 +23,10 @@ R = TypeVar("R")
 class MountContext(Protocol):
     """One mount, as declarations see it. `authkit.framework.Backend` is one."""
 
+    grants_to_callers: ClassVar[bool]
+    """Whether paths that need a token may grant one."""
+    call_type: ClassVar[type[Call]]
+    """What its handlers get for a request."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]]
     """What the class and all its bases declare, by attribute."""
 

@@ -1,77 +1,125 @@
-"""The base of host backends written on `authkit.framework` (so far `identity/`), and the adapter to one."""
+"""The base of the host's own backends, which are written on `authkit.framework` as a plugin's are."""
 
 from __future__ import annotations
 
-from authkit.errors import FieldError, UnsupportedOperationError, UnsupportedPathError, UserError
-from authkit.framework import Backend
-from authkit.host.backends.router import Call
-from authkit.host.messages import Answer, Failure, listed
-from authkit.host.mounts.special_paths import CompiledPaths
-from authkit.host.state import HostState
-from authkit.logical import BackendConfig, Operation, Request, Response
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol
 
-__all__ = ["HostBackend", "ServedBackend"]
+import msgspec
+
+from authkit.errors import FieldError, UserError
+from authkit.framework import Backend, Call
+from authkit.host.authorization import Caller
+from authkit.host.state import HostState
+from authkit.host.store.tokens import Token
+from authkit.logical import BackendConfig, Operation, Request, Response, SpecialPaths
+from authkit.wire.errors import error_response
+
+__all__ = ["HostBackend", "OwnBackend", "OwnCall", "OwnRequest", "OwnResponse", "Server"]
+
+
+class Server(Protocol):
+    """What the backends ask of the server above them."""
+
+    async def renew(
+        self, token: Token, increment: timedelta, *, text: str, remote_addr: str
+    ) -> Response | None:
+        """Return the renewed grant, `None` when nothing was changed.
+
+        Raises:
+            Failure: the token cannot be renewed, or the backend that granted it refuses.
+        """
+
+    async def describe_mounts(self, caller: Caller | None, *, generic: bool) -> dict[str, Any]:
+        """Return the OpenAPI document of all mounts that the caller may see."""
+        ...
+
+
+class OwnRequest(Request, frozen=True, kw_only=True):
+    """A request as no plugin sees it: with its token."""
+
+    caller: Caller | None = None
+    """`None`: without a valid token, on a path that needs none."""
+    token: str = ""
+    """As it was sent."""
+
+    unshown: ClassVar[tuple[str, ...]] = (*Request.unshown, "token")
+
+    @classmethod
+    def of(cls, request: Request, caller: Caller | None, token: str) -> OwnRequest:
+        """Return a request with what the host knows of it."""
+        return cls(**msgspec.structs.asdict(request), caller=caller, token=token)
+
+
+class OwnResponse(Response, frozen=True, kw_only=True):
+    """A response as no plugin makes it."""
+
+    status: int = 200
+    bare: Mapping[str, Any] | None = None
+    """The whole body, without an envelope."""
+
+
+class OwnCall(Call, frozen=True, kw_only=True):
+    """What a handler of the host gets."""
+
+    request: OwnRequest
+
+    @property
+    def token(self) -> str:
+        """The token as it was sent."""
+        return self.request.token
+
+    @property
+    def caller(self) -> Caller:
+        """The caller, on a path that needs a token."""
+        assert self.request.caller is not None
+        return self.request.caller
 
 
 class HostBackend(Backend):
     """A backend of the host itself. Its handlers read and change `state`."""
 
-    def __init__(self, config: BackendConfig, state: HostState) -> None:
+    call_type = OwnCall
+    grants_to_callers = True
+    warns_without_answer = False
+
+    def __init__(self, config: BackendConfig, state: HostState, server: Server) -> None:
         super().__init__(config)
         self.state = state
+        self.server = server
 
 
-class ServedBackend:
-    """A backend of the host, asked through `logical` requests."""
+class OwnBackend:
+    """A backend of the host as `authkit.host.store.plugins.HostedBackend`: its mistakes are answers."""
 
-    def __init__(self, backend: HostBackend, mount_point: str) -> None:
-        self.backend = backend
-        self._mount_point = mount_point
-        self._paths = CompiledPaths(backend.special_paths())
+    def __init__(self, backend: HostBackend) -> None:
+        self._backend = backend
 
-    def needs_sudo(self, path: str) -> bool:
-        """Whether the path is for callers with `sudo` only."""
-        return self._paths.needs_sudo(path)
+    async def special_paths(self) -> SpecialPaths:
+        """Return the special paths."""
+        return self._backend.special_paths()
 
-    def needs_no_token(self, path: str) -> bool:
-        """Whether the path is open to everybody."""
-        return self._paths.needs_no_token(path)
+    async def initialize(self) -> None:
+        """Let the backend begin to work."""
+        await self._backend.initialize()
 
-    async def handle(self, call: Call) -> Answer | None:
-        """Answer a request.
-
-        Raises:
-            Failure: it is refused.
-        """
-        request = Request(
-            operation=call.operation,
-            path=call.path,
-            id=call.request_id,
-            data=call.data,
-            has_data=bool(call.data),
-            mount_point=self._mount_point,
-        )
+    async def handle_request(self, request: Request) -> Response | None:
+        """Answer a request. A list without keys is an answer all the same."""
         try:
-            response = await self.backend.handle_request(request)
-        except UnsupportedOperationError as error:
-            raise self._refused(405, "unsupported operation", call) from error
-        except UnsupportedPathError as error:
-            raise self._refused(404, "unsupported path", call) from error
-        except FieldError as error:
-            raise Failure(400, f"Field validation failed: {error}") from error
-        except UserError as error:
-            raise Failure(400, str(error)) from error
-        if call.operation is Operation.LIST and response is None:
-            return Answer(data={})
-        # A Vault server drops its warnings about parameters where a handler answers nothing.
-        if response is None or response == Response(warnings=response.warnings):
-            return None
-        return Answer(
-            data=dict(response.data) if response.data is not None else None,
-            warnings=tuple(response.warnings),
-            raw=response.raw,
-        )
+            response = await self._backend.handle_request(request)
+        except (FieldError, UserError) as error:
+            return error_response(error)
+        return Response(data={}) if response is None and request.operation is Operation.LIST else response
 
-    @staticmethod
-    def _refused(status: int, text: str, call: Call) -> Failure:
-        return Failure(status, listed(text) if call.caller is not None else text)
+    async def handle_existence_check(self, request: Request) -> bool | None:
+        """Return that no path has such a check: a write is an update."""
+        return None
+
+    async def invalidate_key(self, key: str) -> None:
+        """Forget a storage key."""
+        await self._backend.invalidate_key(key)
+
+    async def cleanup(self) -> None:
+        """End the mount."""
+        await self._backend.cleanup()

@@ -59,10 +59,12 @@ class MountConfig(Value, frozen=True, kw_only=True):
 
 
 class Mount(Value, frozen=True, kw_only=True):
-    """One mount of an auth method. Set by the operator, the ids by the host."""
+    """One mount. Set by the operator, the ids by the host."""
 
     path: str
     """Without `auth/`, with a trailing slash."""
+    prefix: str = "auth/"
+    """Empty for a mount that is no auth method."""
     type: str
     """The catalog name of the plugin."""
     accessor: str
@@ -82,7 +84,7 @@ class Mount(Value, frozen=True, kw_only=True):
     @property
     def route(self) -> str:
         """Where its requests begin, such as `auth/jwt/`."""
-        return f"auth/{self.path}"
+        return f"{self.prefix}{self.path}"
 
     @property
     def limits(self) -> MountLimits:
@@ -113,8 +115,9 @@ def show_mount(mount: Mount, *, effective: bool = False) -> dict[str, Any]:
         "default_lease_ttl": whole_seconds(default),
         "force_no_cache": config.force_no_cache,
         "max_lease_ttl": whole_seconds(longest),
-        "token_type": config.token_type,
     } | _shown_lists(config)
+    if mount.prefix:
+        shown["token_type"] = config.token_type
     if config.listing_visibility:
         shown["listing_visibility"] = config.listing_visibility
     if config.trim_request_trailing_slashes:

@@ -1,6 +1,6 @@
 """Mounts that run: enabled, tuned, reloaded, disabled, and started again with the host.
 
-How a mount looks: `authkit.host.mounts.entries`. Requests to one: `authkit.host.server.plugin_calls`.
+How a mount looks: `authkit.host.mounts.entries`. Requests to one: `authkit.host.server.mount_requests`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class MountError(Exception):
 class RunningMount:
     """One mount and its backend."""
 
-    def __init__(self, entry: Mount) -> None:
+    def __init__(self, entry: Mount, *, is_own: bool = False) -> None:
         self.entry = entry
+        self.is_own = is_own
+        """Whether the host serves it itself."""
         self.backend: HostedBackend | None = None
         """`None` when the plugin could not be started; a reload tries again."""
         self.catalog_entry: CatalogEntry | None = None
@@ -74,7 +76,7 @@ class RunningMount:
 
 
 class MountTable:
-    """The auth mounts of a host."""
+    """The mounts of a host: auth methods, and its own."""
 
     PREFIX = "core/auth/"
     OF_TOKENS = "core/token-mount"
@@ -88,20 +90,8 @@ class MountTable:
         self._views = views
         self._mounts: dict[str, RunningMount] = {}
         self._changing = asyncio.Lock()
-        self.token_mount = _own_mount("token/", "token", "auth_token", "token based credentials")
-        self.system_mounts = (
-            _own_mount(
-                "cubbyhole/", "cubbyhole", "cubbyhole", "per-token private secret storage", local=True
-            ),
-            _own_mount("identity/", "identity", "identity", "identity store"),
-            _own_mount(
-                "sys/",
-                "system",
-                "system",
-                "system endpoints used for control, policy and debugging",
-                seal_wrap=True,
-            ),
-        )
+        self.own = {entry.type: RunningMount(entry, is_own=True) for entry in _own_mounts()}
+        """The mounts that the host serves itself, by type. The server sets their backends."""
 
     def __iter__(self) -> Iterator[RunningMount]:
         return iter([self._mounts[path] for path in sorted(self._mounts)])
@@ -110,12 +100,22 @@ class MountTable:
         """Return the mount at exactly `path`, such as `jwt/`."""
         return self._mounts.get(path)
 
+    @property
+    def token_mount(self) -> Mount:
+        """The mount of tokens."""
+        return self.own["token"].entry
+
+    @property
+    def system_mounts(self) -> list[Mount]:
+        """The mounts that are no auth methods."""
+        return [mount.entry for mount in self.own.values() if not mount.entry.prefix]
+
     def match(self, path: str) -> RunningMount | None:
         """Return the mount of a request path, with or without the slash behind the mount's own."""
-        below = path.removeprefix("auth/")
-        if not path.startswith("auth/"):
-            return None
-        found = [mount for key, mount in self._mounts.items() if f"{below}/".startswith(key)]
+        served = [mount for mount in self.own.values() if mount.backend is not None]
+        found = [
+            mount for mount in (*served, *self._mounts.values()) if f"{path}/".startswith(mount.entry.route)
+        ]
         return max(found, key=lambda mount: len(mount.entry.path), default=None)
 
     def by_accessor(self, accessor: str) -> RunningMount | None:
@@ -127,7 +127,7 @@ class MountTable:
     async def change_token_mount(self, entry: Mount) -> None:
         """Store the tuning of `auth/token/`."""
         await self._physical.apply({self.OF_TOKENS: dump(entry)})
-        self.token_mount = entry
+        self.own["token"].entry = entry
 
     async def start(self) -> None:
         """Start every stored mount. One that fails is there without a backend, as on a Vault server."""
@@ -135,7 +135,7 @@ class MountTable:
         if stored is None:
             await self.change_token_mount(self.token_mount)
         else:
-            self.token_mount = load(Mount, stored)
+            self.own["token"].entry = load(Mount, stored)
         for key in await self._physical.keys(self.PREFIX):
             entry = load(Mount, await self._physical.get(key) or b"")
             mount = self._mounts[entry.path] = RunningMount(entry)
@@ -285,13 +285,24 @@ async def _clean_up(mount: RunningMount) -> None:
         await backend.cleanup()
 
 
-def _own_mount(path: str, kind: str, accessor: str, description: str, **flags: Any) -> Mount:
-    """Return a mount of the host's own."""
-    return Mount(
-        path=path,
-        type=kind,
-        accessor=f"{accessor}_{secrets.token_hex(4)}",
-        description=description,
-        running_version="v1.21.1+builtin.vault",
-        **flags,
-    )
+def _own_mounts() -> list[Mount]:
+    """Return the mounts that every host has (Vault 1.21, vault/mount.go, requiredMountTable)."""
+
+    def make(kind: str, path: str, description: str, *, prefix: str = "", **flags: Any) -> Mount:
+        return Mount(
+            path=path,
+            prefix=prefix,
+            type=kind,
+            accessor=f"{'auth_' if prefix else ''}{kind}_{secrets.token_hex(4)}",
+            description=description,
+            running_version="v1.21.1+builtin.vault",
+            **flags,
+        )
+
+    system = "system endpoints used for control, policy and debugging"
+    return [
+        make("token", "token/", "token based credentials", prefix="auth/"),
+        make("cubbyhole", "cubbyhole/", "per-token private secret storage", local=True),
+        make("identity", "identity/", "identity store"),
+        make("system", "sys/", system, seal_wrap=True),
+    ]

@@ -10,24 +10,27 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from authkit.errors import AuthKitError
-from authkit.host.backends.base import ServedBackend
+from authkit.host.authorization import Caller
+from authkit.host.backends.base import HostBackend, OwnBackend
 from authkit.host.backends.identity.backend import IdentityBackend
-from authkit.host.backends.router import Call, Routes
-from authkit.host.backends.sys.backend import public_answers, system_routes
+from authkit.host.backends.sys.backend import SystemBackend
 from authkit.host.backends.sys.wrapping import find_wrapping_token
-from authkit.host.backends.token.backend import token_routes
+from authkit.host.backends.token.backend import TokenBackend
 from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, listed
+from authkit.host.mounts.special_paths import CompiledPaths
 from authkit.host.mounts.storage import MountStorage, StorageGate
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.mounts.table import MountTable, RunningMount
 from authkit.host.server.envelope import render
 from authkit.host.server.gatekeeper import Gatekeeper
+from authkit.host.server.health import public_answers
 from authkit.host.server.logins import answer_login
-from authkit.host.server.openapi import add_openapi_route
+from authkit.host.server.mount_requests import MountRequest, answer_of, ask, check_existence
+from authkit.host.server.openapi import describe_mounts
 from authkit.host.server.operations import Asked, parse_request, wrap_ttl_of
-from authkit.host.server.plugin_calls import PluginCall, answer_of, ask, check_existence
 from authkit.host.server.renewals import renew_token
 from authkit.host.server.wrapping import wrap
 from authkit.host.state import HostState, Identification
@@ -37,7 +40,7 @@ from authkit.host.store.identity import IdentityStore
 from authkit.host.store.policies import ROOT, PolicyStore
 from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage
 from authkit.host.store.tokens import Token, TokenStore, random_text
-from authkit.logical import BackendConfig, ClusterInfo, Operation, Request
+from authkit.logical import BackendConfig, ClusterInfo, Operation, Request, Response
 from authkit.values import replace
 
 __all__ = ["Core", "HostRequest", "HostResponse"]
@@ -50,7 +53,6 @@ TICK = timedelta(seconds=60)
 TICK_TIMEOUT = timedelta(seconds=90)
 
 _WRAPPING_PATHS = ("sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap")
-_MOUNT_TYPES = {"sys/": "system", "auth/token/": "token", "identity/": "identity"}
 _WRITES = (Operation.UPDATE, Operation.PATCH)
 
 
@@ -90,29 +92,24 @@ class Core:
             mounts=MountTable(physical, gate, catalog, self.system_views),
             about=about,
         )
-        system = system_routes(self.state)
-        identity_backend = IdentityBackend(self._own_config("identity"), self.state)
-        self._routes: dict[str, Routes | ServedBackend] = {
-            "sys/": system,
-            "auth/token/": token_routes(self.state, renew_token),
-            "identity/": ServedBackend(identity_backend, "identity/"),
-        }
-        add_openapi_route(system, self.state, self._routes)
+        for kind in (SystemBackend, TokenBackend, IdentityBackend):
+            self._serve(kind)
         self._gate = Gatekeeper(self.state)
         self._public = public_answers(self.state)
         self._works_by_itself = works_by_itself
         self._work: list[asyncio.Task[None]] = []
 
-    def _own_config(self, name: str) -> BackendConfig:
-        """Return what one of the host's own backends is set up with."""
-        own = next(each for each in self.state.mounts.system_mounts if each.type == name)
-        storage = MountStorage(self.state.physical, f"core/own/{name}/", self.state.gate)
-        return BackendConfig(
-            storage=storage,
-            system=self.system_views.of(lambda: own, lambda: False),
+    def _serve(self, kind: type[HostBackend]) -> None:
+        """Set one of the host's own backends behind its mount."""
+        mount = self.state.mounts.own[kind.name]
+        config = BackendConfig(
+            storage=MountStorage(self.state.physical, f"core/own/{kind.name}/", self.state.gate),
+            system=self.system_views.of(lambda: mount.entry, lambda: False),
             events=MountEvents(),
-            backend_uuid=own.backend_uuid,
+            backend_uuid=mount.entry.backend_uuid,
         )
+        backend = kind(config, self.state, self)
+        mount.backend, mount.paths = OwnBackend(backend), CompiledPaths(backend.special_paths())
 
     @property
     def catalog(self) -> Catalog:
@@ -205,10 +202,7 @@ class Core:
                 return public(request)
             request_id = str(uuid.uuid4())
             asked = parse_request(request)
-            answer = await self._answer(request, asked, request_id)
-            if asked.operation is Operation.HELP:
-                return _help(answer)
-            return render(asked.operation, answer, request_id)
+            return render(asked, await self._answer(request, asked, request_id), request_id)
         except Failure as failure:
             return failure.response()
         except Exception:
@@ -217,90 +211,52 @@ class Core:
 
     async def _answer(self, request: HostRequest, asked: Asked, request_id: str) -> Answer | None:
         wrap_ttl = wrap_ttl_of(request.wrap_ttl)
-        prefix, routes = self._own(asked.path)
-        mount = None if routes else self.state.mounts.match(asked.path)
+        mount = self.state.mounts.match(asked.path)
         if asked.operation in _WRITES and asked.path.endswith("/"):
             if mount is None or not mount.entry.config.trim_request_trailing_slashes:
                 raise Failure(400, "cannot write to a path ending in '/'")
             asked = replace(asked, path=asked.path.rstrip("/"))
         if asked.path in _WRAPPING_PATHS:
             find_wrapping_token(self.state, asked.data, request.token)
-        if routes is not None:
-            answer = await self._ask_own(request, asked, request_id, prefix, routes, wrap_ttl)
-        elif mount is not None:
-            call = PluginCall(
-                mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
-            )
-            answer = await self._ask_plugin(call)
-        else:
+        if mount is None:
             caller = await self._gate.authorize(request, asked, asked.operation, sudo=False)
             async with self._gate.used(caller):
                 raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
+        call = MountRequest(
+            mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
+        )
+        is_open = mount.paths.needs_no_token(call.path)
+        answer = await (self._answer_everybody(call) if is_open else self._answer_caller(call))
         if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
             return answer
         return await wrap(
-            self.state, answer, asked.operation, asked.path, request_id, is_plugins=routes is None
+            self.state, answer, asked.operation, asked.path, request_id, is_plugins=not mount.is_own
         )
 
-    def _own(self, path: str) -> tuple[str, Routes | ServedBackend | None]:
-        """Return the host's own backend for a path."""
-        for prefix, routes in self._routes.items():
-            if f"{path}/".startswith(prefix):
-                return prefix, routes
-        return "", None
-
-    # --- the host's own backends ---------------------------------------------------------------
-
-    async def _ask_own(
-        self,
-        request: HostRequest,
-        asked: Asked,
-        request_id: str,
-        prefix: str,
-        routes: Routes | ServedBackend,
-        wrap_ttl: timedelta,
-    ) -> Answer | None:
-        call = Call(
-            request=request,
-            request_id=request_id,
-            operation=asked.operation or Operation.HEADER,  # no route has that one
-            path=asked.path[len(prefix) :],
-            data=asked.data,
-            caller=None,
-            wrap_ttl=wrap_ttl,
-        )
-        if routes.needs_no_token(call.path):
-            answer = await routes.handle(replace(call, caller=self._gate.known(request)))
-            return answer and replace(answer, wrap_ttl=wrap_ttl)
-        sudo = routes.needs_sudo(call.path)
-        caller = await self._gate.authorize(request, asked, asked.operation, sudo=sudo)
-        async with self._gate.used(caller) as used:
-            answer = await routes.handle(replace(call, caller=used))
-        return answer and replace(answer, mount_type=_MOUNT_TYPES[prefix], wrap_ttl=wrap_ttl)
-
-    # --- plugins -------------------------------------------------------------------------------
-
-    async def _ask_plugin(self, call: PluginCall) -> Answer | None:
+    async def _answer_caller(self, call: MountRequest) -> Answer | None:
+        """Answer on a path that needs a token."""
         asked, operation = call.asked, call.asked.operation
-        if call.mount.paths.needs_no_token(call.path):
-            return await self._log_in(call)
         sudo = call.mount.paths.needs_sudo(call.path)
         caller = await self._gate.find(call.request)
         if operation is Operation.UPDATE:
             operation = await check_existence(replace(call, caller=caller))
         caller = await self._gate.authorize(call.request, asked, operation, sudo=sudo, caller=caller)
-        async with self._gate.used(caller):
+        async with self._gate.used(caller) as used:
             if operation is None:
                 raise Failure(405, listed("unsupported operation"))
-            call = replace(call, caller=caller)
+            call = replace(call, caller=used)
             routed_before = operation in (Operation.CREATE, Operation.UPDATE)
             response = await ask(call, call.to_backend(operation, routed_before=routed_before))
-            if response is not None and (response.auth is not None or response.secret is not None):
+            answer = answer_of(call, response)
+            if response is None or answer is None:
+                return None
+            if response.secret is not None or (response.auth is not None and not call.mount.is_own):
                 logger.error("unexpected Auth response for non-token backend: %s", asked.path)
                 raise Failure(500, listed("internal error"))
-            return answer_of(call, response)
+            return replace(answer, auth=response.auth)
 
-    async def _log_in(self, call: PluginCall) -> Answer | None:
+    async def _answer_everybody(self, call: MountRequest) -> Answer | None:
+        """Answer on a path that needs no token, such as a login."""
         token = self.state.tokens.find(call.request.token)
         call = replace(
             call,
@@ -317,6 +273,18 @@ class Core:
             raise Failure(405, "unsupported operation")
         return await answer_login(self.state, call, operation)
 
+    # --- what the host's own backends ask for --------------------------------------------------
+
+    async def renew(
+        self, token: Token, increment: timedelta, *, text: str, remote_addr: str
+    ) -> Response | None:
+        """Renew a token at the backend that granted it."""
+        return await renew_token(self.state, token, increment, text=text, remote_addr=remote_addr)
+
+    async def describe_mounts(self, caller: Caller | None, *, generic: bool) -> dict[str, Any]:
+        """Return the OpenAPI document of all mounts that the caller may see."""
+        return await describe_mounts(self.state, caller, generic=generic)
+
 
 async def _survive(work: Callable[[], Awaitable[None]]) -> None:
     """Do background work; a failure is logged, and the next turn tries again."""
@@ -324,9 +292,3 @@ async def _survive(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except Exception:
         logger.exception("background work failed")
-
-
-def _help(answer: Answer | None) -> HostResponse:
-    if answer is None:
-        return HostResponse(status=404, body={"errors": []})
-    return HostResponse(status=200, body=answer.bare if answer.bare is not None else answer.data or {})

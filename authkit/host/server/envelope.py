@@ -7,12 +7,16 @@ Vault 1.21.1 with plugins in processes of their own.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from authkit.auth.policies import sanitize_policies
 from authkit.errors import BadRequestError, CodedError, LogicalError
 from authkit.host.messages import Answer, Failure, HostResponse, listed
-from authkit.logical import Operation
+from authkit.host.server.operations import Asked
+from authkit.host.store.times import show_time, whole_seconds
+from authkit.logical import Auth, Operation, TokenType, WrapInfo
 
 __all__ = ["envelope", "failure_of", "plain_numbers", "render"]
 
@@ -31,6 +35,11 @@ STATUSES: Final = {
     "overloaded, try again later": 503,
 }
 """Statuses that an error's text alone decides on. Anything else is 500."""
+
+_LIFTED = re.compile(
+    r"sys/(?:auth|mounts|policy|audit)(?:/.*)?|sys/capabilities(?:-self|-accessor)?|sys/ha-status"
+)
+"""Old endpoints, whose data stands in the envelope as well (Vault 1.21, http/handler.go)."""
 
 _SEALED = "Vault is sealed"
 _FORWARD = "please forward to the active node"
@@ -59,10 +68,13 @@ def failure_of(error: Exception, *, authenticated: bool) -> Failure:
     return Failure(status, listed(text) if authenticated else text)
 
 
-def render(operation: Operation | None, answer: Answer | None, request_id: str) -> HostResponse:
+def render(asked: Asked, answer: Answer | None, request_id: str) -> HostResponse:
     """Return the response to a request that was served."""
+    operation = asked.operation
+    if operation is Operation.HELP and answer is not None:
+        return HostResponse(status=200, body=answer.data or {})
     if answer is None:
-        if operation in (Operation.READ, Operation.HEADER, Operation.LIST):
+        if operation in (Operation.READ, Operation.HEADER, Operation.LIST, Operation.HELP):
             return HostResponse(status=404, body={"errors": []})
         return HostResponse(status=204)
     if answer.redirect:
@@ -70,29 +82,63 @@ def render(operation: Operation | None, answer: Answer | None, request_id: str) 
     if answer.raw is not None:
         return _raw(answer)
     if answer.bare is not None:
-        return HostResponse(status=answer.accepted, body=answer.bare, headers=answer.headers)
+        return HostResponse(status=answer.status, body=answer.bare)
     if operation is Operation.LIST and not answer.wrap_info:
         status = _list_status(answer)
         if status != 200:
             return HostResponse(status=status, body={"errors": []})
-    return HostResponse(status=answer.accepted, body=envelope(answer, request_id), headers=answer.headers)
+    body = envelope(answer, request_id)
+    if answer.wrap_info is None and _LIFTED.fullmatch(asked.path):
+        body = {**(answer.data or {}), **body}
+    return HostResponse(status=answer.status, body=body, headers=answer.headers)
 
 
 def envelope(answer: Answer, request_id: str) -> dict[str, Any]:
     """Return the JSON object that holds an answer."""
     is_wrapped = answer.wrap_info is not None
-    shown: dict[str, Any] = {
+    return {
         "request_id": "" if is_wrapped else request_id,
         "lease_id": "",
         "renewable": False,
         "lease_duration": 0,
         "data": None if is_wrapped else answer.data,
-        "wrap_info": answer.wrap_info,
+        "wrap_info": _show_wrap_info(answer.wrap_info) if answer.wrap_info else None,
         "warnings": None if is_wrapped else list(answer.warnings) or None,
-        "auth": None if is_wrapped else answer.auth,
+        "auth": None if is_wrapped or answer.auth is None else _show_auth(answer.auth),
         "mount_type": "" if is_wrapped else answer.mount_type,
     }
-    return {**(answer.data or {}), **shown} if answer.is_lifted and not is_wrapped else shown
+
+
+def _show_auth(auth: Auth) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "client_token": auth.client_token,
+        "accessor": auth.accessor,
+        "policies": list(sanitize_policies([*auth.token_policies, *auth.identity_policies])),
+        "metadata": dict(auth.metadata) or None,
+        "lease_duration": whole_seconds(auth.lease.ttl),
+        "renewable": auth.lease.renewable,
+        "entity_id": auth.entity_id,
+        "token_type": "batch" if auth.token_type is TokenType.BATCH else "service",
+        "orphan": auth.orphan,
+        "mfa_requirement": None,
+        "num_uses": auth.num_uses,
+    }
+    if auth.token_policies:
+        shown["token_policies"] = list(auth.token_policies)
+    if auth.identity_policies:
+        shown["identity_policies"] = list(sanitize_policies(auth.identity_policies))
+    return shown
+
+
+def _show_wrap_info(info: WrapInfo) -> dict[str, Any]:
+    shown = {
+        "token": info.token,
+        "accessor": info.accessor,
+        "ttl": whole_seconds(info.ttl),
+        "creation_time": show_time(info.creation_time) if info.creation_time else None,
+        "creation_path": info.creation_path,
+    }
+    return shown | {"wrapped_accessor": info.wrapped_accessor} if info.wrapped_accessor else shown
 
 
 def plain_numbers(value: Any) -> Any:

@@ -11,14 +11,13 @@ from typing import Any
 
 from authkit.auth.policies import find_refused_policy, sanitize_policies
 from authkit.errors import AuthKitError
-from authkit.host.grants import lifetimes_of, show_auth
 from authkit.host.messages import Answer, Failure
 from authkit.host.mounts.entries import Mount
-from authkit.host.server.plugin_calls import PluginCall, answer_of, ask
+from authkit.host.server.mount_requests import MountRequest, answer_of, ask
 from authkit.host.state import HostState
 from authkit.host.store.identity import IdentityError
 from authkit.host.store.tokens import BATCH, SERVICE, Token
-from authkit.host.store.ttl import calculate_ttl
+from authkit.host.store.ttl import Lifetimes, calculate_ttl
 from authkit.logical import Auth, Operation, Response, TokenType
 from authkit.values import replace
 
@@ -28,7 +27,7 @@ LOCKABLE = frozenset({"userpass", "ldap", "approle"})
 """Catalog names under which a server wants to know, before each login, whose it is."""
 
 
-async def answer_login(state: HostState, call: PluginCall, operation: Operation) -> Answer | None:
+async def answer_login(state: HostState, call: MountRequest, operation: Operation) -> Answer | None:
     """Return the answer on a path that needs no token, and the token, if the backend grants one.
 
     Raises:
@@ -48,16 +47,16 @@ async def answer_login(state: HostState, call: PluginCall, operation: Operation)
     return replace(answer, auth=auth, warnings=answer.warnings + warnings)
 
 
-async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Make the token that a backend grants; return it as the client sees it, and the warnings."""
+async def _grant(state: HostState, call: MountRequest, auth: Auth) -> tuple[Auth, tuple[str, ...]]:
+    """Make the token that a backend grants; return it and the warnings."""
     entry, now = call.mount.entry, state.clock.now()
     auth = await _identify(state, entry, auth)
     kind = _token_type(entry.config.token_type, auth.token_type)
     role = await find_role(call) if kind == SERVICE else ""
-    ttl, warnings = calculate_ttl(entry.limits, lifetimes_of(auth), now=now)
-    derived = state.identity.policies_of(auth.entity_id)
+    ttl, warnings = calculate_ttl(entry.limits, Lifetimes.of(auth), now=now)
+    identity_policies = state.identity.policies_of(auth.entity_id)
     policies = sanitize_policies(auth.policies, add_default=not auth.no_default_policy)
-    refused = find_refused_policy([*policies, *derived])
+    refused = find_refused_policy([*policies, *identity_policies])
     if refused is not None:
         raise Failure(400, refused)
     auth = replace(
@@ -70,10 +69,14 @@ async def _grant(state: HostState, call: PluginCall, auth: Auth) -> tuple[dict[s
         lease=replace(auth.lease, ttl=ttl, renewable=auth.lease.renewable and kind == SERVICE),
     )
     text, token = await _make_token(state, call, auth, role)
-    shown = show_auth(
-        replace(auth, accessor=token.accessor), policies=policies, derived=derived, text=text, orphan=True
+    granted = replace(
+        auth,
+        client_token=text,
+        accessor=token.accessor,
+        identity_policies=identity_policies,
+        orphan=True,
     )
-    return shown, warnings
+    return granted, warnings
 
 
 async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
@@ -94,7 +97,7 @@ async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
     return replace(auth, alias=alias, entity_id=entity.id, group_aliases=groups)
 
 
-async def _make_token(state: HostState, call: PluginCall, auth: Auth, role: str) -> tuple[str, Token]:
+async def _make_token(state: HostState, call: MountRequest, auth: Auth, role: str) -> tuple[str, Token]:
     now = state.clock.now()
     kind = BATCH if auth.token_type is TokenType.BATCH else SERVICE
     token = Token(
@@ -139,7 +142,7 @@ def _token_type(of_mount: str, of_backend: TokenType) -> str:
     return BATCH if is_batch else SERVICE
 
 
-async def find_role(call: PluginCall) -> str:
+async def find_role(call: MountRequest) -> str:
     """Return the role that a login is for, empty when the backend cannot tell.
 
     A server asks after each login of a service token, to count leases by role; the path is `login`
@@ -166,7 +169,7 @@ def _locks_users_out(entry: Mount) -> bool:
     return entry.type in LOCKABLE and not (lockout and lockout.lockout_disable)
 
 
-async def _look_ahead(call: PluginCall) -> None:
+async def _look_ahead(call: MountRequest) -> None:
     request = replace(
         call.to_backend(Operation.ALIAS_LOOKAHEAD), id="", client_token="", connection=None, headers={}
     )

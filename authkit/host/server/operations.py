@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from authkit.framework.fields.durations import parse_duration
 from authkit.host.messages import Failure, HostRequest
+from authkit.host.store.times import read_duration
 from authkit.logical import Operation
 from authkit.values import Value, field
 
@@ -66,11 +66,9 @@ def wrap_ttl_of(text: str) -> timedelta:
         Failure: it is not a duration, or negative.
     """
     try:
-        ttl = parse_duration(text)
-    except ValueError:
-        raise Failure(
-            400, f'error parsing X-Vault-Wrap-TTL header: time: invalid duration "{text}"'
-        ) from None
+        ttl = read_duration(text)
+    except ValueError as error:
+        raise Failure(400, f"error parsing X-Vault-Wrap-TTL header: {error}") from error
     if ttl < timedelta(0):
         raise Failure(400, "error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative")
     return ttl

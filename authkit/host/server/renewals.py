@@ -10,15 +10,14 @@ from typing import Any
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import AuthKitError, PermissionDeniedError
-from authkit.host.grants import lifetimes_of, show_auth
-from authkit.host.messages import Answer, Failure, listed
+from authkit.host.messages import Failure, listed
 from authkit.host.server.envelope import STATUSES
-from authkit.host.server.plugin_calls import send
+from authkit.host.server.mount_requests import send
 from authkit.host.state import HostState
 from authkit.host.store.plugin_errors import readable
 from authkit.host.store.tokens import BATCH, Token
-from authkit.host.store.ttl import MountLimits, PastMaxTTLError, calculate_ttl
-from authkit.logical import Auth, Connection, Operation, Request
+from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
+from authkit.logical import Auth, Connection, Operation, Request, Response
 from authkit.values import replace
 
 __all__ = ["renew_token"]
@@ -26,7 +25,7 @@ __all__ = ["renew_token"]
 
 async def renew_token(
     state: HostState, token: Token, increment: timedelta, *, text: str, remote_addr: str
-) -> Answer | None:
+) -> Response | None:
     """Renew a token; `None` when its backend has nothing to say: a success that changes nothing.
 
     Raises:
@@ -51,10 +50,10 @@ async def renew_token(
 
 async def _extend(
     state: HostState, token: Token, auth: Auth, increment: timedelta, limits: MountLimits, text: str
-) -> Answer:
+) -> Response:
     now = state.clock.now()
     try:
-        ttl, warnings = calculate_ttl(limits, lifetimes_of(auth, increment), now=now, issued=token.created)
+        ttl, warnings = calculate_ttl(limits, Lifetimes.of(auth, increment), now=now, issued=token.created)
     except PastMaxTTLError as error:
         raise Failure(500, listed(str(error))) from error
     if auth.entity_id and not token.path.startswith("auth/token/"):
@@ -64,14 +63,14 @@ async def _extend(
     auth = replace(auth, lease=replace(auth.lease, ttl=ttl), client_token="")
     if await state.tokens.change(token.key, auth=auth, expires=now + ttl, renewed=now) is None:
         raise Failure(400, "token not found")  # revoked while its backend was asked
-    shown = show_auth(
+    renewed = replace(
         auth,
-        policies=sanitize_policies(auth.token_policies),
-        derived=state.identity.policies_of(auth.entity_id),
-        text=text,
+        client_token=text,
+        token_policies=sanitize_policies(auth.token_policies),
+        identity_policies=state.identity.policies_of(auth.entity_id),
         orphan=token.path.startswith("auth/token/") and not token.parent,
     )
-    return Answer(auth=shown, warnings=warnings)
+    return Response(auth=renewed, warnings=warnings)
 
 
 async def _ask_backend(

@@ -9,7 +9,6 @@ from authkit.host.messages import Answer, Failure
 from authkit.host.server.envelope import envelope
 from authkit.host.state import HostState
 from authkit.logical import Operation
-from authkit.values import replace
 
 __all__ = ["wrap"]
 
@@ -30,11 +29,11 @@ async def wrap(
     else:
         status, body, kind = (
             200,
-            json.dumps(envelope(replace(answer, is_lifted=False), request_id)),
+            json.dumps(envelope(answer, request_id)),
             "application/json",
         )
     wrapped = Wrapped(
         status=status, body=body, content_type=kind, created=state.clock.now(), ttl=answer.wrap_ttl, path=path
     )
-    accessor = (answer.auth or {}).get("accessor", "")
+    accessor = answer.auth.accessor if answer.auth else ""
     return Answer(wrap_info=await keep_wrapped(state, wrapped, path, accessor))

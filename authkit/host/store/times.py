@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["seconds_left", "show_time", "whole_seconds"]
+from authkit.framework.fields.durations import parse_duration
+
+__all__ = ["read_duration", "seconds_left", "show_time", "whole_seconds"]
+
+
+def read_duration(text: str) -> timedelta:
+    """Return a duration in whole seconds; the empty text is none at all.
+
+    Raises:
+        ValueError: it is not a duration. The text is Go's.
+    """
+    try:
+        return timedelta(seconds=whole_seconds(parse_duration(text)))
+    except ValueError:
+        raise ValueError(f'time: invalid duration "{text}"') from None
 
 
 def show_time(moment: datetime) -> str:

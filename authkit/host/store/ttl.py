@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from authkit.framework.fields.durations import format_duration
+from authkit.logical import Auth
 from authkit.values import Value
 
 __all__ = ["Lifetimes", "MountLimits", "PastMaxTTLError", "calculate_ttl", "human_duration"]
@@ -36,6 +37,17 @@ class Lifetimes(Value, frozen=True, kw_only=True):
     period: timedelta = _ZERO
     max_ttl: timedelta = _ZERO
     explicit_max_ttl: timedelta = _ZERO
+
+    @classmethod
+    def of(cls, auth: Auth, increment: timedelta = _ZERO) -> Lifetimes:
+        """Return the lifetimes that a grant asks for."""
+        return cls(
+            increment=increment,
+            ttl=auth.lease.ttl,
+            period=auth.period,
+            max_ttl=auth.lease.max_ttl,
+            explicit_max_ttl=auth.explicit_max_ttl,
+        )
 
 
 def calculate_ttl(

@@ -512,3 +512,75 @@ async def test_documents_have_the_fields_of_a_model() -> None:
     route, _ = Shelf.route_table.find("books/a") or pytest.fail("no such path")
     assert route.fields.keys() == {"id", "title", "pages", "shout"}
     assert (route.info(Operation.UPDATE).fields or {}).keys() == route.fields.keys()
+
+
+class LibraryCall(Call, frozen=True, kw_only=True):
+    """A call that knows the reader."""
+
+    @property
+    def reader(self) -> str:
+        """Who reads."""
+        return self.request.display_name
+
+
+class Branch(Backend, name="branch"):
+    """A branch of the library."""
+
+    call_type = LibraryCall
+    warns_without_answer = False
+    grants_to_callers = True
+
+    @read("card/id/{id}", "card/name/{name}")
+    async def card(self, call: LibraryCall, id: Str = "", name: Str = "") -> dict[str, Any]:
+        """Show a card."""
+        return {"id": id, "name": name, "reader": call.reader}
+
+    @write("shelve")
+    async def shelve(self, call: Call, loud: Bool = False) -> None:
+        """Shelve a book."""
+        if loud:
+            call.warn("not so loud")
+
+    @write("join")
+    async def join(self) -> Response:
+        """Join."""
+        return Response(auth=Auth(display_name="reader"))
+
+
+async def test_one_handler_on_several_paths() -> None:
+    """Each path is a route of its own; what it does not capture comes from the request."""
+    mount = Mount(Branch)
+    assert await mount.read("card/id/7") == {"id": "7", "name": "", "reader": ""}
+    assert await mount.read("card/name/ann") == {"id": "", "name": "ann", "reader": ""}
+    assert [route.path.text for route in Branch.route_table.routes][:2] == [
+        "card/id/{id}",
+        "card/name/{name}",
+    ]
+    with pytest.raises(TypeError, match="a handler needs a path"):
+        read()
+
+
+async def test_a_backend_with_calls_of_its_own() -> None:
+    """Its handlers get them; a handler that asks for another kind of call is refused."""
+    request = Request(operation=Operation.READ, path="card/id/7", display_name="ann")
+    answer = await Mount(Branch).backend.handle_request(request)
+    assert answer is not None
+    assert answer.data == {"id": "7", "name": "", "reader": "ann"}
+    with pytest.raises(TypeError, match="unknown annotation"):
+
+        class Stray(Backend, name="stray"):
+            @read("x")
+            async def show(self, call: LibraryCall) -> None:
+                """Show."""
+
+
+async def test_warnings_without_an_answer() -> None:
+    """A class can do without those of the framework; what its handlers say is always told."""
+    mount = Mount(Branch)
+    assert await mount.write("shelve", unknown=1) is None
+    assert (await mount.write("shelve", loud=True)).warnings == ("not so loud",)
+
+
+async def test_a_backend_that_may_grant_to_callers() -> None:
+    """As a host's own backend of tokens does."""
+    assert (await Mount(Branch).write("join")).auth == Auth(display_name="reader")

@@ -117,7 +117,7 @@ MOUNT, CREATE, ENTRY = "sys/auth/x", "auth/token/create", "sys/plugins/catalog/a
     ("path", "body", "text"),
     [
         (MOUNT, {"type": "plugin"}, "plugin_name must be provided"),
-        (MOUNT, {"type": "shared_pin", "config": 5}, "unable to convert"),
+        (MOUNT, {"type": "shared_pin", "config": 5}, "expected a map"),
         (
             MOUNT,
             {"type": "shared_pin", "config": {"default_lease_ttl": "1000h"}},
@@ -129,10 +129,10 @@ MOUNT, CREATE, ENTRY = "sys/auth/x", "auth/token/create", "sys/plugins/catalog/a
             "unable to parse max",
         ),
         (MOUNT, {"type": ["a"]}, "expected text"),
-        (MOUNT, {"type": "shared_pin", "local": "perhaps"}, "expected a boolean"),
+        (MOUNT, {"type": "shared_pin", "local": "perhaps"}, "expected true or false"),
         (CREATE, {"num_uses": "many"}, "expected an integer"),
-        (CREATE, {"policies": {"a": 1}}, "expected a list of texts"),
-        (CREATE, {"meta": ["novalue"]}, "expected pairs"),
+        (CREATE, {"policies": {"a": 1}}, "expected text"),
+        (CREATE, {"meta": ["novalue"]}, "a list of key=value"),
         (ENTRY, {"sha256": "aab", "command": "x"}, "odd length hex string"),
         (
             ENTRY,

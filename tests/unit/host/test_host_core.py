@@ -515,7 +515,7 @@ async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> N
 
 async def test_a_plugin_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up in the end, and the mount can be disabled."""
-    monkeypatch.setattr("authkit.host.server.plugin_calls.REQUEST_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr("authkit.host.server.mount_requests.REQUEST_TIMEOUT", timedelta(milliseconds=20))
 
     async def hang(self: Answers, request: Request) -> None:
         await asyncio.Event().wait()

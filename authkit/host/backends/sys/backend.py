@@ -1,21 +1,20 @@
-"""`sys/`: one table out of the parts that serve it, and what a host says about itself."""
+"""`sys/`: one backend out of the parts that serve it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from authkit.host.backends.router import Call, Routes
-from authkit.host.backends.sys.leases import add_lease_routes
-from authkit.host.backends.sys.mounts import add_mount_routes
-from authkit.host.backends.sys.plugins import add_plugin_routes
-from authkit.host.backends.sys.policies import add_policy_routes
-from authkit.host.backends.sys.wrapping import add_wrapping_routes
-from authkit.host.messages import Answer, HostRequest, HostResponse
-from authkit.host.state import HostState
-from authkit.host.store.times import show_time
+from authkit.framework import Bool, PathTemplate, Str, read, route
+from authkit.host.backends.base import OwnCall, OwnResponse
+from authkit.host.backends.sys.leases import Leases
+from authkit.host.backends.sys.mounts import Mounts
+from authkit.host.backends.sys.plugins import Plugins
+from authkit.host.backends.sys.policies import Policies
+from authkit.host.backends.sys.wrapping import Wrapping
+from authkit.logical import Operation, SpecialPaths
+from authkit.values import replace
 
-__all__ = ["public_answers", "system_routes"]
+__all__ = ["SystemBackend"]
 
 _ROOT = (
     "auth/*",
@@ -36,7 +35,7 @@ _ROOT = (
     "seal",
     "step-down",
 )
-"""Paths for callers with `sudo` (Vault 1.21, vault/logical_system.go)."""
+"""Paths for callers with `sudo` (Vault 1.21, vault/logical_system.go), whether they are served or not."""
 
 _UNAUTHENTICATED = (
     "wrapping/lookup",
@@ -47,126 +46,48 @@ _UNAUTHENTICATED = (
 )
 
 
-def system_routes(state: HostState) -> Routes:
-    """Return the table of `sys/`."""
-    routes = Routes(root=_ROOT, unauthenticated=_UNAUTHENTICATED)
-    add_mount_routes(routes, state)
-    add_plugin_routes(routes, state)
-    add_policy_routes(routes, state)
-    add_lease_routes(routes, state)
-    add_wrapping_routes(routes, state)
+class SystemBackend(Mounts, Plugins, Policies, Leases, Wrapping, name="system"):
+    """What operators do with the host itself."""
 
-    async def resultant_acl(call: Call) -> Answer:
-        acl = call.known_caller.acl
-        return Answer(data={"chroot_namespace": "", **acl.describe()})
+    def special_paths(self) -> SpecialPaths:
+        """Return the lists of Vault's own backend."""
+        return replace(super().special_paths(), root=_ROOT, unauthenticated=_UNAUTHENTICATED)
 
-    async def ha_status(call: Call) -> Answer:
-        return Answer(data={"nodes": [_node(state)]})
+    @route("internal/specs/openapi", Operation.READ, Operation.UPDATE)
+    async def read_openapi(
+        self, call: OwnCall, generic_mount_paths: Bool = False, context: Str = ""
+    ) -> OwnResponse:
+        """Return the OpenAPI document of all mounts."""
+        document = await self.server.describe_mounts(call.request.caller, generic=generic_mount_paths)
+        return OwnResponse(bare=document)
 
-    async def replication(call: Call) -> Answer:
-        return Answer(data={"mode": "disabled"})
+    @read("internal/ui/resultant-acl")
+    async def read_resultant_acl(self, call: OwnCall) -> dict[str, Any]:
+        """Return what the caller may do."""
+        return {"chroot_namespace": "", **call.caller.acl.describe()}
 
-    async def audit(call: Call) -> Answer:
-        return Answer(data={})
+    @read("replication/status")
+    async def read_replication(self) -> dict[str, Any]:
+        """Return that there is no replication."""
+        return {"mode": "disabled"}
 
-    routes.add("internal/ui/resultant-acl", read=resultant_acl)
-    routes.add("ha-status", lifted=True, read=ha_status)
-    routes.add("replication/status", read=replication)
-    routes.add("audit/?", lifted=True, read=audit)
-    return routes
+    @read(PathTemplate.from_regex("audit/?"))
+    async def list_audit_devices(self) -> dict[str, Any]:
+        """Return that there are none."""
+        return {}
 
-
-def _node(state: HostState) -> dict[str, Any]:
-    return {
-        "hostname": "authkit",
-        "api_address": "",
-        "cluster_address": "",
-        "active_node": True,
-        "last_echo": None,
-        "version": state.about.version,
-        "echo_duration_ms": 0,
-        "clock_skew_ms": 0,
-        "replication_primary_canary_age_ms": 0,
-    }
-
-
-# --- without a token, and outside the envelope -------------------------------------------------
-
-
-def public_answers(state: HostState) -> Mapping[str, Callable[[HostRequest], HostResponse]]:
-    """Return what answers for everybody, by path: health, seal status, leader."""
-    return {
-        "sys/health": lambda request: _health(state, request),
-        "sys/seal-status": lambda request: _ok(request, _seal_status(state)),
-        "sys/init": lambda request: _ok(request, {"initialized": True}),
-        "sys/leader": lambda request: _ok(request, _leader()),
-        "sys/unseal": lambda request: HostResponse(status=200, body=_seal_status(state)),
-    }
-
-
-def _ok(request: HostRequest, body: Mapping[str, Any]) -> HostResponse:
-    if request.method not in ("GET", "HEAD"):
-        return HostResponse(status=405, body={"errors": []})
-    return HostResponse(status=200, body=body)
-
-
-def _health(state: HostState, request: HostRequest) -> HostResponse:
-    if request.method not in ("GET", "HEAD"):
-        return HostResponse(status=405, body={"errors": []})
-    is_standby = state.gate.read_only
-    status = _number(request.query, "activecode", 200)
-    if is_standby and "standbyok" not in request.query:
-        status = _number(request.query, "standbycode", 429)
-    body = {
-        "initialized": True,
-        "sealed": False,
-        "standby": is_standby,
-        "performance_standby": False,
-        "replication_performance_mode": "disabled",
-        "replication_dr_mode": "disabled",
-        "server_time_utc": int(state.clock.now().timestamp()),
-        "version": state.about.version,
-        "enterprise": False,
-        "cluster_name": state.about.cluster_name,
-        "cluster_id": state.about.cluster_id,
-        "echo_duration_ms": 0,
-        "clock_skew_ms": 0,
-        "replication_primary_canary_age_ms": 0,
-    }
-    return HostResponse(status=status, body=body)
-
-
-def _number(query: Mapping[str, Sequence[str]], name: str, default: int) -> int:
-    (text,) = query.get(name, ())[:1] or ("",)
-    return int(text) if text.isascii() and text.isdigit() and 200 <= int(text) <= 599 else default
-
-
-def _seal_status(state: HostState) -> dict[str, Any]:
-    return {
-        "type": "shamir",
-        "initialized": True,
-        "sealed": False,
-        "t": 1,
-        "n": 1,
-        "progress": 0,
-        "nonce": "",
-        "version": state.about.version,
-        "build_date": show_time(state.about.started),
-        "migration": False,
-        "cluster_name": state.about.cluster_name,
-        "cluster_id": state.about.cluster_id,
-        "recovery_seal": False,
-        "storage_type": state.about.storage_type,
-    }
-
-
-def _leader() -> dict[str, Any]:
-    return {
-        "ha_enabled": False,
-        "is_self": False,
-        "active_time": "0001-01-01T00:00:00Z",
-        "leader_address": "",
-        "leader_cluster_address": "",
-        "performance_standby": False,
-        "performance_standby_last_remote_wal": 0,
-    }
+    @read("ha-status")
+    async def read_nodes(self) -> dict[str, Any]:
+        """Return the only node."""
+        node = {
+            "hostname": "authkit",
+            "api_address": "",
+            "cluster_address": "",
+            "active_node": True,
+            "last_echo": None,
+            "version": self.state.about.version,
+            "echo_duration_ms": 0,
+            "clock_skew_ms": 0,
+            "replication_primary_canary_age_ms": 0,
+        }
+        return {"nodes": [node]}

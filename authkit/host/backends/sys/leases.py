@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from authkit.host.backends.router import Call, Routes, text_of
-from authkit.host.messages import Answer, Failure
-from authkit.host.state import HostState
+from typing import Any
+
+from authkit.errors import UserError
+from authkit.framework import Bool, Listing, PathTemplate, Str, list_, write
+from authkit.host.backends.base import HostBackend
 from authkit.host.store.times import seconds_left, show_time
 
-__all__ = ["add_lease_routes"]
+__all__ = ["Leases"]
 
 
-def add_lease_routes(routes: Routes, state: HostState) -> None:
-    """Serve the leases of a host."""
-    leases = _Leases(state)
-    routes.add("leases/lookup/(?P<prefix>.*)", list=leases.list_below)
-    routes.add("leases/lookup", "lease_id", update=leases.lookup)
-    for start in ("leases/", ""):
-        routes.add(f"{start}renew(?:/(?P<url_lease_id>.+))?", "lease_id increment", update=leases.renew)
-        routes.add(f"{start}revoke(?:/(?P<url_lease_id>.+))?", "lease_id sync", update=leases.revoke)
-        routes.add(f"{start}revoke-prefix/(?P<prefix>.+)", "sync", update=leases.revoke_prefix)
-        routes.add(f"{start}revoke-force/(?P<prefix>.+)", update=leases.revoke_prefix)
+def _named(action: str) -> PathTemplate:
+    """Return the path of an action on one lease: also without `leases/`, as before Vault 0.8."""
+    return PathTemplate.from_regex(rf"(?:leases/)?{action}(?:/(?P<url_lease_id>.+))?")
 
 
-class _Leases:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
+def _below(action: str) -> PathTemplate:
+    return PathTemplate.from_regex(rf"(?:leases/)?{action}/(?P<prefix>.+)")
 
-    async def list_below(self, call: Call) -> Answer:
-        prefix = call.data["prefix"]
+
+class Leases(HostBackend):
+    """The leases of a host. Only tokens have any."""
+
+    @list_(PathTemplate.from_regex("leases/lookup/(?P<prefix>.*)"))
+    async def list_leases(self, prefix: Str = "") -> Listing:
+        """Return the leases and the folders directly below a prefix."""
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         keys = set()
-        for token in self._state.tokens:
+        for token in self.state.tokens:
             if token.lease_id.startswith(prefix):
                 head, slash, _ = token.lease_id[len(prefix) :].partition("/")
                 keys.add(head + slash)
-        return Answer(data={"keys": sorted(keys)} if keys else {})
+        return Listing(sorted(keys))
 
-    async def lookup(self, call: Call) -> Answer:
-        token = self._state.tokens.find_lease(text_of(call.data, "lease_id"))
+    @write("leases/lookup")
+    async def look_up_lease(self, lease_id: Str = "") -> dict[str, Any]:
+        """Return what is known of a lease."""
+        token = self.state.tokens.find_lease(lease_id)
         if token is None:
-            raise Failure(400, "invalid lease")
-        data = {
+            raise UserError("invalid lease")
+        shown: dict[str, Any] = {
             "expire_time": None,
             "id": token.lease_id,
             "issue_time": show_time(token.created),
@@ -49,29 +50,32 @@ class _Leases:
             "ttl": 0,
         }
         if token.expires is not None:
-            left = seconds_left(token.expires, self._state.clock.now())
-            data |= {"expire_time": show_time(token.expires), "ttl": left}
-        return Answer(data=data)
+            left = seconds_left(token.expires, self.state.clock.now())
+            shown |= {"expire_time": show_time(token.expires), "ttl": left}
+        return shown
 
-    async def renew(self, call: Call) -> None:
-        """Refuse: only tokens have leases here."""
-        lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
-        if not lease_id:
-            raise Failure(400, "lease_id must be specified")
-        known = self._state.tokens.find_lease(lease_id) is not None
-        raise Failure(400, "tokens cannot be renewed through this endpoint" if known else "lease not found")
+    @write(_named("renew"))
+    async def renew_lease(self, lease_id: Str = "", url_lease_id: Str = "", increment: Str = "") -> None:
+        """Refuse: tokens are renewed elsewhere."""
+        if not (lease_id or url_lease_id):
+            raise UserError("lease_id must be specified")
+        known = self.state.tokens.find_lease(lease_id or url_lease_id) is not None
+        raise UserError("tokens cannot be renewed through this endpoint" if known else "lease not found")
 
-    async def revoke(self, call: Call) -> None:
-        lease_id = text_of(call.data, "lease_id") or text_of(call.data, "url_lease_id")
-        if not lease_id:
-            raise Failure(400, "lease_id must be specified")
-        token = self._state.tokens.find_lease(lease_id)
+    @write(_named("revoke"))
+    async def revoke_lease(self, lease_id: Str = "", url_lease_id: Str = "", sync: Bool = True) -> None:
+        """Revoke the token of a lease."""
+        if not (lease_id or url_lease_id):
+            raise UserError("lease_id must be specified")
+        token = self.state.tokens.find_lease(lease_id or url_lease_id)
         if token is not None:
-            await self._state.tokens.revoke(token.key)
+            await self.state.tokens.revoke(token.key)
 
-    async def revoke_prefix(self, call: Call) -> None:
-        prefix = call.data["prefix"].removesuffix("/")
-        exact = self._state.tokens.find_lease(prefix)
+    @write(_below("revoke-prefix"), _below("revoke-force"))
+    async def revoke_below(self, prefix: Str, sync: Bool = True) -> None:
+        """Revoke all tokens whose leases are below a prefix."""
+        prefix = prefix.removesuffix("/")
+        exact = self.state.tokens.find_lease(prefix)
         if exact is not None:
-            await self._state.tokens.revoke(exact.key)
-        await self._state.tokens.revoke_below(f"{prefix}/")
+            await self.state.tokens.revoke(exact.key)
+        await self.state.tokens.revoke_below(f"{prefix}/")

@@ -5,235 +5,210 @@ The order of the checks and their texts are those of Vault 1.21 (vault/logical_s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from authkit.errors import AuthKitError
+from authkit.errors import AuthKitError, UserError
+from authkit.framework import KV, Bool, Call, Map, Model, PathTemplate, Str, delete, field, read, write
 from authkit.host.authorization import Caller
-from authkit.host.backends.router import Call, Routes, flag_of, map_of, text_of
-from authkit.host.backends.sys.tuning import LISTS, new_config, tuned
-from authkit.host.messages import Answer, Failure
-from authkit.host.mounts.entries import (
-    Mount,
-    make_accessor,
-    show_config,
-    show_mount,
-)
-from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.state import HostState
-from authkit.host.store.catalog import semantic_version
+from authkit.host.backends.base import HostBackend, OwnCall
+from authkit.host.backends.sys.tuning import TuningFields, new_config, tuned
+from authkit.host.backends.sys.versions import read_version
+from authkit.host.messages import Failure
+from authkit.host.mounts.entries import Mount, make_accessor, show_config, show_mount
+from authkit.host.mounts.table import MountError
 from authkit.host.store.plugin_errors import readable
 from authkit.values import replace
 
-__all__ = ["add_mount_routes", "system_mounts"]
-
-_ENABLE_FIELDS = (
-    "type description config local seal_wrap external_entropy_access plugin_name options plugin_version"
-)
-_TUNE_FIELDS = (
-    "default_lease_ttl max_lease_ttl description listing_visibility token_type options plugin_version "
-    "user_lockout_config trim_request_trailing_slashes identity_token_key "
-) + " ".join(LISTS)
+__all__ = ["Mounts"]
 
 
-def add_mount_routes(routes: Routes, state: HostState) -> None:
-    """Serve the mounts of a host."""
-    mounts = _Mounts(state)
-    routes.add("auth/?", lifted=True, read=mounts.list_all)
-    routes.add(
-        "auth/(?P<path>.+?)/tune", _TUNE_FIELDS, lifted=True, read=mounts.read_tuning, update=mounts.tune
-    )
-    routes.add(
-        "auth/(?P<path>.+)",
-        _ENABLE_FIELDS,
-        lifted=True,
-        read=mounts.read,
-        update=mounts.enable,
-        delete=mounts.disable,
-    )
-    routes.add("mounts/?", lifted=True, read=mounts.list_system)
-    routes.add("mounts/auth/(?P<path>.+?)/tune", _TUNE_FIELDS, read=mounts.read_tuning, update=mounts.tune)
-    routes.add("mounts/(?P<path>.+)", lifted=True, read=mounts.read_system)
-    routes.add("internal/ui/mounts/?", read=mounts.list_visible)
-    routes.add("internal/ui/mounts/(?P<path>.+)", read=mounts.read_visible)
+class NewMount(Model):
+    """What an operator writes to make a mount."""
+
+    path: Str = field(default="", help="Where it lies, below `auth/`.")
+    type: Str = field(default="", help="The name of the plugin.")
+    plugin_name: Str = field(default="", help="The name of the plugin, where the type is `plugin`.")
+    plugin_version: Str = field(default="", help="A registered version; by default the newest.")
+    description: Str = field(default="", help="For people.")
+    config: Map = field(default={}, help="What can be tuned later.")
+    options: KV = field(default={}, help="Handed to the plugin.")
+    local: Bool = field(default=False, help="Whether it stays in its cluster.")
+    seal_wrap: Bool = field(default=False, help="Whether its storage is wrapped by the seal.")
+    external_entropy_access: Bool = field(default=False, help="Whether it may use external entropy.")
 
 
-class _Mounts:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._mounts = state.mounts
+class Mounts(HostBackend):
+    """The mounts of a host."""
 
     # --- shown ---------------------------------------------------------------------------------
 
-    async def list_all(self, call: Call) -> Answer:
-        return Answer(data={entry.path: show_mount(entry) for entry in self._entries()})
+    @read(PathTemplate.from_regex("auth/?"))
+    async def list_auth_mounts(self) -> dict[str, Any]:
+        """Return all auth methods."""
+        return {entry.path: show_mount(entry) for entry in self._auth_mounts()}
 
-    async def read(self, call: Call) -> Answer:
-        path = _clean(call.data["path"])
-        for entry in self._entries():
-            if entry.path == path:
-                return Answer(data=show_mount(entry))
-        raise Failure(400, f"No auth engine at {path}")
+    @read("auth/{path:path}/tune", "mounts/auth/{path:path}/tune", fields=TuningFields)
+    async def read_tuning(self, call: Call) -> dict[str, Any]:
+        """Return how an auth method is tuned."""
+        path = _clean(call.data.values["path"])
+        entry = self._find(path)
+        if entry is None:
+            raise UserError(f'cannot fetch sysview for path "auth/{path}"')
+        return show_config(entry)
 
-    async def read_tuning(self, call: Call) -> Answer:
-        path = _clean(call.data["path"])
-        for entry in self._entries():
-            if entry.path == path:
-                return Answer(data=show_config(entry))
-        raise Failure(400, f'cannot fetch sysview for path "auth/{path}"')
+    @write("auth/{path:path}/tune", "mounts/auth/{path:path}/tune", fields=TuningFields)
+    async def tune(self, call: Call) -> None:
+        """Tune an auth method."""
+        data, mounts = call.data.values, self.state.mounts
+        path = _clean(data["path"])
+        if path == "token/":
+            await mounts.change_token_mount(tuned(mounts.token_mount, data))
+            return
+        mount = mounts.find(path)
+        if mount is None:
+            raise UserError(f'tune of path "auth/{path}" failed: no mount entry found')
+        entry = tuned(mount.entry, data)
+        if data.get("plugin_version"):
+            version = self._choose_version(data["plugin_version"], entry.type)
+            entry = replace(entry, plugin_version=version)
+        await mounts.change(mount, entry)
 
-    async def list_system(self, call: Call) -> Answer:
-        return Answer(data=system_mounts(self._state))
+    @read("auth/{path:path}", fields=NewMount)
+    async def read_auth_mount(self, call: Call) -> dict[str, Any]:
+        """Return an auth method."""
+        path = _clean(call.data.values["path"])
+        entry = self._find(path)
+        if entry is None:
+            raise UserError(f"No auth engine at {path}")
+        return show_mount(entry)
 
-    async def read_system(self, call: Call) -> Answer:
-        path = _clean(call.data["path"])
-        found = system_mounts(self._state).get(path)
+    @read(PathTemplate.from_regex("mounts/?"))
+    async def list_other_mounts(self) -> dict[str, Any]:
+        """Return the mounts that are no auth methods."""
+        return self._other_mounts()
+
+    @read("mounts/{path:path}")
+    async def read_other_mount(self, path: Str) -> dict[str, Any]:
+        """Return a mount that is no auth method."""
+        found: dict[str, Any] | None = self._other_mounts().get(_clean(path))
         if found is None:
-            raise Failure(400, f"No secret engine mount at {path}")
-        return Answer(data=found)
+            raise UserError(f"No secret engine mount at {_clean(path)}")
+        return found
 
-    async def list_visible(self, call: Call) -> Answer:
-        """Answer for everybody: what is listed for all, and what the caller's policies reach."""
+    @read(PathTemplate.from_regex("internal/ui/mounts/?"))
+    async def list_visible_mounts(self, call: OwnCall) -> dict[str, Any]:
+        """Return what is listed for everybody, and what the caller's policies reach."""
+        caller = call.request.caller
         auth: dict[str, Any] = {}
-        for entry in self._entries():
-            if call.caller is not None and _reaches(call.caller, entry.route):
+        for entry in self._auth_mounts():
+            if _reaches(caller, entry.route):
                 auth[entry.path] = show_mount(entry, effective=True)
             elif entry.config.listing_visibility == "unauth":
                 shown = show_mount(entry)
                 auth[entry.path] = {name: shown[name] for name in ("description", "options", "type")}
-        secret: dict[str, Any] = {}
-        if call.caller is not None:
-            shown_mounts = system_mounts(self._state, effective=True)
-            secret = {path: each for path, each in shown_mounts.items() if _reaches(call.caller, path)}
-        return Answer(data={"auth": auth, "secret": secret}, mount_type="")
+        others = self._other_mounts(effective=True) if caller else {}
+        return {
+            "auth": auth,
+            "secret": {path: shown for path, shown in others.items() if _reaches(caller, path)},
+        }
 
-    async def read_visible(self, call: Call) -> Answer:
-        path = _clean(call.data["path"])
-        if call.caller is None:
+    @read("internal/ui/mounts/{path:path}")
+    async def read_visible_mount(self, call: OwnCall, path: Str) -> dict[str, Any]:
+        """Return the mount of a path, if the caller's policies reach it."""
+        caller, path = call.request.caller, _clean(path)
+        if caller is None:
             raise Failure(403, "permission denied")
-        refused = Failure(
+        for entry in self._auth_mounts():
+            if path.startswith(entry.route) and _reaches(caller, entry.route):
+                return show_mount(entry, effective=True) | {"path": entry.path}
+        for found, shown in self._other_mounts(effective=True).items():
+            if path.startswith(found) and _reaches(caller, found):
+                return {**shown, "path": found}
+        raise Failure(
             403,
             "preflight capability check returned 403, please ensure client's policies grant access to path "
             f'"{path}"',
         )
-        mount = next((each for each in self._entries() if path.startswith(each.route)), None)
-        if mount is not None and _reaches(call.caller, mount.route):
-            return Answer(data=show_mount(mount, effective=True) | {"path": mount.path}, mount_type="")
-        system = system_mounts(self._state, effective=True)
-        found = next((each for each in system if path.startswith(each)), None)
-        if found is None or not _reaches(call.caller, found):
-            raise refused
-        return Answer(data=system[found] | {"path": found}, mount_type="")
 
-    def _entries(self) -> list[Mount]:
-        return sorted(
-            [self._mounts.token_mount, *(mount.entry for mount in self._mounts)], key=lambda entry: entry.path
-        )
+    def _find(self, path: str) -> Mount | None:
+        return next((entry for entry in self._auth_mounts() if entry.path == path), None)
 
-    # --- changed -------------------------------------------------------------------------------
+    def _auth_mounts(self) -> list[Mount]:
+        mounts = self.state.mounts
+        return sorted([mounts.token_mount, *(each.entry for each in mounts)], key=lambda entry: entry.path)
 
+    def _other_mounts(self, *, effective: bool = False) -> dict[str, Any]:
+        return {
+            entry.path: show_mount(entry, effective=effective) for entry in self.state.mounts.system_mounts
+        }
+
+    # --- made and removed ----------------------------------------------------------------------
+
+    @write("auth/{path:path}", fields=NewMount)
     async def enable(self, call: Call) -> None:
-        entry = self._new_mount(_clean(call.data["path"]), call.data)
-        if entry.path == "token/" or entry.path.startswith("token/"):
-            raise Failure(400, "path is already in use at token/")
+        """Enable an auth method."""
+        entry = self._new_mount(NewMount(**call.data.values))
+        if entry.path.startswith("token/"):
+            raise UserError("path is already in use at token/")
         try:
-            await self._mounts.enable(entry)
+            await self.state.mounts.enable(entry)
         except MountError as error:
-            raise Failure(400, str(error)) from error
+            raise UserError(str(error)) from error
         except AuthKitError as error:
-            raise Failure(400, str(readable(error))) from error
+            raise UserError(str(readable(error))) from error
 
-    def _new_mount(self, path: str, data: Mapping[str, Any]) -> Mount:
-        given = data.get("config") or {}
-        if not isinstance(given, Mapping):
-            raise Failure(400, "unable to convert given auth config information")
-        config = new_config(given)
-        kind = text_of(data, "type")
+    def _new_mount(self, asked: NewMount) -> Mount:
+        config = new_config(asked.config)
+        kind = asked.type
         if kind == "plugin":
-            kind = text_of(given, "plugin_name") or text_of(data, "plugin_name")
+            kind = str(asked.config.get("plugin_name") or asked.plugin_name)
             if not kind:
-                raise Failure(400, "plugin_name must be provided for plugin backend")
+                raise UserError("plugin_name must be provided for plugin backend")
         if not kind:
-            raise Failure(400, "backend type must be specified as a string")
-        version = self._verify_version(
-            text_of(given, "plugin_version") or text_of(data, "plugin_version"), kind
-        )
-        options = map_of(data, "options")
-        if options.get("version"):
-            raise Failure(400, f'auth method "{kind}" does not allow setting a version')
+            raise UserError("backend type must be specified as a string")
+        version = self._choose_version(str(asked.config.get("plugin_version") or asked.plugin_version), kind)
+        if asked.options.get("version"):
+            raise UserError(f'auth method "{kind}" does not allow setting a version')
         return Mount(
-            path=path,
+            path=_clean(asked.path),
             type=kind,
             accessor=make_accessor(kind),
-            description=text_of(data, "description"),
-            options=options,
-            local=flag_of(data, "local"),
-            seal_wrap=flag_of(data, "seal_wrap"),
-            external_entropy_access=flag_of(data, "external_entropy_access"),
+            description=asked.description,
+            options=dict(asked.options),
+            local=asked.local,
+            seal_wrap=asked.seal_wrap,
+            external_entropy_access=asked.external_entropy_access,
             plugin_version=version,
             config=config,
         )
 
-    def _verify_version(self, version: str, kind: str) -> str:
+    def _choose_version(self, asked: str, kind: str) -> str:
         """Return the version that a mount is pinned to (Vault 1.21, selectPluginVersion)."""
+        version = read_version(asked)
         if not version:
-            chosen = self._state.catalog.choose(kind)
+            chosen = self.state.catalog.choose(kind)
             return chosen.version if chosen else ""
-        try:
-            version = semantic_version(version)
-        except ValueError:
-            raise Failure(
-                400, f'version "{version}" is not a valid semantic version: Malformed version: {version}'
-            ) from None
-        if self._state.catalog.find(kind, version) is None:
-            raise Failure(400, f"plugin not found in the catalog: {kind}, version={version}")
+        if self.state.catalog.find(kind, version) is None:
+            raise UserError(f"plugin not found in the catalog: {kind}, version={version}")
         return version
 
+    @delete("auth/{path:path}", fields=NewMount)
     async def disable(self, call: Call) -> None:
-        path = _clean(call.data["path"])
+        """Disable an auth method, and revoke its tokens."""
+        path = _clean(call.data.values["path"])
         if path == "token/":
-            raise Failure(400, "token credential backend cannot be disabled")
-        mount = self._mounts.find(path)
-        if mount is None:
-            return
-        mount.is_tainted = True
-        await self._state.tokens.revoke_below(mount.entry.route)
-        await self._mounts.disable(mount)
-
-    async def tune(self, call: Call) -> None:
-        path = _clean(call.data["path"])
-        if path == "token/":
-            await self._mounts.change_token_mount(tuned(self._mounts.token_mount, call.data))
-            return
-        mount = self._mounts.find(path)
-        if mount is None:
-            raise Failure(400, f'tune of path "auth/{path}" failed: no mount entry found')
-        await self._mounts.change(mount, self._with_version(mount, tuned(mount.entry, call.data), call.data))
-
-    def _with_version(self, mount: RunningMount, entry: Mount, data: Mapping[str, Any]) -> Mount:
-        version = text_of(data, "plugin_version")
-        return replace(entry, plugin_version=self._verify_version(version, entry.type)) if version else entry
-
-
-# --- help --------------------------------------------------------------------------------------
-
-
-def system_mounts(state: HostState, *, effective: bool = False) -> dict[str, Any]:
-    """Return the mounts that are not auth methods, as a list of mounts shows them."""
-    return {
-        entry.path: {
-            **shown,
-            "config": {name: each for name, each in shown["config"].items() if name != "token_type"},
-        }
-        for entry in state.mounts.system_mounts
-        for shown in [show_mount(entry, effective=effective)]
-    }
+            raise UserError("token credential backend cannot be disabled")
+        mount = self.state.mounts.find(path)
+        if mount is not None:
+            mount.is_tainted = True
+            await self.state.tokens.revoke_below(mount.entry.route)
+            await self.state.mounts.disable(mount)
 
 
 def _clean(path: str) -> str:
     return path.strip("/") + "/"
 
 
-def _reaches(caller: Caller, route: str) -> bool:
+def _reaches(caller: Caller | None, route: str) -> bool:
     """Whether the caller's policies reach below a mount."""
-    return caller.acl.reaches(route)
+    return caller is not None and caller.acl.reaches(route)

@@ -3,65 +3,87 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authkit.errors import AuthKitError, HostingError
-from authkit.host.backends.router import Call, Routes, list_of, text_of
-from authkit.host.messages import Answer, Failure, listed
+from authkit.errors import AuthKitError, HostingError, InternalError, UnsupportedOperationError, UserError
+from authkit.framework import (
+    Call,
+    CommaList,
+    Listing,
+    Model,
+    PathTemplate,
+    Str,
+    delete,
+    field,
+    list_,
+    read,
+    route,
+    write,
+)
+from authkit.host.backends.base import HostBackend, OwnResponse
+from authkit.host.backends.sys.versions import read_version
 from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.state import HostState
-from authkit.host.store.catalog import CatalogEntry, CatalogError, semantic_version
+from authkit.host.store.catalog import CatalogEntry, CatalogError
 from authkit.host.store.plugin_errors import readable
+from authkit.logical import Operation, Response
 
-__all__ = ["add_plugin_routes"]
+__all__ = ["Plugins"]
 
-_TYPES = "auth|database|secret"
-_FIELDS = "sha256 sha_256 command args env version oci_image runtime download"
-
-
-def add_plugin_routes(routes: Routes, state: HostState) -> None:
-    """Serve the plugins of a host."""
-    plugins = _Plugins(state)
-    entry = rf"plugins/catalog/(?P<type>{_TYPES})/(?P<name>.+)"
-    routes.add(rf"plugins/catalog/(?P<type>{_TYPES})/?", list=plugins.list_names)
-    routes.add(entry, _FIELDS, read=plugins.read, update=plugins.register, delete=plugins.deregister)
-    routes.add("plugins/catalog/?", read=plugins.list_catalog)
-    routes.add("plugins/catalog/(?P<name>.+)", _FIELDS)
-    routes.add("plugins/reload/backend", "plugin mounts scope", update=plugins.reload)
-    routes.add(rf"plugins/reload/(?P<type>{_TYPES}|unknown)/(?P<plugin>.+)", "scope", update=plugins.reload)
-    routes.add("plugins/pins/?", read=plugins.list_pins)
+_TYPE = "(?P<type>auth|database|secret)"
+_ENTRY = PathTemplate.from_regex(rf"plugins/catalog/{_TYPE}/(?P<name>.+)")
 
 
-class _Plugins:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._catalog = state.catalog
+class Registration(Model):
+    """What an operator writes of a plugin."""
 
-    async def list_names(self, call: Call) -> Answer:
-        names = {entry.name for entry in self._catalog.entries()} if call.data["type"] == "auth" else set()
-        return Answer(data={"keys": sorted(names)} if names else {})
+    type: Str = field(default="", help="`auth`, `secret` or `database`.")
+    name: Str = field(default="", help="The name under which it is mounted.")
+    sha256: Str = field(default="", help="The file's SHA-256, in hexadecimal.")
+    sha_256: Str = field(default="", help="As `sha256`.")
+    command: Str = field(default="", help="The file, in the plugin directory.")
+    args: CommaList = field(default=(), help="Its arguments.")
+    env: CommaList = field(default=(), help="Its environment, as `NAME=value`.")
+    version: Str = field(default="", help="Its version, as `v1.2.3`.")
+    oci_image: Str = field(default="", help="Its image; this host runs none.")
+    runtime: Str = field(default="", help="What runs the image.")
+    download: Str = field(default="", help="Unused.")
 
-    async def list_catalog(self, call: Call) -> Answer:
-        entries = self._catalog.entries()
+
+class Plugins(HostBackend):
+    """The plugins of a host."""
+
+    @list_(PathTemplate.from_regex(f"plugins/catalog/{_TYPE}/?"))
+    async def list_plugins(self, type: Str) -> Listing:
+        """Return the names of the plugins of a type."""
+        names = {entry.name for entry in self.state.catalog.entries()} if type == "auth" else set()
+        return Listing(sorted(names))
+
+    @read(PathTemplate.from_regex("plugins/catalog/?"))
+    async def read_catalog(self) -> dict[str, Any]:
+        """Return all plugins."""
+        entries = self.state.catalog.entries()
         detailed = [
             {"builtin": False, "name": entry.name, "type": "auth", "version": entry.version}
             | ({"sha256": entry.sha256} if entry.sha256 else {})
             for entry in entries
         ]
-        data: dict[str, Any] = {}
-        if entries:
-            data = {"auth": sorted({entry.name for entry in entries}), "detailed": detailed}
-        return Answer(data=data)
+        return {"auth": sorted({entry.name for entry in entries}), "detailed": detailed} if entries else {}
 
-    async def list_pins(self, call: Call) -> Answer:
-        return Answer(data={"pinned_versions": []})
+    @read(PathTemplate.from_regex("plugins/pins/?"))
+    async def list_pins(self) -> dict[str, Any]:
+        """Return that no version is pinned."""
+        return {"pinned_versions": []}
 
-    async def read(self, call: Call) -> Answer | None:
-        version = _version(call)
-        entry = self._catalog.find(call.data["name"], version) if call.data["type"] == "auth" else None
+    @read(_ENTRY, fields=Registration)
+    async def read_plugin(self, call: Call) -> dict[str, Any] | None:
+        """Return a registered plugin."""
+        asked = Registration(**call.data.values)
+        version = read_version(asked.version)
+        entry = self.state.catalog.find(asked.name, version) if asked.type == "auth" else None
         if entry is None:
             return None
-        data = {
+        return {
             "args": list(entry.args),
             "builtin": False,
             "command": entry.command,
@@ -69,105 +91,105 @@ class _Plugins:
             "sha256": entry.sha256,
             "version": entry.version,
         }
-        return Answer(data=data)
 
+    @write(_ENTRY, fields=Registration)
     async def register(self, call: Call) -> None:
-        version = _version(call)
-        sha256 = text_of(call.data, "sha256") or text_of(call.data, "sha_256")
-        command, *words = text_of(call.data, "command").split(" ")
+        """Register a plugin."""
+        asked = Registration(**call.data.values)
+        version = read_version(asked.version)
+        sha256 = asked.sha256 or asked.sha_256
+        command, *words = asked.command.split(" ")
         if not sha256 and not version:
-            raise Failure(
-                400,
+            raise UserError(
                 "must provide at least one of sha256 or version: use sha256 for binary registration "
-                "(version optional) or version only for artifact registration",
+                "(version optional) or version only for artifact registration"
             )
-        if text_of(call.data, "oci_image"):
-            raise Failure(400, "this host runs no containers")
+        if asked.oci_image:
+            raise UserError("this host runs no containers")
         if not command:
-            raise Failure(400, "must provide at least one of command or oci_image")
-        args = list_of(call.data, "args")
-        if words and args:
-            raise Failure(400, "must not specify args in command and args field")
+            raise UserError("must provide at least one of command or oci_image")
+        if words and asked.args:
+            raise UserError("must not specify args in command and args field")
         if ".." in command:
-            raise Failure(500, listed("path cannot contain parent references"))
+            raise InternalError("path cannot contain parent references")
         _verify_hex(sha256)
-        if call.data["type"] != "auth":
-            raise Failure(400, "this host runs auth plugins only")
+        if asked.type != "auth":
+            raise UserError("this host runs auth plugins only")
         entry = CatalogEntry(
-            name=call.data["name"],
+            name=asked.name,
             version=version,
             command=command,
-            args=tuple(words) or args,
-            env=list_of(call.data, "env"),
+            args=tuple(words) or asked.args,
+            env=asked.env,
             sha256=sha256,
         )
         try:
-            await self._catalog.register(entry)
+            await self.state.catalog.register(entry)
         except CatalogError as error:
-            raise Failure(400, str(error)) from error
+            raise UserError(str(error)) from error
         except HostingError as error:
-            raise Failure(500, listed(str(error))) from error
+            raise InternalError(str(error)) from error
 
+    @delete(_ENTRY, fields=Registration)
     async def deregister(self, call: Call) -> None:
-        await self._catalog.deregister(call.data["name"], _version(call))
+        """Remove a plugin from the catalog."""
+        asked = Registration(**call.data.values)
+        await self.state.catalog.deregister(asked.name, read_version(asked.version))
+
+    @route("plugins/catalog/{name:path}", Operation.READ, Operation.UPDATE, Operation.DELETE)
+    async def refuse_without_type(self, name: Str) -> None:
+        """Refuse: the type is missing."""
+        raise UnsupportedOperationError
 
     # --- reload --------------------------------------------------------------------------------
 
-    async def reload(self, call: Call) -> Answer:
-        plugin, mounts = text_of(call.data, "plugin"), list_of(call.data, "mounts")
-        scope = text_of(call.data, "scope")
+    @write("plugins/reload/backend")
+    async def reload_mounts(
+        self, call: Call, plugin: Str = "", mounts: CommaList = (), scope: Str = ""
+    ) -> Response:
+        """Start a plugin, or those of some mounts, anew."""
+        return await self._reload(call, plugin, mounts, scope)
+
+    @write(PathTemplate.from_regex("plugins/reload/(?P<type>auth|database|secret|unknown)/(?P<plugin>.+)"))
+    async def reload_plugin(self, call: Call, type: Str, plugin: Str, scope: Str = "") -> Response:
+        """Start a plugin anew."""
+        return await self._reload(call, plugin, (), scope)
+
+    async def _reload(self, call: Call, plugin: str, mounts: Sequence[str], scope: str) -> Response:
         if scope not in ("", "global"):
-            raise Failure(400, "reload scope must be omitted or 'global'")
+            raise UserError("reload scope must be omitted or 'global'")
         if plugin and mounts:
-            raise Failure(400, "plugin and mounts cannot be set at the same time")
+            raise UserError("plugin and mounts cannot be set at the same time")
         if not plugin and not mounts:
-            raise Failure(400, "plugin or mounts must be provided")
-        chosen = self._of_plugin(plugin) if plugin else self._of_paths(mounts)
+            raise UserError("plugin or mounts must be provided")
+        if plugin:
+            chosen = [mount for mount in self.state.mounts if mount.entry.type == plugin]
+        else:
+            chosen = [self._mount_at(path) for path in mounts]
         try:
-            await self._state.mounts.reload(chosen)
+            await self.state.mounts.reload(chosen)
         except (MountError, AuthKitError) as error:
             text = str(readable(error)) if isinstance(error, AuthKitError) else str(error)
             where = f'cannot reload plugin on "{chosen[0].entry.route}": ' if mounts else ""
-            raise Failure(500, listed(f"{where}{text}")) from error
+            raise InternalError(f"{where}{text}") from error
+        data: Mapping[str, Any] = {"reload_id": call.request.id}
         warnings = () if chosen else ("no plugins were reloaded",)
-        accepted = 202 if scope == "global" else 200
-        return Answer(data={"reload_id": call.request_id}, warnings=warnings, accepted=accepted)
+        return OwnResponse(data=data, warnings=warnings, status=202 if scope == "global" else 200)
 
-    def _of_plugin(self, name: str) -> list[RunningMount]:
-        return [mount for mount in self._state.mounts if mount.entry.type == name]
-
-    def _of_paths(self, paths: tuple[str, ...]) -> list[RunningMount]:
-        found = []
-        for path in paths:
-            route = path.removeprefix("sys/").removesuffix("/") + "/"
-            mount = self._state.mounts.match(route)
-            if mount is None:
-                raise Failure(500, listed(f'cannot fetch mount entry on "{route}"'))
-            found.append(mount)
-        return found
-
-
-def _version(call: Call) -> str:
-    version = text_of(call.data, "version")
-    if not version:
-        return ""
-    try:
-        return semantic_version(version)
-    except ValueError:
-        raise Failure(
-            400, f'version "{version}" is not a valid semantic version: Malformed version: {version}'
-        ) from None
+    def _mount_at(self, path: str) -> RunningMount:
+        route = path.removeprefix("sys/").removesuffix("/") + "/"
+        mount = self.state.mounts.match(route)
+        if mount is None or mount.is_own:
+            raise InternalError(f'cannot fetch mount entry on "{route}"')
+        return mount
 
 
 def _verify_hex(text: str) -> None:
     wrong = re.search(r"[^0-9a-fA-F]", text)
     if wrong is not None:
-        raise Failure(
-            400,
-            f"Could not decode SHA256 value from Hex {text}: encoding/hex: invalid byte: "
-            f"U+{ord(wrong[0]):04X} '{wrong[0]}'",
-        )
-    if len(text) % 2:
-        raise Failure(
-            400, f"Could not decode SHA256 value from Hex {text}: encoding/hex: odd length hex string"
-        )
+        reason = f"invalid byte: U+{ord(wrong[0]):04X} '{wrong[0]}'"
+    elif len(text) % 2:
+        reason = "odd length hex string"
+    else:
+        return
+    raise UserError(f"Could not decode SHA256 value from Hex {text}: encoding/hex: {reason}")

@@ -2,117 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from authkit.host.authorization import Caller, acl_of
-from authkit.host.backends.router import Call, Routes, list_of, text_of
-from authkit.host.messages import Answer, Failure, listed
-from authkit.host.state import HostState
+from authkit.errors import BadRequestError, UserError
+from authkit.framework import Call, CommaList, Listing, PathTemplate, Str, delete, list_, read, route, write
+from authkit.host.authorization import acl_of
+from authkit.host.backends.base import HostBackend, OwnCall
 from authkit.host.store.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
+from authkit.host.store.tokens import Token
+from authkit.logical import Operation
 from authkit.names import fold_name, fold_policy
 
-__all__ = ["add_policy_routes"]
+__all__ = ["Policies"]
 
 
-def add_policy_routes(routes: Routes, state: HostState) -> None:
-    """Serve the policies of a host."""
-    policies = _Policies(state)
-    routes.add("policies/acl/?", list=policies.list_names)
-    routes.add("policy/?", lifted=True, read=policies.list_old, list=policies.list_old)
-    routes.add(
-        "policies/acl/(?P<name>.+)",
-        "policy",
-        read=policies.read,
-        update=policies.write,
-        delete=policies.delete,
-    )
-    routes.add(
-        "policy/(?P<name>.+)",
-        "policy rules",
-        lifted=True,
-        read=policies.read_old,
-        update=policies.write,
-        delete=policies.delete,
-    )
-    routes.add("capabilities-self", "path paths token", lifted=True, update=policies.capabilities_self)
-    routes.add("capabilities", "path paths token", lifted=True, update=policies.capabilities)
-    routes.add(
-        "capabilities-accessor", "path paths accessor", lifted=True, update=policies.capabilities_accessor
-    )
+class Policies(HostBackend):
+    """The policies of a host; below `policy/` under their old names."""
 
+    @list_("policies/acl")
+    async def list_policies(self) -> Listing:
+        """Return the names of all policies."""
+        return Listing(self.state.policies.names())
 
-class _Policies:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._store = state.policies
+    @route(PathTemplate.from_regex("policy/?"), Operation.READ, Operation.LIST)
+    async def list_old_policies(self) -> dict[str, Any]:
+        """Return the names of all policies."""
+        names = self.state.policies.names()
+        return {"keys": names, "policies": names}
 
-    async def list_names(self, call: Call) -> Answer:
-        return Answer(data={"keys": self._store.names()})
+    @read("policies/acl/{name:path}")
+    async def read_policy(self, name: Str) -> dict[str, Any] | None:
+        """Return a policy."""
+        policy = self.state.policies.find(fold_policy(name))
+        return None if policy is None else {"name": policy.name, "policy": policy.text}
 
-    async def list_old(self, call: Call) -> Answer:
-        return Answer(data={"keys": self._store.names(), "policies": self._store.names()})
+    @read("policy/{name:path}")
+    async def read_old_policy(self, name: Str) -> dict[str, Any] | None:
+        """Return a policy."""
+        policy = self.state.policies.find(fold_policy(name))
+        return None if policy is None else {"name": policy.name, "rules": policy.text}
 
-    async def read(self, call: Call) -> Answer | None:
-        return self._read(call, "policy")
+    @write("policies/acl/{name:path}")
+    async def write_policy(self, call: Call, name: Str, policy: Str = "") -> None:
+        """Store a policy, in HCL or JSON, also in base64."""
+        await self._write(call, name, policy)
 
-    async def read_old(self, call: Call) -> Answer | None:
-        return self._read(call, "rules")
+    @write("policy/{name:path}")
+    async def write_old_policy(self, call: Call, name: Str, policy: Str = "", rules: Str = "") -> None:
+        """Store a policy."""
+        await self._write(call, name, policy, rules)
 
-    def _read(self, call: Call, member: str) -> Answer | None:
-        policy = self._store.find(fold_policy(call.data["name"]))
-        return None if policy is None else Answer(data={"name": policy.name, member: policy.text})
-
-    async def write(self, call: Call) -> Answer | None:
-        asked = call.data["name"]
-        name, warnings = fold_policy(asked), []
+    async def _write(self, call: Call, asked: str, text: str, rules: str = "") -> None:
+        name = fold_policy(asked)
         # The blanks around it are removed without a word.
         if (lower := fold_name(asked)) != asked:
-            warnings.append(f"policy name was converted to {lower}")
-        text = text_of(call.data, "policy")
-        if not text and text_of(call.data, "rules"):
-            text = text_of(call.data, "rules")
-            warnings.append("'rules' is deprecated, please use 'policy' instead")
+            call.warn(f"policy name was converted to {lower}")
+        if rules and not text:
+            call.warn("'rules' is deprecated, please use 'policy' instead")
+            text = rules
         if not text:
-            raise Failure(400, "'policy' parameter not supplied or empty")
+            raise UserError("'policy' parameter not supplied or empty")
         if name in (ROOT, WRAPPING):
-            raise Failure(400, f'cannot update "{name}" policy')
+            raise UserError(f'cannot update "{name}" policy')
         try:
-            await self._store.put(parse_policy(name, decode_text(text)))
+            await self.state.policies.put(parse_policy(name, decode_text(text)))
         except PolicyError as error:
-            raise Failure(400, str(error)) from error
-        return Answer(warnings=tuple(warnings)) if warnings else None
+            raise UserError(str(error)) from error
 
-    async def delete(self, call: Call) -> None:
-        name = fold_policy(call.data["name"])
+    @delete("policies/acl/{name:path}", "policy/{name:path}")
+    async def delete_policy(self, name: Str) -> None:
+        """Remove a policy."""
+        name = fold_policy(name)
         if name == DEFAULT:
-            raise Failure(400, "cannot delete default policy")
+            raise UserError("cannot delete default policy")
         if name in (ROOT, WRAPPING):
-            raise Failure(400, f'cannot delete "{name}" policy')
-        await self._store.delete(name)
+            raise UserError(f'cannot delete "{name}" policy')
+        await self.state.policies.delete(name)
 
     # --- capabilities --------------------------------------------------------------------------
 
-    async def capabilities_self(self, call: Call) -> Answer:
-        caller: Caller = call.known_caller
-        return self._capabilities(call, caller.acl)
+    @write("capabilities-self")
+    async def read_own_capabilities(
+        self, call: OwnCall, paths: CommaList = (), path: CommaList = (), token: Str = ""
+    ) -> dict[str, Any]:
+        """Return what the caller may do with paths."""
+        return _capabilities(call.caller.acl, paths or path)
 
-    async def capabilities(self, call: Call) -> Answer:
-        token = self._state.tokens.find(text_of(call.data, "token"))
+    @write("capabilities")
+    async def read_capabilities(
+        self, token: Str = "", paths: CommaList = (), path: CommaList = ()
+    ) -> dict[str, Any]:
+        """Return what a token may do with paths."""
+        return self._of_token(self.state.tokens.find(token), "invalid token", paths or path)
+
+    @write("capabilities-accessor")
+    async def read_accessors_capabilities(
+        self, accessor: Str = "", paths: CommaList = (), path: CommaList = ()
+    ) -> dict[str, Any]:
+        """Return what the token of an accessor may do with paths."""
+        return self._of_token(self.state.tokens.find_accessor(accessor), "invalid accessor", paths or path)
+
+    def _of_token(self, token: Token | None, unknown: str, paths: Sequence[str]) -> dict[str, Any]:
         if token is None:
-            raise Failure(400, listed("invalid token"))
-        return self._capabilities(call, acl_of(token, self._state.identity, self._store))
+            raise BadRequestError(unknown)
+        return _capabilities(acl_of(token, self.state.identity, self.state.policies), paths)
 
-    async def capabilities_accessor(self, call: Call) -> Answer:
-        token = self._state.tokens.find_accessor(text_of(call.data, "accessor"))
-        if token is None:
-            raise Failure(400, listed("invalid accessor"))
-        return self._capabilities(call, acl_of(token, self._state.identity, self._store))
 
-    def _capabilities(self, call: Call, acl: ACL) -> Answer:
-        paths = list_of(call.data, "paths") or list_of(call.data, "path")
-        if not paths:
-            raise Failure(400, "paths must be supplied")
-        data: dict[str, Any] = {path: sorted(acl.capabilities(path)) for path in paths}
-        if len(paths) == 1:
-            data["capabilities"] = data[paths[0]]
-        return Answer(data=data)
+def _capabilities(acl: ACL, paths: Sequence[str]) -> dict[str, Any]:
+    if not paths:
+        raise UserError("paths must be supplied")
+    shown: dict[str, Any] = {path: sorted(acl.capabilities(path)) for path in paths}
+    return shown | {"capabilities": shown[paths[0]]} if len(paths) == 1 else shown

@@ -1,116 +1,122 @@
-"""`auth/token/create`: tokens that somebody with a token makes. The rules are those of Vault 1.21."""
+"""Tokens that somebody with a token makes. The rules are those of Vault 1.21 (vault/token_store.go)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from authkit.auth.policies import sanitize_policies
-from authkit.host.authorization import Caller
-from authkit.host.backends.router import (
-    Call,
-    Routes,
-    duration_of,
-    flag_of,
-    integer_of,
-    map_of,
-    text_of,
-    texts_of,
-)
-from authkit.host.grants import show_auth
-from authkit.host.messages import Answer, Failure
-from authkit.host.state import HostState
+from authkit.errors import UserError
+from authkit.framework import KV, Bool, Int, Model, Str, StrList, field, write
+from authkit.host.backends.base import HostBackend, OwnCall
 from authkit.host.store.policies import WRAPPING
+from authkit.host.store.times import read_duration
 from authkit.host.store.tokens import BATCH, SERVICE, Token
 from authkit.host.store.ttl import Lifetimes, MountLimits, calculate_ttl
-from authkit.logical import Auth, Lease, TokenType
+from authkit.logical import Auth, Lease, Response, TokenType
 from authkit.values import replace
 
-__all__ = ["add_creation_routes"]
+__all__ = ["TokenCreation"]
 
 _ZERO = timedelta(0)
 _UNASSIGNABLE = (WRAPPING, "control-group")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9-]")
-_CREATE_FIELDS = (
-    "id policies ttl lease explicit_max_ttl display_name num_uses period meta renewable "
-    "no_default_policy no_parent type entity_alias role_name format"
-)
 _CUSTOM_ID = (
     "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 "
     "HMAC for token obfuscation. SHA1 hashed tokens on the wire leads to less secure lookups."
 )
 
 
-def add_creation_routes(routes: Routes, state: HostState) -> None:
-    """Serve the creation of tokens."""
-    creation = _Creation(state)
-    routes.add("create-orphan", _CREATE_FIELDS, update=creation.create_orphan)
-    routes.add("create", _CREATE_FIELDS, update=creation.create)
-    routes.add("create/(?P<role_name>.+)", _CREATE_FIELDS, update=creation.create_with_role)
+class NewToken(Model):
+    """What is asked for. Durations are texts to Vault's schema as well."""
+
+    id: Str = field(default="", help="The token itself, random by default; needs sudo.")
+    policies: StrList = field(default=(), help="By default the caller's.")
+    ttl: Str = field(default="", help="How long it lives.")
+    lease: Str = field(default="", help="As `ttl`.", deprecated=True)
+    explicit_max_ttl: Str = field(default="", help="How long it lives, renewals and all.")
+    period: Str = field(default="", help="Renewable for ever, this long each time; needs sudo.")
+    display_name: Str = field(default="", help="For audit logs.")
+    num_uses: Int = field(default=0, help="How often it can be used; 0 means without limit.")
+    meta: KV = field(default={}, help="For audit logs.")
+    renewable: Bool = field(default=True, help="Whether it can be renewed.")
+    no_default_policy: Bool = field(default=False, help="Leave out the policy `default`.")
+    no_parent: Bool = field(default=False, help="Let it outlive the caller's; needs sudo.")
+    type: Str = field(default="", help="`service` or `batch`.")
+    entity_alias: Str = field(default="", help="With a role alone.")
+    role_name: Str = field(default="", help="The role to create it with.")
+    format: Str = field(default="", help="Unused.")
 
 
-class _Creation:
-    def __init__(self, state: HostState) -> None:
-        self._state = state
-        self._store = state.tokens
+class TokenCreation(HostBackend):
+    """The paths that make tokens."""
 
-    async def create(self, call: Call) -> Answer:
-        return await self._create(call, is_orphan=False)
-
-    async def create_orphan(self, call: Call) -> Answer:
+    @write("create-orphan", fields=NewToken)
+    async def create_orphan(self, call: OwnCall) -> Response:
+        """Make a token without a parent."""
         return await self._create(call, is_orphan=True)
 
-    async def create_with_role(self, call: Call) -> Answer:
-        raise Failure(400, f"unknown role {call.data['role_name']}")
+    @write("create", fields=NewToken)
+    async def create(self, call: OwnCall) -> Response:
+        """Make a token that ends with the caller's."""
+        return await self._create(call, is_orphan=False)
 
-    async def _create(self, call: Call, *, is_orphan: bool) -> Answer:
-        caller, data = call.known_caller, call.data
-        parent, sudo = caller.token, _has_sudo(caller, call.path)
+    @write("create/{role_name:path}", fields=NewToken)
+    async def create_with_role(self, role_name: Str) -> None:
+        """Refuse: this host has no roles."""
+        raise UserError(f"unknown role {role_name}")
+
+    async def _create(self, call: OwnCall, *, is_orphan: bool) -> Response:
+        asked, parent, path = (
+            NewToken(**call.data.values),
+            call.caller.token,
+            f"auth/token/{call.request.path}",
+        )
+        sudo = not {"root", "sudo"}.isdisjoint(call.caller.acl.capabilities(path))
         if parent.type == BATCH:
-            raise Failure(400, "batch tokens cannot create more tokens")
+            raise UserError("batch tokens cannot create more tokens")
         if parent.num_uses > 0:
-            raise Failure(400, "restricted use token cannot generate child tokens")
-        kind = _kind(data)
-        num_uses = integer_of(data, "num_uses")
-        if num_uses < 0:
-            raise Failure(400, "number of uses cannot be negative")
-        if text_of(data, "entity_alias"):
-            raise Failure(400, "'entity_alias' is only allowed in combination with token role")
-        if text_of(data, "id") and not sudo:
-            raise Failure(400, "root or sudo privileges required to specify token id")
-        policies = _policies(data, parent, kind, sudo=sudo)
-        if flag_of(data, "no_parent"):
-            if not sudo:
-                raise Failure(400, "root or sudo privileges required to create orphan token")
-            is_orphan = True
+            raise UserError("restricted use token cannot generate child tokens")
+        kind = _kind(asked)
+        if asked.num_uses < 0:
+            raise UserError("number of uses cannot be negative")
+        if asked.entity_alias:
+            raise UserError("'entity_alias' is only allowed in combination with token role")
+        if asked.id and not sudo:
+            raise UserError("root or sudo privileges required to specify token id")
+        policies = _policies(asked, parent, kind, sudo=sudo)
+        if asked.no_parent and not sudo:
+            raise UserError("root or sudo privileges required to create orphan token")
+        is_orphan = is_orphan or asked.no_parent
         token = Token(
             key="",
-            path=f"auth/token/{call.path}",
+            path=path,
             policies=policies,
             parent="" if is_orphan else parent.key,
-            display_name=_display_name(text_of(data, "display_name")),
-            meta=map_of(data, "meta"),
-            num_uses=num_uses,
-            created=self._state.clock.now(),
+            display_name=_display_name(asked.display_name),
+            meta=dict(asked.meta),
+            num_uses=asked.num_uses,
+            created=self.state.clock.now(),
             entity_id="" if is_orphan else parent.entity_id,
             bound_cidrs=() if is_orphan else parent.bound_cidrs,
             type=kind,
         )
-        return await self._issue(call, token, sudo=sudo)
+        token, warnings = _with_lifetimes(token, asked, self.state.mounts.token_mount.limits, sudo=sudo)
+        if not token.ttl and parent.ttl:
+            raise UserError("expiring root tokens cannot create non-expiring root tokens")
+        auth = await self._issue(token, asked)
+        if asked.id:
+            warnings += (_CUSTOM_ID,)
+        missing = [name for name in policies if self.state.policies.find(name) is None]
+        warnings += tuple(f'Policy "{each}" does not exist' for each in missing)
+        return Response(auth=auth, warnings=warnings)
 
-    async def _issue(self, call: Call, token: Token, *, sudo: bool) -> Answer:
-        data, parent = call.data, call.known_caller.token
-        limits = self._state.mounts.token_mount.limits
-        token, warnings = _with_lifetimes(token, data, limits, sudo=sudo)
-        renewable = flag_of(data, "renewable", True) and token.type == SERVICE
-        if not token.ttl:
-            if parent.ttl:
-                raise Failure(400, "expiring root tokens cannot create non-expiring root tokens")
-            renewable, token = False, replace(token, bound_cidrs=())
+    async def _issue(self, token: Token, asked: NewToken) -> Auth:
+        """Keep or seal a token; return it as a grant."""
         auth = Auth(
-            lease=Lease(ttl=token.ttl, renewable=renewable),
+            lease=Lease(
+                ttl=token.ttl, renewable=bool(asked.renewable and token.ttl) and token.type == SERVICE
+            ),
             policies=token.policies,
             token_policies=token.policies,
             metadata=token.meta,
@@ -120,101 +126,78 @@ class _Creation:
             explicit_max_ttl=token.explicit_max_ttl,
             num_uses=token.num_uses,
             token_type=TokenType.BATCH if token.type == BATCH else TokenType.SERVICE,
-        )
-        custom = text_of(data, "id")
-        if custom:
-            warnings += (_CUSTOM_ID,)
-            if self._store.find(custom) is not None:
-                raise Failure(400, "cannot create a token with a duplicate ID")
-        if token.type == BATCH:
-            text = self._store.seal(token)
-        else:
-            text, token = await self._store.add(replace(token, auth=auth), custom)
-            auth = replace(auth, accessor=token.accessor)
-        shown = show_auth(
-            auth,
-            policies=token.policies,
-            derived=self._state.identity.policies_of(token.entity_id),
-            text=text,
             orphan=not token.parent,
         )
-        missing = [name for name in token.policies if self._state.policies.find(name) is None]
-        return Answer(
-            auth=shown, warnings=warnings + tuple(f'Policy "{each}" does not exist' for each in missing)
-        )
+        if asked.id and self.state.tokens.find(asked.id) is not None:
+            raise UserError("cannot create a token with a duplicate ID")
+        if not token.ttl:
+            token = replace(token, bound_cidrs=())
+        if token.type == BATCH:
+            text = self.state.tokens.seal(token)
+        else:
+            text, token = await self.state.tokens.add(replace(token, auth=auth), asked.id)
+        identity_policies = self.state.identity.policies_of(token.entity_id)
+        return replace(auth, client_token=text, accessor=token.accessor, identity_policies=identity_policies)
 
 
-def _has_sudo(caller: Caller, path: str) -> bool:
-    granted = caller.acl.capabilities(f"auth/token/{path}")
-    return "root" in granted or "sudo" in granted
-
-
-def _kind(data: Mapping[str, Any]) -> str:
-    kind = text_of(data, "type")
-    if kind in ("", SERVICE):
+def _kind(asked: NewToken) -> str:
+    if asked.type in ("", SERVICE):
         return SERVICE
-    if kind != BATCH:
-        raise Failure(400, "invalid 'token_type' value")
+    if asked.type != BATCH:
+        raise UserError("invalid 'token_type' value")
     for name in ("explicit_max_ttl", "num_uses", "period"):
-        is_set = integer_of(data, name) if name == "num_uses" else duration_of(data, name, is_text=True)
-        if is_set:
-            raise Failure(400, f'batch tokens cannot have "{name}" set')
+        if asked.num_uses if name == "num_uses" else _duration(asked, name):
+            raise UserError(f'batch tokens cannot have "{name}" set')
     return BATCH
 
 
-def _policies(data: Mapping[str, Any], parent: Token, kind: str, *, sudo: bool) -> tuple[str, ...]:
-    asked, no_default = texts_of(data, "policies"), flag_of(data, "no_default_policy")
+def _policies(asked: NewToken, parent: Token, kind: str, *, sudo: bool) -> tuple[str, ...]:
     add_default = False
-    if not asked:
-        asked = parent.policies
-    elif sudo:
-        add_default = not no_default
-    else:
-        if not set(sanitize_policies(asked)) <= set(sanitize_policies(parent.policies)):
-            raise Failure(400, "child policies must be subset of parent")
-        add_default = not no_default and "default" in parent.policies
-    policies = sanitize_policies(asked, add_default=add_default)
-    if no_default:
+    if asked.policies:
+        if not sudo and not set(sanitize_policies(asked.policies)) <= set(sanitize_policies(parent.policies)):
+            raise UserError("child policies must be subset of parent")
+        add_default = not asked.no_default_policy and (sudo or "default" in parent.policies)
+    policies = sanitize_policies(asked.policies or parent.policies, add_default=add_default)
+    if asked.no_default_policy:
         policies = tuple(each for each in policies if each != "default")
     for policy in policies:
         if policy in _UNASSIGNABLE:
-            raise Failure(400, f'cannot assign policy "{policy}"')
+            raise UserError(f'cannot assign policy "{policy}"')
     if "root" in policies:
         if "root" not in parent.policies:
-            raise Failure(400, "root tokens may not be created without parent token being root")
+            raise UserError("root tokens may not be created without parent token being root")
         if kind == BATCH:
-            raise Failure(400, "batch tokens cannot be root tokens")
+            raise UserError("batch tokens cannot be root tokens")
     return policies
 
 
 def _with_lifetimes(
-    token: Token, data: Mapping[str, Any], limits: MountLimits, *, sudo: bool
+    token: Token, asked: NewToken, limits: MountLimits, *, sudo: bool
 ) -> tuple[Token, tuple[str, ...]]:
-    longest, period = _positive(data, "explicit_max_ttl"), _positive(data, "period")
+    longest, period = _positive(asked, "explicit_max_ttl"), _positive(asked, "period")
     if period and not sudo:
-        raise Failure(400, "root or sudo privileges required to create periodic token")
-    ttl = _positive(data, "ttl") or (_positive(data, "lease") if not text_of(data, "ttl") else _ZERO)
+        raise UserError("root or sudo privileges required to create periodic token")
+    ttl = _positive(asked, "ttl" if asked.ttl else "lease")
     warnings: tuple[str, ...] = ()
     if period or ttl or "root" not in token.policies:
-        asked = Lifetimes(ttl=ttl, period=period, explicit_max_ttl=longest)
-        ttl, warnings = calculate_ttl(limits, asked, now=token.created)
+        lifetimes = Lifetimes(ttl=ttl, period=period, explicit_max_ttl=longest)
+        ttl, warnings = calculate_ttl(limits, lifetimes, now=token.created)
     ttl = ttl or longest
-    return (
-        replace(
-            token,
-            ttl=ttl,
-            explicit_max_ttl=longest,
-            period=period,
-            expires=token.created + ttl if ttl else None,
-        ),
-        warnings,
-    )
+    expires = token.created + ttl if ttl else None
+    return replace(token, ttl=ttl, explicit_max_ttl=longest, period=period, expires=expires), warnings
 
 
-def _positive(data: Mapping[str, Any], name: str) -> timedelta:
-    duration = duration_of(data, name, is_text=True)
+def _duration(asked: NewToken, name: str) -> timedelta:
+    try:
+        return read_duration(getattr(asked, name))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _positive(asked: NewToken, name: str) -> timedelta:
+    duration = _duration(asked, name)
     if duration < _ZERO:
-        raise Failure(400, f"{name} must be positive")
+        raise UserError(f"{name} must be positive")
     return duration
 
 

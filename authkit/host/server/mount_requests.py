@@ -1,4 +1,4 @@
-"""Requests as a mount's backend receives them, and what its answers mean before they are shown.
+"""Requests as the backend of a mount receives them, and what its answers mean before they are shown.
 
 Answers that grant something: `authkit.host.server.logins` and `.renewals`.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 from authkit.errors import AuthKitError, RPCError, StatusCode, UnsupportedPathError, UserError
 from authkit.host.authorization import Caller
+from authkit.host.backends.base import OwnRequest, OwnResponse
 from authkit.host.messages import Answer, Failure, HostRequest, listed
 from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
@@ -22,7 +23,7 @@ from authkit.host.store.plugin_errors import readable
 from authkit.logical import Connection, Operation, Request, Response, WrapRequest
 from authkit.values import Value, replace
 
-__all__ = ["PluginCall", "answer_of", "ask", "check_existence"]
+__all__ = ["MountRequest", "answer_of", "ask", "check_existence"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -32,8 +33,8 @@ REQUEST_TIMEOUT = timedelta(seconds=90)
 _NEVER_PASSED = frozenset({"x-vault-token", "x-vault-request"})
 
 
-class PluginCall(Value, frozen=True, kw_only=True):
-    """One request to one mount."""
+class MountRequest(Value, frozen=True, kw_only=True):
+    """One request on its way to the backend of one mount."""
 
     mount: RunningMount
     request: HostRequest
@@ -53,7 +54,7 @@ class PluginCall(Value, frozen=True, kw_only=True):
     def to_backend(self, operation: Operation, *, routed_before: bool = False) -> Request:
         """Return the request as the backend receives it (Vault 1.21, vault/router.go, routeCommon)."""
         entry, token = self.mount.entry, self.caller.token if self.caller else None
-        return Request(
+        request = Request(
             operation=operation,
             path=self.path,
             id=self.request_id,
@@ -71,6 +72,7 @@ class PluginCall(Value, frozen=True, kw_only=True):
             mount_accessor=entry.accessor if routed_before else "",
             wrap_info=WrapRequest(ttl=self.wrap_ttl) if self.wrap_ttl else None,
         )
+        return OwnRequest.of(request, self.caller, self.request.token) if self.mount.is_own else request
 
     @property
     def connection(self) -> Connection:
@@ -78,7 +80,7 @@ class PluginCall(Value, frozen=True, kw_only=True):
         return Connection(remote_addr=self.request.remote_addr)
 
 
-async def check_existence(call: PluginCall) -> Operation:
+async def check_existence(call: MountRequest) -> Operation:
     """Return whether a write creates or updates.
 
     Raises:
@@ -99,7 +101,7 @@ async def check_existence(call: PluginCall) -> Operation:
     return Operation.CREATE if exists is False else Operation.UPDATE
 
 
-async def ask(call: PluginCall, request: Request) -> Response | None:
+async def ask(call: MountRequest, request: Request) -> Response | None:
     """Return the backend's answer; an error response is a failure.
 
     Raises:
@@ -134,8 +136,8 @@ async def send(mount: RunningMount, request: Request, route: str) -> Response | 
             raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
 
 
-def answer_of(call: PluginCall, response: Response | None) -> Answer | None:
-    """Return what a backend's answer amounts to, grants left out."""
+def answer_of(call: MountRequest, response: Response | None) -> Answer | None:
+    """Return what a backend's answer amounts to; a plugin's grant is left out."""
     if response is None:
         return None
     entry = call.mount.entry
@@ -143,13 +145,18 @@ def answer_of(call: PluginCall, response: Response | None) -> Answer | None:
     raw = response.raw
     if raw is not None and raw.status == 204:
         raw = replace(raw, body=b"")
+    own = response if isinstance(response, OwnResponse) else OwnResponse()
+    is_empty = response.data is None or not (response.data or call.mount.is_own)
     return Answer(
-        data=plain_numbers(response.data) if response.data else None,
+        data=None if is_empty else plain_numbers(response.data),
         warnings=tuple(response.warnings),
+        status=own.status,
+        bare=own.bare,
         raw=raw,
         redirect=response.redirect,
         headers=_allowed_headers(response.headers, entry.config.allowed_response_headers),
         wrap_ttl=min(ttls) if ttls else timedelta(0),
+        wrap_info=response.wrap_info if call.mount.is_own else None,
         # A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
         mount_type="" if call.unauthenticated or f"{call.asked.path}/" == entry.route else entry.type,
     )
@@ -159,7 +166,7 @@ def _salted(mount_uuid: str, token: str) -> str:
     return hashlib.sha1(f"{mount_uuid}{token}".encode(), usedforsecurity=False).hexdigest()
 
 
-def _passed_headers(call: PluginCall) -> dict[str, list[str]]:
+def _passed_headers(call: MountRequest) -> dict[str, list[str]]:
     wanted = {name.lower() for name in call.mount.entry.config.passthrough_request_headers} - _NEVER_PASSED
     if not wanted:
         return {}

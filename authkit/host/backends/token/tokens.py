@@ -1,0 +1,166 @@
+"""Tokens looked up, renewed and revoked. The rules are those of Vault 1.21 (vault/token_store.go)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authkit.errors import BadRequestError, FieldError, UserError
+from authkit.framework import Answer, PathTemplate, Str, route, write
+from authkit.host.backends.base import HostBackend, OwnCall
+from authkit.host.messages import Failure
+from authkit.host.store.times import read_duration, seconds_left, show_time, whole_seconds
+from authkit.host.store.tokens import BATCH, Token
+from authkit.logical import Operation, Response
+
+__all__ = ["Tokens"]
+
+
+def _with_token(path: str) -> PathTemplate:
+    """Return the path, below which old clients name the token."""
+    return PathTemplate.from_regex(rf"{path}(?:/(?P<urltoken>.+))?")
+
+
+class Tokens(HostBackend):
+    """What can be done with a token that there is."""
+
+    # --- finding -------------------------------------------------------------------------------
+
+    @route(_with_token("lookup"), Operation.READ, Operation.UPDATE)
+    async def look_up(self, call: OwnCall, token: Str = "", urltoken: Str = "") -> dict[str, Any]:
+        """Return what is known of a token, by default of the caller's."""
+        text = token or call.token
+        found = self.state.tokens.find(text, with_used_up=True)
+        if found is None:
+            raise Failure(403, "bad token")
+        return self._show(found, text)
+
+    @route("lookup-self", Operation.READ, Operation.UPDATE)
+    async def look_up_self(self, call: OwnCall, token: Str = "") -> dict[str, Any]:
+        """Return what is known of the caller's token."""
+        return self._show(call.caller.token, call.token)
+
+    @write(_with_token("lookup-accessor"))
+    async def look_up_accessor(self, accessor: Str = "", urltoken: Str = "") -> dict[str, Any]:
+        """Return what is known of the token that an accessor stands for."""
+        return self._show(self._of_accessor(accessor), "")
+
+    def _of_accessor(self, accessor: str) -> Token:
+        if not accessor:
+            raise BadRequestError("missing accessor")
+        token = self.state.tokens.find_accessor(accessor)
+        if token is None:
+            raise BadRequestError("invalid accessor")
+        return token
+
+    def _show(self, token: Token, text: str) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "accessor": token.accessor,
+            "creation_time": int(token.created.timestamp()),
+            "creation_ttl": whole_seconds(token.ttl),
+            "display_name": token.display_name,
+            "entity_id": token.entity_id,
+            "expire_time": None,
+            "explicit_max_ttl": whole_seconds(token.explicit_max_ttl),
+            "id": text,
+            "issue_time": show_time(token.created),
+            "meta": dict(token.meta) or None,
+            "num_uses": token.num_uses,
+            "orphan": not token.parent,
+            "path": token.path,
+            "policies": list(token.policies),
+            "renewable": token.renewable,
+            "ttl": 0,
+            "type": token.type,
+        }
+        if token.expires is not None:
+            left = seconds_left(token.expires, self.state.clock.now())
+            shown |= {"expire_time": show_time(token.expires), "ttl": left}
+        if token.renewed is not None:
+            shown["last_renewal"] = show_time(token.renewed)
+            shown["last_renewal_time"] = int(token.renewed.timestamp())
+        if token.period:
+            shown["period"] = whole_seconds(token.period)
+        if token.bound_cidrs:
+            shown["bound_cidrs"] = list(token.bound_cidrs)
+        of_identity = self.state.identity.policies_of(token.entity_id)
+        if of_identity:
+            shown |= {"identity_policies": list(of_identity), "external_namespace_policies": {}}
+        return shown
+
+    # --- renewing ------------------------------------------------------------------------------
+
+    @write(_with_token("renew"))
+    async def renew(
+        self, call: OwnCall, token: Str = "", increment: Str = "", urltoken: Str = ""
+    ) -> Response | None:
+        """Renew a token."""
+        return await self._renew(call, self._named(token, "token not found"), token, increment)
+
+    @write("renew-self")
+    async def renew_self(self, call: OwnCall, token: Str = "", increment: Str = "") -> Response | None:
+        """Renew the caller's token."""
+        return await self._renew(call, call.caller.token, call.token, increment)
+
+    @write(_with_token("renew-accessor"))
+    async def renew_accessor(
+        self, call: OwnCall, accessor: Str = "", increment: Str = "", urltoken: Str = ""
+    ) -> Response | None:
+        """Renew the token that an accessor stands for."""
+        return await self._renew(call, self._of_accessor(accessor), "", increment)
+
+    async def _renew(self, call: OwnCall, token: Token, text: str, increment: str) -> Response | None:
+        try:
+            wanted = read_duration(increment)
+        except ValueError as error:
+            raise FieldError("increment", str(error)) from error
+        return await self.server.renew(token, wanted, text=text, remote_addr=call.remote_addr)
+
+    def _named(self, text: str, unknown: str) -> Token:
+        """Return the token that the body names; `unknown` is the refusal of one that there is not."""
+        token = self._find_named(text)
+        if token is None:
+            raise UserError(unknown)
+        return token
+
+    def _find_named(self, text: str) -> Token | None:
+        if not text:
+            raise UserError("missing token ID")
+        return self.state.tokens.find(text)
+
+    # --- revoking ------------------------------------------------------------------------------
+
+    @write(_with_token("revoke"))
+    async def revoke(self, token: Str = "", urltoken: Str = "") -> None:
+        """Revoke a token and all that it made; an unknown one is as good as revoked."""
+        await self._revoke(self._find_named(token))
+
+    @write("revoke-self")
+    async def revoke_self(self, call: OwnCall) -> None:
+        """Revoke the caller's token."""
+        await self._revoke(call.caller.token)
+
+    @write(_with_token("revoke-accessor"))
+    async def revoke_accessor(self, accessor: Str = "", urltoken: Str = "") -> Answer | None:
+        """Revoke the token that an accessor stands for."""
+        if not accessor:
+            raise BadRequestError("missing accessor")
+        token = self.state.tokens.find_accessor(accessor)
+        if token is None:
+            return Answer(warnings=["No token found with this accessor"])
+        await self._revoke(token)
+        return None
+
+    @write(_with_token("revoke-orphan"))
+    async def revoke_orphan(self, token: Str = "", urltoken: Str = "") -> None:
+        """Revoke a token alone. What it made become orphans."""
+        found = self._named(token, "token to revoke not found")
+        if found.type == BATCH:
+            raise UserError("batch tokens cannot be revoked")
+        await self.state.tokens.revoke_orphaning(found.key)
+
+    async def _revoke(self, token: Token | None) -> None:
+        if token is None:
+            return
+        if token.type == BATCH:
+            raise UserError("batch tokens cannot be revoked")
+        await self.state.tokens.revoke(token.key)
