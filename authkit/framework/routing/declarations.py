@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
 
 from authkit.framework.replication import Node
-from authkit.framework.routing.calls import Call
 from authkit.framework.routing.routes import Route
 from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import KeyRange
@@ -25,8 +24,8 @@ class MountContext(Protocol):
 
     grants_to_callers: ClassVar[bool]
     """Whether paths that need a token may grant one."""
-    call_type: ClassVar[type[Call]]
-    """What its handlers get for a request."""
+    call_type: ClassVar[type[Any]]
+    """What its handlers get for a request: a kind of `Call`."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]]
     """What the class and all its bases declare, by attribute."""
 

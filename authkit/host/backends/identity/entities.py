@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from authkit.errors import UserError
 from authkit.framework import (
     KV,
     Bool,
@@ -20,16 +21,14 @@ from authkit.framework import (
     read,
     write,
 )
-from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.fields import (
     LISTED,
     AliasFields,
+    IdentityPaths,
     LookupFields,
     metadata_of_data,
-    mount_of,
     policies_of_data,
 )
-from authkit.host.messages import Failure
 from authkit.host.state import HostState
 from authkit.host.store.identity import EntityAlias, EntityRecord
 from authkit.host.store.times import show_time
@@ -49,14 +48,14 @@ class EntityFields(Model):
     disabled: Bool = field(default=False, help="Whether its tokens are refused.")
 
 
-class Entities(HostBackend):
+class Entities(IdentityPaths):
     """The paths of entities and their aliases."""
 
     @list_("entity/id")
     async def list_entity_ids(self) -> Listing:
         """Return all ids, with what is known of each."""
         info = {}
-        for entity in self.state.identity.entities.values():
+        for entity in self.identity.entities.values():
             aliases = [
                 {"id": each.id, "mount_accessor": each.mount_accessor, "name": each.name}
                 | ({"mount_path": each.mount_path, "mount_type": each.mount_type} if each.mount_path else {})
@@ -68,57 +67,24 @@ class Entities(HostBackend):
     @list_("entity/name")
     async def list_entity_names(self) -> Listing:
         """Return all names."""
-        names = sorted(entity.name for entity in self.state.identity.entities.values())
+        names = sorted(entity.name for entity in self.identity.entities.values())
         return Listing(names)
 
-    @read("entity/id/{id:path}", fields=EntityFields)
-    async def read_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
+    @read("entity/id/{id:path}", "entity/name/{name:path}", fields=EntityFields)
+    async def read_entity(self, call: Call) -> Mapping[str, Any] | None:
         """Return the entity."""
-        return self._shown_entity(call.data.values)
+        found = self._find_entity(call.data.values)
+        return None if found is None else self._show_entity(found)
 
-    @read("entity/name/{name:path}", fields=EntityFields)
-    async def read_entity_by_name(self, call: Call) -> Mapping[str, Any] | None:
-        """Return the entity."""
-        return self._shown_entity(call.data.values)
-
-    @write("entity", fields=EntityFields)
+    @write("entity", "entity/name/{name:path}", fields=EntityFields)
     async def write_entity(self, call: Call) -> Mapping[str, Any] | None:
         """Create or update the entity."""
-        return await self._write_entity(call.data.values)
-
-    @write("entity/id/{id:path}", fields=EntityFields)
-    async def write_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
-        """Create or update the entity."""
-        if self.state.identity.entities.get(call.data.values["id"]) is None:
-            raise Failure(400, "entity not found from id")
-        return await self._write_entity(call.data.values)
-
-    @write("entity/name/{name:path}", fields=EntityFields)
-    async def write_entity_by_name(self, call: Call) -> Mapping[str, Any] | None:
-        """Create or update the entity."""
-        return await self._write_entity(call.data.values)
-
-    @delete("entity/id/{id:path}", fields=EntityFields)
-    async def delete_entity_by_id(self, call: Call) -> None:
-        """Delete the entity."""
-        await self._delete_entity(call.data.values)
-
-    @delete("entity/name/{name:path}", fields=EntityFields)
-    async def delete_entity_by_name(self, call: Call) -> None:
-        """Delete the entity."""
-        await self._delete_entity(call.data.values)
-
-    def _shown_entity(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        entity = self._find_entity(data)
-        return None if entity is None else self._show_entity(entity)
-
-    async def _write_entity(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        known = self._find_entity(data)
-        name = data.get("name", "")
-        entity = known or self.state.identity.new_entity(name)
+        data = call.data.values
+        known, name = self._find_entity(data), data.get("name", "")
+        entity = known or self.identity.new_entity(name)
         if name and known is not None and name != known.name:
-            if self.state.identity.find_entity_by_name(name) not in (None, known):
-                raise Failure(400, "entity name is already in use")
+            if self.identity.find_entity_by_name(name) not in (None, known):
+                raise UserError("entity name is already in use")
             entity = replace(entity, name=name)
         if "policies" in data:
             entity = replace(entity, policies=policies_of_data(data))
@@ -126,42 +92,49 @@ class Entities(HostBackend):
             entity = replace(entity, metadata=metadata_of_data(data, "entity"))
         if "disabled" in data:
             entity = replace(entity, disabled=data["disabled"])
-        entity = await self.state.identity.put_entity(entity)
+        entity = await self.identity.put_entity(entity)
         if known is not None:
             return None
         return {"aliases": None, "id": entity.id, "name": entity.name}
 
-    async def _delete_entity(self, data: Mapping[str, Any]) -> None:
-        entity = self._find_entity(data)
-        if entity is not None:
-            await self.state.identity.delete_entity(entity.id)
+    @write("entity/id/{id:path}", fields=EntityFields)
+    async def write_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
+        """Update the entity."""
+        if self._find_entity(call.data.values) is None:
+            raise UserError("entity not found from id")
+        return await self.write_entity(call)
+
+    @delete("entity/id/{id:path}", "entity/name/{name:path}", fields=EntityFields)
+    async def delete_entity(self, call: Call) -> None:
+        """Delete the entity."""
+        found = self._find_entity(call.data.values)
+        if found is not None:
+            await self.identity.delete_entity(found.id)
 
     @write("lookup/entity", fields=LookupFields)
     async def lookup_entity(self, call: Call) -> Mapping[str, Any] | None:
         """Find one by id, name or alias."""
         data = call.data.values
         if data.get("alias_name", ""):
-            found = self.state.identity.find_owner(
-                data.get("alias_mount_accessor", ""), data.get("alias_name", "")
-            )
+            found = self.identity.find_owner(data.get("alias_mount_accessor", ""), data.get("alias_name", ""))
         elif data.get("alias_id", ""):
-            pair = self.state.identity.find_alias(data.get("alias_id", ""))
+            pair = self.identity.find_alias(data.get("alias_id", ""))
             found = pair[0] if pair else None
         elif data.get("id", "") or data.get("name", ""):
             found = self._find_entity(data)
         else:
-            raise Failure(400, "query parameter not supplied")
+            raise UserError("query parameter not supplied")
         return None if found is None else self._show_entity(found)
 
     def _find_entity(self, data: Mapping[str, Any]) -> EntityRecord | None:
         entity_id, name = data.get("id", ""), data.get("name", "")
         if entity_id:
-            return self.state.identity.entities.get(entity_id)
-        return self.state.identity.find_entity_by_name(name) if name else None
+            return self.identity.entities.get(entity_id)
+        return self.identity.find_entity_by_name(name) if name else None
 
     def _show_entity(self, entity: EntityRecord) -> dict[str, Any]:
-        direct = [group.id for group in self.state.identity.groups_of(entity.id, inherited=False)]
-        every = [group.id for group in self.state.identity.groups_of(entity.id)]
+        direct = [group.id for group in self.identity.groups_of(entity.id, inherited=False)]
+        every = [group.id for group in self.identity.groups_of(entity.id)]
         return {
             "aliases": [_show_alias(self.state, entity.id, alias) for alias in entity.aliases],
             "creation_time": show_time(entity.created),
@@ -184,7 +157,7 @@ class Entities(HostBackend):
     async def list_entity_aliases(self) -> Listing:
         """Return the ids of all aliases, with what is known of each."""
         info = {}
-        for entity in self.state.identity.entities.values():
+        for entity in self.identity.entities.values():
             for alias in entity.aliases:
                 shown = _show_alias(self.state, entity.id, alias)
                 info[alias.id] = {name: shown[name] for name in LISTED if name in shown}
@@ -193,56 +166,45 @@ class Entities(HostBackend):
     @read("entity-alias/id/{id:path}", fields=AliasFields)
     async def read_entity_alias(self, call: Call) -> Mapping[str, Any] | None:
         """Return an alias."""
-        found = self.state.identity.find_alias(call.data.values["id"])
+        found = self.identity.find_alias(call.data.values["id"])
         if found is None:
             return None
         return dict(_show_alias(self.state, found[0].id, found[1]) | {"namespace_id": "root"})
 
-    @write("entity-alias", fields=AliasFields)
-    async def make_entity_alias(self, call: Call) -> Mapping[str, Any]:
-        """Create or update an alias."""
-        return await self._write_entity_alias(call.data.values)
-
-    @write("entity-alias/id/{id:path}", fields=AliasFields)
+    @write("entity-alias", "entity-alias/id/{id:path}", fields=AliasFields)
     async def write_entity_alias(self, call: Call) -> Mapping[str, Any]:
-        """Update an alias."""
-        return await self._write_entity_alias(call.data.values)
-
-    async def _write_entity_alias(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create or update an alias."""
+        data = call.data.values
         name, accessor = data.get("name", ""), data.get("mount_accessor", "")
         owner_id = data.get("canonical_id", "") or data.get("entity_id", "")
-        known = self.state.identity.find_alias(data.get("id", "")) if data.get("id", "") else None
+        known = self.identity.find_alias(data.get("id", "")) if data.get("id", "") else None
         if known is not None:
             return await self._change_entity_alias(known, data, owner_id)
         if not name or not accessor:
-            raise Failure(400, "'id' or 'mount_accessor' and 'name' must be provided")
-        mount = mount_of(self.state, accessor)
+            raise UserError("'id' or 'mount_accessor' and 'name' must be provided")
+        mount = self.mount_of(accessor)
         now = self.state.clock.now()
         alias = EntityAlias(
             id=str(uuid.uuid4()),
             name=name,
             mount_accessor=accessor,
-            mount_path=mount.entry.route,
-            mount_type=mount.entry.type,
+            mount_path=mount.route,
+            mount_type=mount.type,
             custom_metadata=metadata_of_data(data, "custom_metadata"),
-            local=mount.entry.local,
+            local=mount.local,
             created=now,
             updated=now,
         )
-        existing = self.state.identity.find_owner(accessor, name)
-        owner = (
-            self.state.identity.entities.get(owner_id)
-            if owner_id
-            else existing or self.state.identity.new_entity()
-        )
+        existing = self.identity.find_owner(accessor, name)
+        owner = self.identity.entities.get(owner_id) if owner_id else existing or self.identity.new_entity()
         if owner is None:
-            raise Failure(400, "invalid canonical ID")
+            raise UserError("invalid canonical ID")
         if existing is not None:
             found = next(each for each in existing.aliases if fold_name(each.name) == fold_name(name))
             return await self._change_entity_alias((existing, found), data, owner.id)
         if any(each.mount_accessor == accessor for each in owner.aliases):
-            raise Failure(400, "Alias already exists for requested entity and mount accessor")
-        await self.state.identity.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
+            raise UserError("Alias already exists for requested entity and mount accessor")
+        await self.identity.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
         return {"canonical_id": owner.id, "id": alias.id}
 
     async def _change_entity_alias(
@@ -255,24 +217,24 @@ class Entities(HostBackend):
         if "custom_metadata" in data:
             changed = replace(changed, custom_metadata=metadata_of_data(data, "custom_metadata"))
         rest = tuple(each for each in owner.aliases if each is not alias)
-        target = self.state.identity.entities.get(owner_id) if owner_id else owner
+        target = self.identity.entities.get(owner_id) if owner_id else owner
         if target is None:
-            raise Failure(400, "invalid canonical ID")
+            raise UserError("invalid canonical ID")
         if target.id == owner.id:
-            await self.state.identity.put_entity(replace(owner, aliases=(*rest, changed)))
+            await self.identity.put_entity(replace(owner, aliases=(*rest, changed)))
         else:
-            await self.state.identity.put_entity(replace(owner, aliases=rest))
-            await self.state.identity.put_entity(replace(target, aliases=(*target.aliases, changed)))
+            await self.identity.put_entity(replace(owner, aliases=rest))
+            await self.identity.put_entity(replace(target, aliases=(*target.aliases, changed)))
         return {"canonical_id": target.id, "id": alias.id}
 
     @delete("entity-alias/id/{id:path}", fields=AliasFields)
     async def delete_entity_alias(self, call: Call) -> None:
         """Delete an alias."""
-        found = self.state.identity.find_alias(call.data.values["id"])
+        found = self.identity.find_alias(call.data.values["id"])
         if found is not None:
             owner, alias = found
             rest = tuple(each for each in owner.aliases if each is not alias)
-            await self.state.identity.put_entity(replace(owner, aliases=rest))
+            await self.identity.put_entity(replace(owner, aliases=rest))
 
 
 def _show_alias(state: HostState, entity_id: str, alias: EntityAlias) -> dict[str, Any]:

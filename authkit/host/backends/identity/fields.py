@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from authkit.auth.policies import sanitize_policies
+from authkit.errors import InternalError, UserError
 from authkit.framework import KV, Model, Str, field
-from authkit.host.messages import Failure, listed
-from authkit.host.mounts.table import RunningMount
-from authkit.host.state import HostState
-from authkit.host.store.identity import IdentityError, verify_metadata
+from authkit.host.backends.base import HostBackend
+from authkit.host.mounts.entries import Mount
+from authkit.host.store.identity import IdentityError, IdentityStore, verify_metadata
 
-__all__ = ["LISTED", "AliasFields", "LookupFields", "metadata_of_data", "mount_of", "policies_of_data"]
+__all__ = ["LISTED", "AliasFields", "IdentityPaths", "LookupFields", "metadata_of_data", "policies_of_data"]
 
 
 class AliasFields(Model):
@@ -49,19 +49,27 @@ LISTED: Final = (
 """What a list of aliases tells of each."""
 
 
-def mount_of(state: HostState, accessor: str) -> RunningMount:
-    """Return the mount of an accessor, which a client has named."""
-    mount = state.mounts.by_accessor(accessor)
-    if mount is None:
-        raise Failure(400, f'invalid mount accessor "{accessor}"')
-    return mount
+class IdentityPaths(HostBackend):
+    """What the paths of entities and of groups have in common."""
+
+    @property
+    def identity(self) -> IdentityStore:
+        """The entities and groups of the host."""
+        return self.state.identity
+
+    def mount_of(self, accessor: str) -> Mount:
+        """Return the mount of an accessor, which a client has named."""
+        mount = self.state.mounts.by_accessor(accessor)
+        if mount is None:
+            raise UserError(f'invalid mount accessor "{accessor}"')
+        return mount.entry
 
 
 def policies_of_data(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the policies of an entity or a group, cleaned; never root."""
     policies = sanitize_policies(data.get("policies", ()))
     if "root" in policies:
-        raise Failure(400, "policies cannot contain root")
+        raise UserError("policies cannot contain root")
     return policies
 
 
@@ -72,5 +80,5 @@ def metadata_of_data(data: Mapping[str, Any], what: str) -> dict[str, str]:
     try:
         verify_metadata(metadata)
     except IdentityError as error:
-        raise Failure(500, listed(f"invalid {what} metadata: {error}")) from error
+        raise InternalError(f"invalid {what} metadata: {error}") from error
     return metadata

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from authkit.errors import InternalError, UserError
 from authkit.framework import (
     KV,
     Call,
@@ -19,16 +20,14 @@ from authkit.framework import (
     read,
     write,
 )
-from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.fields import (
     LISTED,
     AliasFields,
+    IdentityPaths,
     LookupFields,
     metadata_of_data,
-    mount_of,
     policies_of_data,
 )
-from authkit.host.messages import Failure, listed
 from authkit.host.store.identity import EXTERNAL, INTERNAL, GroupAlias, GroupRecord
 from authkit.host.store.times import show_time
 from authkit.values import replace
@@ -48,15 +47,15 @@ class GroupFields(Model):
     member_group_ids: CommaList = field(default=(), help="Groups of an internal group.")
 
 
-class Groups(HostBackend):
+class Groups(IdentityPaths):
     """The paths of groups and their aliases."""
 
     @list_("group/id")
     async def list_group_ids(self) -> Listing:
         """Return all ids, with what is known of each."""
         info: dict[str, Any] = {}
-        for group in self.state.identity.groups.values():
-            parents = len(self.state.identity.parents_of(group.id))
+        for group in self.identity.groups.values():
+            parents = len(self.identity.parents_of(group.id))
             info[group.id] = {
                 "name": group.name,
                 "num_member_entities": len(group.member_entity_ids or ()),
@@ -67,109 +66,80 @@ class Groups(HostBackend):
     @list_("group/name")
     async def list_group_names(self) -> Listing:
         """Return all names."""
-        names = sorted(group.name for group in self.state.identity.groups.values())
+        names = sorted(group.name for group in self.identity.groups.values())
         return Listing(names)
 
-    @read("group/id/{id:path}", fields=GroupFields)
-    async def read_group_by_id(self, call: Call) -> Mapping[str, Any] | None:
+    @read("group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
+    async def read_group(self, call: Call) -> Mapping[str, Any] | None:
         """Return the group."""
-        return self._shown_group(call.data.values)
+        found = self._find_group(call.data.values)
+        return None if found is None else self._show_group(found)
 
-    @read("group/name/{name:path}", fields=GroupFields)
-    async def read_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
-        """Return the group."""
-        return self._shown_group(call.data.values)
-
-    @write("group", fields=GroupFields)
+    @write("group", "group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
     async def write_group(self, call: Call) -> Mapping[str, Any] | None:
         """Create or update the group."""
-        return await self._write_group(call.data.values)
-
-    @write("group/id/{id:path}", fields=GroupFields)
-    async def write_group_by_id(self, call: Call) -> Mapping[str, Any] | None:
-        """Create or update the group."""
-        return await self._write_group(call.data.values)
-
-    @write("group/name/{name:path}", fields=GroupFields)
-    async def write_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
-        """Create or update the group."""
-        return await self._write_group(call.data.values)
-
-    @delete("group/id/{id:path}", fields=GroupFields)
-    async def delete_group_by_id(self, call: Call) -> None:
-        """Delete the group."""
-        await self._delete_group(call.data.values)
-
-    @delete("group/name/{name:path}", fields=GroupFields)
-    async def delete_group_by_name(self, call: Call) -> None:
-        """Delete the group."""
-        await self._delete_group(call.data.values)
-
-    def _shown_group(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        group = self._find_group(data)
-        return None if group is None else self._show_group(group)
-
-    async def _write_group(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        data = call.data.values
         known = self._find_group(data)
-        group = known or self.state.identity.new_group(data.get("name", ""), data.get("type", "") or INTERNAL)
+        group = known or self.identity.new_group(data.get("name", ""), data.get("type", "") or INTERNAL)
         group = replace(group, type=_group_type(data, known))
         if known is not None and data.get("name", ""):
-            group = replace(group, name=data.get("name", ""))
+            group = replace(group, name=data["name"])
         if "policies" in data:
             group = replace(group, policies=policies_of_data(data))
         if "metadata" in data:
             group = replace(group, metadata=metadata_of_data(data, "group"))
-        group = self._with_members(group, data)
-        group = await self.state.identity.put_group(group)
+        group = await self.identity.put_group(self._with_members(group, data))
         return None if known is not None else {"id": group.id, "name": group.name}
 
     def _with_members(self, group: GroupRecord, data: Mapping[str, Any]) -> GroupRecord:
         entities, groups = data.get("member_entity_ids", ()), data.get("member_group_ids", ())
         if entities and group.type == EXTERNAL:
-            raise Failure(400, "member entities can't be set manually for external groups")
+            raise UserError("member entities can't be set manually for external groups")
         if groups and group.type == EXTERNAL:
-            raise Failure(400, "member groups can't be set for external groups")
+            raise UserError("member groups can't be set for external groups")
         for entity_id in entities:
-            if entity_id not in self.state.identity.entities:
-                raise Failure(500, listed(f'invalid entity ID "{entity_id}"'))
+            if entity_id not in self.identity.entities:
+                raise InternalError(f'invalid entity ID "{entity_id}"')
         for group_id in groups:
-            if group_id not in self.state.identity.groups or group_id == group.id:
-                raise Failure(500, listed(f'invalid member group ID "{group_id}"'))
+            if group_id not in self.identity.groups or group_id == group.id:
+                raise InternalError(f'invalid member group ID "{group_id}"')
         if "member_entity_ids" in data:
             group = replace(group, member_entity_ids=tuple(dict.fromkeys(entities)))
         if "member_group_ids" in data:
             group = replace(group, member_group_ids=tuple(dict.fromkeys(groups)))
         return group
 
-    async def _delete_group(self, data: Mapping[str, Any]) -> None:
-        group = self._find_group(data)
-        if group is not None:
-            await self.state.identity.delete_group(group.id)
+    @delete("group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
+    async def delete_group(self, call: Call) -> None:
+        """Delete the group."""
+        found = self._find_group(call.data.values)
+        if found is not None:
+            await self.identity.delete_group(found.id)
 
     @write("lookup/group", fields=LookupFields)
     async def lookup_group(self, call: Call) -> Mapping[str, Any] | None:
         """Find one by id, name or alias."""
         data = call.data.values
         if data.get("alias_name", ""):
-            found = self.state.identity.find_mapped_group(
+            found = self.identity.find_mapped_group(
                 data.get("alias_mount_accessor", ""), data.get("alias_name", "")
             )
         elif data.get("alias_id", ""):
-            found = self.state.identity.find_group_alias(data.get("alias_id", ""))
+            found = self.identity.find_group_alias(data.get("alias_id", ""))
         elif data.get("id", "") or data.get("name", ""):
             found = self._find_group(data)
         else:
-            raise Failure(400, "query parameter not supplied")
+            raise UserError("query parameter not supplied")
         return None if found is None else self._show_group(found)
 
     def _find_group(self, data: Mapping[str, Any]) -> GroupRecord | None:
         group_id, name = data.get("id", ""), data.get("name", "")
         if group_id:
-            return self.state.identity.groups.get(group_id)
-        return self.state.identity.find_group_by_name(name) if name else None
+            return self.identity.groups.get(group_id)
+        return self.identity.find_group_by_name(name) if name else None
 
     def _show_group(self, group: GroupRecord) -> dict[str, Any]:
-        parents = [each.id for each in self.state.identity.parents_of(group.id)]
+        parents = [each.id for each in self.identity.parents_of(group.id)]
         return {
             "alias": _show_group_alias(group) if group.alias else {},
             "creation_time": show_time(group.created),
@@ -192,7 +162,7 @@ class Groups(HostBackend):
     async def list_group_aliases(self) -> Listing:
         """Return the ids of all aliases, with what is known of each."""
         info = {}
-        for group in self.state.identity.groups.values():
+        for group in self.identity.groups.values():
             if group.alias is not None:
                 shown = _show_group_alias(group) | {"custom_metadata": None, "local": False}
                 info[group.alias.id] = {name: shown[name] for name in LISTED if name in shown}
@@ -201,64 +171,57 @@ class Groups(HostBackend):
     @read("group-alias/id/{id:path}", fields=AliasFields)
     async def read_group_alias(self, call: Call) -> Mapping[str, Any] | None:
         """Return an alias."""
-        group = self.state.identity.find_group_alias(call.data.values["id"])
+        group = self.identity.find_group_alias(call.data.values["id"])
         if group is None:
             return None
         extra = {"custom_metadata": None, "local": False, "namespace_id": "root"}
         return dict(_show_group_alias(group) | extra)
 
-    @write("group-alias", fields=AliasFields)
-    async def make_group_alias(self, call: Call) -> Mapping[str, Any]:
-        """Create or update an alias."""
-        return await self._write_group_alias(call.data.values)
-
-    @write("group-alias/id/{id:path}", fields=AliasFields)
+    @write("group-alias", "group-alias/id/{id:path}", fields=AliasFields)
     async def write_group_alias(self, call: Call) -> Mapping[str, Any]:
-        """Update an alias."""
-        return await self._write_group_alias(call.data.values)
-
-    async def _write_group_alias(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create or update an alias."""
+        data = call.data.values
         name, accessor = data.get("name", ""), data.get("mount_accessor", "")
-        known = self.state.identity.find_group_alias(data.get("id", "")) if data.get("id", "") else None
+        known = self.identity.find_group_alias(data.get("id", "")) if data.get("id", "") else None
         group = known
         if data.get("canonical_id", ""):
-            group = self.state.identity.groups.get(data.get("canonical_id", ""))
+            group = self.identity.groups.get(data.get("canonical_id", ""))
         if known is not None and known.alias is not None:
             name, accessor = name or known.alias.name, accessor or known.alias.mount_accessor
         if not name:
-            raise Failure(400, "missing alias name")
+            raise UserError("missing alias name")
         if not accessor:
-            raise Failure(400, "missing mount_accessor")
-        mount = mount_of(self.state, accessor)
+            raise UserError("missing mount_accessor")
+        mount = self.mount_of(accessor)
         if group is None:
             if data.get("canonical_id", ""):
-                raise Failure(400, "invalid canonical ID")
-            group = self.state.identity.new_group(kind=EXTERNAL)
+                raise UserError("invalid canonical ID")
+            group = self.identity.new_group(kind=EXTERNAL)
         if group.type != EXTERNAL:
-            raise Failure(400, "alias can't be set on an internal group")
-        mapped = self.state.identity.find_mapped_group(accessor, name)
+            raise UserError("alias can't be set on an internal group")
+        mapped = self.identity.find_mapped_group(accessor, name)
         if mapped is not None and mapped.id != group.id:
-            raise Failure(400, "combination of mount and group alias name is already in use")
+            raise UserError("combination of mount and group alias name is already in use")
         now = self.state.clock.now()
         old = known.alias if known else None
         alias = GroupAlias(
             id=old.id if old else str(uuid.uuid4()),
             name=name,
             mount_accessor=accessor,
-            mount_path=mount.entry.route,
-            mount_type=mount.entry.type,
+            mount_path=mount.route,
+            mount_type=mount.type,
             created=old.created if old else now,
             updated=now,
         )
-        group = await self.state.identity.put_group(replace(group, alias=alias))
+        group = await self.identity.put_group(replace(group, alias=alias))
         return {"canonical_id": group.id, "id": alias.id}
 
     @delete("group-alias/id/{id:path}", fields=AliasFields)
     async def delete_group_alias(self, call: Call) -> None:
         """Delete an alias."""
-        group = self.state.identity.find_group_alias(call.data.values["id"])
+        group = self.identity.find_group_alias(call.data.values["id"])
         if group is not None:
-            await self.state.identity.put_group(replace(group, alias=None))
+            await self.identity.put_group(replace(group, alias=None))
 
 
 def _show_group_alias(group: GroupRecord) -> dict[str, Any]:
@@ -281,7 +244,7 @@ def _show_group_alias(group: GroupRecord) -> dict[str, Any]:
 def _group_type(data: Mapping[str, Any], known: GroupRecord | None) -> str:
     kind = data.get("type", "")
     if kind and kind not in (INTERNAL, EXTERNAL):
-        raise Failure(400, f'invalid group type "{kind}"')
+        raise UserError(f'invalid group type "{kind}"')
     if known is not None and kind and kind != known.type:
-        raise Failure(400, "group type cannot be changed")
+        raise UserError("group type cannot be changed")
     return kind or (known.type if known else INTERNAL)
