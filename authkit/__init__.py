@@ -229,7 +229,7 @@ __all__ = [
     "write",
 ]
 
-_HOMES = {
+_MODULES = {
     "authkit.auth": {
         "split_alias_metadata",
         "AuthMethod",
@@ -271,8 +271,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    home = next((home for home, names in _HOMES.items() if name in names), "authkit.framework")
-    value = globals()[name] = getattr(import_module(home), name)
+    module = next((module for module, names in _MODULES.items() if name in names), "authkit.framework")
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 

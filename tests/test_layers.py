@@ -75,8 +75,8 @@ def test_every_part_has_its_place() -> None:
 @pytest.mark.parametrize("part", MAY_IMPORT)
 def test_imports_go_one_way(part: str) -> None:
     """No part imports one above or beside it."""
-    home = PACKAGE / part
-    files = list(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
+    folder = PACKAGE / part
+    files = list(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     assert files
     for path in files:
         foreign = set(imports_of(path)) - {part} - MAY_IMPORT[part]
@@ -126,11 +126,11 @@ def test_the_doctor_stands_beside_the_server() -> None:
     """The inspection starts a plugin and mounts it in memory; it needs no server, API or page."""
     for path in (PACKAGE / "doctor").rglob("*.py"):
         names = {name for name in names_imported_by(path) if name.startswith("authkit.host.")}
-        rooms = {name.split(".")[2] for name in names}
-        assert rooms <= DOCTOR_MAY_IMPORT, f"{path.relative_to(PACKAGE)} imports {rooms}"
+        subpackages = {name.split(".")[2] for name in names}
+        assert subpackages <= DOCTOR_MAY_IMPORT, f"{path.relative_to(PACKAGE)} imports {subpackages}"
 
 
-ROOMS: dict[str, dict[str, set[str]]] = {
+SUBPACKAGES: dict[str, dict[str, set[str]]] = {
     "framework": {
         "fields": set(),
         "handler_threads": set(),
@@ -176,24 +176,25 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "dev_server": {"api_client", "mount_overview", "store", "server", "supervisor", "http", "page"},
     },
 }
-"""What each room of a package may import of the others."""
+"""What each subpackage of a package may import of the others."""
 
 
 @pytest.mark.parametrize(
-    ("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]]
+    ("package", "subpackage"),
+    [(package, subpackage) for package in SUBPACKAGES for subpackage in SUBPACKAGES[package]],
 )
-def test_rooms_of_a_package_have_an_order(package: str, room: str) -> None:
-    """No room imports one above or beside it, not even for an annotation."""
-    home = PACKAGE / package / room
-    files = list(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
+def test_subpackages_have_an_order(package: str, subpackage: str) -> None:
+    """No subpackage imports one above or beside it, not even for an annotation."""
+    folder = PACKAGE / package / subpackage
+    files = list(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     assert files
-    assert {path.stem for path in home.parent.iterdir() if path.stem[0] != "_"} == set(ROOMS[package])
+    assert {path.stem for path in folder.parent.iterdir() if path.stem[0] != "_"} == set(SUBPACKAGES[package])
     for path in files:
         foreign = {
             name.split(".")[2]
             for name in names_imported_by(path)
-            if name.startswith(f"authkit.{package}.") and name.split(".")[2] in ROOMS[package]
-        } - {room, *ROOMS[package][room]}
+            if name.startswith(f"authkit.{package}.") and name.split(".")[2] in SUBPACKAGES[package]
+        } - {subpackage, *SUBPACKAGES[package][subpackage]}
         assert not foreign, f"{path.relative_to(PACKAGE)} imports {foreign}"
 
 
@@ -272,7 +273,7 @@ EXAMPLE_IMPORTS = {"authkit", "authkit.errors", "authkit.oidc"}
 
 
 def test_examples_use_the_public_names() -> None:
-    """Examples show what other people can write: they import nothing from the rooms inside."""
+    """Examples show what other people can write: they import nothing from the subpackages inside."""
     root = PACKAGE.parent / "examples"
     files = [path for path in root.rglob("*.py") if "tests" not in path.relative_to(root).parts]
     assert files

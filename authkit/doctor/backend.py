@@ -20,8 +20,8 @@ from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.host.supervisor.backend_client import BackendClient
 from authkit.host.supervisor.environment import VAULT_VERSION
 from authkit.host.supervisor.hints import explain
-from authkit.host.supervisor.mounted import client_of, set_up_for_probe
 from authkit.host.supervisor.services.mount import host_services
+from authkit.host.supervisor.supervised import client_of, set_up_for_probe
 from authkit.host.supervisor.supervisor import Run
 from authkit.logical import (
     BackendConfig,

@@ -17,7 +17,7 @@ from authkit.host.supervisor.directories import lend_directory
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.logs import PluginLog
-from authkit.host.supervisor.run import ProcessRun, Start, start_process
+from authkit.host.supervisor.run import ProcessOptions, ProcessRun, start_process
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security
 from authkit.masking import mask_logged
 from authkit.printable import to_printable
@@ -71,10 +71,10 @@ class Candidate(Value, frozen=True, kw_only=True):
     temporary: str
     """A private directory, passed as TMPDIR."""
 
-    def plan(self, security: Security, watched: Watched) -> Start:
+    def plan(self, security: Security, watched: Watched) -> ProcessOptions:
         """Return the parameters of one start."""
         environment = plugin_environment(security, inherited=os.environ, registered=self.registered)
-        return Start(
+        return ProcessOptions(
             path=str(self.path),
             arguments=self.arguments,
             environment=environment | {"TMPDIR": self.temporary},

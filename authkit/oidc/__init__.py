@@ -206,7 +206,7 @@ __all__ = [
     "verify_registered_claims",
 ]
 
-_HOMES = {
+_MODULES = {
     "authkit.base64url": {"decode_base64url", "encode_base64url"},
     "authkit.oidc.client.authentication": {"ClientAuthentication"},
     "authkit.oidc.client.authorization_request": {
@@ -280,12 +280,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    home = next((home for home, names in _HOMES.items() if name in names), None)
-    if home is None:
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(home), name)
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 

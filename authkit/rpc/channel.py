@@ -150,7 +150,7 @@ class GRPCChannel:
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect()
-                await connection.room()
+                await connection.until_stream_allowed()
         except TimeoutError as error:
             raise _too_late() from error
         timeout = None if deadline is None else deadline - asyncio.get_running_loop().time()
@@ -182,7 +182,7 @@ class _ClientCall:
         self._limit = limit
         self.incoming = MessageQueue(limit, self._consumed)
         self.timer: asyncio.TimerHandle | None = None
-        self.room: asyncio.Future[None] | None = None
+        self.writable: asyncio.Future[None] | None = None
         self.got_head = False
 
     def send(self, message: bytes, *, end: bool = False) -> bool:
@@ -201,8 +201,8 @@ class _ClientCall:
         try:
             async for message in requests:
                 if not self.send(message):
-                    self.room = self._connection.loop.create_future()
-                    await self.room
+                    self.writable = self._connection.loop.create_future()
+                    await self.writable
                 await self._connection.writable.wait()
         except Exception as error:
             # A message that is too long, or the caller's own iterator has failed: it hears of that there.
@@ -246,7 +246,7 @@ class _ClientConnection(Driver[ResponseHead]):
         """Whether new calls may be started."""
         return not self.core.is_closing and not self.transport.is_closing()
 
-    async def room(self) -> None:
+    async def until_stream_allowed(self) -> None:
         """Return when the server takes one more stream."""
         while self.is_usable and len(self._calls) >= self.core.their_max_streams:
             waiter = self.loop.create_future()
@@ -275,8 +275,8 @@ class _ClientConnection(Driver[ResponseHead]):
             return
         if call.timer is not None:
             call.timer.cancel()
-        if call.room is not None and not call.room.done():
-            call.room.cancel()
+        if call.writable is not None and not call.writable.done():
+            call.writable.cancel()
         call.incoming.end(error)
         self._let_in(1)
 
@@ -341,8 +341,8 @@ class _ClientConnection(Driver[ResponseHead]):
             code = _RESETS.get(event.code, StatusCode.INTERNAL)
             kind = _UnprocessedError if event.code is ErrorCode.REFUSED_STREAM else RPCError
             self.end_call(call, kind(code, f"the stream was reset ({event.code.name})"))
-        elif isinstance(event, Writable) and call.room is not None and not call.room.done():
-            call.room.set_result(None)
+        elif isinstance(event, Writable) and call.writable is not None and not call.writable.done():
+            call.writable.set_result(None)
 
     def _on_headers(self, call: _ClientCall, head: ResponseHead, ended: bool) -> None:
         if head.is_malformed:

@@ -138,7 +138,6 @@ class _ServerCall:
         "incoming",
         "message",
         "reader",
-        "room",
         "route",
         "since",
         "size",
@@ -146,6 +145,7 @@ class _ServerCall:
         "stream_id",
         "task",
         "timer",
+        "writable",
     )
 
     def __init__(self, stream_id: int, route: _Route, since: float) -> None:
@@ -160,7 +160,7 @@ class _ServerCall:
         """Bytes of the request that are kept."""
         self.started = False
         """Whether the response's head was sent."""
-        self.room: asyncio.Future[None] | None = None
+        self.writable: asyncio.Future[None] | None = None
         """Awaited by a stream that flow control holds back."""
         self.awaited: Awaitable[bytes] | None = None
         """What a unary handler returned in place of an answer."""
@@ -346,8 +346,8 @@ class _ServerConnection(Driver[_Route]):
         if call is None:
             self.core.finish(stream_id)
             self._note_idle()
-        elif call.room is not None and not call.room.done():
-            call.room.set_result(None)
+        elif call.writable is not None and not call.writable.done():
+            call.writable.set_result(None)
 
     # --- handlers ------------------------------------------------------------------------------
 
@@ -404,8 +404,8 @@ class _ServerConnection(Driver[_Route]):
         has_left = self.core.send_data(call.stream_id, encode_message(message))
         self.flush_soon()
         if not has_left:
-            call.room = self.loop.create_future()
-            await call.room
+            call.writable = self.loop.create_future()
+            await call.writable
         await asyncio.sleep(0)  # a handler that never waits must not keep everybody else waiting
         await self.writable.wait()
 

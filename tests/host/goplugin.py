@@ -22,7 +22,7 @@ from authkit.host.supervisor.child import Child, start_child
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.handshake import Announcement
-from authkit.host.supervisor.run import ProcessRun, Start, start_process
+from authkit.host.supervisor.run import ProcessOptions, ProcessRun, start_process
 from authkit.host.supervisor.security import AutoMTLS, Secured, Security
 from authkit.host.supervisor.services.mount import host_services
 from authkit.logical import Operation, Request, Response
@@ -236,7 +236,7 @@ class Host:
         for name in [name for name, value in changes.items() if value is None]:
             variables.pop(name, None)
         self._run = await start_process(
-            Start(
+            ProcessOptions(
                 path=sys.executable,
                 arguments=["-I", *map(str, arguments)],
                 environment=variables,

@@ -6,12 +6,12 @@ import logging
 
 from authkit.errors import AuthKitError, HostingError, RPCError, StatusCode
 
-__all__ = ["describe_status", "readable"]
+__all__ = ["readable", "status_text"]
 
 logger = logging.getLogger("authkit.host")
 
 
-def describe_status(error: RPCError) -> str:
+def status_text(error: RPCError) -> str:
     """Return a status as a server in Go words it: `rpc error: code = Unavailable desc = ...`."""
     name = "Canceled" if error.code is StatusCode.CANCELLED else error.code.name.title().replace("_", "")
     return f"rpc error: code = {name} desc = {error.message}"
@@ -22,5 +22,5 @@ def readable(error: AuthKitError) -> Exception:
     if isinstance(error, HostingError):
         logger.error(str(error), extra={"kv": {"hint": error.hint}})
     if isinstance(error, RPCError):
-        return Exception(describe_status(error))
+        return Exception(status_text(error))
     return error

@@ -1,7 +1,7 @@
 """The calls of a host to one mounted backend (`pb.Backend`), over any channel.
 
 Failed calls are treated as by the client in Vault SDK 0.21 (plugin/grpc_backend_client.go). See
-`authkit.host.supervisor.mounted` for restarts after a crash.
+`authkit.host.supervisor.supervised` for restarts after a crash.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import LogicalError, PluginSetupError, RPCError, StatusCode
-from authkit.host.store.plugin_errors import describe_status
 from authkit.logical import BackendType, Request, Response, SpecialPaths
 from authkit.rpc.interface import Channel
 from authkit.wire.backend import MULTIPLEX_ID
@@ -30,7 +29,7 @@ from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
 
-__all__ = ["CLEANUP_TIMEOUT", "LIFECYCLE_TIMEOUT", "BackendClient", "describe_status", "is_multiplexed"]
+__all__ = ["CLEANUP_TIMEOUT", "LIFECYCLE_TIMEOUT", "BackendClient", "is_multiplexed"]
 
 logger = logging.getLogger("authkit.host")
 

@@ -43,17 +43,17 @@ def find_command(directory: str | os.PathLike[str], command: str) -> Path:
         raise PluginStartError("could not set plugin, plugin directory is not configured")
     if ".." in command:
         raise PluginStartError("path cannot contain parent references")
-    home = os.path.abspath(directory)
-    path = os.path.join(home, command.lstrip("/"))
+    directory = os.path.abspath(directory)
+    path = os.path.join(directory, command.lstrip("/"))
     try:
         found = os.path.dirname(os.path.realpath(path, strict=True))
     except OSError as error:
         reason = f"lstat {error.filename or path}: {_reason(error)}"
         raise PluginStartError(f"error while validating the command path: {reason}") from error
-    if found != home:
+    if found != directory:
         raise PluginStartError(
-            f"cannot execute files outside of configured plugin directory {home}: "
-            f"expected {home}, got {found}"
+            f"cannot execute files outside of configured plugin directory {directory}: "
+            f"expected {directory}, got {found}"
         )
     return Path(path)
 

@@ -13,9 +13,16 @@ from datetime import timedelta
 from authkit.errors import PluginStartError
 from authkit.host.supervisor.environment import plugin_environment
 from authkit.host.supervisor.logs import PluginLog
-from authkit.host.supervisor.mounted import SupervisedPlugin
-from authkit.host.supervisor.run import START_TIMEOUT, OnLog, OnOutput, ProcessRun, Start, start_process
+from authkit.host.supervisor.run import (
+    START_TIMEOUT,
+    OnLog,
+    OnOutput,
+    ProcessOptions,
+    ProcessRun,
+    start_process,
+)
 from authkit.host.supervisor.security import AutoMTLS, Metadata, Security, SharedIdentity, host_identity
+from authkit.host.supervisor.supervised import SupervisedPlugin
 from authkit.plugin.security.certificates import TLSIdentity
 
 __all__ = ["PluginProcess", "WrapIdentity"]
@@ -109,7 +116,7 @@ class PluginProcess(SupervisedPlugin):
 
     async def _start(self, security: Security) -> ProcessRun:
         return await start_process(
-            Start(
+            ProcessOptions(
                 path=self.path,
                 arguments=self._arguments,
                 environment=plugin_environment(security, inherited=os.environ, registered=self._environment),

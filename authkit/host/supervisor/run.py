@@ -19,7 +19,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from authkit.errors import PluginStartError, RPCError
-from authkit.host.supervisor.backend_client import describe_status, is_multiplexed
+from authkit.host.store.plugin_errors import status_text
+from authkit.host.supervisor.backend_client import is_multiplexed
 from authkit.host.supervisor.broker import HostBroker
 from authkit.host.supervisor.child import Child, start_child
 from authkit.host.supervisor.directories import lend_directory
@@ -33,7 +34,7 @@ from authkit.rpc import load_engine
 from authkit.rpc.interface import Channel, Method
 from authkit.values import Value
 
-__all__ = ["START_TIMEOUT", "ProcessRun", "Start", "start_process"]
+__all__ = ["START_TIMEOUT", "ProcessOptions", "ProcessRun", "start_process"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -59,7 +60,7 @@ def _ignore(*arguments: object) -> None:
     """Ignore the event."""
 
 
-class Start(Value, frozen=True, kw_only=True):
+class ProcessOptions(Value, frozen=True, kw_only=True):
     """How to start a plugin. Set by the host."""
 
     path: str
@@ -168,7 +169,7 @@ def _end_all() -> None:
         _running.pop().end_at_once()
 
 
-async def start_process(start: Start) -> ProcessRun:
+async def start_process(options: ProcessOptions) -> ProcessRun:
     """Start a plugin, shake hands and connect.
 
     Raises:
@@ -176,33 +177,33 @@ async def start_process(start: Start) -> ProcessRun:
     """
     tail: deque[str] = deque(maxlen=KEPT_LOG_LINES)
     try:
-        return await _start(start, tail)
+        return await _start(options, tail)
     except PluginStartError as error:
         lines = "".join(f"\n  {line}" for line in tail)
         parts = [explain(str(error)), error.hint, f"It wrote last:{lines}" if lines else ""]
         raise PluginStartError(str(error), hint=" ".join(part for part in parts if part)) from error
 
 
-async def _start(start: Start, tail: deque[str]) -> ProcessRun:
+async def _start(options: ProcessOptions, tail: deque[str]) -> ProcessRun:
     def on_record(record: PluginLog) -> None:
         tail.append(record.message.strip()[:500])
-        start.on_log(record)
+        options.on_log(record)
 
     def on_line(line: bytes, is_piece: bool) -> None:
-        start.on_line(line)
+        options.on_line(line)
         reader.feed(line, is_piece)
 
     reader = LogReader(on_record)
     with ExitStack() as resources:
         directory = resources.enter_context(lend_directory())
-        await asyncio.to_thread(check_sum, start.path, start.sha256)
+        await asyncio.to_thread(check_sum, options.path, options.sha256)
         # A killed plugin can't remove its files, so TMPDIR is removed after it.
-        environment = {"TMPDIR": directory, **start.environment}
-        child = await start_child(start.path, start.arguments, environment, on_line, start.on_stdout)
+        environment = {"TMPDIR": directory, **options.environment}
+        child = await start_child(options.path, options.arguments, environment, on_line, options.on_stdout)
         child.ended.add_done_callback(lambda ended: reader.finish())
         try:
-            announcement = await _handshake(child, start)
-            return await _connect(child, announcement, start, directory, resources)
+            announcement = await _handshake(child, options)
+            return await _connect(child, announcement, options, directory, resources)
         except BaseException:
             child.kill()
             with suppress(asyncio.CancelledError):
@@ -211,9 +212,9 @@ async def _start(start: Start, tail: deque[str]) -> ProcessRun:
             raise
 
 
-async def _handshake(child: Child, start: Start) -> Announcement:
+async def _handshake(child: Child, options: ProcessOptions) -> Announcement:
     try:
-        async with asyncio.timeout(start.timeout.total_seconds()):
+        async with asyncio.timeout(options.timeout.total_seconds()):
             line = await asyncio.shield(child.first_line)
     except TimeoutError:
         raise PluginStartError("timeout while waiting for plugin to start") from None
@@ -221,24 +222,24 @@ async def _handshake(child: Child, start: Start) -> Announcement:
         if child.has_closed_output:
             # The process is about to end. Its exit status says more.
             await asyncio.wait({child.ended}, timeout=END_FOLLOWS.total_seconds())
-        error = unrecognized(None, describe_file(start.path))
+        error = unrecognized(None, describe_file(options.path))
         error.hint = child.ended.result() if child.ended.done() else ""
         raise error
-    return parse_announcement(line, start.security.versions, notes=describe_file(start.path))
+    return parse_announcement(line, options.security.versions, notes=describe_file(options.path))
 
 
 async def _connect(
-    child: Child, announcement: Announcement, start: Start, directory: str, resources: ExitStack
+    child: Child, announcement: Announcement, options: ProcessOptions, directory: str, resources: ExitStack
 ) -> ProcessRun:
-    secured = start.security.secure(announcement.certificate, directory)
-    engine = load_engine(start.engine, directory)
+    secured = options.security.secure(announcement.certificate, directory)
+    engine = load_engine(options.engine, directory)
     channel = engine.channel(announcement.address, tls=secured.client, server_name=secured.server_name)
     broker = HostBroker(engine, directory, secured.server)
     output: asyncio.Task[None] | None = None
     try:
         await channel.ready(CONNECT_TIMEOUT)
         broker.open(channel)
-        output = asyncio.get_running_loop().create_task(_read_output(channel, start.on_output))
+        output = asyncio.get_running_loop().create_task(_read_output(channel, options.on_output))
         shared = announcement.version >= 5 and await is_multiplexed(channel)
     except BaseException as error:
         if output is not None:
@@ -281,6 +282,6 @@ def _unreachable(announcement: Announcement, error: RPCError) -> PluginStartErro
         network, target = announcement.address.network, announcement.address.target
         reason = f"transport: error while dialing: dial {network} {target}: connect: {cause.strerror.lower()}"
     else:
-        return PluginStartError(describe_status(error))
+        return PluginStartError(status_text(error))
     status = RPCError(error.code, f'connection error: desc = "{reason}"')
-    return PluginStartError(describe_status(status))
+    return PluginStartError(status_text(status))

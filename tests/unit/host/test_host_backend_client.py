@@ -19,7 +19,8 @@ from authkit.errors import (
     StatusCode,
     UserError,
 )
-from authkit.host.supervisor.backend_client import BackendClient, describe_status, is_multiplexed
+from authkit.host.store.plugin_errors import status_text
+from authkit.host.supervisor.backend_client import BackendClient, is_multiplexed
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.logical import Auth, BackendType, Operation, Request, Response, SpecialPaths
 from authkit.rpc.interface import CallContext, UnaryMethod
@@ -206,11 +207,11 @@ async def test_whether_a_plugin_serves_many_mounts(reply: Any, expected: bool) -
 
 def test_statuses_are_worded_as_by_a_server_in_go() -> None:
     """Clients of a Vault server know these texts."""
-    assert describe_status(RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")) == (
+    assert status_text(RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")) == (
         "rpc error: code = Unavailable desc = error reading from server: EOF"
     )
-    assert describe_status(RPCError(StatusCode.CANCELLED, "x")).startswith("rpc error: code = Canceled desc")
-    assert "DeadlineExceeded" in describe_status(RPCError(StatusCode.DEADLINE_EXCEEDED))
+    assert status_text(RPCError(StatusCode.CANCELLED, "x")).startswith("rpc error: code = Canceled desc")
+    assert "DeadlineExceeded" in status_text(RPCError(StatusCode.DEADLINE_EXCEEDED))
 
 
 def test_the_errors_of_hosting_carry_a_hint() -> None:

@@ -18,7 +18,7 @@ from authkit.errors import (
     UserError,
 )
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin, InProcessRun
-from authkit.host.supervisor.mounted import SupervisedPlugin
+from authkit.host.supervisor.supervised import SupervisedPlugin
 from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Supervisor
 from authkit.logical import (
     BackendConfig,
@@ -333,7 +333,7 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
     backend: type[Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not taken for a crash."""
-    monkeypatch.setattr("authkit.host.supervisor.mounted.END_IS_SEEN", RESTART_WINDOW * 0)
+    monkeypatch.setattr("authkit.host.supervisor.supervised.END_IS_SEEN", RESTART_WINDOW * 0)
     plugin = InProcessPlugin(backend)
     mount = await plugin.set_up(mount_config())
     run = plugin._running[0]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from authkit.errors import BrokerError
 from authkit.host.supervisor.in_process.channel import InProcessChannel
-from authkit.host.supervisor.mounted import SupervisedPlugin
+from authkit.host.supervisor.supervised import SupervisedPlugin
 from authkit.logical import BackendFactory, Servable
 from authkit.rpc.interface import Channel, Method
 from authkit.wire.backend import BackendService

@@ -16,15 +16,16 @@ from datetime import timedelta
 from typing import TypeVar
 
 from authkit.errors import AuthKitError, PluginGoneError, RPCError, StatusCode
+from authkit.host.store.plugin_errors import status_text
 from authkit.host.store.plugins import HostedBackend
-from authkit.host.supervisor.backend_client import BackendClient, describe_status
+from authkit.host.supervisor.backend_client import BackendClient
 from authkit.host.supervisor.services.mount import host_services, services_of_a_probe
 from authkit.host.supervisor.supervisor import Launch, Run, Supervisor
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 from authkit.values import Value
 from authkit.wire.messages import MountSetup
 
-__all__ = ["HostedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
+__all__ = ["SupervisedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -47,7 +48,7 @@ class _Attachment(Value, frozen=True, eq=False):
     broker_id: int
 
 
-class HostedMount:
+class SupervisedMount:
     """One mount of a plugin. See `authkit.host.store.plugins.HostedBackend`."""
 
     def __init__(self, supervisor: Supervisor, config: BackendConfig) -> None:
@@ -210,14 +211,14 @@ class SupervisedPlugin:
         self.version = await client.version()
         self.backend_type = await client.backend_type()
 
-    async def _join(self, config: BackendConfig) -> HostedMount:
+    async def _join(self, config: BackendConfig) -> SupervisedMount:
         """Return a new mount: in the shared run, or in a separate one if the plugin is not multiplexed."""
         async with self._joining:
             supervisor = self._supervisors[-1] if self._supervisors else self._begin()
             run = await supervisor.current()
             if supervisor.mounts and not run.is_multiplexed:
                 supervisor = self._begin()
-            mount = HostedMount(supervisor, config)
+            mount = SupervisedMount(supervisor, config)
             supervisor.mounts.append(mount)
             return mount
 
@@ -258,4 +259,4 @@ async def _is_over(run: Run, error: RPCError) -> bool:
 def _gone(run: Run) -> PluginGoneError:
     """Return the error for a call that the plugin's end interrupted, with a Vault server's text."""
     status = RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")
-    return PluginGoneError(describe_status(status), hint=run.ended.result())
+    return PluginGoneError(status_text(status), hint=run.ended.result())
