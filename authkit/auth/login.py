@@ -198,6 +198,11 @@ class LoginFlow:
         name: str = self.fields[field].convert(body.get(field))
         return name
 
+    def known_role(self, backend: MountContext, name: str) -> str | None:
+        """Return the stored name of the role of this name if the role is in memory."""
+        roles: BoundCollection[TokenParameters] = getattr(backend, self.plan.roles)
+        return None if roles.peek(name) is None else roles.stored_name(name)
+
     async def find_role(self, backend: MountContext, name: str) -> tuple[TokenParameters, str]:
         """Return the role of this name, or the default one, and its stored name.
 

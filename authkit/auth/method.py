@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns
@@ -70,6 +70,12 @@ class AuthMethod(Backend):
             cls._compare_policies = compare_policies
         if cls._compare_policies and not cls._role_collections.by_path:
             raise TypeError(f"{cls.__name__} has no roles whose policies could be compared")
+
+    def known_role(self, path: str, body: Mapping[str, Any]) -> str | None:
+        """Return the role of a login with this body if that can be told without waiting."""
+        if self._resolver is None or path != RESOLVE_ROLE_PATH:
+            return None
+        return self._resolver.known_role(self, body)
 
     async def handle_request(self, request: Request) -> Response | None:
         """Answer a request; see `Backend.handle_request`.

@@ -39,6 +39,17 @@ class RoleResolver(Value, frozen=True):
         """Whether a host asks for a role."""
         return request.operation is Operation.RESOLVE_ROLE and request.path == RESOLVE_ROLE_PATH
 
+    def known_role(self, backend: MountContext, body: Mapping[str, Any]) -> str | None:
+        """Return the role of a login with this body if it is in memory, `None` where `resolve` has to look.
+
+        Raises:
+            FieldError: the name is none.
+        """
+        if len(self.flows) != 1:
+            return None
+        name = self.flows[0].named_role(body)
+        return self.flows[0].known_role(backend, name) if name else None
+
     async def resolve(self, backend: MountContext, body: Mapping[str, Any]) -> Response:
         """Return the role of a login with this body. Only the fields of roles are looked at.
 

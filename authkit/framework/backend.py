@@ -251,7 +251,7 @@ class Backend:
 
     # -------------------------------------------------------------------------------------------
 
-    def _route(self, path: str) -> tuple[Route, dict[str, str]]:
+    def _route(self, path: str) -> tuple[Route, Mapping[str, str]]:
         found = self.route_table.find(path)
         if found is None:
             raise UnsupportedPathError

@@ -134,6 +134,18 @@ class HasExistenceChecks(Protocol):
 
 
 @runtime_checkable
+class HasKnownRoles(Protocol):
+    """A backend that may know, without waiting, which role a login would have.
+
+    Optional: hosts ask after each login of a service token.
+    """
+
+    def known_role(self, path: str, body: Mapping[str, Any]) -> str | None:
+        """Return what `handle_request` would answer to `RESOLVE_ROLE`, `None` where it has to be asked."""
+        ...
+
+
+@runtime_checkable
 class HasSecretFields(Protocol):
     """A backend that knows which fields of a request hold secrets.
 

@@ -17,7 +17,14 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
-from authkit.logical import Backend, BackendConfig, BackendFactory, HasExistenceChecks
+from authkit.logical import (
+    Backend,
+    BackendConfig,
+    BackendFactory,
+    HasExistenceChecks,
+    HasKnownRoles,
+    Operation,
+)
 from authkit.masking import is_secret_name
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.interface import CallContext, Channel, Method, UnaryMethod
@@ -57,6 +64,8 @@ _MULTIPLEXED = MultiplexingSupportResponse(supported=True).SerializeToString()
 class _Mount(Value, frozen=True, eq=False):
     backend: Backend
     has_checks: HasExistenceChecks | None
+    """The backend, if it has that capability."""
+    has_roles: HasKnownRoles | None
     """The backend, if it has that capability."""
     channel: Channel
     name: str
@@ -148,7 +157,8 @@ class BackendService:
             )
             backend = self._factory.build(config)
             has_checks = backend if isinstance(backend, HasExistenceChecks) else None
-            return _Mount(backend, has_checks, channel, setup.backend_uuid)
+            has_roles = backend if isinstance(backend, HasKnownRoles) else None
+            return _Mount(backend, has_checks, has_roles, channel, setup.backend_uuid)
         except BaseException:
             await channel.close()
             raise
@@ -165,9 +175,14 @@ class BackendService:
 
     # --- requests ------------------------------------------------------------------------------
 
-    async def _handle_request(self, data: bytes, call: CallContext) -> bytes:
+    def _handle_request(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)
-        return await guards.answer(mount.backend, _parse(pb.HandleRequestArgs, data).request)
+        request = _parse(pb.HandleRequestArgs, data).request
+        if mount.has_roles is not None and request.operation == Operation.RESOLVE_ROLE:
+            reply = guards.answer_known_role(mount.has_roles, request)
+            if reply is not None:
+                return reply
+        return guards.answer(mount.backend, request)
 
     def _handle_existence_check(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 from authkit.errors import (
@@ -24,6 +25,7 @@ from authkit.logical import (
     Auth,
     Backend,
     HasExistenceChecks,
+    HasKnownRoles,
     HasSecretFields,
     Operation,
     Request,
@@ -37,12 +39,14 @@ from authkit.wire.errors import (
     error_response,
     is_expected,
 )
-from authkit.wire.messages import decode_request, encode_response
+from authkit.wire.jsontext import decode_object
+from authkit.wire.messages import decode_request, encode_grant, encode_response, is_plain_grant
 from authkit.wire.pb import backend_pb2 as pb
 
 __all__ = [
     "NO_CHECK",
     "answer",
+    "answer_known_role",
     "check_existence",
     "contain",
     "failure",
@@ -55,6 +59,9 @@ logger = logging.getLogger("authkit.wire")
 
 _LOGINS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.READ})
 """Operations that may log in (OpenBao 2.6.2, sdk/logical/request.go, LoginOperations)."""
+
+MAX_KEPT_ROLES = 256
+"""Roles whose reply is encoded once."""
 
 _FALLBACK_HELP = "No help is available for this plugin."
 
@@ -119,6 +126,24 @@ def is_unchecked(backend: HasExistenceChecks, path: str) -> bool:
         return not backend.has_existence_check(path)
     except Exception:
         return False  # what is wrong with it shows, and is told, when it is asked
+
+
+def answer_known_role(backend: HasKnownRoles, message: pb.Request) -> bytes | None:
+    """Return the reply to a host that asks for a login's role, `None` where `answer` has to find it.
+
+    A host asks after each login of a service token. Nothing is raised: what is wrong is told by `answer`.
+    """
+    try:
+        body = decode_object(message.data, is_request=True) or {}
+        role = backend.known_role(message.path, body)
+    except Exception:
+        return None
+    return _role_reply(role) if type(role) is str else None
+
+
+@lru_cache(MAX_KEPT_ROLES)
+def _role_reply(role: str) -> bytes:
+    return _encode(Response(data={"role": role}))
 
 
 async def check_existence(backend: Backend, message: pb.Request) -> bytes:
@@ -205,6 +230,8 @@ def _error_reply(error: pb.ProtoError) -> bytes:
 def _encode(response: Response | None) -> bytes:
     if response is None:
         return _EMPTY_REPLY
+    if is_plain_grant(response):
+        return encode_grant(response)
     return pb.HandleRequestReply(response=encode_response(response)).SerializeToString()
 
 

@@ -97,6 +97,11 @@ class BoundCollection(Generic[M]):
         key = self._place.find_key(name)
         return None if key is None else await self._objects.find(key, self._place.model)
 
+    def peek(self, name: str) -> M | None:
+        """Return the object of this name if that can be told without waiting."""
+        key = self._place.find_key(name)
+        return None if key is None else self._objects.peek(key, self._place.model)
+
     async def get(self, name: str) -> M:
         """Return the object of this name.
 

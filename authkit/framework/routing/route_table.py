@@ -6,7 +6,7 @@ A route that no request could reach is refused when the class is defined. Answer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from authkit.framework.routing.paths import PathTemplate
@@ -34,14 +34,26 @@ class RouteTable:
             _verify_route(route)
             _verify_reachable(route, self.routes[:position])
         self.special: Final[SpecialPaths] = derive_special_paths(self.routes)
+        self._known: Final = {path: self._search(path) for path in _plain_paths(self.routes)}
 
-    def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
+    def find(self, path: str) -> tuple[Route, Mapping[str, str]] | None:
         """Return the first route that matches, with the captured fields."""
+        return self._known[path] if path in self._known else self._search(path)
+
+    def _search(self, path: str) -> tuple[Route, Mapping[str, str]] | None:
         for route in self.routes:
             captures = route.path.match(path)
             if captures is not None:
                 return route, captures
         return None
+
+
+def _plain_paths(routes: Iterable[Route]) -> Iterable[str]:
+    """Return the paths without fields, as logins have them: what answers them is known beforehand."""
+    for route in routes:
+        for text in route.path.variants or ():
+            if "{" not in text:
+                yield from (text, f"{text}/")
 
 
 def _joined(routes: Iterable[Route]) -> Iterable[Route]:

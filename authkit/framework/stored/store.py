@@ -83,6 +83,11 @@ class ObjectStore:
             lock = self._locks[key] = asyncio.Lock()
         return lock
 
+    def peek(self, key: str, model: type[M]) -> M | None:
+        """Return the object if it can be used from memory, `None` where `find` has to look."""
+        kept = self._cache.get(key)
+        return kept.found if self._caching and kept is not None and isinstance(kept.found, model) else None
+
     async def find(self, key: str, model: type[M]) -> M | None:
         """Return the object, from memory if it is there, `None` when nothing is stored.
 
@@ -92,9 +97,9 @@ class ObjectStore:
             InternalError: what is stored cannot be read.
             StorageError: the host refused the read.
         """
-        kept = self._cache.get(key)
-        if self._caching and kept is not None and isinstance(kept.found, model):
-            return kept.found
+        known = self.peek(key, model)
+        if known is not None:
+            return known
         changes = self.changes
         entry = await self._storage.get(key)
         kept = self._cache.get(key)

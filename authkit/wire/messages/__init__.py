@@ -23,6 +23,7 @@ from authkit.wire.messages.events import (
     encode_event,
     encode_observation,
 )
+from authkit.wire.messages.grant_reply import encode_grant, is_plain_grant
 from authkit.wire.messages.grants import (
     decode_auth,
     decode_lease,
@@ -94,6 +95,7 @@ __all__ = [
     "encode_connection",
     "encode_entity",
     "encode_event",
+    "encode_grant",
     "encode_group",
     "encode_identity_token",
     "encode_lease",
@@ -110,4 +112,5 @@ __all__ = [
     "encode_special_paths",
     "encode_storage_entry",
     "encode_wrap_info",
+    "is_plain_grant",
 ]

@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authkit.auth import AuthMethod, Identity, LoginCall, Renewal, Role, login, renewal
-from authkit.errors import AuthKitError, UnsupportedOperationError, UnsupportedPathError, UserError
+from authkit.errors import (
+    AuthKitError,
+    FieldError,
+    UnsupportedOperationError,
+    UnsupportedPathError,
+    UserError,
+)
 from authkit.framework import Collection, Int, Map, Str, route
 from authkit.logical import Auth, Operation
 
@@ -72,15 +78,26 @@ async def mounted(kind: type[Any]) -> Mount[Any]:
 
 
 async def resolved(mount: Mount[Any], body: dict[str, Any]) -> str:
-    """Return what a host takes for the role of this body."""
+    """Return what a host takes for the role of this body; what is told from memory is the same."""
     try:
         response = await mount.request(Operation.RESOLVE_ROLE, "login", body)
     except AuthKitError:
+        assert from_memory(mount, body) is None
         return ""
     assert response is not None
     assert response.data is not None
     role: str = response.data["role"]
+    assert from_memory(mount, body) in (None, role)
     return role
+
+
+def from_memory(mount: Mount[Any], body: dict[str, Any]) -> str | None:
+    """Return what is told of the role without waiting; nothing of a name that is none."""
+    try:
+        known: str | None = mount.backend.known_role("login", body)
+    except FieldError:
+        return None
+    return known
 
 
 async def used(mount: Mount[Any], path: str, body: dict[str, Any]) -> str | None:
@@ -147,6 +164,33 @@ async def test_a_body_does_not_differ_from_the_path() -> None:
 async def test_roles_are_resolved_for_every_login(body: dict[str, Any], role: str) -> None:
     """On the path `login`; fields that name no role do not matter."""
     assert await resolved(await mounted(Both), body) == role
+
+
+class OneRole(AuthMethod, name="one_role"):
+    """One login, as most methods have it."""
+
+    roles = Collection(Role, "role/{name}", lower_names=True)
+
+    @login("login")
+    async def log_in(self, role: Role) -> Identity:
+        """Log in."""
+        return Identity(name="ann")
+
+
+async def test_a_role_in_memory_is_told_without_waiting() -> None:
+    """Until it is written or deleted, and never one that was not looked up: a host then asks in full."""
+    mount = Mount(OneRole)
+    await mount.write("role/dear")
+    assert mount.backend.known_role("login", {"role": "dear"}) is None
+    assert await resolved(mount, {"role": "Dear", "x": 1}) == "dear"
+    assert mount.backend.known_role("login", {"role": "Dear"}) == "dear"
+    assert mount.backend.known_role("elsewhere", {"role": "dear"}) is None
+    for body in ({}, {"role": None}, {"role": "cheap"}, {"role": "../dear"}):
+        assert mount.backend.known_role("login", body) is None
+    with pytest.raises(FieldError):
+        mount.backend.known_role("login", {"role": ["dear"]})
+    await mount.request(Operation.DELETE, "role/dear")
+    assert mount.backend.known_role("login", {"role": "dear"}) is None
 
 
 async def test_roles_that_nobody_has_are_not_resolved() -> None:

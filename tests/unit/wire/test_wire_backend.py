@@ -23,7 +23,7 @@ from authkit.masking import Secret
 from authkit.rpc.interface import CallContext, UnaryMethod
 from authkit.wire import backend as module
 from authkit.wire.backend import BackendService
-from authkit.wire.messages import encode_request
+from authkit.wire.messages import encode_request, encode_response
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
@@ -436,3 +436,28 @@ async def test_close_ends_every_mount_and_takes_no_other() -> None:
     assert await plugin.setup("d") == "the plugin is stopping"
     assert late.cleaned == 1
     assert [channel.closed for channel in plugin.channels] == [1, 1, 1, 1]
+
+
+class KnowingBackend(FakeBackend):
+    """A backend that knows the role `dev`, and stumbles over another one."""
+
+    def known_role(self, path: str, body: Any) -> Any:
+        """Tell the role from memory."""
+        if body.get("role") == "bad":
+            raise ValueError("bad")
+        return {"dev": "dev", "odd": 7}.get(body.get("role", ""))
+
+
+@pytest.mark.parametrize("role", ["dev", "odd", "bad", "new"])
+async def test_a_known_role_is_told_without_asking(role: str) -> None:
+    """In the same words; any other role, and any mistake, is a matter for the request itself."""
+    backend = KnowingBackend(Response(data={"role": role}))
+    plugin = Plugin(backend)
+    await plugin.setup()
+    asked = encode_request(
+        Request(operation=Operation.RESOLVE_ROLE, path="login", data={"role": role}, has_data=True)
+    )
+    data = await plugin.call("HandleRequest", pb.HandleRequestArgs(request=asked))
+    expected = pb.HandleRequestReply.FromString(data).response
+    assert expected == encode_response(Response(data={"role": role}))
+    assert len(backend.requests) == (role != "dev")

@@ -385,9 +385,59 @@ def test_every_number_of_nanoseconds_can_be_read() -> None:
 )
 def test_a_grant_of_wrong_content_is_not_sent(auth: Auth) -> None:
     """A wrong type or a senseless number in a grant is an internal error, never another grant."""
-    with pytest.raises(InternalError) as caught:
-        m.encode_response(Response(auth=auth))
-    assert "a secret" not in str(caught.value)
+    for encode in (m.encode_response, m.encode_grant):
+        with pytest.raises(InternalError) as caught:
+            encode(Response(auth=auth))
+        assert "a secret" not in str(caught.value)
+
+
+any_length = text | st.sampled_from(["x" * 127, "x" * 128, "é" * 100, "x" * 16_384])
+granted = st.builds(
+    Auth,
+    lease=leases,
+    internal_data=data,
+    display_name=any_length,
+    policies=texts,
+    metadata=st.dictionaries(text, any_length, max_size=3),
+    alias=st.none() | aliases | st.builds(Alias, name=any_length, metadata=text_map),
+    group_aliases=st.lists(aliases | st.builds(Alias, name=text), max_size=3).map(tuple),
+    period=lifetimes,
+    explicit_max_ttl=lifetimes,
+    num_uses=numbers,
+    bound_cidrs=texts,
+    token_type=st.sampled_from(TokenType),
+    no_default_policy=st.booleans(),
+)
+
+
+@given(st.builds(Response, auth=granted, warnings=texts))
+def test_a_grant_written_as_bytes_says_what_protobuf_does(response: Response) -> None:
+    """For any identity and any role: hosts read the same message."""
+    assert m.is_plain_grant(response)
+    expected = pb.HandleRequestReply(response=m.encode_response(response))
+    assert pb.HandleRequestReply.FromString(m.encode_grant(response)) == expected
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(),
+        Response(data={"a": 1}),
+        Response(auth=Auth(), data={}),
+        Response(auth=Auth(), redirect="/x"),
+        Response(auth=Auth(), headers={"A": ("b",)}),
+        Response(auth=Auth(), mount_type="x"),
+        Response(auth=Auth(), wrap_info=WrapInfo()),
+        Response(auth=Auth(), secret=LeasedSecret()),
+        Response(auth=Auth(policies=["a"])),  # type: ignore[arg-type]
+        Response(auth=Auth(bound_cidrs=["a"])),  # type: ignore[arg-type]
+        *(Response(auth=Auth(**{name: "x"})) for name in ("client_token", "accessor", "entity_id")),
+        *(Response(auth=Auth(**{name: ("x",)})) for name in ("token_policies", "identity_policies")),
+    ],
+)
+def test_other_responses_are_written_by_protobuf(response: Response) -> None:
+    """Whatever a login's answer has not."""
+    assert not m.is_plain_grant(response)
 
 
 def test_an_unknown_token_type_is_read_as_hosts_do() -> None:

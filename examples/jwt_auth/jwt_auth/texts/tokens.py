@@ -7,8 +7,7 @@ and facts; a refusal without a code keeps its own text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authkit import LoginError, TokenError
@@ -56,13 +55,20 @@ def find_text(text: str, code: str, facts: Facts) -> str:
     return found(facts) if callable(found) else found
 
 
-@contextmanager
-def in_official_words(prefix: str = "") -> Iterator[None]:
-    """Let refusals of tokens that leave the block have the official texts, after `prefix`."""
-    try:
-        yield
-    except (TokenError, KeySourceError) as error:
-        raise say(error, prefix) from error
+class in_official_words:  # noqa: N801 - reads like contextlib's
+    """A context that lets refusals of tokens have the official texts, after `prefix`."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, TokenError | KeySourceError):
+            raise say(error, self._prefix) from error
 
 
 def _grant(facts: Facts) -> str:
