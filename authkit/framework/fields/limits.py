@@ -34,6 +34,9 @@ def verify_size(name: str, raw: object, limit: int | None = None, *, depth: int 
         FieldError: it is larger than `limit`, has more than `MAX_ITEMS` items in one place, or is
             nested deeper than `MAX_DEPTH`.
     """
+    if type(raw) is str:  # nearly always
+        _verify_within(name, len(raw), limit)
+        return len(raw)
     if depth > MAX_DEPTH:
         raise FieldError(name, f"nested deeper than {MAX_DEPTH} levels")
     text = raw.literal if isinstance(raw, JSONNumber) else raw

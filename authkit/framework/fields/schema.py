@@ -293,21 +293,16 @@ class FieldData(Value, frozen=True, kw_only=True):
             FieldError: a field cannot be converted.
         """
         raw = {**data, **captures} if captures else data
-        values, nulls = {}, []
+        values = {}
         for name, declared in schema.items():
-            if name not in raw:
-                continue
-            given = raw[name]
-            value = declared.convert(given)
-            if value is not UNSET:
+            if name in raw and (value := declared.convert(raw[name])) is not UNSET:
                 values[name] = value
-            if given is None:
-                nulls.append(name)
+        is_known = data.keys() <= schema.keys()
         return cls(
             raw=MappingProxyType(raw),
             values=MappingProxyType(values),
-            nulls=frozenset(nulls),
-            ignored=tuple(sorted(data.keys() - schema.keys())),
+            nulls=frozenset(name for name in schema if raw.get(name, UNSET) is None),
+            ignored=() if is_known else tuple(sorted(data.keys() - schema.keys())),
             replaced=tuple(sorted(name for name in captures if data.get(name) is not None))
             if captures
             else (),

@@ -60,7 +60,7 @@ class Arguments(Value, frozen=True, kw_only=True):
     def _field_values(self, data: FieldData) -> dict[str, Any]:
         values = {}
         for name, schema in self.fields.items():
-            values[name] = data.get(name, schema.default_or_zero())
+            values[name] = data.values[name] if name in data.values else schema.default_or_zero()
             if schema.is_missing(values[name]):
                 raise UserError(schema.missing)
         return values
