@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     )
     from authkit.oidc.http.client import HTTPClient, HTTPSession, JSONResponse, check_token
     from authkit.oidc.http.errors import (
-        DiscoveryError,
         FetchError,
         FetchTimeoutError,
-        IssuerMismatchError,
         ProviderError,
     )
     from authkit.oidc.http.network import (
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
     )
     from authkit.oidc.keys.discovery import (
         Discovery,
+        DiscoveryError,
+        IssuerMismatchError,
         ProviderMetadata,
     )
     from authkit.oidc.keys.jwk_set import (
@@ -218,13 +218,7 @@ _MODULES = {
     "authkit.oidc.client.client": {"OIDCClient"},
     "authkit.oidc.client.endpoints": {"EndpointError", "OAuthError", "known_code"},
     "authkit.oidc.client.responses": {"DeviceAuthorization", "TokenSet"},
-    "authkit.oidc.http.errors": {
-        "DiscoveryError",
-        "FetchError",
-        "FetchTimeoutError",
-        "IssuerMismatchError",
-        "ProviderError",
-    },
+    "authkit.oidc.http.errors": {"FetchError", "FetchTimeoutError", "ProviderError"},
     "authkit.oidc.http.client": {"HTTPClient", "HTTPSession", "JSONResponse", "check_token"},
     "authkit.oidc.http.network": {"Network"},
     "authkit.oidc.http.urls": {
@@ -239,7 +233,12 @@ _MODULES = {
         "split_url",
     },
     "authkit.oidc.keys.cache": {"RemoteStatus", "Timer"},
-    "authkit.oidc.keys.discovery": {"Discovery", "ProviderMetadata"},
+    "authkit.oidc.keys.discovery": {
+        "Discovery",
+        "DiscoveryError",
+        "IssuerMismatchError",
+        "ProviderMetadata",
+    },
     "authkit.oidc.keys.jwk_set": {"KeySet", "parse_jwks"},
     "authkit.oidc.keys.key": {
         "ALGORITHMS",

@@ -7,7 +7,7 @@
     │   └── FetchTimeoutError      not in time
     ├── EndpointError              a login failed at an endpoint (`authkit.oidc.client.endpoints`)
     │   └── OAuthError             the provider says why, by one of OAuth's codes
-    └── DiscoveryError             its metadata cannot be fetched or used
+    └── DiscoveryError             its metadata cannot be fetched or used (`authkit.oidc.keys.discovery`)
         └── IssuerMismatchError    they are another issuer's
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from authkit.errors import AuthKitError
 
-__all__ = ["DiscoveryError", "FetchError", "FetchTimeoutError", "IssuerMismatchError", "ProviderError"]
+__all__ = ["FetchError", "FetchTimeoutError", "ProviderError"]
 
 
 class ProviderError(AuthKitError):
@@ -37,11 +37,3 @@ class FetchError(ProviderError):
 
 class FetchTimeoutError(FetchError):
     """An answer did not arrive in time."""
-
-
-class DiscoveryError(ProviderError):
-    """The metadata of a provider cannot be fetched or used."""
-
-
-class IssuerMismatchError(DiscoveryError):
-    """The metadata name another issuer, if only by a slash."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from authkit.oidc.http.client import DOCUMENT_READER, document_client
-from authkit.oidc.http.errors import DiscoveryError, FetchError, IssuerMismatchError
+from authkit.oidc.http.errors import FetchError, ProviderError
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.urls import check_url, has_credentials, is_loopback
 from authkit.printable import quote
@@ -25,6 +25,8 @@ __all__ = [
     "MAX_URL_CHARACTERS",
     "WELL_KNOWN_PATH",
     "Discovery",
+    "DiscoveryError",
+    "IssuerMismatchError",
     "ProviderMetadata",
     "parse_metadata",
 ]
@@ -40,6 +42,14 @@ MAX_URL_CHARACTERS = 2048
 
 _MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an operator reads."""
+
+
+class DiscoveryError(ProviderError):
+    """The metadata of a provider cannot be fetched or used."""
+
+
+class IssuerMismatchError(DiscoveryError):
+    """The metadata name another issuer, if only by a slash."""
 
 
 class ProviderMetadata(Value, frozen=True):

@@ -15,11 +15,11 @@ from cachetools import TTLCache
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc.http.client import document_client
-from authkit.oidc.http.errors import DiscoveryError, FetchTimeoutError, ProviderError
+from authkit.oidc.http.errors import FetchTimeoutError, ProviderError
 from authkit.oidc.http.network import Network
 from authkit.oidc.http.urls import check_url, show_url
 from authkit.oidc.keys.cache import ASK_PAUSE, RemoteValue, Timer
-from authkit.oidc.keys.discovery import ProviderMetadata
+from authkit.oidc.keys.discovery import Discovery, DiscoveryError, ProviderMetadata
 from authkit.oidc.keys.jwk_set import MAX_DOCUMENT_BYTES, MAX_KID_CHARACTERS, KeySet, parse_jwks
 from authkit.oidc.keys.key import KeySourceError, KeyStatus, VerificationKey
 from authkit.printable import to_printable
@@ -226,8 +226,6 @@ class DiscoveredKeys(ProviderKeys):
         wall: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        from authkit.oidc.keys.discovery import Discovery
-
         self.network = Network(ca_pem=ca_pem, transport=transport)
         discovery = Discovery(url, network=self.network)
         self._metadata = RemoteValue(discovery.fetch_with_age, name=show_url(url), timer=timer, wall=wall)
