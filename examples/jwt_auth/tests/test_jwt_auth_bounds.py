@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from faulty_provider import FaultyProvider
+from jwt_auth.settings.bounds import ROLE_BOUNDS
 from jwt_auth.settings.issuer import JWTIssuer
 from jwt_auth.settings.role import JWTRole
 from jwt_auth_keys import public_pem
@@ -274,6 +275,15 @@ def test_the_table_has_every_field_and_every_way() -> None:
     assert set(TABLE) == set(JWTRole.schema)
     for field, row in TABLE.items():
         assert set(row) == set(WAYS), field
+
+
+def test_the_list_of_bounds_is_complete() -> None:
+    """Every bound of it refuses somebody here, and no field of a role that looks like a bound is left out."""
+    listed = {bound.field for bound in ROLE_BOUNDS}
+    for field in listed:
+        assert any(isinstance(cell, Bound) for cell in TABLE[field].values()), field
+    named = {name for name in JWTRole.schema if "bound_" in name or name.endswith(("_leeway", "_age"))}
+    assert named - listed == {"bound_claims_type", "bound_cidrs"}
 
 
 @pytest.mark.parametrize(("way", "bound"), CASES)

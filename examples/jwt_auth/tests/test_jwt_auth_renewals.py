@@ -211,6 +211,11 @@ async def test_what_is_stored_is_bounded(browser: Browser, token: Auth) -> None:
         ({"user_claim": "{iss}|{sub}"}, True),
         ({"bound_audiences": "client-1"}, False),
         ({"bound_token_type": "id_token"}, False),
+        ({"expiration_leeway": "1m"}, False),
+        ({"not_before_leeway": "1m"}, False),
+        ({"clock_skew_leeway": "2m"}, False),
+        ({"bound_subject": "ann"}, True),
+        ({"max_age": "1h"}, True),
     ],
     ids=str,
 )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from jwt_auth.settings.bounds import ROLE_BOUNDS, RoleBound
 from jwt_auth.settings.role import JWTRole
 from jwt_auth_keys import make_token, public_pem
 from jwt_auth_mounts import GOOD_ROLE, JWTMount
@@ -197,6 +198,36 @@ async def test_attack_bounds_that_bind_nothing(bare: JWTMount, fields: dict[str,
     """A bound that every token can meet is no bound."""
     with pytest.raises(UserError, match=f"^{text}"):
         await bare.write("role/dev", GOOD_ROLE | fields)
+
+
+ONE_OF_EACH: dict[str, Any] = {
+    "bound_issuers": "default",
+    "bound_audiences": "vault",
+    "bound_subject": "ann",
+    "bound_claims": {"team": "a"},
+    "token_bound_cidrs": "10.0.0.0/8",
+    "bound_token_type": "at+jwt",
+    "expiration_leeway": -1,
+    "not_before_leeway": "1m",
+    "clock_skew_leeway": 1,
+    "max_age": "1h",
+}
+
+
+@pytest.mark.parametrize("bound", ROLE_BOUNDS, ids=lambda bound: bound.field)
+async def test_each_bound_by_itself(bare: JWTMount, bound: RoleBound) -> None:
+    """A role knows what it binds, and which of its bounds are enough or need a token to be checked."""
+    fields = GOOD_ROLE | {"bound_audiences": ""} | {bound.field: ONE_OF_EACH[bound.field]}
+    role = JWTRole(**fields)
+    assert [each.field for each in role.bounds] == [bound.field]
+    assert (
+        role.token_bounds != JWTRole(**GOOD_ROLE | {"bound_audiences": ""}).token_bounds
+    ) == bound.needs_token
+    if bound.is_constraint:
+        await bare.write("role/dev", fields)
+        return
+    with pytest.raises(UserError, match="must have at least one bound constraint"):
+        await bare.write("role/dev", fields)
 
 
 async def test_attack_a_token_for_nobody_in_particular(mount: JWTMount) -> None:

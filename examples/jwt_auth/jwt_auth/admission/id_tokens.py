@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from authkit import LoginError, Secret, Value
-from authkit.oidc import Checks, Claims, Issuers, Leeways
+from authkit.oidc import Checks, Claims, Issuers
 from jwt_auth.admission.admit import Proof, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole
@@ -85,11 +85,9 @@ class IDTokenProof(Proof):
                 access_token=None if self.tokens is None else self.tokens.access_token,
                 code=self._code,
                 subject=self.subject,
-                audiences=role.bound_audiences or (),
-                profile=role.bound_token_type,
-                leeways=role.leeways,
                 implicit=self.tokens is None,
                 checks=checks,
+                **role.token_bounds,
             )
         except LoginError as error:
             said = say_of_id_token(error, is_implicit=self.tokens is None)
@@ -157,8 +155,7 @@ class RenewedProof(IDTokenProof):
         """
         if self.id_token:
             return await super().verify(role, checks)
-        is_any_token = role.bound_token_type == "any"  # noqa: S105 - a kind of token
-        if role.bound_audiences or not is_any_token or role.leeways != Leeways():
+        if any(bound.needs_token for bound in role.bounds):
             raise LoginError("the provider sent no ID token, by which this role's bounds are checked")
         claims = {"iss": self._iss, "sub": self.subject}
         return claims, self.bind(claims, role, checks)

@@ -62,11 +62,9 @@ class TokenProof(Proof):
             verified = await self._trust.issuers.verify(
                 self._presented.jwt,
                 among=role.issuers,
-                audiences=role.bound_audiences or (),
                 subject=role.bound_subject,
-                leeways=role.leeways,
-                profile=role.bound_token_type,
                 checks=checks,
+                **role.token_bounds,
             )
             verify_login_age(role, verified.claims, time.time(), checks)
         is_bound = bool(role.bound_audiences or verified.verifier.audiences)

@@ -429,7 +429,7 @@ def _request(pending: Pending, config: JWTConfig, role: JWTRole, *, state: str) 
         nonce=pending.nonce,
         verifier=pending.verifier,
         scopes=_scopes(role),
-        audiences=tuple(role.bound_audiences or ()),
+        audiences=tuple(role.token_bounds["audiences"]),
         max_age=int(role.max_age.total_seconds()),
         created=pending.created,
         response_types=tuple(config.oidc_response_types) or ("code",),

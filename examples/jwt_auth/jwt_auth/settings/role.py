@@ -20,7 +20,14 @@ from authkit import (
     field,
 )
 from authkit.oidc import DEFAULT_ISSUER, Leeways
-from jwt_auth.settings.bounds import verify_bounds, verify_claims, verify_leeways
+from jwt_auth.settings.bounds import (
+    ROLE_BOUNDS,
+    RoleBound,
+    TokenBounds,
+    verify_bounds,
+    verify_claims,
+    verify_leeways,
+)
 from jwt_auth.settings.user_claim import begins_with_issuer, verify_user_claim
 
 __all__ = ["JWTRole"]
@@ -165,6 +172,18 @@ class JWTRole(SDKRecord, LegacyTokenNames):
             clock_skew=self.clock_skew_leeway,
         )
 
+    @property
+    def bounds(self) -> Sequence[RoleBound]:
+        """The bounds that are set."""
+        return [bound for bound in ROLE_BOUNDS if self._has_set(bound.field)]
+
+    @property
+    def token_bounds(self) -> TokenBounds:
+        """The values of the bounds that only a token shows."""
+        return TokenBounds(
+            audiences=self.bound_audiences or (), profile=self.bound_token_type, leeways=self.leeways
+        )
+
     @classmethod
     def from_stored(cls, data: Mapping[str, Any]) -> Self:
         """Return a stored role. One that the official plugin stored before it knew of types is for JWTs."""
@@ -195,12 +214,17 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         verify_bounds(self.bound_audiences or (), bound_subject=self.bound_subject)
         verify_claims(self.bound_claims or {})
         verify_leeways(self.leeways)
-        # A block of all addresses leaves nobody out.
-        is_address_bound = all(block.network.prefixlen for block in self.token_bound_cidrs)
-        cidrs = self.token_bound_cidrs if is_address_bound else ()
-        bounds = (self.bound_audiences, cidrs, self.bound_subject, self.bound_claims)
-        if self.role_type == "jwt" and not any(bounds):
+        if self.role_type == "jwt" and not any(bound.is_constraint for bound in self.bounds):
             raise UserError("must have at least one bound constraint when creating/updating a role")
+
+    def _has_set(self, name: str) -> bool:
+        # A block of all addresses leaves nobody out.
+        if name == "token_bound_cidrs" and not all(
+            block.network.prefixlen for block in self.token_bound_cidrs
+        ):
+            return False
+        value, default = getattr(self, name), self.schema[name].default
+        return bool(value != default if default else value)
 
 
 def _verify_glob(value: object) -> None:
