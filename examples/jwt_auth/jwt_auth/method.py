@@ -40,7 +40,7 @@ from jwt_auth.admission.several_issuers import (
     verify_roles,
 )
 from jwt_auth.admission.trust import Trust
-from jwt_auth.browser.paths import BrowserAuth
+from jwt_auth.browser.paths.logins import BrowserAuth
 from jwt_auth.denials import show_checks
 from jwt_auth.providers.registry import Providers
 from jwt_auth.settings.config import JWTConfig, config_for

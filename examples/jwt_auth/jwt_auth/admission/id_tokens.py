@@ -1,30 +1,26 @@
 """Logins with an ID token from the provider, verified and bound as the role says.
 
-The exchange of the code: see `jwt_auth.browser.logins`; what a role binds: `jwt_auth.admission.admit`.
+The exchange of the code: see `jwt_auth.browser.callbacks`; what a role binds: `jwt_auth.admission.admit`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from authkit import LoginError, Secret, Value
 from authkit.oidc import Checks, Claims, Issuers
 from jwt_auth.admission.admit import Proof, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole
+from jwt_auth.texts.browser_logins import FAILED
 from jwt_auth.texts.tokens import say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet, UserDirectory
 
-__all__ = ["FAILED", "IDTokenProof", "ProviderContext", "RenewedProof"]
-
-FAILED: Final = f"{'OpenBao' if 'BAO_VERSION' in os.environ else 'Vault'} login failed."
-"""The prefix of texts that the server's own command line parses (vault-plugin-auth-jwt 0.26, cli.go, and
-OpenBao's). OpenBao's servers alone set that variable."""
+__all__ = ["IDTokenProof", "ProviderContext", "RenewedProof"]
 
 _log = logging.getLogger(__name__)
 

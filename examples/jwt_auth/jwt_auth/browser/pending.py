@@ -2,7 +2,7 @@
 
 What began is sealed into the state itself, so that it costs no storage, and survives a reload, a crash and a
 fail-over. The official plugin keeps it in the memory of one process. The state holds only what cannot be
-known otherwise: role and configuration are read again at the end, in `jwt_auth.browser.paths`.
+known otherwise: role and configuration are read again at the end, in `jwt_auth.browser.paths.mount`.
 """
 
 from __future__ import annotations

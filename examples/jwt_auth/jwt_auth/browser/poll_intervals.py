@@ -28,6 +28,10 @@ EARLY: Final = 0.9
 """Part of the interval after which a client is not too early: clocks and networks are not exact."""
 
 
+class LoginPendingError(Exception):
+    """The login has not ended yet. The text is the OAuth code: continue polling, or poll less often."""
+
+
 class PollIntervals:
     """The intervals of the logins of one mount.
 

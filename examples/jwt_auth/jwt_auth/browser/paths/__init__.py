@@ -1,0 +1,1 @@
+"""The paths of browser and device logins. What a login does is not here: see `jwt_auth.browser`."""
