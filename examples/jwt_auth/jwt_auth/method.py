@@ -13,6 +13,7 @@ from authkit import (
     LoginCall,
     LoginError,
     NotFoundError,
+    Operation,
     Secret,
     Str,
     Task,
@@ -122,6 +123,14 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         if config is not None:
             with suppress(LoginError):
                 await self.trusted(config)
+
+    @BrowserAuth.config.on_write
+    async def check_provider(self, write: Write[JWTConfig]) -> None:
+        """Refuse settings of a provider that it does not have; a patch is asked for its own alone."""
+        named = write.new.provider_config
+        if write.call.request.operation is Operation.PATCH:
+            named = write.call.data.raw.get("provider_config") or {}
+        write.new.verify_provider(named)
 
     @BrowserAuth.config.on_write
     async def check_sources(self, write: Write[JWTConfig]) -> None:

@@ -249,6 +249,25 @@ async def test_attack_secrets_of_another_provider_that_are_stored(bare: JWTMount
         await bare.configure(provider_config={"provider": "azure", "api_tokn": "wL3mB6tTqkzS"})
 
 
+async def test_a_stored_setting_that_the_provider_does_not_have(bare: JWTMount) -> None:
+    """The official plugin stores unknown settings and ignores them; only one that is written is refused."""
+    stored = {"provider": "azure", "fetch_group": True, "graph_hots": "graph.test"}
+    await bare.backend.config.put(JWTConfig(jwt_validation_pubkeys=public_pem(), provider_config=stored))
+    await patch(bare, default_role="dev")
+    await patch(bare, provider_config={"fetch_groups": True})
+    unknown = r"^invalid provider_config: provider 'azure' has no setting "
+    with pytest.raises(UserError, match=rf"{unknown}'fetch_group'$"):
+        await patch(bare, provider_config={"fetch_group": False})
+    with pytest.raises(UserError, match=rf"{unknown}'api_tokn'$"):
+        await patch(bare, provider_config={"api_tokn": "wL3mB6tTqkzS"})
+    await patch(bare, provider_config={"fetch_group": None})
+    config = await bare.backend.config.get()
+    assert config.default_role == "dev"
+    assert config.provider_config == {"provider": "azure", "graph_hots": "graph.test", "fetch_groups": True}
+    with pytest.raises(UserError, match=rf"{unknown}'graph_hots'$"):
+        await bare.configure(provider_config=config.provider_config)
+
+
 @pytest.mark.parametrize(
     ("fields", "secret"),
     [

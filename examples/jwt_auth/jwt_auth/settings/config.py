@@ -7,7 +7,7 @@ Further issuers: see `jwt_auth.settings.issuer`; the providers that `provider_co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from authkit import Bool, CommaList, List, LowerStr, Map, SDKRecord, Secret, Str, UserError, field
@@ -154,8 +154,20 @@ class JWTConfig(SDKRecord, KeySettings):
         self._check_pairs()
         self._check_responses()
         verify_bounds((), bound_issuer=self.bound_issuer)
+
+    def verify_provider(self, named: Collection[str]) -> None:
+        """Refuse settings of a provider that it does not have, or that do not fit.
+
+        Args:
+            named: the members of `provider_config` that a request sets. Unknown ones that are stored, as the
+                official plugin does, are ignored.
+
+        Raises:
+            UserError: a setting is unknown, or the provider cannot be made.
+        """
+        settings = {name: value for name, value in self.provider_config.items() if name in {NAME, *named}}
         try:
-            verify_names(self.providers, self.provider_config)
+            verify_names(self.providers, settings)
             self.make_provider()
         except ValueError as error:
             raise UserError(f"invalid provider_config: {error}") from error
