@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from authkit.errors import LoginError
-from authkit.masking import Secret, is_secret_name, mask_text
+from authkit.masking import Secret, mask_text
 from authkit.oidc.http.client import HTTPClient, HTTPResponse, check_token, describe_status
 from authkit.oidc.http.errors import FetchError, ProviderError
 from authkit.oidc.http.network import Network
@@ -29,9 +29,6 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of what a provider says an operator reads."""
-
-_CODES = frozenset({"code", "device_code"})
-"""Members of a form that are as good as a token until they are spent."""
 
 OAUTH_CODES = frozenset(
     {
@@ -112,16 +109,14 @@ class Endpoints:
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         response = await self._send("POST", url, headers, urlencode(form).encode())
-        sent = [value for name, value in form.items() if name in _CODES or is_secret_name(name)]
-        sent += response.credentials
         try:
             content = STRICT_READER.read_object(response.body)
         except ValueError as error:
-            raise EndpointError(*_describe(response, str(error), sent)) from None
+            raise EndpointError(*_describe(response, str(error))) from None
         if "error" in content:
-            raise _refusal(content, sent)
+            raise _refusal(content, response.sent_secrets)
         if response.status not in (200, 201):
-            raise EndpointError(*_describe(response, "it holds no error code", sent))
+            raise EndpointError(*_describe(response, "it holds no error code"))
         return content
 
     async def get(self, url: str, token: Secret) -> HTTPResponse:
@@ -137,7 +132,7 @@ class Endpoints:
             raise EndpointError("the access token cannot be sent", str(error)) from None
         response = await self._send("GET", url, headers, None)
         if response.status != 200:
-            raise EndpointError(*_describe(response, sent=response.credentials))
+            raise EndpointError(*_describe(response))
         return response
 
     async def _send(
@@ -164,10 +159,10 @@ def _refusal(content: Mapping[str, Any], sent: Collection[str]) -> OAuthError:
     return OAuthError(known_code(code) if isinstance(code, str) else "unknown_error", detail=detail)
 
 
-def _describe(response: HTTPResponse, reason: str = "", sent: Collection[str] = ()) -> tuple[str, str]:
+def _describe(response: HTTPResponse, reason: str = "") -> tuple[str, str]:
     """Return the texts for an answer that is no use. The body of a success may hold tokens."""
     public = describe_status(response.status)
     if response.status < 400:
         return f"{public}, but no usable answer", reason
-    said = quote_briefly(response.body[: 4 * MAX_SHOWN_CHARACTERS].decode(errors="replace"), sent)
+    said = quote_briefly(response.excerpt())
     return public, f"{reason}: {said}" if reason else said

@@ -7,17 +7,16 @@ Connections, trusted roots and proxies: `authkit.oidc.http.network`. What a docu
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import unquote_plus
 
 from authkit.errors import TooManyRequestsError
 from authkit.json_reader import JSONReader
 from authkit.masking import mask_text
 from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
+from authkit.oidc.http.sent_secrets import find_sent_secrets
 from authkit.printable import to_printable
 from authkit.threads import ThreadsBusyError
 from authkit.values import Value
@@ -75,10 +74,17 @@ class HTTPResponse(Value, frozen=True):
     """The header of that name, empty without one."""
     next_url: str = ""
     """The `Link` header of the relation `next`, made absolute; empty without one."""
-    credentials: tuple[str, ...] = ()
+    sent_secrets: tuple[str, ...] = ()
     """What the request held. A provider may repeat it, so it is masked in errors."""
 
-    unshown: ClassVar = ("credentials",)
+    unshown: ClassVar = ("sent_secrets",)
+
+    def excerpt(self) -> str:
+        """Return the beginning of the body for a log, longer than what is shown, secrets masked."""
+        # A cut secret is not masked: each one that is shown has to be whole here.
+        longest = max(map(len, self.sent_secrets), default=0)
+        end = 4 * MAX_DETAIL_CHARACTERS + 32 * longest
+        return mask_text(self.body[:end].decode(errors="replace"), self.sent_secrets)
 
 
 class JSONResponse(Value, frozen=True):
@@ -123,7 +129,8 @@ class HTTPSession:
                     if not self._max_redirects or response.status_code not in _REDIRECTS:
                         if only_ok and response.status_code != 200:
                             raise FetchError(describe_status(response.status_code))
-                        return _make_response(response, await self._read(response), headers)
+                        secrets = find_sent_secrets(headers, body)
+                        return _make_response(response, await self._read(response), secrets)
                     target = target.join(response.headers.get("location", ""))
                 # A redirect elsewhere would let its author choose the keys.
                 if (target.scheme, target.host, target.port) != (first.scheme, first.host, first.port):
@@ -152,11 +159,7 @@ class HTTPSession:
     ) -> JSONResponse:
         response = await self.send(method, url, headers, body)
         if response.status != 200:
-            # A cut credential is not masked: each one that is shown has to be whole here.
-            longest = max(map(len, response.credentials), default=0)
-            end = 4 * MAX_DETAIL_CHARACTERS + 32 * longest
-            said = response.body[:end].decode(errors="replace")
-            shown = mask_text(said, response.credentials)[:MAX_DETAIL_CHARACTERS]
+            shown = response.excerpt()[:MAX_DETAIL_CHARACTERS]
             raise FetchError(describe_status(response.status), to_printable(shown))
         try:
             content = DOCUMENT_READER.read(response.body)
@@ -302,7 +305,7 @@ def _describe(error: Exception) -> str:
     return to_printable(f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_DETAIL_CHARACTERS])
 
 
-def _make_response(response: httpx.Response, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+def _make_response(response: httpx.Response, body: bytes, sent_secrets: tuple[str, ...]) -> HTTPResponse:
     link = response.links.get("next", {}).get("url", "")
     return HTTPResponse(
         response.status_code,
@@ -310,19 +313,9 @@ def _make_response(response: httpx.Response, body: bytes, headers: Mapping[str, 
         body,
         response.headers.get("cache-control", ""),
         str(response.url.join(link)) if link else "",
-        _credentials(headers),
+        sent_secrets,
     )
 
 
 def _authorize(authorization: str) -> dict[str, str]:
     return {"Authorization": check_token(authorization)} if authorization else {}
-
-
-def _credentials(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets of an Authorization header, also those within one of HTTP Basic (RFC 7617)."""
-    scheme, _, value = headers.get("Authorization", "").partition(" ")
-    if scheme != "Basic":
-        return (value,) if value else ()
-    _, _, password = b64decode(value).decode().partition(":")
-    # A client secret is form-encoded before that (RFC 6749, section 2.3.1).
-    return (value, password, unquote_plus(password))

@@ -204,6 +204,28 @@ async def test_what_google_sends_with_an_error_is_for_the_log():
         await provider.fetch_user_info(lookup())
 
 
+@pytest.mark.parametrize(
+    "account", [ACCOUNT, USER | {"client_secret": "sesame/1", "refresh_token": "sesame 2"}]
+)
+async def test_what_google_repeats_of_a_request_shows_no_secret(account):
+    """An endpoint may send back the form that it refuses: neither a log nor `explain` shows what is in it."""
+    sent = []
+
+    def repeat(request):
+        sent.append(request.content.decode())
+        return httpx.Response(400, text=f"refused: {sent[-1]} or {parse_qs(sent[-1])}")
+
+    google = Google()
+    google.answer = repeat
+    with pytest.raises(LoginError) as caught:
+        await google.provider(account).fetch_groups(lookup())
+    assert caught.value.detail.startswith("refused: ")
+    assert sent
+    for name, (value,) in parse_qs(sent[0]).items():
+        assert (value not in caught.value.detail) == (name in {"assertion", "client_secret", "refresh_token"})
+    assert "sesame" not in caught.value.detail
+
+
 @pytest.mark.parametrize("page", [[], "x", {"groups": 5}, {"nextPageToken": 5}])
 async def test_an_answer_that_is_no_page_is_a_failure(page):
     """Not a user without groups."""

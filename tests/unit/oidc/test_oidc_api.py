@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import Network
 
 URL = "https://api.example/groups"
+SESAME = 'open sesame/"'
 
 
 async def ask(answer, url=URL, **options):
@@ -163,4 +165,25 @@ async def test_a_repeated_credential_is_masked_whatever_its_length(length, count
     answer = httpx.Response(403, text=f"{token} " * count)
     with pytest.raises(FetchError) as caught:
         await ask(lambda request: answer, authorization=f"Bearer {token}")
+    assert "sesame" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"client_id=vault&client_secret=open+sesame%2F%22&code=sesame"),
+        ("application/json", json.dumps({"client_id": "vault", "password": SESAME, "n": 5}).encode()),
+        ("application/json; charset=utf-8", json.dumps({"client_id": "vault", "token": SESAME}).encode()),
+    ],
+)
+async def test_a_provider_that_repeats_a_body(content_type, body):
+    """Its secrets are masked as those of headers are, decoded or as they were sent."""
+
+    def repeat(request):
+        return httpx.Response(400, text=f"{request.content.decode()} {SESAME}")
+
+    async with HTTPClient(Network(transport=httpx.MockTransport(repeat))).session(URL) as session:
+        with pytest.raises(FetchError) as caught:
+            await session.post(URL, body, content_type)
+    assert "vault" in caught.value.detail
     assert "sesame" not in caught.value.detail
