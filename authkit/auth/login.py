@@ -33,7 +33,7 @@ from authkit.framework.routing.declarations import MethodDeclaration, MountConte
 from authkit.framework.routing.routes import Handler
 from authkit.logical import Alias, Auth, Operation, Response
 
-__all__ = ["Login", "LoginCall", "LoginFlow", "login"]
+__all__ = ["Login", "LoginCall", "LoginHandlers", "login"]
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Identity | Awaitable[Identity])
@@ -76,13 +76,13 @@ class Login(MethodDeclaration[P, R]):
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the login paths."""
-        flow = LoginFlow(self, backend)
+        handlers = LoginHandlers(self, backend)
         synopsis, description = documentation(self.handler)
         for template in self.templates:
             yield Route(
                 path=template,
-                operations=flow.operations(),
-                fields=flow.fields,
+                operations=handlers.operations(),
+                fields=handlers.fields,
                 unauthenticated=True,
                 synopsis=synopsis or "Log in.",
                 description=description,
@@ -137,8 +137,8 @@ def login(
     return declare
 
 
-class LoginFlow:
-    """A login on one class: its plan and its handlers for the router."""
+class LoginHandlers:
+    """What the router calls for a login of one class."""
 
     def __init__(self, declared: Login[..., Any], backend: type[MountContext]) -> None:
         self.declared = declared

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from authkit.auth.login import Login, LoginFlow
+from authkit.auth.login import Login, LoginHandlers
 from authkit.errors import UserError
 from authkit.framework import MountContext
 from authkit.logical import Operation, Request, Response
@@ -25,15 +25,15 @@ RESOLVE_ROLE_PATH: Final = "login"
 class RoleResolver(Value, frozen=True):
     """The logins of one class that have roles."""
 
-    flows: Sequence[LoginFlow]
+    logins: Sequence[LoginHandlers]
 
     @classmethod
     def of(cls, backend: type[MountContext]) -> RoleResolver | None:
         """Return the resolver of a class, `None` when it has no roles or its bodies do not tell them."""
         declared = [each for each in backend.declarations.values() if isinstance(each, Login)]
-        flows = [LoginFlow(each, backend) for each in declared]
-        named = [flow for flow in flows if flow.plan.roles]
-        return cls(named) if named and _bodies_tell_roles(flows, named) else None
+        logins = [LoginHandlers(each, backend) for each in declared]
+        named = [each for each in logins if each.plan.roles]
+        return cls(named) if named and _bodies_tell_roles(logins, named) else None
 
     def answers(self, request: Request) -> bool:
         """Whether a host asks for a role."""
@@ -45,10 +45,10 @@ class RoleResolver(Value, frozen=True):
         Raises:
             FieldError: the name is none.
         """
-        if len(self.flows) != 1:
+        if len(self.logins) != 1:
             return None
-        name = self.flows[0].named_role(body)
-        return self.flows[0].known_role(backend, name) if name else None
+        name = self.logins[0].named_role(body)
+        return self.logins[0].known_role(backend, name) if name else None
 
     async def resolve(self, backend: MountContext, body: Mapping[str, Any]) -> Response:
         """Return the role of a login with this body. Only the fields of roles are looked at.
@@ -56,11 +56,11 @@ class RoleResolver(Value, frozen=True):
         Raises:
             UserError, FieldError: no login with this body has a role.
         """
-        asked = [(flow, flow.named_role(body)) for flow in self.flows]
+        asked = [(each, each.named_role(body)) for each in self.logins]
         failures = []
-        for flow, name in [each for each in asked if each[1]] or asked:
+        for login, name in [each for each in asked if each[1]] or asked:
             try:
-                _, stored = await flow.find_role(backend, name)
+                _, stored = await login.find_role(backend, name)
             except UserError as error:
                 failures.append(error)
             else:
@@ -68,17 +68,17 @@ class RoleResolver(Value, frozen=True):
         raise failures[0]
 
 
-def _bodies_tell_roles(flows: Iterable[LoginFlow], named: Sequence[LoginFlow]) -> bool:
+def _bodies_tell_roles(logins: Iterable[LoginHandlers], named: Sequence[LoginHandlers]) -> bool:
     """Whether two logins that accept the same body always have the same role."""
-    role_fields = {flow.declared.role_field for flow in named}
-    defaults = {flow.declared.default_role for flow in named} - {None}
-    for flow in flows:
-        own = flow.declared.role_field if flow.plan.roles else ""
-        if own and any(own in template.names for template in flow.declared.templates):
+    role_fields = {each.declared.role_field for each in named}
+    defaults = {each.declared.default_role for each in named} - {None}
+    for each in logins:
+        own = each.declared.role_field if each.plan.roles else ""
+        if own and any(own in template.names for template in each.declared.templates):
             return False
         # One that takes the field of another login's role for something else cannot refuse it.
-        if (role_fields - {own}) & flow.fields.keys():
+        if (role_fields - {own}) & each.fields.keys():
             return False
         if not own and defaults:
             return False
-    return len(defaults) <= 1 and len({flow.folds_names for flow in named}) == 1
+    return len(defaults) <= 1 and len({each.folds_names for each in named}) == 1

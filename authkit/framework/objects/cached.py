@@ -15,13 +15,13 @@ from authkit.framework.models import Model
 from authkit.framework.routing.declarations import Declaration, MountContext
 from authkit.framework.stored.cached_values import CachedValues
 
-__all__ = ["BoundCached", "Cached", "cached"]
+__all__ = ["BoundCachedMethod", "CachedMethod", "cached"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
 
-class BoundCached(Generic[M, T]):
+class BoundCachedMethod(Generic[M, T]):
     """The values of one mount: `self.keys(config)`, `self.keys.each(await self.issuers.all())`."""
 
     def __init__(self, name: str, make: Callable[[M], T], values: CachedValues) -> None:
@@ -41,18 +41,18 @@ class BoundCached(Generic[M, T]):
         return self._values.get_each(self.name, self._make, sources)
 
 
-class Cached(Declaration[BoundCached[M, T]]):
+class CachedMethod(Declaration[BoundCachedMethod[M, T]]):
     """A method that makes a value from a model. Made by `cached`."""
 
     def __init__(self, make: Callable[[Any, M], T]) -> None:
         self.make = make
 
-    def bind(self, mount: MountContext) -> BoundCached[M, T]:
+    def bind(self, mount: MountContext) -> BoundCachedMethod[M, T]:
         """Return the values of this mount."""
-        return BoundCached(self.attribute, partial(self.make, mount), mount.cached_values)
+        return BoundCachedMethod(self.attribute, partial(self.make, mount), mount.cached_values)
 
 
-def cached(make: Callable[[Any, M], T]) -> Cached[M, T]:
+def cached(make: Callable[[Any, M], T]) -> CachedMethod[M, T]:
     """Keep what a plain method makes from a stored object, and make it again when it gets another one.
 
     Every write of the object, here or on another node, makes it another one, also when nothing in it
@@ -65,4 +65,4 @@ def cached(make: Callable[[Any, M], T]) -> Cached[M, T]:
     """
     if inspect.iscoroutinefunction(make):
         raise TypeError("a cached value is made by a plain method; await inside the value instead")
-    return Cached(make)
+    return CachedMethod(make)

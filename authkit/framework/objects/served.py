@@ -101,12 +101,12 @@ class _Served(Ruled[B], Generic[B, M]):
                 for rule in rules:
                     await invoke(rule, backend, write)
                 await store.put(key, new, seal_wrap=self.seal_wrap)
-                source = await store.find(key, self.model) if write.derived else None
+                source = await store.find(key, self.model) if write.to_cache else None
             except BaseException:
-                for _, value in write.derived:
+                for _, value in write.to_cache:
                     await discard(value)
                 raise
-            for cached, value in write.derived:
+            for cached, value in write.to_cache:
                 # What another node has deleted meanwhile is offered to nobody, and closed like any other.
                 backend.cached_values.offer(cached.name, key, source or new, value)
 

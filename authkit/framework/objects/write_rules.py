@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from authkit.framework.models import Model
-from authkit.framework.objects.cached import BoundCached
+from authkit.framework.objects.cached import BoundCachedMethod
 from authkit.framework.routing.calls import Call
 from authkit.framework.routing.declarations import Declaration, MethodDeclaration, MountContext
 from authkit.framework.routing.routes import Route
@@ -38,16 +38,16 @@ class Write(Value, Generic[M], frozen=True, kw_only=True):
     call: Call
     name: str = ""
     """In a collection, the name of the object."""
-    derived: list[tuple[BoundCached[M, Any], Any]] = attribute(default_factory=list)
-    """What `derive` was given."""
+    to_cache: list[tuple[BoundCachedMethod[M, Any], Any]] = attribute(default_factory=list)
+    """What `cache` was given."""
 
-    def derive(self, cached: BoundCached[M, T], value: T) -> None:
-        """Once the object is stored, have `cached` return this value for it, and make none.
+    def cache(self, cached: BoundCachedMethod[M, T], value: T) -> None:
+        """Hand over the value that `cached` returns for the object once that is stored; it makes none then.
 
         For what a rule had to fetch anyway. The value is closed if the object is not stored, or if nobody
         asks for it within two minutes.
         """
-        self.derived.append((cached, value))
+        self.to_cache.append((cached, value))
 
     def warn(self, text: str) -> None:
         """Tell the operator something that does not stop the write."""

@@ -1,6 +1,7 @@
-"""JSON as it is kept in storage: compact, with every digit of every number.
+"""The value of a storage entry: compact JSON, with every digit of every number.
 
-Models: `authkit.framework.models`. Sending JSON to a host: `authkit.wire.jsontext`.
+Models: `authkit.framework.models`. What a host is sent is another JSON, which has forms for bytes, times
+and integers that a host would round: see `authkit.wire.jsontext`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any, Final
 from authkit.json_reader import JSONReader
 from authkit.logical import JSONNumber
 
-__all__ = ["decode_object", "encode_object"]
+__all__ = ["decode_entry", "encode_entry"]
 
 
-def encode_object(value: Mapping[str, Any]) -> bytes:
+def encode_entry(value: Mapping[str, Any]) -> bytes:
     """Return the object as JSON. `JSONNumber` keeps its literal.
 
     Raises:
@@ -24,8 +25,8 @@ def encode_object(value: Mapping[str, Any]) -> bytes:
     return _encode(value).encode()
 
 
-def decode_object(data: bytes) -> dict[str, Any]:
-    """Return the object that `encode_object` wrote; numbers with fraction or exponent as `JSONNumber`.
+def decode_entry(data: bytes) -> dict[str, Any]:
+    """Return the object that `encode_entry` wrote; numbers with fraction or exponent as `JSONNumber`.
 
     Raises:
         ValueError: it is not JSON, or not an object.

@@ -22,7 +22,7 @@ from cachetools import LRUCache
 
 from authkit.errors import InternalError, SystemViewError
 from authkit.framework.models import Model
-from authkit.framework.stored.codec import decode_object, encode_object
+from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.logical import Storage, StorageEntry, SystemView
 from authkit.values import Value
 
@@ -145,7 +145,7 @@ class ObjectStore:
         Raises:
             StorageError: the host refused the write.
         """
-        entry = StorageEntry(key, encode_object(value.to_stored()), seal_wrap)
+        entry = StorageEntry(key, encode_entry(value.to_stored()), seal_wrap)
         try:
             await self._storage.put(entry)
         finally:
@@ -190,7 +190,7 @@ def _touches(key: str, prefix: str) -> bool:
 
 def _decode(key: str, data: bytes, model: type[M]) -> M:
     try:
-        return model.from_stored(decode_object(data))
+        return model.from_stored(decode_entry(data))
     except InternalError:
         raise
     except Exception as error:

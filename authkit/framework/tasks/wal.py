@@ -26,7 +26,7 @@ from authkit.framework.handler_threads import Exclusive, invoke
 from authkit.framework.replication import PROBE_KEY
 from authkit.framework.routing.declarations import MethodDeclaration, MountContext
 from authkit.framework.routing.routes import Route
-from authkit.framework.stored.codec import decode_object, encode_object
+from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.framework.stored.storage_keys import WAL_PREFIX
 from authkit.framework.stored.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
@@ -146,7 +146,7 @@ class WriteAheadLog:
 
         entry_id = str(uuid4())
         value = {"type": kind, "data": data, "created_at": int(self._clock())}
-        await self._view.put(StorageEntry(entry_id, encode_object(value)))
+        await self._view.put(StorageEntry(entry_id, encode_entry(value)))
         return entry_id
 
     async def commit(self, entry_id: str) -> None:
@@ -171,7 +171,7 @@ class WriteAheadLog:
         if stored is None:
             return None
         try:
-            value = decode_object(stored.value)
+            value = decode_entry(stored.value)
             created_at = datetime.fromtimestamp(value["created_at"], UTC)
             return WALEntry(
                 id=entry_id, kind=str(value["type"]), data=value.get("data"), created_at=created_at

@@ -154,7 +154,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
                 raise
             write.warn(str(error))
         else:
-            write.derive(self.default_issuer, verifier)
+            write.cache(self.default_issuer, verifier)
         # Issuers may have been written while the provider was asked, for as long as it liked.
         verify_config(write.new, await self.issuers.all())
 
@@ -169,7 +169,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
             verify_roles(await self.roles.all())
         self.warn_of_plaintext(write)
         verifier = write.new.make_verifier()
-        write.derive(self.other_issuer, verifier)
+        write.cache(self.other_issuer, verifier)
         await write.new.ask_providers(verifier.keys)
         # Others may have been written while the provider was asked, for as long as it liked.
         verify_issuer(write.name, write.new, await self.config.find(), await self.issuers.all())

@@ -331,7 +331,7 @@ async def test_a_failing_task_stops_no_other() -> None:
     await other.tick()
 
 
-async def test_derived_values_follow_their_object() -> None:
+async def test_cached_values_follow_their_object() -> None:
     """A value stays until the object is written, here or on another node, even if it stays equal."""
     clock = FakeClock()
     mount = Mount(Shop, clock=clock)
@@ -363,7 +363,7 @@ async def test_derived_values_follow_their_object() -> None:
     assert [value.closed for value in values] == [1] * 5
 
 
-async def test_derived_values_where_caches_are_off() -> None:
+async def test_cached_values_where_caches_are_off() -> None:
     """A value stays as long as what is stored does: what was fetched is not fetched for each request."""
     mount = Mount(Shop)
 
@@ -404,7 +404,7 @@ class Fetching(Backend, name="fetching"):
     async def fetch(self, write: Write[Settings]) -> None:
         """Fetch, then perhaps refuse."""
         self.fetched.append(Client(write.new.url))
-        write.derive(self.client, self.fetched[-1])
+        write.cache(self.client, self.fetched[-1])
         if write.new.url == "bad":
             raise UserError("bad")
 
@@ -439,7 +439,7 @@ async def test_values_that_a_rule_has_fetched() -> None:
     assert [value.closed for value in backend.fetched] == [1] * 7
 
 
-async def test_derived_values_of_each_object() -> None:
+async def test_cached_values_of_each_object() -> None:
     """A value for each; those whose object changed or is gone are replaced, the others stay."""
     clock = FakeClock()
     mount = Mount(Shop, clock=clock)

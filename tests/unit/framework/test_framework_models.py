@@ -25,7 +25,7 @@ from authkit.framework import (
     field,
     merge_patch,
 )
-from authkit.framework.stored.codec import decode_object, encode_object
+from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
 
@@ -249,9 +249,9 @@ def test_stored_shape_comes_back() -> None:
     """What is stored is the same model when it is loaded, digits of numbers included."""
     numbers = {"a": 5, "b": JSONNumber("5.0"), "c": JSONNumber("1e3"), "d": [True, None, 2**70]}
     team = Team(motto='"q"', members=["x,y"], key="k", rules=numbers, ttl=7)
-    data = encode_object(team.to_stored())
+    data = encode_entry(team.to_stored())
     assert b'"b":5.0,"c":1e3,"d":[true,null,1180591620717411303424]' in data
-    loaded = Team.from_stored(decode_object(data))
+    loaded = Team.from_stored(decode_entry(data))
     assert loaded == team
     assert loaded.rules["c"].literal == "1e3"
 
@@ -305,7 +305,7 @@ def test_records_of_a_go_plugin() -> None:
             spans = {name: stored[name] // 10**9 for name in ("token_ttl", "leeway", "ttl") if name in stored}
             return {**stored, **spans, "kind": stored.get("kind") or "jwt"}
 
-    data = decode_object(
+    data = decode_entry(
         b'{"token_ttl":0,"ttl":3600000000000,"leeway":-1000000000,"audiences":null,"kind":"",'
         b'"claims":{"a":5.0},"verbose":true}\n'
     )
@@ -314,21 +314,21 @@ def test_records_of_a_go_plugin() -> None:
     assert loaded.token_ttl == timedelta(hours=1)
     assert loaded.claims["a"].literal == "5.0"
     assert Taken.from_stored(loaded.to_stored()) == loaded
-    assert Taken.from_stored(decode_object(b'{"token_ttl":5000000000,"ttl":0}')) == Taken(token_ttl=5)
+    assert Taken.from_stored(decode_entry(b'{"token_ttl":5000000000,"ttl":0}')) == Taken(token_ttl=5)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000])
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     """Bytes that are not a JSON object are a ValueError, however broken."""
     with pytest.raises(ValueError):
-        decode_object(data)
+        decode_entry(data)
 
 
 def test_what_json_cannot_express_is_not_stored() -> None:
     """Neither strange objects nor infinite numbers get into storage."""
     for value in (object(), float("inf"), b""):
         with pytest.raises(ValueError):
-            encode_object({"a": value})
+            encode_entry({"a": value})
 
 
 def test_fields_of_every_base() -> None:

@@ -1,4 +1,4 @@
-"""Derived values: what makes `@cached` build a value again, and what does not."""
+"""Cached values: what makes `@cached` build a value again, and what does not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_values_of_another_type_are_another_object(before: object, after: 
 
 @pytest.mark.parametrize("change", ["write", "invalidation"])
 async def test_every_write_makes_the_value_anew(change: str) -> None:
-    """A write that changes nothing, here or on another node, ends what was derived."""
+    """A write that changes nothing, here or on another node, ends the cached value."""
     mount = Mount(Judge)
     for path in ("rules", "other/a", "other/b"):
         await mount.write(path, rules={"admin": "ann"})
