@@ -229,41 +229,18 @@ __all__ = [
     "write",
 ]
 
-_MODULES = {
-    "authkit.auth": {
-        "split_alias_metadata",
-        "AuthMethod",
-        "Credentials",
-        "GroupsProvider",
-        "Identity",
-        "IdentityProvider",
-        "LegacyTokenNames",
-        "Lifetimes",
-        "LoginCall",
-        "RefreshProvider",
-        "RenewCall",
-        "Renewal",
-        "Role",
-        "SDKRecord",
-        "TokenParameters",
-        "TokenSettings",
-        "UserInfoProvider",
-        "Verified",
-        "fetch_identity",
-        "grant",
-        "login",
-        "refresh_identity",
-        "renewal",
-        "verify_login_address",
-    },
-    "authkit.logical": {"SpecialPaths", "Connection", "Operation", "Response", "Storage", "StorageEntry"},
-    "authkit.masking": {"mask_text", "Secret"},
-    "authkit.names": {"fold_name"},
-    "authkit.serving": {"serve"},
-    "authkit.values": {"Value", "replace"},
-    "authkit.errors": {name for name in __all__ if name.endswith("Error")},
-}
-"""Where the names live; all others in `authkit.framework`."""
+_MODULES = (
+    "authkit.serving",
+    "authkit.errors",
+    "authkit.names",
+    "authkit.masking",
+    "authkit.framework",
+    "authkit.auth",
+    "authkit.logical",
+    "authkit.values",
+)
+"""Where the names are defined. The first that exports a name has it, so that `serve` loads nothing else, and
+`Backend` and `field` are those of the framework."""
 
 
 def __getattr__(name: str) -> object:
@@ -271,8 +248,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = next((module for module, names in _MODULES.items() if name in names), "authkit.framework")
-    value = globals()[name] = getattr(import_module(module), name)
+    module = next(each for each in map(import_module, _MODULES) if name in each.__all__)
+    value = globals()[name] = getattr(module, name)
     return value
 
 
