@@ -12,12 +12,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import partial
 from json.encoder import encode_basestring_ascii as _quote
 from typing import Any, NoReturn
 
 from authkit.errors import BadRequestError, InternalError
-from authkit.json_reader import JSONError, JSONReader, TooDeepError, TooManyValuesError, is_deeper_than
+from authkit.json_reader import JSONError, LenientReader, TooDeepError, TooManyValuesError, is_deeper_than
 from authkit.logical import JSONNumber
 from authkit.masking import Secret
 
@@ -69,11 +68,8 @@ def decode_object(text: str, *, is_request: bool = False) -> dict[str, Any] | No
     return value
 
 
-_new_reader = partial(
-    JSONReader, max_depth=MAX_DEPTH, duplicate_names="last", lone_surrogates="replace", number=JSONNumber
-)
-_REQUESTS = _new_reader(max_values=MAX_REQUEST_VALUES)
-_OTHERS = _new_reader()
+_REQUESTS = LenientReader(max_depth=MAX_DEPTH, number=JSONNumber, max_values=MAX_REQUEST_VALUES)
+_OTHERS = LenientReader(max_depth=MAX_DEPTH, number=JSONNumber)
 
 
 # --- to the host -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authkit.json_reader import JSONError, JSONReader, TooDeepError, TooManyValuesError
+from authkit.json_reader import JSONError, LenientReader, StrictReader, TooDeepError, TooManyValuesError
 from authkit.logical import JSONNumber
 from authkit.oidc.tokens.jws import MAX_DEPTH, MAX_INTEGER_DIGITS, STRICT_READER
 from authkit.printable import quote
@@ -107,22 +107,18 @@ def test_failures_keep_nothing_of_the_document(raw):
     assert "sesame" not in "".join(traceback.format_exception_only(caught.value))
 
 
-LENIENT = JSONReader(duplicate_names="last", lone_surrogates="replace")
-"""Read by the faster decoder."""
-
-LENIENT_BY_HOOKS = JSONReader(duplicate_names="last", lone_surrogates="replace", max_integer_digits=4000)
-"""The same choices, read by the decoder of the standard library."""
+LENIENT = LenientReader()
+STRICT = StrictReader()
 
 
 @settings(deadline=None, max_examples=50)
 @given(JSON)
-def test_both_decoders_read_the_same(value):
-    """Which decoder reads a text shows in its speed alone."""
+def test_both_readers_read_the_same(value):
+    """Which one reads a text that both take shows in its speed alone."""
     text = json.dumps(value)
-    assert LENIENT.read(text) == LENIENT_BY_HOOKS.read(text) == LENIENT.read(text.encode()) == value
+    assert LENIENT.read(text) == STRICT.read(text) == LENIENT.read(text.encode()) == value
 
 
-@pytest.mark.parametrize("reader", [LENIENT, LENIENT_BY_HOOKS])
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -132,19 +128,19 @@ def test_both_decoders_read_the_same(value):
         (r'"\\ud800"', r"\ud800"),
     ],
 )
-def test_lenient_readers_read_as_go_does(reader, text, value):
+def test_the_lenient_reader_reads_as_go_does(text, value):
     """The last of several members of a name counts, and half a surrogate pair is replaced."""
-    assert reader.read(text) == value
+    assert LENIENT.read(text) == value
 
 
-@pytest.mark.parametrize("reader", [LENIENT, LENIENT_BY_HOOKS])
+@pytest.mark.parametrize("reader", [LENIENT, STRICT])
 def test_half_a_pair_does_not_hide_deep_nesting(reader):
     """A text that is parsed a second time is refused as any other."""
     with pytest.raises(TooDeepError):
         reader.read(r'["\ud800",' + "[" * 100_000 + "]" * 100_000 + "]")
 
 
-@pytest.mark.parametrize("reader", [LENIENT, LENIENT_BY_HOOKS])
+@pytest.mark.parametrize("reader", [LENIENT, STRICT])
 @pytest.mark.parametrize("text", ["", "NaN", "[-Infinity]", "1e999", "01", "{'a': 1}", "[1,]", "\ufeff1"])
 def test_no_reader_takes_what_is_not_json(reader, text):
     """Leniency is about duplicates and surrogates alone."""
@@ -153,27 +149,24 @@ def test_no_reader_takes_what_is_not_json(reader, text):
 
 
 def test_each_limit_holds_by_itself():
-    """A limit that is named holds at its edge, whichever decoder reads the text."""
-    for more in ({}, {"duplicate_names": "last"}):
-        with pytest.raises(JSONError, match="larger than 4 bytes"):
-            JSONReader(max_bytes=4, **more).read(b"[123]")
-        assert JSONReader(max_bytes=5, **more).read(b"[123]") == [123]
-        with pytest.raises(TooManyValuesError):
-            JSONReader(max_values=3, **more).read("[1, 2, 3, 4]")
-        assert JSONReader(max_values=3, **more).read("[1, 2, 3]") == [1, 2, 3]
+    """A limit that is named holds at its edge, whichever reader has it."""
+    with pytest.raises(TooManyValuesError):
+        LenientReader(max_values=3).read("[1, 2, 3, 4]")
+    assert LenientReader(max_values=3).read("[1, 2, 3]") == [1, 2, 3]
+    for reader in (LenientReader(max_depth=2), StrictReader(max_depth=2)):
         with pytest.raises(TooDeepError):
-            JSONReader(max_depth=2, **more).read("[[[]]]")
-        assert JSONReader(max_depth=2, **more).read("[[], []]") == [[], []]
+            reader.read("[[[]]]")
+        assert reader.read("[[], []]") == [[], []]
     with pytest.raises(JSONError, match="a number is too long"):
-        JSONReader(max_integer_digits=2, duplicate_names="last").read("123")
+        StrictReader(max_integer_digits=2).read("123")
+    assert StrictReader(max_integer_digits=3).read("123") == 123
 
 
 def test_numbers_are_made_by_the_caller():
     """What makes a number gets its literal; integers stay integers."""
-    for more in ({}, {"duplicate_names": "last"}):
-        found = JSONReader(number=JSONNumber, **more).read("[1.50, 2, 1e2]")
-        assert [number.literal for number in found[::2]] == ["1.50", "1e2"]
-        assert found[1] == 2
+    found = LenientReader(number=JSONNumber).read("[1.50, 2, 1e2]")
+    assert [number.literal for number in found[::2]] == ["1.50", "1e2"]
+    assert found[1] == 2
 
 
 def test_quote_prints_as_go_does():

@@ -17,7 +17,7 @@ from authkit.errors import FieldError
 from authkit.framework.fields.limits import MAX_FIELD_SIZE, verify_size
 from authkit.framework.fields.merge_patch import merge_patch
 from authkit.framework.fields.types import FieldType, text_of
-from authkit.json_reader import JSONError, JSONReader
+from authkit.json_reader import JSONError, LenientReader
 from authkit.logical import JSONNumber
 
 __all__ = ["HeadersType", "canonical_header"]
@@ -25,7 +25,7 @@ __all__ = ["HeadersType", "canonical_header"]
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-_READER: Final = JSONReader(duplicate_names="last", lone_surrogates="replace", number=JSONNumber)
+_READER: Final = LenientReader(number=JSONNumber)
 _FORMS: Final = "an object of texts, its JSON as text or base64, or a list of key:value"
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from authkit.json_reader import JSONReader
+from authkit.json_reader import LenientReader
 from authkit.logical import JSONNumber
 
 __all__ = ["decode_entry", "encode_entry"]
@@ -34,7 +34,7 @@ def decode_entry(data: bytes) -> dict[str, Any]:
     return _READER.read_object(data)
 
 
-_READER: Final = JSONReader(duplicate_names="last", lone_surrogates="replace", number=JSONNumber)
+_READER: Final = LenientReader(number=JSONNumber)
 
 
 def _encode(value: Any) -> str:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from authkit.errors import TooManyRequestsError
-from authkit.json_reader import JSONReader
+from authkit.json_reader import LenientReader
 from authkit.masking import mask_text
 from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
@@ -57,7 +57,7 @@ MAX_REDIRECTS = 3
 MAX_DETAIL_CHARACTERS = 200
 """How much of an error's text, or of what the provider sent, an operator reads."""
 
-DOCUMENT_READER = JSONReader(duplicate_names="last", lone_surrogates="replace")
+DOCUMENT_READER = LenientReader()
 """Of what a provider publishes: less strict than for tokens, since no other reader has to agree."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

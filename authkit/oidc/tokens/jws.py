@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from authkit.base64url import decode_base64url
 from authkit.errors import TokenError
-from authkit.json_reader import JSONReader
+from authkit.json_reader import StrictReader
 from authkit.oidc.keys.key import ALGORITHMS, VerificationKey
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.printable import quote
@@ -48,7 +48,7 @@ MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 128
 """Room for any identifier, and converting them stays cheap."""
 
-STRICT_READER = JSONReader(max_depth=MAX_DEPTH, max_integer_digits=MAX_INTEGER_DIGITS)
+STRICT_READER = StrictReader(max_depth=MAX_DEPTH, max_integer_digits=MAX_INTEGER_DIGITS)
 """Reads headers and claims. It refuses what two readers could read differently."""
 
 MAX_KEPT_HEADERS = 64
