@@ -59,9 +59,15 @@ class World:
 def requests(world: World) -> Iterator[Step]:
     """All of them."""
     yield from before_anything(world)
-    yield from config_writes(world)
-    yield from config_sources(world)
-    yield from role_writes(world)
+    yield from config_refusals(world)
+    yield from config_fields(world)
+    yield from config_providers(world)
+    yield from config_weak_keys(world)
+    yield from config_key_sets(world)
+    yield from config_key_set_pairs(world)
+    yield from config_discovery(world)
+    yield from role_fields(world)
+    yield from role_refusals(world)
     yield from role_token_fields(world)
     yield from role_legacy_names(world)
     yield from role_updates(world)
@@ -74,10 +80,13 @@ def requests(world: World) -> Iterator[Step]:
     yield from login_times(world)
     yield from login_identity(world)
     yield from login_bound_claims(world)
+    yield from login_bound_numbers(world)
+    yield from login_bound_globs(world)
     yield from login_tokens(world)
     yield from login_key_sets(world)
 
 
+BINDS_NOTHING = "400 'bound_claims' has an empty name or value"
 MALFORMED = "400 error validating token: error verifying token signature: oidc: malformed jwt: "
 
 
@@ -149,8 +158,8 @@ def before_anything(world: World) -> Iterator[Step]:
     yield delete("role/dev")
 
 
-def config_writes(world: World) -> Iterator[Step]:
-    """The configuration: what is refused, and what a read shows."""
+def config_refusals(world: World) -> Iterator[Step]:
+    """The configuration: what is refused."""
     pem = world.pem
     yield put("config")
     yield put("config", bound_issuer=ISSUER)
@@ -186,6 +195,10 @@ def config_writes(world: World) -> Iterator[Step]:
     yield put("config", jwt_validation_pubkeys=pem, namespace_in_state="perhaps")
     yield get("config")
 
+
+def config_fields(world: World) -> Iterator[Step]:
+    """The configuration: what a read shows."""
+    pem = world.pem
     yield put("config", jwt_validation_pubkeys=pem)
     yield get("config")
     yield put(
@@ -210,6 +223,11 @@ def config_writes(world: World) -> Iterator[Step]:
         "config", "warnings", "200", jwt_validation_pubkeys=pem, namespace_in_state=True, unknown=1, a="x"
     )
     yield get("config")
+
+
+def config_providers(world: World) -> Iterator[Step]:
+    """The configuration: settings of providers, and empty ones."""
+    pem = world.pem
     for name in ("azure", "secureauth", "ibmisam"):
         unknown = f"400 invalid provider_config: provider '{name}' has no setting 'extra'"
         wrong = {"provider": name, "extra": "kept"}
@@ -230,9 +248,8 @@ def config_writes(world: World) -> Iterator[Step]:
     yield get("config")
 
 
-def config_sources(world: World) -> Iterator[Step]:
-    """Key sets from URLs, checked when the configuration is written."""
-    provider, url = world.provider, world.provider.url
+def config_weak_keys(world: World) -> Iterator[Step]:
+    """Static keys that are refused here."""
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
     weak_pem = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     too_weak = "400 error parsing public key: RSA keys of less than 2048 bits are not accepted"
@@ -241,6 +258,11 @@ def config_sources(world: World) -> Iterator[Step]:
     neutral_pem = neutral.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     not_a_key = "400 error parsing public key: anybody can sign with this Ed25519 key"
     yield put("config", "weak-keys", not_a_key, jwt_validation_pubkeys=[neutral_pem])
+
+
+def config_key_sets(world: World) -> Iterator[Step]:
+    """A key set from a URL, checked when the configuration is written."""
+    provider, url = world.provider, world.provider.url
     yield put("config", jwks_url=provider.keys_url)
     yield get("config")
     yield put("config", jwks_url=provider.keys_url, bound_issuer=ISSUER, jwks_ca_pem=world.ca_pem)
@@ -256,6 +278,10 @@ def config_sources(world: World) -> Iterator[Step]:
     yield put("config", jwks_url=provider.keys_url, jwks_ca_pem="no pem")
     yield get("config")
 
+
+def config_key_set_pairs(world: World) -> Iterator[Step]:
+    """Several key sets."""
+    provider, url = world.provider, world.provider.url
     pair = {"jwks_url": provider.keys_url, "jwks_ca_pem": ""}
     yield put("config", jwks_pairs=[pair])
     yield get("config")
@@ -272,6 +298,10 @@ def config_sources(world: World) -> Iterator[Step]:
     yield put("config", jwks_pairs=[{"jwks_url": provider.keys_url, "jwks_ca_pem": "no pem"}])
     yield put("config", jwks_pairs=[{"jwks_url": provider.keys_url, "more": 1}])
 
+
+def config_discovery(world: World) -> Iterator[Step]:
+    """Keys by discovery, and the client of browser logins."""
+    url = world.provider.url
     yield put("config", oidc_discovery_url=url)
     yield get("config")
     yield put("config", oidc_discovery_url=f"{url}/")
@@ -305,7 +335,7 @@ def config_sources(world: World) -> Iterator[Step]:
     yield get("config")
 
 
-def role_writes(world: World) -> Iterator[Step]:
+def role_fields(world: World) -> Iterator[Step]:
     """Roles: fields of this backend."""
     yield from role()
     yield from role(role_type="jwt", bound_subject="alice", bound_audiences="")
@@ -325,6 +355,9 @@ def role_writes(world: World) -> Iterator[Step]:
     yield from role(read_differs="null", bound_audiences=None, bound_subject="x")
     yield from role(bound_claims=[], bound_subject="x", claim_mappings=[], oidc_scopes=[])
 
+
+def role_refusals(world: World) -> Iterator[Step]:
+    """Roles: what is refused of the fields of this backend."""
     yield from bad_role(role_type="JWT")
     yield from bad_role(role_type="saml")
     yield from bad_role(role_type=None)
@@ -708,12 +741,13 @@ def login_identity(world: World) -> Iterator[Step]:
     yield login(world.token(big="é" * 257, sub="big4"), "big", "alias", "200")
 
 
+def bound(claims: dict[str, Any], kind: str = "string") -> Step:
+    """Return the write of a role that binds these claims."""
+    return put("role/bound", **GOOD, bound_claims=claims, bound_claims_type=kind)
+
+
 def login_bound_claims(world: World) -> Iterator[Step]:
-    """Bound claims: kinds and values."""
-
-    def bound(claims: dict[str, Any], kind: str = "string") -> Step:
-        return put("role/bound", **GOOD, bound_claims=claims, bound_claims_type=kind)
-
+    """Bound claims: texts, and values of other kinds."""
     yield delete("role/bound")
     yield bound({"team": "a"})
     for value in ("a", "b", "A", "", ["x", "a"], [], 5, True, {"a": 1}, None):
@@ -723,6 +757,10 @@ def login_bound_claims(world: World) -> Iterator[Step]:
     yield login(world.token(team="b", other="x"), role="bound")
     yield login(world.token(team="b", other="y"), role="bound")
     yield login(world.token(team="b"), role="bound")
+
+
+def login_bound_numbers(world: World) -> Iterator[Step]:
+    """Bound claims: numbers and truth values, objects, and names that are pointers."""
     yield bound({"n": 5})
     for number in (5, 5.0, "5", -5, True):
         yield login(raw_claims(world, n=number), role="bound")
@@ -745,15 +783,20 @@ def login_bound_claims(world: World) -> Iterator[Step]:
     yield bound({"/a/b": "c", "https://x.test/y": "z"})
     yield login(raw_claims(world, a={"b": "c"}, **{"https://x.test/y": "z"}), role="bound")
     yield login(raw_claims(world, a={"b": "c"}), role="bound")
-    empty = "400 'bound_claims' has an empty name or value"
-    yield put("role/bound", "bounds", empty, **GOOD, bound_claims={"team": []})
+    yield put("role/bound", "bounds", BINDS_NOTHING, **GOOD, bound_claims={"team": []})
+
+
+def login_bound_globs(world: World) -> Iterator[Step]:
+    """Bound claims: patterns, and registered claims."""
     yield bound({"team": "a*z"}, "glob")
     for text in ("az", "abcz", "abc", "xaz", "AZ", "", ["x", "a-z"], 5, [5, "az"], True):
         yield login(raw_claims(world, team=text), role="bound")
     yield bound({"team": "*"}, "glob")
     yield login(world.token(team=""), role="bound")
     yield login(world.token(team="any"), role="bound")
-    yield put("role/bound", "bounds", empty, **GOOD, bound_claims={"team": ""}, bound_claims_type="glob")
+    yield put(
+        "role/bound", "bounds", BINDS_NOTHING, **GOOD, bound_claims={"team": ""}, bound_claims_type="glob"
+    )
     yield bound({"team": "a?[b]"}, "glob")
     yield login(world.token(team="a?[b]"), role="bound")
     yield login(world.token(team="axb"), role="bound")

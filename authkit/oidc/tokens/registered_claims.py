@@ -199,19 +199,7 @@ def verify_times(
         is_last=True,
     )
     skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY, MAX_CLOCK_SKEW_LEEWAY)
-    starts = [date for date in (issued, begins) if date is not None]
-    end: float = (
-        max(starts) + _seconds(leeways.expiration, _DEFAULT_EXPIRATION_LEEWAY, MAX_LIFETIME_LEEWAY)
-        if expires is None
-        else expires
-    )
-    start: float
-    if begins is not None:
-        start = begins
-    elif issued is not None:
-        start = issued
-    else:
-        start = end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY, MAX_LIFETIME_LEEWAY)
+    start, end = _validity(issued, expires, begins, leeways)
     # Each comparison fails for a clock that returns NaN.
     checks.require(
         "nbf",
@@ -238,6 +226,23 @@ def verify_times(
             expected=("{:date} or before", now + skew),
             had=("{:date}", issued),
         )
+
+
+def _validity(
+    issued: int | None, expires: int | None, begins: int | None, leeways: Leeways
+) -> tuple[float, float]:
+    """Return when a token begins and ends to be valid; a leeway stands in for a date that is missing."""
+    starts = [date for date in (issued, begins) if date is not None]
+    end: float = (
+        max(starts) + _seconds(leeways.expiration, _DEFAULT_EXPIRATION_LEEWAY, MAX_LIFETIME_LEEWAY)
+        if expires is None
+        else expires
+    )
+    if begins is not None:
+        return begins, end
+    if issued is not None:
+        return issued, end
+    return end - _seconds(leeways.not_before, _DEFAULT_NOT_BEFORE_LEEWAY, MAX_LIFETIME_LEEWAY), end
 
 
 def _seconds(leeway: timedelta, default: timedelta, longest: timedelta) -> float:
