@@ -18,6 +18,7 @@ from authkit import (
     Str,
     TooManyRequestsError,
     UserError,
+    Value,
     read,
     verify_login_address,
     write,
@@ -45,6 +46,16 @@ __all__ = ["CallbackPaths"]
 PAGE: Final = ResponseInfo(description="A page for a browser.", media_type="text/html")
 
 
+class _Arrival(Value, frozen=True, kw_only=True):
+    """A browser that has come back from the provider for a login that is under way."""
+
+    call: Call
+    config: JWTConfig
+    role: JWTRole
+    pending: Pending
+    data: CallbackData
+
+
 class CallbackPaths(BrowserMount):
     """The ends of logins in a browser."""
 
@@ -54,14 +65,15 @@ class CallbackPaths(BrowserMount):
         config = await self.config.find()
         if config is None:
             raise UserError(f"{FAILED} Could not load configuration")
-        arrived = CallbackData.overlaid(None, call.data.values)
+        data = CallbackData.overlaid(None, call.data.values)
         record, role_name = Record(), ""
         try:
-            pending = await self.browser.open(arrived.state)
+            pending = await self.browser.open(data.state)
             role_name = pending.role
             role = await self.role_of(pending, config)
+            arrival = _Arrival(call=call, config=config, role=role, pending=pending, data=data)
             if role.callback_mode == "direct":
-                return await self.end_direct(call, config, role, pending, arrived, confirmation)
+                return await self.end_direct(arrival, confirmation)
             if role.callback_mode == "device":
                 raise LoginError(
                     f"{FAILED} Expired or missing OAuth state.", "no browser comes back for a device"
@@ -69,8 +81,8 @@ class CallbackPaths(BrowserMount):
             verify_login_address(role, call.connection)
             await self.browser.logins.wait(call.remote_addr)
             with self.browser.logins.ask(call.remote_addr) as asked:
-                await self.browser.spend(pending, arrived.client_nonce)
-                identity = await self.end(call, config, role, pending, arrived, record)
+                await self.browser.spend(pending, data.client_nonce)
+                identity = await self.end(arrival, record)
                 asked.is_good = True
             granted = await self.granted(call, pending, identity)
         except LoginError as refusal:
@@ -86,70 +98,54 @@ class CallbackPaths(BrowserMount):
             raise UserError(f"{FAILED} Could not load configuration.")
         if not config.is_form_post:
             return Raw(b"", content_type="application/json", status=405)
-        arrived = CallbackData.overlaid(None, call.data.values)
+        data = CallbackData.overlaid(None, call.data.values)
         try:
-            pending = await self.browser.open(arrived.state)
+            pending = await self.browser.open(data.state)
             role = await self.role_of(pending, config)
             if role.callback_mode != "client":
                 raise LoginError(f"{FAILED} Expired or missing OAuth state.")
             mount = mount_of(pending.redirect_uri)
-            is_of_client = bool(arrived.client_nonce and pending.client_nonce)
-            if not (mount or is_of_client or arrived.error):
+            is_of_client = bool(data.client_nonce and pending.client_nonce)
+            if not (mount or is_of_client or data.error):
                 raise LoginError("Invalid redirect path.")
             client = await self.made_client(config)
-            going_on = await self.browser.callbacks.keep_post(client, config, role, pending, arrived)
+            going_on = await self.browser.callbacks.keep_post(client, config, role, pending, data)
         except LoginError as refusal:
             self.log.info("a form is refused: %s", refusal.detail or refusal.public)
             return _refusal_page(refusal)
         if not going_on:
             # The client that began the login has sent it on, and comes back by itself.
             return Raw(b"", content_type="application/json", status=204)
-        return raw_page(post_message_page(mount, arrived.state, going_on))
+        return raw_page(post_message_page(mount, data.state, going_on))
 
-    async def end_direct(
-        self,
-        call: Call,
-        config: JWTConfig,
-        role: JWTRole,
-        pending: Pending,
-        arrived: CallbackData,
-        confirmation: str,
-    ) -> Raw:
+    async def end_direct(self, arrival: _Arrival, confirmation: str) -> Raw:
         """Answer a browser that came back to the server in place of its client."""
+        call, pending, data = arrival.call, arrival.pending, arrival.data
         if is_in_frame(call.headers):
             return _refusal_page(LoginError("This page does not work inside another page."))
-        is_asked = not (role.oidc_disable_confirmation or arrived.error)
-        if is_asked and not pending.is_confirmed(arrived.code, confirmation):
-            confirmed = pending.confirmation(arrived.code)
-            fields = {"state": arrived.state, "code": arrived.code.reveal(), "iss": arrived.iss}
-            fields["confirmation"] = confirmed
+        is_asked = not (arrival.role.oidc_disable_confirmation or data.error)
+        if is_asked and not pending.is_confirmed(data.code, confirmation):
+            fields = {"state": data.state, "code": data.code.reveal(), "iss": data.iss}
+            fields["confirmation"] = pending.confirmation(data.code)
             return raw_page(confirmation_page(pending.address, pending.role, fields))
         await self.browser.logins.wait(call.remote_addr)
         try:
             with self.browser.logins.ask(call.remote_addr) as asked:
-                return await self.end_confirmed(call, config, role, pending, arrived, asked)
+                return await self.end_confirmed(arrival, asked)
         except TooManyRequestsError as refusal:
             return raw_page(error_page(FAILED, str(refusal)), refusal.status)
 
-    async def end_confirmed(
-        self,
-        call: Call,
-        config: JWTConfig,
-        role: JWTRole,
-        pending: Pending,
-        arrived: CallbackData,
-        asked: Asked,
-    ) -> Raw:
+    async def end_confirmed(self, arrival: _Arrival, asked: Asked) -> Raw:
         """End a direct login that somebody has begun, for the client that waits for it."""
-        record = Record()
+        call, pending, record = arrival.call, arrival.pending, Record()
         try:
             await self.browser.spend(pending, None)
         except LoginError as refusal:
             # Somebody loaded the page again: how the login has ended is for its client still.
             return _refusal_page(refusal)
         try:
-            verify_login_address(role, call.connection)
-            identity = await self.end(call, config, role, pending, arrived, record)
+            verify_login_address(arrival.role, call.connection)
+            identity = await self.end(arrival, record)
             await self.role_of(pending, await self.config.get())
             await self.browser.outcomes.succeed(pending, identity)
         except (LoginError, PermissionDeniedError, TooManyRequestsError) as refusal:
@@ -163,19 +159,12 @@ class CallbackPaths(BrowserMount):
         asked.is_good = True
         return raw_page(success_page())
 
-    async def end(
-        self,
-        call: Call,
-        config: JWTConfig,
-        role: JWTRole,
-        pending: Pending,
-        arrived: CallbackData,
-        checks: Record,
-    ) -> Identity:
+    async def end(self, arrival: _Arrival, checks: Record) -> Identity:
         """Return who has logged in at the provider."""
-        client = await self.made_client(config)
+        client = await self.made_client(arrival.config)
+        trust = await self.trusted(arrival.config)
         return await self.browser.callbacks.finish(
-            client, await self.trusted(config), role, pending, arrived, checks, call.connection
+            client, trust, arrival.role, arrival.pending, arrival.data, checks, arrival.call.connection
         )
 
 
