@@ -12,14 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec import MsgspecError, ValidationError
 from msgspec.json import Decoder
 
 __all__ = [
     "JSONError",
-    "JSONReader",
     "LenientReader",
     "StrictReader",
     "TooDeepError",
@@ -166,21 +165,6 @@ class LenientReader(_Reader):
             with suppress(MsgspecError, ValueError):
                 return self._decoder.decode(_ESCAPE.sub(_whole_character, text))
         raise JSONError("not valid JSON") from None
-
-
-class JSONReader(LenientReader):
-    """The lenient reader under the name and with the options that the development server still uses."""
-
-    def __init__(
-        self,
-        *,
-        max_values: int,
-        max_depth: int,
-        duplicate_names: Literal["last"],
-        lone_surrogates: Literal["replace"],
-        number: Callable[[str], float],
-    ) -> None:
-        super().__init__(max_values=max_values, max_depth=max_depth, number=number)
 
 
 def is_deeper_than(depth: int, value: Any, text: str) -> bool:

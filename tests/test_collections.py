@@ -48,7 +48,7 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     (Listing, {"keys": ()}, ("info",)),
     (Answer, {}, ("warnings", "headers")),
     (Raw, {"body": b""}, ("headers",)),
-    (read, {"path": "x"}, ("responses", "examples")),
+    (read, {}, ("responses", "examples")),
     (Alias, {"name": "a"}, ("metadata", "custom_metadata")),
     (
         Auth,
@@ -184,6 +184,7 @@ NOT_FOR_AUTHORS = {
     *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
     "TokenVerifier.verify_unverified",
     "verify_remote_address",
+    "Backend.call_type",
 }
 """Made or called by the library itself, from values of the right kind."""
 

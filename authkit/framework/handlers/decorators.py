@@ -253,9 +253,9 @@ def _declare(
     exists: Check | None,
     options: HandlerOptions,
 ) -> HandlerDecorator:
+    verify_options(options)
     if not paths:
         raise TypeError("a handler needs a path, such as 'info/{id}'")
-    verify_options(options)
     templates = [PathTemplate.parse(path) if isinstance(path, str) else path for path in paths]
     if _LISTS & set(operations):
         templates = [template.with_optional_slash() for template in templates]

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from starlette.requests import Request
 
 from authkit.host.messages import Failure
-from authkit.json_reader import JSONError, JSONReader
+from authkit.json_reader import JSONError, LenientReader
 from authkit.logical import JSONNumber
 from authkit.wire.jsontext import MAX_DEPTH, MAX_REQUEST_VALUES
 
@@ -27,13 +27,7 @@ MAX_FORM_BYTES = 10 * 1024 * 1024
 
 FORM = "application/x-www-form-urlencoded"
 
-_READER = JSONReader(
-    max_values=MAX_REQUEST_VALUES,
-    max_depth=MAX_DEPTH,
-    duplicate_names="last",
-    lone_surrogates="replace",
-    number=JSONNumber,
-)
+_READER = LenientReader(max_values=MAX_REQUEST_VALUES, max_depth=MAX_DEPTH, number=JSONNumber)
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
