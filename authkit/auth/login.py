@@ -149,6 +149,7 @@ class LoginHandlers:
             self.fields = {**self.look_ahead_plan.fields, **self.fields}
         if self.plan.roles:
             self.fields = {declared.role_field: self._role_schema(backend), **self.fields}
+        self.roles_path: Final = _roles_path(backend, self.plan.roles)
         self.foreign_roles: Final = frozenset(_role_fields(backend) - self.fields.keys())
         verify_returns(declared.handler, Identity)
         for naming in (declared.default_role, declared.alias):
@@ -171,8 +172,7 @@ class LoginHandlers:
         if not isinstance(identity, Identity):
             kind = type(identity).__name__
             raise InternalError(f"the login handler returned {kind}, not an Identity")
-        roles = getattr(backend, self.plan.roles).path if self.plan.roles else ""
-        auth = make_auth(identity, role, role_name, call.connection, roles=roles)
+        auth = make_auth(identity, role, role_name, call.connection, roles=self.roles_path)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
     async def look_ahead(self, backend: MountContext, call: Call) -> Response:
@@ -240,8 +240,8 @@ class LoginHandlers:
     def _verify_names_no_other_role(self, call: Call) -> None:
         """Refuse a body that names another role than the login's: a host would count that one."""
         body, field = call.request.data, self.declared.role_field
-        foreign = sorted(self.foreign_roles & body.keys())
-        if foreign:
+        if not self.foreign_roles.isdisjoint(body):
+            foreign = sorted(self.foreign_roles & body.keys())
             raise UserError(f"'{foreign[0]}' names the role of another login; leave it out")
         if field in call.data.replaced and self.named_role(body) != call.data.get(field):
             raise UserError(f"'{field}' in the request is not the role in the path; leave it out")
@@ -264,6 +264,12 @@ class LoginHandlers:
             where = self.declared.handler.__qualname__
             raise TypeError(f"{where}: '{name}' is the field of the role's name; use another parameter")
         return FieldSchema(name=name, type=kind, help="The role to log in with.", max_length=MAX_ROLE_NAME)
+
+
+def _roles_path(backend: type[MountContext], attribute: str) -> str:
+    """Return the path of the collection in an attribute, empty without one."""
+    roles = backend.declarations.get(attribute)
+    return roles.template.prefix if isinstance(roles, Collection) else ""
 
 
 def _role_fields(backend: type[MountContext]) -> set[str]:

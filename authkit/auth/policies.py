@@ -6,6 +6,7 @@ Which policies a login asks for: `authkit.auth.grants`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from authkit.errors import LoginError
@@ -16,6 +17,9 @@ __all__ = ["equivalent_policies", "find_refused_policy", "sanitize_policies", "v
 
 DEFAULT_POLICY: Final = "default"
 _ROOT: Final = "root"
+MAX_KEPT_POLICIES: Final = 256
+"""Sets of policies that are compared once: those of roles come with each login."""
+
 _HOST_POLICIES: Final = frozenset({"response-wrapping", "control-group"})
 
 
@@ -51,6 +55,11 @@ def find_refused_policy(policies: Iterable[str]) -> str | None:
     vault/request_handling.go, LoginCreateToken). It compares cleaned names.
     """
     verify_collections(policies=policies)
+    return _find_refused(tuple(policies)) if policies else None
+
+
+@lru_cache(MAX_KEPT_POLICIES)
+def _find_refused(policies: tuple[str, ...]) -> str | None:
     names = set(map(fold_policy, policies))
     if _ROOT in names:
         return "auth methods cannot create root tokens"

@@ -44,6 +44,9 @@ from authkit.values import replace
 __all__ = ["Backend"]
 
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
+_OF_THE_MOUNT: Final = frozenset(
+    {Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE, Operation.HELP}
+)
 _OWN_ATTRIBUTES: Final = frozenset(
     {"cached_values", "events", "log", "mount_id", "node", "objects", "options", "storage", "system", "wal"}
 )
@@ -218,18 +221,8 @@ class Backend:
             TooManyRequestsError: a plain `def` handler is at work as often as it may be.
         """
         self._threads.use()
-        match request.operation:
-            case Operation.RENEW:
-                return await self.handle_renewal(request)
-            case Operation.REVOKE:
-                raise UserError(_lease_refusal(request))
-            case Operation.ROLLBACK:
-                await self._tick(request)
-                return None
-            case Operation.ROTATE:
-                raise UnsupportedOperationError
-            case Operation.HELP:
-                return await self._explain(request)
+        if request.operation in _OF_THE_MOUNT:
+            return await self._answer_for_mount(request)
         route, captures = self._route(request.path)
         handler = route.operations.get(request.operation)
         if handler is None:
@@ -250,6 +243,20 @@ class Backend:
         raise UserError(_lease_refusal(request))
 
     # -------------------------------------------------------------------------------------------
+
+    async def _answer_for_mount(self, request: Request) -> Response | None:
+        """Answer an operation that is served on every path, or on none."""
+        match request.operation:
+            case Operation.RENEW:
+                return await self.handle_renewal(request)
+            case Operation.REVOKE:
+                raise UserError(_lease_refusal(request))
+            case Operation.ROLLBACK:
+                await self._tick(request)
+                return None
+            case Operation.HELP:
+                return await self._explain(request)
+        raise UnsupportedOperationError
 
     def _route(self, path: str) -> tuple[Route, Mapping[str, str]]:
         found = self.route_table.find(path)

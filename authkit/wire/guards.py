@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -247,17 +247,13 @@ def _checked(request: Request, response: Response | None) -> Response | None:
     if response is not None and not isinstance(response, Response):
         raise InternalError(f"the handler returned a {type(response).__name__}, not a Response")
     _require_error_text(response)
-    match request.operation:
-        case Operation.RESOLVE_ROLE:
-            return _checked_role(response)
-        case Operation.ALIAS_LOOKAHEAD:
-            return _checked_lookahead(request, response)
-        case Operation.HELP:
-            _require_help(request, response)
-        case Operation.RENEW:
-            _require_renewal(request, response)
-        case Operation.LIST | Operation.SCAN:
-            _require_names(response)
+    if request.operation is Operation.RESOLVE_ROLE:
+        return _checked_role(response)
+    if request.operation is Operation.ALIAS_LOOKAHEAD:
+        return _checked_lookahead(request, response)
+    require = _RULES.get(request.operation)
+    if require is not None:
+        require(request, response)
     _require_permitted(request, response)
     return response
 
@@ -318,7 +314,7 @@ def _require_renewal(request: Request, response: Response | None) -> None:
         raise InternalError("renewal was answered with neither auth nor an error")
 
 
-def _require_names(response: Response | None) -> None:
+def _require_names(request: Request, response: Response | None) -> None:
     """A host answers anything else than texts with 500 and no word (SDK 0.21, logical/response_util.go)."""
     names = response.data.get("keys") if response is not None and response.data else None
     if names is None:
@@ -326,6 +322,14 @@ def _require_names(response: Response | None) -> None:
     is_list = isinstance(names, Sequence) and not isinstance(names, str | bytes)
     if not is_list or not all(isinstance(name, str) for name in names):
         raise InternalError("the `keys` of a list are not a list of texts")
+
+
+_RULES: Mapping[Operation, Callable[[Request, Response | None], None]] = {
+    Operation.HELP: _require_help,
+    Operation.RENEW: _require_renewal,
+    Operation.LIST: _require_names,
+    Operation.SCAN: _require_names,
+}
 
 
 def _require_permitted(request: Request, response: Response | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from textwrap import indent
 from typing import Final
 
 from authkit.framework.fields.schema import FieldSchema
@@ -55,4 +54,4 @@ def _field(schema: FieldSchema) -> str:
 
 
 def _indent(width: int, text: str) -> str:
-    return indent(text, " " * width, lambda _: True)
+    return "".join(" " * width + line for line in text.splitlines(keepends=True))

@@ -14,7 +14,7 @@ from cachetools import TTLCache
 
 from authkit import Value, mask_text
 from authkit.oidc import Check
-from jwt_auth.texts.tokens import find_text
+from jwt_auth.texts.words import find_text
 
 __all__ = ["Denial", "Denials", "show_checks"]
 

@@ -11,7 +11,7 @@ import pytest
 from jwt_auth.providers.kubernetes import KubernetesProvider
 from jwt_auth.providers.okta import MAX_PAGES
 from jwt_auth.providers.registry import BUILT_IN, find_destinations, find_shown, make_provider, verify_names
-from jwt_auth.texts.tokens import say
+from jwt_auth.texts.words import say
 from oidc_factories import Clock, jwk, jwks
 
 from authkit.errors import LoginError

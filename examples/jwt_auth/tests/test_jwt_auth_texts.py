@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-from jwt_auth.texts.tokens import GRANTS, SOURCES, TEXTS, find_text, say
+from jwt_auth.texts.tokens import GRANTS, SOURCES, TEXTS
+from jwt_auth.texts.words import find_text, say
 
 from authkit import oidc
 from authkit.oidc import OAuthError

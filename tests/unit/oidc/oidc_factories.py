@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from jwt_auth.texts.tokens import find_text, say
+from jwt_auth.texts.words import find_text, say
 
 from authkit.oidc import NO_RECORD, VerificationKey
 from authkit.oidc.tokens.jws import is_signed, require_signature, verify_algorithm

@@ -12,7 +12,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwt_auth.texts.tokens import say_of_id_token
+from jwt_auth.texts.words import say_of_id_token
 from oidc_factories import NOW, b64, jwk, make_token, private_key, public_pem, sign
 from oidc_login_provider import ACCESS_TOKEN, CLIENT, CODE, ISSUER, REQUEST, FakeProvider, half_hash
 

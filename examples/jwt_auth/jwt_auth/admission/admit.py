@@ -34,7 +34,7 @@ from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.several_issuers import verify_user
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.user_claim import compose_user_name
-from jwt_auth.texts.tokens import in_official_words
+from jwt_auth.texts.words import in_official_words
 
 __all__ = ["Proof", "admit", "verify_login_age", "verify_role_type"]
 

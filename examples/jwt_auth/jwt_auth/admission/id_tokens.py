@@ -15,7 +15,7 @@ from jwt_auth.admission.admit import Proof, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.texts.browser_logins import FAILED
-from jwt_auth.texts.tokens import say_of_id_token
+from jwt_auth.texts.words import say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet, UserDirectory

@@ -15,7 +15,7 @@ from jwt_auth.admission.admit import Proof, verify_login_age, verify_role_type
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.trust import Trust
 from jwt_auth.settings.role import JWTRole
-from jwt_auth.texts.tokens import in_official_words
+from jwt_auth.texts.words import in_official_words
 
 __all__ = ["PresentedToken", "TokenProof", "verify_request"]
 

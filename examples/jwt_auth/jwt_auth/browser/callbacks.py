@@ -24,7 +24,7 @@ from jwt_auth.texts.browser_logins import (
     refused_by_provider,
     verification_failed,
 )
-from jwt_auth.texts.tokens import say, say_of_id_token
+from jwt_auth.texts.words import say, say_of_id_token
 
 if TYPE_CHECKING:
     from authkit.oidc import AuthorizationRequest, OIDCClient, TokenSet

@@ -19,7 +19,7 @@ from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.terms import login_terms
 from jwt_auth.texts.browser_logins import login_failed
-from jwt_auth.texts.tokens import say
+from jwt_auth.texts.words import say
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient

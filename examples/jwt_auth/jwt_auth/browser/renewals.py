@@ -32,7 +32,7 @@ from jwt_auth.browser.pending import forget_old
 from jwt_auth.browser.sealing_keys import RefreshTokens
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
-from jwt_auth.texts.tokens import say
+from jwt_auth.texts.words import say
 
 if TYPE_CHECKING:
     from authkit.oidc import OIDCClient, TokenSet

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from authkit import LoginError
-from jwt_auth.texts.tokens import say
+from jwt_auth.texts.words import say
 
 __all__ = ["FAILED", "exchange_failed", "login_failed", "refused_by_provider", "verification_failed"]
 

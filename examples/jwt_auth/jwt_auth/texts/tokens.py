@@ -1,4 +1,4 @@
-"""Why a login is refused, in the words of vault-plugin-auth-jwt 0.26 and of the Go libraries in it.
+"""The texts of refusals by code: those of vault-plugin-auth-jwt 0.26 and of the Go libraries in it.
 
 Operators' scripts and command lines look for these texts: those of hashicorp/cap 0.13 (jwt/jwt.go,
 oidc/provider.go), go-oidc 3.11, go-jose 4 and Go's encoding/json. `authkit.oidc` says what is wrong by code
@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from authkit import LoginError, TokenError
-from authkit.oidc import KeySourceError, OAuthError, show_date
+from authkit.oidc import show_date
 from jwt_auth.texts.quoting import quote
 
-__all__ = ["find_text", "in_official_words", "say", "say_of_id_token"]
+__all__ = ["TEXTS", "Facts", "describe_grant"]
 
 Facts = Mapping[str, Any]
 
 SIGNATURE: Final = "error verifying token signature: "
 MALFORMED: Final = f"{SIGNATURE}oidc: malformed jwt: "
-_HASHES: Final = frozenset({"id_token_at_hash_mismatch", "id_token_c_hash_mismatch"})
 SOURCES: Final = {"code": "auth code exchange", "device_code": "device authorization"}
 GRANTS: Final = {
     "code": "unable to exchange auth code with provider: ",
@@ -29,55 +27,13 @@ GRANTS: Final = {
 HASH: Final = "failed verification: VerifyAccessToken: verifyHashClaim:"
 
 
-def say(error: LoginError, prefix: str = "") -> LoginError:
-    """Return the refusal in the official plugin's words, after `prefix`.
-
-    Keys that cannot be set up are no fault of the token: their text has no prefix.
-    """
-    prefix = "" if isinstance(error, KeySourceError) else prefix
-    if isinstance(error, OAuthError):
-        text = f"{_grant(error.facts)}oauth2: {quote(error.code)}"
-    else:
-        text = find_text(error.public, error.code, error.facts)
-    return LoginError(prefix + text, error.detail)
-
-
-def say_of_id_token(error: LoginError, *, is_implicit: bool) -> LoginError:
-    """Return the refusal of a browser login's ID token. `is_implicit`: the token came in a form."""
-    if not isinstance(error, TokenError) or error.code in ("", *_HASHES):
-        return say(error)
-    return say(error, f"{'' if is_implicit else 'id_token failed verification: '}Provider.VerifyIDToken: ")
-
-
-def find_text(text: str, code: str, facts: Facts) -> str:
-    """Return the official text for a code; `text` if there is none."""
-    found = TEXTS.get(code, text)
-    return found(facts) if callable(found) else found
-
-
-class in_official_words:  # noqa: N801 - reads like contextlib's
-    """A context that lets refusals of tokens have the official texts, after `prefix`."""
-
-    __slots__ = ("_prefix",)
-
-    def __init__(self, prefix: str = "") -> None:
-        self._prefix = prefix
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, TokenError | KeySourceError):
-            raise say(error, self._prefix) from error
-
-
-def _grant(facts: Facts) -> str:
+def describe_grant(facts: Facts) -> str:
     """Return how the texts about a token endpoint begin."""
     return GRANTS.get(facts.get("grant", ""), "")
 
 
 def _of_grant(text: str) -> Callable[[Facts], str]:
-    return lambda facts: _grant(facts) + text
+    return lambda facts: describe_grant(facts) + text
 
 
 def _claim(text: str) -> Callable[[Facts], str]:
@@ -257,7 +213,9 @@ TEXTS: Final[Mapping[str, str | Callable[[Facts], str]]] = {
     "no_authorization_endpoint": "no authorization endpoint url discovered",
     "no_device_endpoint": "no device auth endpoint url discovered",
     "no_token_endpoint": _of_grant("no token endpoint url discovered"),
-    "token_request_failed": lambda facts: f"{_grant(facts)}oauth2: cannot fetch token: {facts['reason']}",
+    "token_request_failed": lambda facts: (
+        f"{describe_grant(facts)}oauth2: cannot fetch token: {facts['reason']}"
+    ),
     "no_access_token": _of_grant("oauth2: server response missing access_token: access_token is missing"),
     "no_id_token": lambda facts: f"id_token is missing from {SOURCES[facts['grant']]}: id_token is missing",
     "implicit_flow": "request should not be using the implicit flow: invalid OIDC flow",

@@ -31,7 +31,7 @@ from jwt_auth.browser.requests import LoginRequest
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.texts.browser_logins import FAILED
-from jwt_auth.texts.tokens import say
+from jwt_auth.texts.words import say
 
 __all__ = ["BrowserAuth"]
 
