@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, get_type_hints
 
 from authkit.framework.fields.schema import FieldData
@@ -17,6 +18,9 @@ from authkit.values import Value, field
 __all__ = ["Call", "Parameter", "read_parameters"]
 
 _NO_FIELDS: Final = FieldData(values={})
+MAX_KEPT_HANDLERS: Final = 1024
+"""Handlers whose annotations are evaluated once, and not again for each class that inherits them."""
+
 _NAMED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -57,6 +61,7 @@ class Parameter(Value, frozen=True):
     """`UNSET` when there is none."""
 
 
+@lru_cache(MAX_KEPT_HANDLERS)
 def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the parameters after `self`, annotations evaluated.
 
