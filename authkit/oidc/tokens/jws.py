@@ -30,7 +30,7 @@ __all__ = [
     "STRICT_READER",
     "UnknownAlgorithmError",
     "UnverifiedToken",
-    "is_signed",
+    "find_signer",
     "require_signature",
     "split_token",
     "verify_algorithm",
@@ -116,19 +116,26 @@ def split_token(text: str) -> UnverifiedToken:
     return UnverifiedToken(header, payload, raw[: raw.rindex(b".")], signature)
 
 
-def is_signed(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> bool:
-    """Return whether one of `keys` made the token's signature. Ask `verify_algorithm` first."""
+def find_signer(
+    token: UnverifiedToken, keys: Sequence[VerificationKey], likely: VerificationKey | None = None
+) -> VerificationKey | None:
+    """Return the key among `keys` that made the token's signature. Ask `verify_algorithm` first.
+
+    `likely` is tried first if it is one of them: a set of many keys then costs no more than one.
+    """
     from authkit.oidc.tokens.signatures import is_signed_by
 
     algorithm, tried = token.algorithm, 0
+    if likely is not None and len(keys) > 1 and any(key is likely for key in keys):
+        keys = (likely, *(key for key in keys if key is not likely))
     for key in keys:
         if key.is_for(algorithm):
             if is_signed_by(key, algorithm, token.signing_input, token.signature):
-                return True
+                return key
             tried += 1
             if tried == MAX_TRIED_KEYS:
                 break
-    return False
+    return None
 
 
 def require_signature(

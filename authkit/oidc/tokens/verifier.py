@@ -25,7 +25,7 @@ from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import (
     STRICT_READER,
     UnverifiedToken,
-    is_signed,
+    find_signer,
     require_signature,
     split_token,
     verify_algorithm,
@@ -80,6 +80,7 @@ class TokenVerifier:
         self._algorithms = frozenset(algorithms) or frozenset(ALGORITHMS)
         self._leeways = leeways
         self._now = now
+        self._last_signer: VerificationKey | None = None
 
     async def verify(
         self,
@@ -119,7 +120,8 @@ class TokenVerifier:
         kind = find_profile(profile)
         kind.verify_header(token, checks=checks)
         verify_algorithm(token, self._algorithms, checks=checks)
-        await verify_signer(token, self.keys, checks)
+        signer = await verify_signer(token, self.keys, checks, likely=self._last_signer)
+        self._last_signer = signer or self._last_signer
         with checks.step("claims", "one JSON object, each member once"):
             claims = parse_claims(token)
         verify_registered_claims(
@@ -153,8 +155,11 @@ async def verify_signer(
     checks: Checks,
     *,
     is_kid_needed: bool = False,
-) -> None:
-    """Refuse the token unless a key of `source` signed it. Call `verify_algorithm` first.
+    likely: VerificationKey | None = None,
+) -> VerificationKey | None:
+    """Refuse the token unless a key of `source` signed it; return that key. Call `verify_algorithm` first.
+
+    `likely`, the key that signed the last token, is tried first. `None` is returned to an explanation alone.
 
     With `is_kid_needed` a token without key id is taken only from an issuer with one key that fits
     (OpenID Connect Core 1.0 section 10.1).
@@ -167,14 +172,15 @@ async def verify_signer(
         keys = await source.find_keys(token.kid)
     if is_kid_needed:
         _require_kid(token, keys, checks)
-    signed = is_signed(token, keys)
+    signer = find_signer(token, keys, likely)
     # A provider may have replaced a key and kept its id, or gives no ids at all.
-    if not signed and keys and isinstance(source, RenewableKeySource):
+    if signer is None and keys and isinstance(source, RenewableKeySource):
         keys = await source.find_newer_keys(token.kid) or keys
         if is_kid_needed:
             _require_kid(token, keys, checks)
-        signed = is_signed(token, keys)
-    require_signature(token, keys, signed, checks, is_static=isinstance(source, StaticKeys))
+        signer = find_signer(token, keys)
+    require_signature(token, keys, signer is not None, checks, is_static=isinstance(source, StaticKeys))
+    return signer
 
 
 def _require_kid(token: UnverifiedToken, keys: Sequence[VerificationKey], checks: Checks) -> None:

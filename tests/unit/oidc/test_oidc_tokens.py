@@ -17,6 +17,7 @@ from authkit.oidc import (
     Leeways,
     StaticKeys,
     TokenVerifier,
+    VerificationKey,
     verify_registered_claims,
 )
 
@@ -448,3 +449,40 @@ def test_any_claims_are_accepted_or_refused(claims, leeway, now):
     """No claims, leeways or clock cause another exception."""
     text = check(claims, now=now, issuer="i", audiences=["a"], leeways=Leeways(leeway, leeway, leeway))
     assert text or (claims["iss"] == "i" and "a" in claims["aud"])
+
+
+async def test_the_key_that_signed_last_is_tried_first(monkeypatch):
+    """Of 63 keys one is tried for the next token; a key that is gone is not tried any more."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from authkit.oidc.tokens import signatures
+
+    others = [
+        VerificationKey.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        for _ in range(62)
+    ]
+    ours, tried = verification_key("p256"), []
+    source = StaticKeys([*others, ours])
+    verify = signatures.is_signed_by
+
+    def counting(key, *arguments):
+        tried.append(key)
+        return verify(key, *arguments)
+
+    monkeypatch.setattr(signatures, "is_signed_by", counting)
+    subject = TokenVerifier(source, now=lambda: NOW)
+    token = make_token(algorithm="ES256")
+    await subject.verify(token)
+    assert len(tried) == 63
+    tried.clear()
+    for _ in range(3):
+        await subject.verify(token)
+    assert tried == [ours] * 3
+    tried.clear()
+    with pytest.raises(TokenError):
+        await subject.verify(make_token(algorithm="ES256", key=ec.generate_private_key(ec.SECP256R1())))
+    assert len(tried) == 63
+    subject.keys = StaticKeys(others)
+    with pytest.raises(TokenError):
+        await subject.verify(token)
+    assert tried.count(ours) == 1
