@@ -105,6 +105,9 @@ _SECRET_NAMES = re.compile(
     """
 )
 
+SHORTEST_SHAPE = 10
+"""Characters of the shortest text that looks like a secret below: `eyJ`, six more and a dot."""
+
 # What a secret looks like when nobody said that it is one.
 _SECRET_SHAPES = re.compile(
     r"""(?xs)
@@ -144,8 +147,10 @@ def mask_logged(text: str) -> str:
     return _cover(text, [*_find_shapes(text), *_live.find(text)])
 
 
-def _find_shapes(text: str) -> Iterator[tuple[int, int]]:
-    return (match.span() for match in _SECRET_SHAPES.finditer(text))
+def _find_shapes(text: str) -> Iterable[tuple[int, int]]:
+    if len(text) < SHORTEST_SHAPE:
+        return ()
+    return [match.span() for match in _SECRET_SHAPES.finditer(text)]
 
 
 def _find_values(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,6 @@ from authkit.logical import (
     Backend,
     HasExistenceChecks,
     HasKnownRoles,
-    HasSecretFields,
     Operation,
     Request,
     Response,
@@ -111,7 +110,8 @@ def _shown(
     backend: Backend, request: Request | None, exc: BaseException, reference: str
 ) -> tuple[BaseException, Collection[str]]:
     """Return the error that the client reads, and what its own request has in secret fields, to be masked."""
-    if request is None or not isinstance(backend, HasSecretFields):
+    # Not `isinstance(backend, HasSecretFields)`: that takes 20 us on Python 3.11, for each refused login.
+    if request is None or not hasattr(backend, "secret_texts"):
         return exc, ()
     try:
         return exc, backend.secret_texts(request)

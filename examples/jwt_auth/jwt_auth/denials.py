@@ -61,7 +61,7 @@ class Denials:
         `own_secrets`, what the login had in secret fields, are masked, and nothing of other logins is:
         whoever may read explanations must not find out by them what other mounts keep secret.
         """
-        reference = "".join(secrets.choice(ALPHABET) for _ in range(REFERENCE_LENGTH))
+        reference = _make_reference()
         self._kept[reference] = {
             "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "role": denial.role,
@@ -75,6 +75,14 @@ class Denials:
     def find(self, reference: str) -> Mapping[str, Any] | None:
         """Return the denial as a read shows it, `None` when it is too old or there is none."""
         return self._kept.get(reference)
+
+
+def _make_reference() -> str:
+    number, characters = secrets.randbelow(len(ALPHABET) ** REFERENCE_LENGTH), []
+    for _ in range(REFERENCE_LENGTH):
+        number, place = divmod(number, len(ALPHABET))
+        characters.append(ALPHABET[place])
+    return "".join(characters)
 
 
 def show_checks(checks: Sequence[Check], own_secrets: Collection[str]) -> list[dict[str, Any]]:
