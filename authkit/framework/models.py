@@ -42,7 +42,9 @@ VERSION_KEY: Final = "_version"
 class Model:
     """A value made of fields. Neither it nor what is in it changes: a write makes a new one.
 
-    Lists are tuples, and objects dictionaries that refuse changes, at every level.
+    Lists are tuples, and objects dictionaries that refuse changes, at every level. What follows from it for
+    each request, such as a compiled rule, can be a `functools.cached_property`: worked out once, and kept as
+    long as the object.
 
     An annotation says how a field is read (see `authkit.framework.fields.schema`), a default or `field()`
     the rest. A field without default is required.
@@ -202,15 +204,21 @@ class Model:
         raise AttributeError(f"{type(self).__name__} does not change")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and is_same(other.__dict__, self.__dict__)
+        return other is self or (type(other) is type(self) and is_same(_state(other), _state(self)))
 
     def __hash__(self) -> int:
         # Maps may hold what cannot be hashed; equal models still hash alike.
-        return hash((type(self), *self.__dict__))
+        return hash((type(self), *self.schema))
 
     def __repr__(self) -> str:
         # Maps and texts may hold secrets that nobody declared.
         return f"<{type(self).__name__}>"
+
+
+def _state(model: Model) -> dict[str, Any]:
+    """Return what makes two models equal: not what a `cached_property` has worked out of it."""
+    own = model.__dict__
+    return {name: own[name] for name in (*model.schema, _OLDER_NAMES) if name in own}
 
 
 def _own_fields(model: Model) -> dict[str, FieldSchema]:

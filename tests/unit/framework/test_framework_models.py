@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -392,3 +393,25 @@ def test_class_variables_are_no_fields() -> None:
 
     assert list(Counted.schema) == ["count"]
     assert Counted().limit == 3
+
+
+class Weighed(Model):
+    """A model from which something follows."""
+
+    names: CommaList = ()
+
+    @cached_property
+    def heaviest(self) -> str:
+        """Return the longest name."""
+        return max(self.names, key=len, default="")
+
+
+def test_what_follows_from_a_model_is_worked_out_once() -> None:
+    """It is no part of the object: of its equality, its storage or what a read shows."""
+    one, other = Weighed(names="a,abc"), Weighed(names="a,abc")
+    assert one.heaviest is one.heaviest
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.to_stored() == other.to_stored()
+    assert one.read_shape() == {"names": ["a", "abc"]}
+    assert one.replaced(names="b").heaviest == "b"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from authkit import (
@@ -146,7 +147,7 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         default=False, help="Log the claims of logins at debug level. Not for production: they are personal."
     )
 
-    @property
+    @cached_property
     def issuers(self) -> Sequence[str]:
         """The names of the issuers whose tokens may log in, never empty."""
         return tuple(map(str.lower, self.bound_issuers)) or (DEFAULT_ISSUER,)
@@ -163,7 +164,7 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         """Whether it names no groups; or the operator wants them shared, for one issuer."""
         return not self.groups_claim or (self.shares_groups_across_issuers and len({*self.issuers}) == 1)
 
-    @property
+    @cached_property
     def leeways(self) -> Leeways:
         """How generously the times of a token are read."""
         return Leeways(
@@ -177,7 +178,7 @@ class JWTRole(SDKRecord, LegacyTokenNames):
         """The bounds that are set."""
         return [bound for bound in ROLE_BOUNDS if self._has_set(bound.field)]
 
-    @property
+    @cached_property
     def token_bounds(self) -> TokenBounds:
         """The values of the bounds that only a token shows."""
         return TokenBounds(
