@@ -162,8 +162,9 @@ async def _admit(
     if role.verbose_oidc_logging:
         _log.debug("claims of a login: %s", json.dumps(claims)[:MAX_LOGGED_CHARACTERS])
     identity, claims = await _identify(claims, role, role_name, lookups, checks)
-    with in_official_words("error validating claims: "):
-        verify_bound_claims(claims, role.bound_claims or {}, role.bound_claims_type, checks=checks)
+    if role.bound_claims:
+        with in_official_words("error validating claims: "):
+            verify_bound_claims(claims, role.bound_claims, role.bound_claims_type, checks=checks)
     verify_user(proof.issuers, role, role_name, proof.issuer, identity.name, checks)
     return replace(identity, state=await proof.keep(claims)) if role.renew_at_provider else identity
 

@@ -7,11 +7,17 @@ differ in case only: a value that holds the text which separates it from the nex
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 from authkit import TokenError, UserError, fold_name
 from authkit.oidc import ISSUER_SEPARATOR, Claims, user_name
 
 __all__ = ["begins_with_issuer", "compose_user_name", "verify_user_claim"]
+
+MAX_KEPT_TEMPLATES: Final = 256
+"""Templates that are not taken apart again at each login."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -58,7 +64,8 @@ def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> st
     return composed
 
 
-def _take_apart(user_claim: str) -> tuple[list[str], list[str]]:
+@lru_cache(MAX_KEPT_TEMPLATES)
+def _take_apart(user_claim: str) -> tuple[Sequence[str], Sequence[str]]:
     """Return the texts around the claims of a template, and the claims."""
     parts = _PLACEHOLDER.split(user_claim)
-    return parts[::2], parts[1::2]
+    return tuple(parts[::2]), tuple(parts[1::2])
