@@ -17,7 +17,7 @@ from authkit.framework.fields.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields.containers import KVType, MapType
 from authkit.framework.fields.frozen import freeze, thaw
 from authkit.framework.fields.limits import MAX_FIELD_SIZE, verify_size
-from authkit.framework.fields.types import UNSET, FieldType
+from authkit.framework.fields.types import UNSET, FieldType, TextType
 from authkit.masking import Secret
 from authkit.values import Value, replace, verify_collections
 from authkit.values import field as attribute
@@ -161,6 +161,8 @@ class FieldSchema(Value, frozen=True, kw_only=True):
             FieldError: it cannot be converted, is too large, or not allowed.
         """
         verify_size(self.name, raw, self.max_length or MAX_FIELD_SIZE)
+        if type(raw) is str and type(self.type) is TextType and not self.allowed:
+            return raw  # a text is what it is
         return self._allowed_value(raw, unset=self.default)
 
     def accept(self, raw: object) -> Any:

@@ -129,9 +129,12 @@ class Record(Checks):
         is_last: bool = False,
     ) -> None:
         """Remember the check, and return if it passed. Raises what `Checks.require` raises."""
-        error = None if passed else TokenError(text, detail, code=code, facts=facts)
+        if passed:
+            self._checks.append((name, None, expected, had))
+            return
+        error = TokenError(text, detail, code=code, facts=facts)
         self.note(name, error, expected, had)
-        if error is not None and (is_last or not self._goes_on):
+        if is_last or not self._goes_on:
             raise error
 
     def step(self, name: str, expected: str) -> AbstractContextManager[None]:
