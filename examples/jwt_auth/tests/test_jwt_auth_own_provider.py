@@ -148,6 +148,10 @@ async def test_a_login_on_a_device(acme: AcmeBrowser) -> None:
     [
         ({}, "unable to ask Acme's directory: 404 Not Found"),
         ({"ann": []}, "unable to ask Acme's directory: an answer without groups and department"),
+        (
+            {"ann": {"groups": "ops", "department": "kitchen"}},
+            "unable to ask Acme's directory: groups that are not a list",
+        ),
     ],
 )
 async def test_a_lookup_that_fails(acme: AcmeBrowser, people: dict[str, Any], text: str) -> None:
