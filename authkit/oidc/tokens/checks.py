@@ -161,7 +161,7 @@ class _Step:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
-            self._record.note(self._name, None, (self._expected,), ("it",))
+            self._record.note(self._name, None, (self._expected,), ("as expected",))
         elif isinstance(error, LoginError):
             self._record.note(self._name, error, (self._expected,), (error.detail or "something else",))
 

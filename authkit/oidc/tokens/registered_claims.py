@@ -196,6 +196,7 @@ def verify_times(
         "the token has no date: neither iat, nbf nor exp",
         code="dates_missing",
         expected=("iat, nbf or exp",),
+        had=("iat {}, nbf {}, exp {}", issued, begins, expires),
         is_last=True,
     )
     skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY, MAX_CLOCK_SKEW_LEEWAY)
