@@ -106,7 +106,8 @@ def read_arguments(
             fields[name] = replace(schema, max_length=schema.max_length or max_length)
         else:
             raise TypeError(
-                f"{where} has an unknown annotation: use a call, a model of the backend, or a field type"
+                f"{where} has an unknown annotation: use a call, the model of a Singleton or "
+                "Collection of this class, or a field type such as Str or CommaList"
             )
     is_async = inspect.iscoroutinefunction(handler)
     return Arguments(handler=handler, call=call_name, objects=objects, fields=fields, is_async=is_async)
@@ -130,8 +131,14 @@ def find_declared(
     found = [name for name, of in served.items() if of is model]
     found = found or [name for name, of in served.items() if issubclass(of, model)]
     if len(found) != 1:
+        path = "'config'" if issubclass(kind, Singleton) else "'role/{name}'"
+        hint = (
+            ""
+            if found
+            else f": declare one in the class body, as in {kind.__name__}({model.__name__}, {path})"
+        )
         raise TypeError(
             f"{backend.__name__} needs one {kind.__name__.lower()} of {model.__name__} for parameter "
-            f"'{parameter}', it has {len(found)}"
+            f"'{parameter}', it has {len(found)}{hint}"
         )
     return found[0]
