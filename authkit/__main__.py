@@ -14,7 +14,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("authkit"):
             raise
-        print(f"authkit: the command needs {error.name}: install authkit with its extra `dev`, see its README", file=sys.stderr)
+        print(
+            f"authkit: the command needs {error.name}: install authkit with its extra `dev`, see its README",
+            file=sys.stderr,
+        )
         sys.exit(1)
     run()
 

@@ -65,7 +65,8 @@ def test_the_threat_table_names_tests_that_exist() -> None:
     known |= {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}
     page = (ROOT / "docs/security.md").read_text()
     assert set(re.findall(r"\btest_\w+(?:\.py)?", page)) <= known
-    rows = [line for line in page[page.index("## Attacks that are tested") :].splitlines() if line.startswith("| ")]
+    attacks = page[page.index("## Attacks that are tested") :]
+    rows = [line for line in attacks.splitlines() if line.startswith("| ")]
     threats = rows[: next(place for place, row in enumerate(rows) if row.startswith("| what"))]
     assert len(threats) > 80
     assert [row for row in threats if "`test_" not in row and not row.startswith("| who")] == []

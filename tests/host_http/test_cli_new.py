@@ -90,4 +90,5 @@ def test_without_its_packages_the_command_says_what_to_install() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 1
-    assert done.stderr == "authkit: the command needs click: install authkit with its extra `dev`, see its README\n"
+    expected = "authkit: the command needs click: install authkit with its extra `dev`, see its README\n"
+    assert done.stderr == expected
