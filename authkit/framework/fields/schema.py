@@ -303,7 +303,9 @@ class FieldData(Value, frozen=True, kw_only=True):
         return cls(
             raw=MappingProxyType(raw),
             values=MappingProxyType(values),
-            nulls=frozenset(name for name in schema if raw.get(name, UNSET) is None),
+            nulls=frozenset(name for name in schema if raw.get(name, UNSET) is None)
+            if None in raw.values()
+            else frozenset(),
             ignored=() if is_known else tuple(sorted(data.keys() - schema.keys())),
             replaced=tuple(sorted(name for name in captures if data.get(name) is not None))
             if captures

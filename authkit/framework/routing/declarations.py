@@ -79,7 +79,11 @@ class Declaration(Generic[B]):
     def __get__(self, mount: MountContext, owner: type[Any]) -> B: ...
 
     def __get__(self, mount: MountContext | None, owner: type[Any]) -> Self | B:
-        return self if mount is None else self.bind(mount)
+        if mount is None:
+            return self
+        # Found on the mount from then on: each request asks for some of them.
+        bound = vars(mount)[self.attribute] = self.bind(mount)
+        return bound
 
     def bind(self, mount: MountContext) -> B:
         """Return what the attribute is on a mount."""
