@@ -75,9 +75,11 @@ class Plugin:
         client.call("PUT", f"sys/plugins/catalog/auth/{self.name}", body)
 
 
-def python_plugin(folder: Path, name: str, body: str, *, version: str = "", command: str = "") -> Plugin:
-    """Write a launcher: this interpreter, isolated from the server's environment, running `body`."""
-    shebang = f"#!{sys.executable} -I"
+def python_plugin(
+    folder: Path, name: str, body: str, *, version: str = "", command: str = "", interpreter: str = ""
+) -> Plugin:
+    """Write a launcher: an interpreter, this one by default, isolated from the server's environment."""
+    shebang = f"#!{interpreter or sys.executable} -I"
     assert len(shebang) <= SHEBANG_BYTES, f"too long for a first line: {shebang}"
     file = folder / (command or name)
     file.write_text(f"{shebang}\n{body}")
