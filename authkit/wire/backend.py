@@ -227,10 +227,10 @@ class BackendService:
 
 
 def _mount_key(call: CallContext) -> str:
-    values = call.metadata.get(MULTIPLEX_ID, ())
-    if len(values) > 1:
+    first, *more = call.metadata.get(MULTIPLEX_ID) or ("",)
+    if more:
         raise RPCError(StatusCode.INVALID_ARGUMENT, f"more than one {MULTIPLEX_ID}")
-    return values[0] if values else ""
+    return first
 
 
 def _parse(kind: type[_M], data: bytes) -> _M:

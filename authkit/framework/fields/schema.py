@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, get_args, get_origin
 
 from authkit.errors import FieldError
 from authkit.framework.fields.annotations import find_type, is_field_annotation
@@ -17,7 +17,7 @@ from authkit.framework.fields.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields.containers import KVType, MapType
 from authkit.framework.fields.frozen import freeze, thaw
 from authkit.framework.fields.limits import MAX_FIELD_SIZE, verify_size
-from authkit.framework.fields.types import UNSET, FieldType, TextType
+from authkit.framework.fields.types import UNSET, FieldType, SecretType, TextType
 from authkit.masking import Secret
 from authkit.values import Value, replace, verify_collections
 from authkit.values import field as attribute
@@ -122,6 +122,9 @@ def field(
     )
 
 
+_OF_ONE_TEXT: Final = frozenset({TextType, SecretType})
+
+
 class FieldSchema(Value, frozen=True, kw_only=True):
     """One field, fully described. Derived from an annotation and a default or `field()`."""
 
@@ -160,9 +163,10 @@ class FieldSchema(Value, frozen=True, kw_only=True):
         Raises:
             FieldError: it cannot be converted, is too large, or not allowed.
         """
-        verify_size(self.name, raw, self.max_length or MAX_FIELD_SIZE)
-        if type(raw) is str and type(self.type) is TextType and not self.allowed:
-            return raw  # a text is what it is
+        limit = self.max_length or MAX_FIELD_SIZE
+        if type(raw) is str and len(raw) <= limit and type(self.type) in _OF_ONE_TEXT and not self.allowed:
+            return self.type.parse(self.name, raw)  # nearly always: nothing in it to measure, or to freeze
+        verify_size(self.name, raw, limit)
         return self._allowed_value(raw, unset=self.default)
 
     def accept(self, raw: object) -> Any:

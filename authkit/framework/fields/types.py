@@ -126,7 +126,7 @@ class TextType(FieldType[str]):
 
     def parse(self, name: str, raw: Any) -> str:
         """Return the text."""
-        return text_of(name, raw)
+        return raw if type(raw) is str else text_of(name, raw)
 
 
 class LowerTextType(TextType):
@@ -168,6 +168,8 @@ class SecretType(FieldType[Secret]):
 
     def parse(self, name: str, raw: Any) -> Secret:
         """Return the text, wrapped."""
+        if type(raw) is str:
+            return Secret(raw)
         return raw if isinstance(raw, Secret) else Secret(text_of(name, raw))
 
     def dump(self, value: Secret) -> str:

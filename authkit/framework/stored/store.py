@@ -85,8 +85,11 @@ class ObjectStore:
 
     def peek(self, key: str, model: type[M]) -> M | None:
         """Return the object if it can be used from memory, `None` where `find` has to look."""
-        kept = self._cache.get(key)
-        return kept.found if self._caching and kept is not None and isinstance(kept.found, model) else None
+        try:
+            kept = self._cache[key]
+        except KeyError:
+            return None
+        return kept.found if self._caching and isinstance(kept.found, model) else None
 
     async def find(self, key: str, model: type[M]) -> M | None:
         """Return the object, from memory if it is there, `None` when nothing is stored.

@@ -146,24 +146,24 @@ class Record(Checks):
         self._checks.append((name, error, expected, had))
 
 
-class _Step:
+class _Step(Value, frozen=True):
     """The context of one step."""
 
-    __slots__ = ("_expected", "_name", "_record")
-
-    def __init__(self, record: Record, name: str, expected: str) -> None:
-        self._record = record
-        self._name = name
-        self._expected = expected
+    record: Record
+    name: str
+    expected: str
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
-            self._record.note(self._name, None, (self._expected,), ("as expected",))
+            self.record._checks.append((self.name, None, (self.expected,), _AS_EXPECTED))
         elif isinstance(error, LoginError):
-            self._record.note(self._name, error, (self._expected,), (error.detail or "something else",))
+            self.record.note(self.name, error, (self.expected,), (error.detail or "something else",))
+
+
+_AS_EXPECTED = ("as expected",)
 
 
 class Explanation(Record):

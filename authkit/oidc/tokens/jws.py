@@ -9,10 +9,10 @@ whatever it lists.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from authkit.base64url import decode_base64url
 from authkit.errors import TokenError
@@ -70,23 +70,17 @@ class UnknownAlgorithmError(TokenError):
 class UnverifiedToken(Value, frozen=True):
     """A token taken apart. Nothing in it may be believed before its signature is verified."""
 
-    header: Mapping[str, Any]
+    algorithm: str
+    """The `alg` header, one of `ALGORITHMS`."""
+    kid: str | None
+    """The `kid` header; an empty one counts as absent."""
+    type: object
+    """The `typ` header as it came, `None` without one."""
     payload: bytes
     signing_input: bytes
     signature: bytes
 
-    unshown: ClassVar = ("header", "payload", "signing_input", "signature")
-
-    @property
-    def algorithm(self) -> str:
-        """The `alg` header, one of `ALGORITHMS`."""
-        algorithm: str = self.header["alg"]
-        return algorithm
-
-    @property
-    def kid(self) -> str | None:
-        """The `kid` header; an empty one counts as absent."""
-        return self.header.get("kid") or None
+    unshown: ClassVar = ("algorithm", "kid", "type", "payload", "signing_input", "signature")
 
 
 def split_token(text: str) -> UnverifiedToken:
@@ -113,7 +107,7 @@ def split_token(text: str) -> UnverifiedToken:
     header = read(parts[0])
     payload = _decode_part(parts[1], "payload")
     signature = _decode_part(parts[2], "signature")
-    return UnverifiedToken(header, payload, raw[: raw.rindex(b".")], signature)
+    return UnverifiedToken(*header, payload, raw[: -len(parts[2]) - 1], signature)
 
 
 def find_signer(
@@ -199,7 +193,8 @@ def _decode_part(part: bytes, name: str) -> bytes:
         raise _malformed(f"{name} is not base64url") from None
 
 
-def _read_header(part: bytes) -> Mapping[str, Any]:
+def _read_header(part: bytes) -> tuple[str, str | None, object]:
+    """Return the header parameters of an `UnverifiedToken`."""
     try:
         header = STRICT_READER.read_object(_decode_part(part, "header"))
     except ValueError as error:
@@ -218,7 +213,7 @@ def _read_header(part: bytes) -> Mapping[str, Any]:
     # least of all: it comes with `crit`, or is a trap.
     if "crit" in header or header.get("b64", True) is not True:
         raise _malformed("critical header parameters are not supported")
-    return MappingProxyType(header)
+    return algorithm, kid or None, header.get("typ")
 
 
 # The tokens of one key all have the same header. Refusals are not kept.

@@ -287,8 +287,8 @@ def get_date(claims: Claims, name: str) -> int | None:
         TokenError: it is no number, or one beyond the year 9999.
     """
     value = claims.get(name)
-    if value is None:
-        return None
+    if value is None or (type(value) is int and 0 <= value <= MAX_DATE):
+        return value  # nearly always
     # `bool` is a kind of `int` in Python. The comparison also fails for NaN.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_DATE <= value <= MAX_DATE:
         raise TokenError(

@@ -48,7 +48,7 @@ class Profile(Value, frozen=True):
         """
         if not self.types:
             return
-        found = token.header.get("typ")
+        found = token.type
         kind = found.lower().removeprefix("application/") if isinstance(found, str) else found
         checks.require(
             "typ",
