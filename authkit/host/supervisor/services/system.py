@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
 from google.protobuf.message import Message
 
 from authkit.errors import RPCError, StatusCode, SystemViewError
@@ -25,35 +29,34 @@ from authkit.wire.pb import backend_pb2 as pb
 
 __all__ = ["system_services"]
 
-EMPTY = pb.Empty()
-
 
 def system_services(system: SystemView) -> list[Method]:
     """Return the methods that answer a mount's questions to its host."""
     return [*_mount_facts(system), *_identity(system), *_secrets(system), *_rotation(system)]
 
 
+def _ttl_reply(ttl: timedelta) -> Message:
+    return pb.TTLReply(TTL=encode_positive_duration(ttl, "a TTL"))
+
+
+_FACTS: Final[Mapping[str, tuple[str, Callable[[Any], Message]]]] = {
+    "DefaultLeaseTTL": ("default_lease_ttl", _ttl_reply),
+    "MaxLeaseTTL": ("max_lease_ttl", _ttl_reply),
+    "Tainted": ("tainted", lambda tainted: pb.TaintedReply(tainted=tainted)),
+    "CachingDisabled": ("caching_disabled", lambda disabled: pb.CachingDisabledReply(disabled=disabled)),
+    "ReplicationState": ("replication_state", lambda state: pb.ReplicationStateReply(state=int(state))),
+    "MlockEnabled": ("mlock_enabled", lambda enabled: pb.MlockEnabledReply(enabled=enabled)),
+    "LocalMount": ("local_mount", lambda local: pb.LocalMountReply(local=local)),
+}
+"""Questions without arguments: the method of the system view, and the reply with its answer."""
+
+
 def _mount_facts(system: SystemView) -> list[Method]:
-    async def default_ttl(_: pb.Empty) -> Message:
-        return pb.TTLReply(TTL=encode_positive_duration(await system.default_lease_ttl(), "a TTL"))
+    def fact(name: str, attribute: str, reply: Callable[[Any], Message]) -> Method:
+        async def answer(_: pb.Empty) -> Message:
+            return reply(await getattr(system, attribute)())
 
-    async def max_ttl(_: pb.Empty) -> Message:
-        return pb.TTLReply(TTL=encode_positive_duration(await system.max_lease_ttl(), "a TTL"))
-
-    async def tainted(_: pb.Empty) -> Message:
-        return pb.TaintedReply(tainted=await system.tainted())
-
-    async def caching_disabled(_: pb.Empty) -> Message:
-        return pb.CachingDisabledReply(disabled=await system.caching_disabled())
-
-    async def replication_state(_: pb.Empty) -> Message:
-        return pb.ReplicationStateReply(state=int(await system.replication_state()))
-
-    async def mlock_enabled(_: pb.Empty) -> Message:
-        return pb.MlockEnabledReply(enabled=await system.mlock_enabled())
-
-    async def local_mount(_: pb.Empty) -> Message:
-        return pb.LocalMountReply(local=await system.local_mount())
+        return _question(name, pb.Empty, answer, as_status(StatusCode.UNKNOWN))
 
     async def plugin_env(_: pb.Empty) -> Message:
         return pb.PluginEnvReply(plugin_environment=encode_plugin_environment(await system.plugin_env()))
@@ -62,27 +65,11 @@ def _mount_facts(system: SystemView) -> list[Method]:
         cluster = await system.cluster_info()
         return pb.ClusterInfoReply(cluster_name=cluster.cluster_name, cluster_id=cluster.cluster_id)
 
-    facts = {
-        "DefaultLeaseTTL": default_ttl,
-        "MaxLeaseTTL": max_ttl,
-        "Tainted": tainted,
-        "CachingDisabled": caching_disabled,
-        "ReplicationState": replication_state,
-        "MlockEnabled": mlock_enabled,
-        "LocalMount": local_mount,
-    }
+    no_cluster = as_status(StatusCode.INTERNAL, "failed to fetch cluster id")
     return [
-        *(
-            _question(name, pb.Empty, handler, as_status(StatusCode.UNKNOWN))
-            for name, handler in facts.items()
-        ),
+        *(fact(name, attribute, reply) for name, (attribute, reply) in _FACTS.items()),
         _question("PluginEnv", pb.Empty, plugin_env, as_text(pb.PluginEnvReply, SystemViewError)),
-        _question(
-            "ClusterInfo",
-            pb.Empty,
-            cluster_info,
-            as_status(StatusCode.INTERNAL, "failed to fetch cluster id"),
-        ),
+        _question("ClusterInfo", pb.Empty, cluster_info, no_cluster),
     ]
 
 
@@ -153,7 +140,7 @@ def _rotation(system: SystemView) -> list[Method]:
     async def deregister(args: pb.DeregisterRotationJobRequest) -> Message:
         job = required(args, "req")
         await system.deregister_rotation_job(job.mount_point, job.req_path)
-        return EMPTY
+        return pb.Empty()
 
     async def information(args: pb.RotationInfoRequest) -> Message:
         return encode_rotation_info(await system.rotation_info(args.mount_path))
