@@ -11,11 +11,11 @@ from typing import Any
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.errors import AuthKitError, PluginSetupError, RPCError
 from authkit.host.mounts.entries import Mount, make_accessor
+from authkit.host.mounts.memory import InMemoryStorage
 from authkit.host.mounts.special_paths import PathPatternError, PathPatterns
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.store.clock import SystemClock
 from authkit.host.store.identity import IdentityStore
-from authkit.host.store.memory import InMemoryStorage
 from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.host.supervisor.backend_client import BackendClient
 from authkit.host.supervisor.environment import VAULT_VERSION

@@ -8,8 +8,8 @@
         assert token.policies == ("default", "dev")
 """
 
+from authkit.host.mounts.memory import InMemoryStorage
 from authkit.host.store.clock import MovableClock
-from authkit.host.store.memory import InMemoryStorage
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.grants import GrantedToken
 from authkit.testing.provider_contract import ProviderContract

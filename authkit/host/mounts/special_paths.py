@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from authkit.host.store.path_patterns import path_regex
 from authkit.logical import SpecialPaths
 
 __all__ = ["CompiledPaths", "PathPatternError", "PathPatterns"]
@@ -14,35 +15,21 @@ class PathPatternError(ValueError):
 
 
 class PathPatterns:
-    """Exact paths, prefixes (`login*`), and `+` for one whole segment (Vault 1.21, vault/router.go).
+    """Exact paths, prefixes (`login*`), and with `segments` also `+` for one whole segment.
 
     Raises:
-        PathPatternError: a pattern is invalid.
+        PathPatternError: with `segments`, a pattern is invalid.
     """
 
     def __init__(self, patterns: Iterable[str], *, segments: bool = True) -> None:
-        self._exact: set[str] = set()
-        self._prefixes: list[str] = []
-        self._segmented: list[tuple[list[str], bool]] = []
-        for pattern in patterns:
-            body, is_prefix = pattern.removesuffix("*"), pattern.endswith("*")
-            if segments and "+" in body:
-                _verify(pattern)
-                self._segmented.append((body.split("/"), is_prefix))
-            elif is_prefix:
-                if segments:
-                    _verify(pattern)
-                self._prefixes.append(body)
-            else:
-                if segments:
-                    _verify(pattern)
-                self._exact.add(pattern)
+        patterns = list(patterns)
+        for pattern in patterns if segments else ():
+            _verify(pattern)
+        self._regexes = [path_regex(pattern, segments=segments) for pattern in patterns]
 
     def match(self, path: str) -> bool:
         """Whether one of the patterns matches `path`, which is relative to the mount."""
-        if path in self._exact or any(path.startswith(prefix) for prefix in self._prefixes):
-            return True
-        return any(_matches(parts, path.split("/"), open_end) for parts, open_end in self._segmented)
+        return any(regex.fullmatch(path) for regex in self._regexes)
 
 
 class CompiledPaths:
@@ -71,13 +58,3 @@ def _verify(pattern: str) -> None:
         raise PathPatternError(
             f'path "{pattern}": invalid use of wildcards ("+" is a whole segment, "*" stands at the end)'
         )
-
-
-def _matches(parts: list[str], segments: list[str], open_end: bool) -> bool:
-    if len(segments) < len(parts) or (len(segments) > len(parts) and not open_end):
-        return False
-    *whole, last = parts
-    if not all(part in ("+", segment) for part, segment in zip(whole, segments, strict=False)):
-        return False
-    rest = segments[len(whole)]
-    return last == "+" or (rest.startswith(last) if open_end else rest == last)

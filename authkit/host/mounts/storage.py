@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authkit.errors import ReadOnlyError, StorageError
-from authkit.host.store.storage import PhysicalStorage
+from authkit.host.store.storage import PhysicalStorage, children
 from authkit.logical import StorageEntry
 
 __all__ = ["MountStorage", "StorageGate", "remove_all"]
@@ -41,11 +41,7 @@ class MountStorage:
         if self._gate.fail_lists:
             raise StorageError("storage does not list: switched off by a test")
         start = self._prefix + prefix
-        children = set()
-        for key in await self._physical.keys(start):
-            head, slash, _ = key[len(start) :].partition("/")
-            children.add(head + slash)
-        return sorted(children)
+        return children(await self._physical.keys(start), start)
 
     async def get(self, key: str) -> StorageEntry | None:
         """Return the entry, `None` when there is none."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from authkit.host.store.hcl import HCLError, parse_hcl
+from authkit.host.store.path_patterns import path_regex
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import Operation
 from authkit.values import Value
@@ -171,18 +172,11 @@ class ACL:
         """Whether the patterns allow anything at or below `prefix`."""
         if self.is_root:
             return True
-        for pattern, granted in (self._exact | self._patterns).items():
-            if (
-                "deny" not in granted
-                and granted
-                and (
-                    pattern.startswith(prefix)
-                    or _matches(pattern, prefix)
-                    or _matches(pattern, prefix.rstrip("/"))
-                )
-            ):
-                return True
-        return False
+        return any(
+            pattern.startswith(prefix) or _matches(pattern, prefix) or _matches(pattern, prefix.rstrip("/"))
+            for pattern, granted in (self._exact | self._patterns).items()
+            if granted and "deny" not in granted
+        )
 
     def allows(self, operation: Operation, path: str, *, sudo: bool = False) -> bool:
         """Whether the operation is allowed; with `sudo`, for a path that needs that capability."""
@@ -206,15 +200,7 @@ class ACL:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    is_prefix = pattern.endswith("*")
-    parts, segments = pattern.removesuffix("*").split("/"), path.split("/")
-    if len(segments) < len(parts) or (not is_prefix and len(segments) != len(parts)):
-        return False
-    *whole, last = parts
-    if not all(part in ("+", segment) for part, segment in zip(whole, segments, strict=False)):
-        return False
-    segment = segments[len(whole)]
-    return last in ("+", segment) or (is_prefix and segment.startswith(last))
+    return path_regex(pattern).fullmatch(path) is not None
 
 
 def _precedence(pattern: str) -> tuple[int, bool, int, int, str]:

@@ -9,18 +9,24 @@ import asyncio
 import os
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from authkit.host.store.private_files import make_private_file, private_path, verify_private_file
 
-__all__ = ["InMemoryPhysicalStorage", "PhysicalStorage", "SQLiteStorage"]
+__all__ = ["InMemoryPhysicalStorage", "PhysicalStorage", "SQLiteStorage", "children"]
 
 
 _BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite makes beside a file, and restores its content from (sqlite.org/tempfiles.html)."""
+
+
+def children(keys: Iterable[str], prefix: str) -> list[str]:
+    """Return the names directly below `prefix`, sorted; those of folders end with a slash."""
+    below = (key[len(prefix) :].partition("/") for key in keys if key.startswith(prefix))
+    return sorted({name + slash for name, slash, _ in below})
 
 
 class PhysicalStorage(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 from authkit.errors import UserError
 from authkit.framework import Bool, Listing, PathTemplate, Str, list_, write
 from authkit.host.backends.base import HostBackend
+from authkit.host.store.storage import children
 from authkit.host.store.times import seconds_left, show_time
 
 __all__ = ["Leases"]
@@ -28,12 +29,7 @@ class Leases(HostBackend):
     async def list_leases(self, prefix: Str = "") -> Listing:
         """Return the leases and the folders directly below a prefix."""
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-        keys = set()
-        for token in self.state.tokens:
-            if token.lease_id.startswith(prefix):
-                head, slash, _ = token.lease_id[len(prefix) :].partition("/")
-                keys.add(head + slash)
-        return Listing(sorted(keys))
+        return Listing(children((token.lease_id for token in self.state.tokens), prefix))
 
     @write("leases/lookup")
     async def look_up_lease(self, lease_id: Str = "") -> dict[str, Any]:

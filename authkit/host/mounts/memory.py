@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from authkit.host.store.storage import children
 from authkit.logical import StorageEntry, check_key, check_prefix
 
 __all__ = ["InMemoryStorage"]
@@ -15,13 +16,7 @@ class InMemoryStorage:
 
     async def list(self, prefix: str = "") -> list[str]:
         """Return the direct children of `prefix`, sorted."""
-        check_prefix(prefix)
-        children = set()
-        for key in self._entries:
-            if key.startswith(prefix):
-                head, slash, _ = key[len(prefix) :].partition("/")
-                children.add(head + slash)
-        return sorted(children)
+        return children(self._entries, check_prefix(prefix))
 
     async def get(self, key: str) -> StorageEntry | None:
         """Return the entry, or `None`."""
