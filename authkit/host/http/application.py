@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import BODY_SECONDS, MAX_BODY_BYTES, read_body
-from authkit.host.http.requests import Incoming, read_request
+from authkit.host.http.requests import API, read_request
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 from authkit.host.messages import Failure, HostRequest, HostResponse
 from authkit.values import Value, replace
@@ -27,7 +27,6 @@ __all__ = ["Answering", "Application", "Bounds"]
 
 log = logging.getLogger(__name__)
 
-API = "/v1/"
 PAGE = "/ui/"
 
 
@@ -88,7 +87,7 @@ class Application:
 
     def _answer_early(self, scope: Scope, raw_path: str) -> Response | None:
         """Return the answer to a foreign host name, a malformed path or a redirect; `None` to go on."""
-        authority = _first_header(scope, b"host")
+        authority = Request(scope).headers.get("host", "")
         if authority and not is_own_name(authority, self.names):
             log.warning(
                 "refused a request for another host; see --listen-insecure", extra={"kv": {"host": authority}}
@@ -113,7 +112,7 @@ class Application:
         if body is None:
             return refusal(413, "http: request body too large", close=True)
         try:
-            asked = read_request(_incoming(request, body))
+            asked = read_request(request, body)
         except Failure as failure:
             return write_answer(failure.response())
         return write_answer(_echo_namespace(asked, await self._ask(asked, request)))
@@ -166,26 +165,6 @@ async def _unless_gone(answering: Awaitable[HostResponse], request: Request) -> 
 async def _wait_until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _incoming(request: Request, body: bytes) -> Incoming:
-    headers: dict[str, list[str]] = {}
-    for name, value in request.headers.raw:
-        headers.setdefault(name.decode("latin-1").title(), []).append(value.decode("latin-1"))
-    client = request.client
-    return Incoming(
-        method=request.method,
-        path=read_path(request.scope["raw_path"].decode("ascii", "replace")).removeprefix(API),
-        query_string=request.scope["query_string"].decode("latin-1"),
-        headers=headers,
-        body=body,
-        remote_addr=client.host if client else "",
-        remote_port=client.port if client else 0,
-    )
-
-
-def _first_header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def _echo_namespace(asked: HostRequest, answer: HostResponse) -> HostResponse:

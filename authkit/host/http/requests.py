@@ -6,92 +6,72 @@ what method and query mean (a list, a help page).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.requests import Request
+
 from authkit.host.http.bodies import media_type, read_object
-from authkit.host.http.targets import read_query
+from authkit.host.http.targets import read_path, read_query
 from authkit.host.messages import Failure, HostRequest
-from authkit.values import Value
 
-__all__ = ["MERGE_PATCH", "Incoming", "read_request"]
+__all__ = ["API", "MERGE_PATCH", "read_request"]
 
+API = "/v1/"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
 
 
-class Incoming(Value, frozen=True):
-    """A request as received. Set by the application."""
-
-    method: str
-    path: str
-    """Decoded, below `/v1/`."""
-    query_string: str
-    headers: Mapping[str, Sequence[str]]
-    """Names as Go writes them: `X-Vault-Token`."""
-    body: bytes = b""
-    remote_addr: str = ""
-    remote_port: int = 0
-
-    def header(self, name: str) -> str:
-        """Return the first value of a header; empty without it."""
-        return next(iter(self.headers.get(name, ())), "")
-
-
-def read_request(incoming: Incoming) -> HostRequest:
-    """Parse a request.
+def read_request(request: Request, body: bytes) -> HostRequest:
+    """Parse a request below `/v1/`. Names of headers are spelled as by Go: `X-Vault-Token`.
 
     Raises:
         Failure: the body or a header is invalid.
     """
-    request = HostRequest(
-        method=incoming.method,
-        path=incoming.path,
-        body=_body(incoming),
-        query=read_query(incoming.query_string),
-        token=_token(incoming),
-        headers=incoming.headers,
-        remote_addr=incoming.remote_addr,
-        remote_port=incoming.remote_port,
-        wrap_ttl=incoming.header("X-Vault-Wrap-Ttl"),
-        namespace=incoming.header("X-Vault-Namespace"),
+    headers: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        headers.setdefault(name.title(), []).append(value)
+    read = HostRequest(
+        method=request.method,
+        path=read_path(request.scope["raw_path"].decode("ascii", "replace")).removeprefix(API),
+        body=_read_body(request, body),
+        query=read_query(request.scope["query_string"].decode("latin-1")),
+        token=_token(request),
+        headers=headers,
+        remote_addr=request.client.host if request.client else "",
+        remote_port=request.client.port if request.client else 0,
+        wrap_ttl=request.headers.get("X-Vault-Wrap-TTL", ""),
+        namespace=request.headers.get("X-Vault-Namespace", ""),
     )
-    _check_headers(incoming)
-    return request
+    _check_headers(request)
+    return read
 
 
-def _token(incoming: Incoming) -> str:
+def _token(request: Request) -> str:
     """Return the client's token. The scheme `Bearer` is case-sensitive, as on a Vault server."""
-    token = incoming.header("X-Vault-Token")
-    authorization = incoming.header("Authorization")
+    token = request.headers.get("X-Vault-Token", "")
+    authorization = request.headers.get("Authorization", "")
     if token or not authorization.startswith("Bearer "):
         return token
     return authorization.removeprefix("Bearer ").strip()
 
 
-def _body(incoming: Incoming) -> dict[str, Any] | None:
+def _read_body(request: Request, body: bytes) -> dict[str, Any] | None:
     """Return the parsed body of a write. The body of a read is ignored."""
-    content_type = incoming.header("Content-Type")
-    if incoming.method not in WITH_BODY:
+    if request.method not in WITH_BODY:
         return None
-    if incoming.method == "PATCH":
-        return _patch(incoming.body, content_type)
-    return read_object(incoming.body, content_type)
-
-
-def _patch(body: bytes, content_type: str) -> dict[str, Any] | None:
+    content_type = request.headers.get("Content-Type", "")
     kind = media_type(content_type)
-    if not kind:
+    if request.method == "PATCH" and not kind:
         raise Failure(400, "mime: no media type")
-    if kind != MERGE_PATCH:
+    if request.method == "PATCH" and kind != MERGE_PATCH:
         raise Failure(415, f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind}")
     return read_object(body, content_type)
 
 
-def _check_headers(incoming: Incoming) -> None:
-    if incoming.header("X-Vault-Forward"):
+def _check_headers(request: Request) -> None:
+    if request.headers.get("X-Vault-Forward"):
         raise Failure(400, "forwarding via header X-Vault-Forward disabled in configuration")
-    for value in incoming.headers.get("X-Vault-Mfa", ()):
+    for value in request.headers.getlist("X-Vault-MFA"):
         method, colon, code = value.partition(":")
         if colon and not (method and code):
             missing = "method value" if method else "method name or ID"
