@@ -9,6 +9,7 @@ import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from authkit.auth.alias_metadata import MAX_PAIRS, TOO_MANY_PAIRS, find_pair_fault
 from authkit.host.store.clock import Clock
@@ -21,9 +22,8 @@ from authkit.values import Value, field, replace
 __all__ = [
     "EXTERNAL",
     "INTERNAL",
-    "EntityAlias",
+    "AliasRecord",
     "EntityRecord",
-    "GroupAlias",
     "GroupRecord",
     "IdentityError",
     "IdentityStore",
@@ -37,8 +37,11 @@ class IdentityError(ValueError):
     """What was asked for cannot be kept."""
 
 
-class EntityAlias(Value, frozen=True, kw_only=True):
-    """A name that a mount knows an entity by. Made by a login or by an operator."""
+class AliasRecord(Value, frozen=True, kw_only=True):
+    """The name by which a mount knows an entity or reports an external group.
+
+    Made by a login or an operator; of a group, by an operator alone and without metadata.
+    """
 
     id: str
     name: str
@@ -57,22 +60,10 @@ class EntityRecord(Value, frozen=True, kw_only=True):
 
     id: str
     name: str
-    aliases: tuple[EntityAlias, ...] = ()
+    aliases: tuple[AliasRecord, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     policies: tuple[str, ...] = ()
     disabled: bool = False
-    created: datetime
-    updated: datetime
-
-
-class GroupAlias(Value, frozen=True, kw_only=True):
-    """The name that a mount reports for an external group. Made by an operator."""
-
-    id: str
-    name: str
-    mount_accessor: str
-    mount_path: str = ""
-    mount_type: str = ""
     created: datetime
     updated: datetime
 
@@ -83,7 +74,7 @@ class GroupRecord(Value, frozen=True, kw_only=True):
     id: str
     name: str
     type: str = INTERNAL
-    alias: GroupAlias | None = None
+    alias: AliasRecord | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     policies: tuple[str, ...] = ()
     member_entity_ids: tuple[str, ...] | None = None
@@ -106,6 +97,9 @@ def verify_metadata(metadata: Mapping[str, str]) -> None:
         reason = find_pair_fault(key, value)
         if reason:
             raise IdentityError(f'failed to load metadata pair ("{key}", "{value}"): {reason}')
+
+
+R = TypeVar("R", EntityRecord, GroupRecord)
 
 
 class IdentityStore:
@@ -138,24 +132,16 @@ class IdentityStore:
 
     def find_entity_by_name(self, name: str) -> EntityRecord | None:
         """Return the entity of that name, whatever its case."""
-        folded = fold_name(name)
-        return next((each for each in self.entities.values() if fold_name(each.name) == folded), None)
+        return _find_by_name(self.entities.values(), name)
 
     def find_owner(self, accessor: str, name: str) -> EntityRecord | None:
         """Return the entity that has the alias `name` at a mount."""
         return self.entities.get(self._owners.get((accessor, fold_name(name)), ""))
 
-    def find_alias(self, alias_id: str) -> tuple[EntityRecord, EntityAlias] | None:
+    def find_alias(self, alias_id: str) -> tuple[EntityRecord, AliasRecord] | None:
         """Return the alias of that id with its entity."""
-        return next(
-            (
-                (each, alias)
-                for each in self.entities.values()
-                for alias in each.aliases
-                if alias.id == alias_id
-            ),
-            None,
-        )
+        pairs = ((each, alias) for each in self.entities.values() for alias in each.aliases)
+        return next((pair for pair in pairs if pair[1].id == alias_id), None)
 
     async def put_entity(self, entity: EntityRecord) -> EntityRecord:
         """Store an entity, now changed; return it."""
@@ -183,12 +169,12 @@ class IdentityStore:
     def _take(self, entity: EntityRecord) -> None:
         self.entities[entity.id] = entity
         for alias in entity.aliases:
-            self._owners[alias.mount_accessor, fold_name(alias.name)] = entity.id
+            self._owners[_alias_key(alias)] = entity.id
 
     def _forget(self, entity_id: str) -> None:
         entity = self.entities.pop(entity_id, None)
         for alias in entity.aliases if entity else ():
-            self._owners.pop((alias.mount_accessor, fold_name(alias.name)), None)
+            self._owners.pop(_alias_key(alias), None)
 
     async def of_login(self, alias: Alias, mount_path: str) -> EntityRecord:
         """Return the entity of a login, made or updated as needed.
@@ -208,7 +194,7 @@ class IdentityStore:
             except IdentityError as error:
                 raise IdentityError(f"invalid alias metadata: {error}") from error
         now = self._clock.now()
-        kept = EntityAlias(
+        kept = AliasRecord(
             id=str(uuid.uuid4()),
             name=alias.name,
             mount_accessor=alias.mount_accessor,
@@ -223,8 +209,8 @@ class IdentityStore:
         return await self.put_entity(replace(self.new_entity(), aliases=(kept,)))
 
     async def _refresh(self, entity: EntityRecord, alias: Alias) -> EntityRecord:
-        key = (alias.mount_accessor, fold_name(alias.name))
-        known = next(each for each in entity.aliases if (each.mount_accessor, fold_name(each.name)) == key)
+        key = _alias_key(alias)
+        known = next(each for each in entity.aliases if _alias_key(each) == key)
         if dict(known.metadata) == dict(alias.metadata):
             return entity
         changed = replace(known, metadata=dict(alias.metadata), updated=self._clock.now())
@@ -243,19 +229,13 @@ class IdentityStore:
 
     def find_group_by_name(self, name: str) -> GroupRecord | None:
         """Return the group of that name, whatever its case."""
-        folded = fold_name(name)
-        return next((each for each in self.groups.values() if fold_name(each.name) == folded), None)
+        return _find_by_name(self.groups.values(), name)
 
     def find_mapped_group(self, accessor: str, name: str) -> GroupRecord | None:
         """Return the external group that a mount's group name is mapped to."""
         key = (accessor, fold_name(name))
         return next(
-            (
-                group
-                for group in self.groups.values()
-                if group.alias and (group.alias.mount_accessor, fold_name(group.alias.name)) == key
-            ),
-            None,
+            (each for each in self.groups.values() if each.alias and _alias_key(each.alias) == key), None
         )
 
     def find_group_alias(self, alias_id: str) -> GroupRecord | None:
@@ -337,3 +317,12 @@ class IdentityStore:
 
 def _is_of_mount(group: GroupRecord, accessor: str) -> bool:
     return not accessor or group.alias is None or group.alias.mount_accessor == accessor
+
+
+def _alias_key(alias: Alias | AliasRecord) -> tuple[str, str]:
+    return alias.mount_accessor, fold_name(alias.name)
+
+
+def _find_by_name(records: Iterable[R], name: str) -> R | None:
+    folded = fold_name(name)
+    return next((each for each in records if fold_name(each.name) == folded), None)

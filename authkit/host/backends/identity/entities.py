@@ -22,15 +22,15 @@ from authkit.framework import (
     write,
 )
 from authkit.host.backends.identity.fields import (
-    LISTED,
     AliasFields,
     IdentityPaths,
     LookupFields,
+    list_aliases,
     metadata_of_data,
     policies_of_data,
+    show_alias,
 )
-from authkit.host.state import HostState
-from authkit.host.store.identity import EntityAlias, EntityRecord
+from authkit.host.store.identity import AliasRecord, EntityRecord
 from authkit.host.store.times import show_time
 from authkit.names import fold_name
 from authkit.values import replace
@@ -136,7 +136,7 @@ class Entities(IdentityPaths):
         direct = [group.id for group in self.identity.groups_of(entity.id, inherited=False)]
         every = [group.id for group in self.identity.groups_of(entity.id)]
         return {
-            "aliases": [_show_alias(self.state, entity.id, alias) for alias in entity.aliases],
+            "aliases": [self._show_alias(entity, alias) for alias in entity.aliases],
             "creation_time": show_time(entity.created),
             "direct_group_ids": direct,
             "disabled": entity.disabled,
@@ -156,12 +156,11 @@ class Entities(IdentityPaths):
     @list_("entity-alias/id")
     async def list_entity_aliases(self) -> Listing:
         """Return the ids of all aliases, with what is known of each."""
-        info = {}
-        for entity in self.identity.entities.values():
-            for alias in entity.aliases:
-                shown = _show_alias(self.state, entity.id, alias)
-                info[alias.id] = {name: shown[name] for name in LISTED if name in shown}
-        return Listing(sorted(info), info)
+        return list_aliases(
+            self._show_alias(entity, alias)
+            for entity in self.identity.entities.values()
+            for alias in entity.aliases
+        )
 
     @read("entity-alias/id/{id:path}", fields=AliasFields)
     async def read_entity_alias(self, call: Call) -> Mapping[str, Any] | None:
@@ -169,7 +168,7 @@ class Entities(IdentityPaths):
         found = self.identity.find_alias(call.data.values["id"])
         if found is None:
             return None
-        return dict(_show_alias(self.state, found[0].id, found[1]) | {"namespace_id": "root"})
+        return self._show_alias(*found) | {"namespace_id": "root"}
 
     @write("entity-alias", "entity-alias/id/{id:path}", fields=AliasFields)
     async def write_entity_alias(self, call: Call) -> Mapping[str, Any]:
@@ -184,7 +183,7 @@ class Entities(IdentityPaths):
             raise UserError("'id' or 'mount_accessor' and 'name' must be provided")
         mount = self.mount_of(accessor)
         now = self.state.clock.now()
-        alias = EntityAlias(
+        alias = AliasRecord(
             id=str(uuid.uuid4()),
             name=name,
             mount_accessor=accessor,
@@ -208,7 +207,7 @@ class Entities(IdentityPaths):
         return {"canonical_id": owner.id, "id": alias.id}
 
     async def _change_entity_alias(
-        self, known: tuple[EntityRecord, EntityAlias], data: Mapping[str, Any], owner_id: str
+        self, known: tuple[EntityRecord, AliasRecord], data: Mapping[str, Any], owner_id: str
     ) -> Mapping[str, Any]:
         owner, alias = known
         changed = replace(alias, updated=self.state.clock.now())
@@ -236,21 +235,9 @@ class Entities(IdentityPaths):
             rest = tuple(each for each in owner.aliases if each is not alias)
             await self.identity.put_entity(replace(owner, aliases=rest))
 
-
-def _show_alias(state: HostState, entity_id: str, alias: EntityAlias) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "canonical_id": entity_id,
-        "creation_time": show_time(alias.created),
-        "custom_metadata": dict(alias.custom_metadata) or None,
-        "id": alias.id,
-        "last_update_time": show_time(alias.updated),
-        "local": alias.local,
-        "merged_from_canonical_ids": None,
-        "metadata": dict(alias.metadata) or None,
-        "mount_accessor": alias.mount_accessor,
-        "name": alias.name,
-    }
-    mount = state.mounts.by_accessor(alias.mount_accessor)
-    if mount is not None:  # it may be gone, the alias stays
-        shown |= {"mount_path": mount.entry.route, "mount_type": mount.entry.type}
-    return shown
+    def _show_alias(self, entity: EntityRecord, alias: AliasRecord) -> dict[str, Any]:
+        shown = show_alias(entity.id, alias)
+        mount = self.state.mounts.by_accessor(alias.mount_accessor)
+        if mount is None:  # disabled; the alias stays
+            return {name: each for name, each in shown.items() if name not in ("mount_path", "mount_type")}
+        return shown | {"mount_path": mount.entry.route, "mount_type": mount.entry.type}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import InternalError, UserError
-from authkit.framework import KV, Model, Str, field
+from authkit.framework import KV, Listing, Model, Str, field
 from authkit.host.backends.base import HostBackend
 from authkit.host.mounts.entries import Mount
-from authkit.host.store.identity import IdentityError, IdentityStore, verify_metadata
+from authkit.host.store.identity import AliasRecord, IdentityError, IdentityStore, verify_metadata
+from authkit.host.store.times import show_time
 
-__all__ = ["LISTED", "AliasFields", "IdentityPaths", "LookupFields", "metadata_of_data", "policies_of_data"]
+__all__ = [
+    "AliasFields",
+    "IdentityPaths",
+    "LookupFields",
+    "list_aliases",
+    "metadata_of_data",
+    "policies_of_data",
+    "show_alias",
+]
 
 
 class AliasFields(Model):
@@ -36,7 +45,7 @@ class LookupFields(Model):
     alias_mount_accessor: Str = field(default="", help="The mount of its alias.")
 
 
-LISTED: Final = (
+_LISTED: Final = (
     "canonical_id",
     "custom_metadata",
     "local",
@@ -82,3 +91,27 @@ def metadata_of_data(data: Mapping[str, Any], what: str) -> dict[str, str]:
     except IdentityError as error:
         raise InternalError(f"invalid {what} metadata: {error}") from error
     return metadata
+
+
+def show_alias(owner_id: str, alias: AliasRecord) -> dict[str, Any]:
+    """Return what is known of the alias of an entity or a group."""
+    return {
+        "canonical_id": owner_id,
+        "creation_time": show_time(alias.created),
+        "custom_metadata": dict(alias.custom_metadata) or None,
+        "id": alias.id,
+        "last_update_time": show_time(alias.updated),
+        "local": alias.local,
+        "merged_from_canonical_ids": None,
+        "metadata": dict(alias.metadata) or None,
+        "mount_accessor": alias.mount_accessor,
+        "mount_path": alias.mount_path,
+        "mount_type": alias.mount_type,
+        "name": alias.name,
+    }
+
+
+def list_aliases(aliases: Iterable[Mapping[str, Any]]) -> Listing:
+    """Return the list of these aliases, as `show_alias` shows them."""
+    info = {each["id"]: {name: each[name] for name in _LISTED if name in each} for each in aliases}
+    return Listing(sorted(info), info)

@@ -21,14 +21,15 @@ from authkit.framework import (
     write,
 )
 from authkit.host.backends.identity.fields import (
-    LISTED,
     AliasFields,
     IdentityPaths,
     LookupFields,
+    list_aliases,
     metadata_of_data,
     policies_of_data,
+    show_alias,
 )
-from authkit.host.store.identity import EXTERNAL, INTERNAL, GroupAlias, GroupRecord
+from authkit.host.store.identity import EXTERNAL, INTERNAL, AliasRecord, GroupRecord
 from authkit.host.store.times import show_time
 from authkit.values import replace
 
@@ -140,8 +141,9 @@ class Groups(IdentityPaths):
 
     def _show_group(self, group: GroupRecord) -> dict[str, Any]:
         parents = [each.id for each in self.identity.parents_of(group.id)]
+        alias = show_alias(group.id, group.alias) if group.alias else {}
         return {
-            "alias": _show_group_alias(group) if group.alias else {},
+            "alias": {name: each for name, each in alias.items() if name not in ("custom_metadata", "local")},
             "creation_time": show_time(group.created),
             "id": group.id,
             "last_update_time": show_time(group.updated),
@@ -161,21 +163,16 @@ class Groups(IdentityPaths):
     @list_("group-alias/id")
     async def list_group_aliases(self) -> Listing:
         """Return the ids of all aliases, with what is known of each."""
-        info = {}
-        for group in self.identity.groups.values():
-            if group.alias is not None:
-                shown = _show_group_alias(group) | {"custom_metadata": None, "local": False}
-                info[group.alias.id] = {name: shown[name] for name in LISTED if name in shown}
-        return Listing(sorted(info), info)
+        groups = self.identity.groups.values()
+        return list_aliases(show_alias(group.id, group.alias) for group in groups if group.alias is not None)
 
     @read("group-alias/id/{id:path}", fields=AliasFields)
     async def read_group_alias(self, call: Call) -> Mapping[str, Any] | None:
         """Return an alias."""
         group = self.identity.find_group_alias(call.data.values["id"])
-        if group is None:
+        if group is None or group.alias is None:
             return None
-        extra = {"custom_metadata": None, "local": False, "namespace_id": "root"}
-        return dict(_show_group_alias(group) | extra)
+        return show_alias(group.id, group.alias) | {"namespace_id": "root"}
 
     @write("group-alias", "group-alias/id/{id:path}", fields=AliasFields)
     async def write_group_alias(self, call: Call) -> Mapping[str, Any]:
@@ -204,7 +201,7 @@ class Groups(IdentityPaths):
             raise UserError("combination of mount and group alias name is already in use")
         now = self.state.clock.now()
         old = known.alias if known else None
-        alias = GroupAlias(
+        alias = AliasRecord(
             id=old.id if old else str(uuid.uuid4()),
             name=name,
             mount_accessor=accessor,
@@ -222,23 +219,6 @@ class Groups(IdentityPaths):
         group = self.identity.find_group_alias(call.data.values["id"])
         if group is not None:
             await self.identity.put_group(replace(group, alias=None))
-
-
-def _show_group_alias(group: GroupRecord) -> dict[str, Any]:
-    alias = group.alias
-    assert alias is not None
-    return {
-        "canonical_id": group.id,
-        "creation_time": show_time(alias.created),
-        "id": alias.id,
-        "last_update_time": show_time(alias.updated),
-        "merged_from_canonical_ids": None,
-        "metadata": None,
-        "mount_accessor": alias.mount_accessor,
-        "mount_path": alias.mount_path,
-        "mount_type": alias.mount_type,
-        "name": alias.name,
-    }
 
 
 def _group_type(data: Mapping[str, Any], known: GroupRecord | None) -> str:
