@@ -28,8 +28,6 @@ __all__ = [
 MAX_FIRST_LINE_BYTES = 255
 """Linux reads this much of a script's `#!` line (BINPRM_BUF_SIZE 256, since 5.1) and cuts the rest."""
 
-_BLOCK = 1024 * 1024
-
 
 def find_command(directory: str | os.PathLike[str], command: str) -> Path:
     """Return the path of a command in the plugin directory, as registration does.
@@ -58,25 +56,17 @@ def find_command(directory: str | os.PathLike[str], command: str) -> Path:
     return Path(path)
 
 
-def check_permissions(path: str | os.PathLike[str], *, owner: int | None = None, mode: int = 0) -> None:
-    """Raise PluginStartError if owner or mode are unsafe, as with VAULT_ENABLE_FILE_PERMISSIONS_CHECK.
-
-    `owner` is a user id, by default this process's; `mode` has to be matched exactly unless it is 0,
-    which only forbids group and others to write.
-    """
+def check_permissions(path: str | os.PathLike[str]) -> None:
+    """Raise PluginStartError if owner or mode are unsafe, as with VAULT_ENABLE_FILE_PERMISSIONS_CHECK."""
     name = os.fspath(path)
     try:
         found = os.stat(path)
     except OSError as error:
         raise PluginStartError(f'error stating "{name}": stat {name}: {_reason(error)}') from error
-    expected = os.getuid() if owner is None else owner
-    if found.st_uid != expected:
-        whose = "my uid" if owner is None else "uid"
-        raise PluginStartError(f'path "{name}" is not owned by {whose} {expected}')
+    if found.st_uid != os.getuid():
+        raise PluginStartError(f'path "{name}" is not owned by my uid {os.getuid()}')
     permissions = stat.S_IMODE(found.st_mode) & 0o777
-    if mode and permissions != mode:
-        raise PluginStartError(f'path "{name}" does not have permissions {mode:o}')
-    if not mode and permissions & 0o022:
+    if permissions & 0o022:
         raise PluginStartError(
             f'path "{name}" has insecure permissions {permissions:o}. '
             "Vault expects no write permissions for group or others"
@@ -89,11 +79,8 @@ def file_sum(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sum(path: str | os.PathLike[str], expected: str) -> None:
