@@ -9,8 +9,8 @@
 """
 
 from authkit.host.mounts.memory import InMemoryStorage
-from authkit.host.store.clock import MovableClock
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
+from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
 from authkit.testing.provider_contract import ProviderContract
 from authkit.testing.simulator import SimulatedMount, Simulator

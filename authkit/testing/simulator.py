@@ -14,10 +14,10 @@ from typing import Any, Self
 
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
-from authkit.host.store.clock import MovableClock
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import BackendConfig, BackendFactory, Entity, Servable
 from authkit.testing.answers import Audited, SimulatedResponse
+from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
 from authkit.values import verify_collections
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import httpx
 
 from authkit.host.server.core import Core, HostRequest
-from authkit.host.store.clock import MovableClock
+from authkit.testing import MovableClock
 from authkit.wire.jsontext import decode_object
 
 __all__ = ["CoreWay", "HTTPWay", "Reply", "Way"]

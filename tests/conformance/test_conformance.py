@@ -10,8 +10,8 @@ import pytest
 from dev_process import dev_process
 
 from authkit.host.server.core import Core
-from authkit.host.store.clock import MovableClock
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
+from authkit.testing import MovableClock
 from conformance.answers import VERSION, Answers
 from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
 from conformance.hosts import CoreWay, HTTPWay

@@ -1,7 +1,4 @@
-"""The time of a host, in one place: the system's, or one that tests move.
-
-Work at a certain time: the code that waits for it.
-"""
+"""The time of a host, in one place. Tests move a clock of their own: `authkit.testing.MovableClock`."""
 
 from __future__ import annotations
 
@@ -9,9 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from authkit.framework.fields.durations import parse_duration
-
-__all__ = ["Clock", "MovableClock", "SystemClock"]
+__all__ = ["Clock", "SystemClock"]
 
 _LONGEST_SLEEP = timedelta(minutes=5)
 """A machine that was suspended, or whose clock was set, is late by no more than that."""
@@ -40,46 +35,3 @@ class SystemClock:
         # Not one long sleep: it would not notice that the machine's clock was set.
         while (left := when - self.now()) > timedelta(0):  # noqa: ASYNC110
             await asyncio.sleep(min(left, _LONGEST_SLEEP).total_seconds())
-
-
-class MovableClock:
-    """A clock that stands still until it is told to go on. It never goes back."""
-
-    def __init__(self, start: datetime | None = None) -> None:
-        self._now = start or datetime.now(UTC).replace(microsecond=0)
-        self._waiting: list[tuple[datetime, asyncio.Future[None]]] = []
-
-    def now(self) -> datetime:
-        """Return the time in UTC."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """Return the time as seconds, for code that takes a function such as `time.monotonic`."""
-        return self._now.timestamp()
-
-    def tick(self, duration: str | timedelta) -> None:
-        """Let time pass, such as `"30m"`, and wake everything that waits for it.
-
-        Raises:
-            ValueError: `duration` is none, or negative.
-        """
-        step = parse_duration(duration) if isinstance(duration, str) else duration
-        if step < timedelta(0):
-            raise ValueError("time does not go back")
-        self._now += step
-        due = [future for when, future in self._waiting if when <= self._now]
-        self._waiting = [(when, future) for when, future in self._waiting if when > self._now]
-        for future in due:
-            if not future.done():
-                future.set_result(None)
-
-    async def wait_until(self, when: datetime) -> None:
-        """Return once `when` has come."""
-        if when <= self._now:
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((when, future))
-        try:
-            await future
-        finally:
-            self._waiting = [waiting for waiting in self._waiting if waiting[1] is not future]

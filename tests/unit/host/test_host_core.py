@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from authkit.errors import RPCError, StatusCode, UserError
 from authkit.host.server.core import Core, HostRequest, HostResponse
-from authkit.host.store.clock import MovableClock
 from authkit.host.store.storage import InMemoryPhysicalStorage, SQLiteStorage
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import (
@@ -29,6 +28,7 @@ from authkit.logical import (
     Response,
     SpecialPaths,
 )
+from authkit.testing import MovableClock
 
 
 class Host:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
-from authkit.host.store.clock import MovableClock, SystemClock
+from authkit.host.store.clock import SystemClock
 from authkit.host.store.hcl import Block, HCLError, parse_hcl
 from authkit.host.store.policies import ACL, PolicyError, parse_policy
 from authkit.host.store.records import dump, load
@@ -16,6 +16,7 @@ from authkit.host.store.times import show_time
 from authkit.host.store.tokens import Token
 from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl, human_duration
 from authkit.logical import Alias, Auth, Lease, Operation, SpecialPaths, TokenType
+from authkit.testing import MovableClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
