@@ -13,10 +13,10 @@ from authkit.framework import Backend, Call
 from authkit.host.authorization import Caller
 from authkit.host.state import HostState
 from authkit.host.store.tokens import Token
-from authkit.logical import BackendConfig, Operation, Request, Response, SpecialPaths
+from authkit.logical import BackendConfig, Operation, Request, Response
 from authkit.wire.errors import error_response
 
-__all__ = ["HostBackend", "OwnBackend", "OwnCall", "OwnRequest", "OwnResponse", "Server"]
+__all__ = ["HostBackend", "OwnCall", "OwnRequest", "OwnResponse", "Server"]
 
 
 class Server(Protocol):
@@ -89,37 +89,10 @@ class HostBackend(Backend):
         self.state = state
         self.server = server
 
-
-class OwnBackend:
-    """A backend of the host as `authkit.host.store.plugins.HostedBackend`: its mistakes are answers."""
-
-    def __init__(self, backend: HostBackend) -> None:
-        self._backend = backend
-
-    async def special_paths(self) -> SpecialPaths:
-        """Return the special paths."""
-        return self._backend.special_paths()
-
-    async def initialize(self) -> None:
-        """Let the backend begin to work."""
-        await self._backend.initialize()
-
     async def handle_request(self, request: Request) -> Response | None:
-        """Answer a request. A list without keys is an answer all the same."""
+        """Answer a request. A mistake of the caller's and a list without keys are answers."""
         try:
-            response = await self._backend.handle_request(request)
+            response = await super().handle_request(request)
         except (FieldError, UserError) as error:
             return error_response(error)
         return Response(data={}) if response is None and request.operation is Operation.LIST else response
-
-    async def handle_existence_check(self, request: Request) -> bool | None:
-        """Return that no path has such a check: a write is an update."""
-        return None
-
-    async def invalidate_key(self, key: str) -> None:
-        """Forget a storage key."""
-        await self._backend.invalidate_key(key)
-
-    async def cleanup(self) -> None:
-        """End the mount."""
-        await self._backend.cleanup()

@@ -18,7 +18,7 @@ from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
 from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.store.catalog import Catalog, CatalogEntry, CatalogError
-from authkit.host.store.plugins import HostedBackend
+from authkit.host.store.plugins import MountedBackend
 from authkit.host.store.records import dump, load
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import BackendConfig, BackendType, SpecialPaths
@@ -40,7 +40,7 @@ class RunningMount:
         self.entry = entry
         self.is_own = is_own
         """Whether the host serves it itself."""
-        self.backend: HostedBackend | None = None
+        self.backend: MountedBackend | None = None
         """`None` when the plugin could not be started; a reload tries again."""
         self.catalog_entry: CatalogEntry | None = None
         self.paths = CompiledPaths(SpecialPaths())
@@ -52,7 +52,7 @@ class RunningMount:
         self._idle.set()
 
     @asynccontextmanager
-    async def in_use(self) -> AsyncIterator[HostedBackend | None]:
+    async def in_use(self) -> AsyncIterator[MountedBackend | None]:
         """Hold the backend for one call: a reload waits for it, and it waits for a reload."""
         await self._open.wait()
         self._calls += 1

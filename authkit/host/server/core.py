@@ -14,7 +14,7 @@ from typing import Any
 
 from authkit.errors import AuthKitError
 from authkit.host.authorization import Caller
-from authkit.host.backends.base import HostBackend, OwnBackend
+from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.backend import IdentityBackend
 from authkit.host.backends.sys.backend import SystemBackend
 from authkit.host.backends.sys.wrapping import find_wrapping_token
@@ -109,7 +109,7 @@ class Core:
             backend_uuid=mount.entry.backend_uuid,
         )
         backend = kind(config, self.state, self)
-        mount.backend, mount.paths = OwnBackend(backend), CompiledPaths(backend.special_paths())
+        mount.backend, mount.paths = backend, CompiledPaths(backend.special_paths())
 
     @property
     def catalog(self) -> Catalog:

@@ -6,9 +6,6 @@ LoginCreateToken, RegisterAuth).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from authkit.auth.policies import find_refused_policy, sanitize_policies
 from authkit.errors import AuthKitError
 from authkit.host.messages import Answer, Failure
@@ -18,7 +15,7 @@ from authkit.host.state import HostState
 from authkit.host.store.identity import IdentityError
 from authkit.host.store.tokens import BATCH, SERVICE, Token
 from authkit.host.store.ttl import Lifetimes, calculate_ttl
-from authkit.logical import Auth, Operation, Response, TokenType
+from authkit.logical import Auth, Operation, TokenType
 from authkit.values import replace
 
 __all__ = ["answer_login", "find_role"]
@@ -155,13 +152,8 @@ async def find_role(call: MountRequest) -> str:
         response = await ask(call, request)
     except Failure:
         return ""
-    role = _member(response, "role")
+    role = (response.data or {}).get("role") if response else None
     return role if isinstance(role, str) else ""
-
-
-def _member(response: Response | None, name: str) -> Any:
-    data: Mapping[str, Any] = (response.data if response else None) or {}
-    return data.get(name)
 
 
 def _locks_users_out(entry: Mount) -> bool:
@@ -178,10 +170,6 @@ async def _look_ahead(call: MountRequest) -> None:
             response = await backend.handle_request(request) if backend else None
     except AuthKitError:
         response = None
-    if (
-        response is None
-        or response.auth is None
-        or response.auth.alias is None
-        or not response.auth.alias.name
-    ):
+    alias = response.auth.alias if response and response.auth else None
+    if alias is None or not alias.name:
         raise Failure(500, "failed to determine alias name from login request")

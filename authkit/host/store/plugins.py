@@ -9,20 +9,11 @@ from typing import Protocol
 
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 
-__all__ = ["HostedBackend", "HostedPlugin"]
+__all__ = ["HostedBackend", "HostedPlugin", "MountedBackend"]
 
 
-class HostedBackend(Protocol):
-    """One mount of a plugin, from `HostedPlugin.set_up` until `cleanup`.
-
-    Every call raises `PluginGoneError` when the plugin ends under it; the next call then starts it
-    anew, sets the mount up and initializes it, before it does what it is for. A start that fails
-    raises `PluginStartError`; `RPCError` is a status that the plugin gave.
-    """
-
-    async def special_paths(self) -> SpecialPaths:
-        """Return the special paths; a plugin that cannot tell has none, as on a Vault server."""
-        ...
+class MountedBackend(Protocol):
+    """What serves one mount: a backend of the host itself, or `HostedBackend`."""
 
     async def initialize(self) -> None:
         """Let the backend begin to work. From here on its storage has to be writable.
@@ -56,6 +47,19 @@ class HostedBackend(Protocol):
 
     async def cleanup(self) -> None:
         """End the mount. Never raises for what the plugin does; may be called twice."""
+
+
+class HostedBackend(MountedBackend, Protocol):
+    """One mount of a plugin, from `HostedPlugin.set_up` until `cleanup`.
+
+    Every call raises `PluginGoneError` when the plugin ends under it; the next call then starts it
+    anew, sets the mount up and initializes it, before it does what it is for. A start that fails
+    raises `PluginStartError`; `RPCError` is a status that the plugin gave.
+    """
+
+    async def special_paths(self) -> SpecialPaths:
+        """Return the special paths; a plugin that cannot tell has none, as on a Vault server."""
+        ...
 
 
 class HostedPlugin(Protocol):

@@ -96,7 +96,7 @@ class BackendClient:
 
     async def version(self) -> str:
         """Return its version, empty when it has none."""
-        data = await self._answer_if_implemented("/logical.PluginVersion/Version", b"")
+        data = await _answer_if_implemented(self._channel, "/logical.PluginVersion/Version", self._metadata)
         return "" if data is None else str(_parse(VersionReply, data).plugin_version)
 
     async def special_paths(self) -> SpecialPaths:
@@ -140,9 +140,6 @@ class BackendClient:
         data = args.SerializeToString()
         return _parse(reply, await self._channel.call(path, data, timeout=timeout, metadata=self._metadata))
 
-    async def _answer_if_implemented(self, path: str, data: bytes) -> bytes | None:
-        return await _answer_if_implemented(self._channel, path, data, self._metadata)
-
 
 async def is_multiplexed(channel: Channel) -> bool:
     """Return whether a plugin serves many mounts in one process; false without the call.
@@ -151,15 +148,15 @@ async def is_multiplexed(channel: Channel) -> bool:
         RPCError: the call failed. A Vault server then refuses the plugin.
     """
     path = "/pluginutil.multiplexing.PluginMultiplexing/MultiplexingSupport"
-    data = await _answer_if_implemented(channel, path, b"", ())
+    data = await _answer_if_implemented(channel, path, ())
     return data is not None and bool(_parse(MultiplexingSupportResponse, data).supported)
 
 
 async def _answer_if_implemented(
-    channel: Channel, path: str, data: bytes, metadata: tuple[tuple[str, str], ...]
+    channel: Channel, path: str, metadata: tuple[tuple[str, str], ...]
 ) -> bytes | None:
     try:
-        return await channel.call(path, data, timeout=LIFECYCLE_TIMEOUT, metadata=metadata)
+        return await channel.call(path, b"", timeout=LIFECYCLE_TIMEOUT, metadata=metadata)
     except RPCError as error:
         if error.code is StatusCode.UNIMPLEMENTED:
             return None
