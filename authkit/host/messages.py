@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from authkit.logical import Auth, RawBody, WrapInfo
 from authkit.values import Value, field
 
-__all__ = ["Answer", "Failure", "HostRequest", "HostResponse", "listed"]
+__all__ = ["Answer", "Failure", "HostRequest", "HostResponse", "join_errors"]
 
 
 class HostRequest(Value, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class Answer(Value, frozen=True, kw_only=True):
     redirect: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     wrap_ttl: timedelta = timedelta(0)
-    """Asked for by the backend or the client; the shorter one applies."""
+    """Requested by the backend or the client; the shorter one applies."""
     wrap_info: WrapInfo | None = None
     """Of a wrapped answer: nothing else is shown then."""
     mount_type: str = ""
@@ -88,7 +88,7 @@ class Failure(Exception):
         return HostResponse(status=self.status, body=body)
 
 
-def listed(*texts: str) -> str:
+def join_errors(*texts: str) -> str:
     """Return the texts as a server words errors of authenticated requests (Go's multierror).
 
     Observed on Vault 1.21.1: `1 error occurred:\\n\\t* permission denied\\n\\n`.

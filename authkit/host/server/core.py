@@ -19,7 +19,7 @@ from authkit.host.backends.identity.backend import IdentityBackend
 from authkit.host.backends.sys.backend import SystemBackend
 from authkit.host.backends.sys.wrapping import find_wrapping_token
 from authkit.host.backends.token.backend import TokenBackend
-from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, listed
+from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, join_errors
 from authkit.host.mounts.special_paths import CompiledPaths
 from authkit.host.mounts.storage import MountStorage, StorageGate
 from authkit.host.mounts.system_view import MountEvents, SystemViews
@@ -226,24 +226,24 @@ class Core:
             mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
         )
         is_open = mount.paths.needs_no_token(call.path)
-        answer = await (self._answer_everybody(call) if is_open else self._answer_caller(call))
+        answer = await (self._answer_without_token(call) if is_open else self._answer_with_token(call))
         if answer is None or not answer.wrap_ttl or answer.wrap_info is not None or asked.operation is None:
             return answer
         return await wrap(
             self.state, answer, asked.operation, asked.path, request_id, is_plugins=not mount.is_own
         )
 
-    async def _answer_caller(self, call: MountRequest) -> Answer | None:
+    async def _answer_with_token(self, call: MountRequest) -> Answer | None:
         """Answer on a path that needs a token."""
         asked, operation = call.asked, call.asked.operation
         sudo = call.mount.paths.needs_sudo(call.path)
-        caller = await self._gate.find(call.request)
+        caller = await self._gate.get_caller(call.request)
         if operation is Operation.UPDATE:
             operation = await check_existence(replace(call, caller=caller))
         caller = await self._gate.authorize(call.request, asked, operation, sudo=sudo, caller=caller)
         async with self._gate.used(caller) as used:
             if operation is None:
-                raise Failure(405, listed("unsupported operation"))
+                raise Failure(405, join_errors("unsupported operation"))
             call = replace(call, caller=used)
             routed_before = operation in (Operation.CREATE, Operation.UPDATE)
             response = await ask(call, call.to_backend(operation, routed_before=routed_before))
@@ -252,16 +252,16 @@ class Core:
                 return None
             if response.secret is not None or (response.auth is not None and not call.mount.is_own):
                 logger.error("unexpected Auth response for non-token backend: %s", asked.path)
-                raise Failure(500, listed("internal error"))
+                raise Failure(500, join_errors("internal error"))
             return replace(answer, auth=response.auth)
 
-    async def _answer_everybody(self, call: MountRequest) -> Answer | None:
+    async def _answer_without_token(self, call: MountRequest) -> Answer | None:
         """Answer on a path that needs no token, such as a login."""
         token = self.state.tokens.find(call.request.token)
         call = replace(
             call,
             unauthenticated=True,
-            caller=self._gate.known(call.request),
+            caller=self._gate.find_caller(call.request),
             accessor=token.accessor if token else "",
         )
         if call.mount.paths.needs_sudo(call.path):

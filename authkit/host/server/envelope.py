@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import BadRequestError, CodedError, LogicalError
-from authkit.host.messages import Answer, Failure, HostResponse, listed
+from authkit.host.messages import Answer, Failure, HostResponse, join_errors
 from authkit.host.server.operations import Asked
 from authkit.host.store.times import show_time, whole_seconds
 from authkit.logical import Auth, Operation, TokenType, WrapInfo
@@ -65,7 +65,7 @@ def failure_of(error: Exception, *, authenticated: bool) -> Failure:
         status = error.status
     elif text == _SEALED:
         status = 503
-    return Failure(status, listed(text) if authenticated else text)
+    return Failure(status, join_errors(text) if authenticated else text)
 
 
 def render(asked: Asked, answer: Answer | None, request_id: str) -> HostResponse:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from authkit.host.authorization import Caller, DeniedError, ForeignAddressError, identify
-from authkit.host.messages import Failure, HostRequest, listed
+from authkit.host.messages import Failure, HostRequest, join_errors
 from authkit.host.server.operations import Asked
 from authkit.host.state import HostState
 from authkit.host.store.tokens import Token
@@ -27,7 +27,7 @@ class Gatekeeper:
     def __init__(self, state: HostState) -> None:
         self._state = state
 
-    def known(self, request: HostRequest) -> Caller | None:
+    def find_caller(self, request: HostRequest) -> Caller | None:
         """Return the caller on a path that needs no token. An invalid token counts as no token.
 
         Raises:
@@ -43,7 +43,7 @@ class Gatekeeper:
         except DeniedError as error:
             raise Failure(403, _DENIED) from error
 
-    async def find(self, request: HostRequest) -> Caller:
+    async def get_caller(self, request: HostRequest) -> Caller:
         """Return the caller where a token is needed.
 
         Raises:
@@ -53,7 +53,7 @@ class Gatekeeper:
             raise Failure(403, _DENIED)
         token = self._state.tokens.find(request.token)
         if token is None:
-            raise Failure(403, listed(_DENIED, "invalid token"))
+            raise Failure(403, join_errors(_DENIED, "invalid token"))
         try:
             return self._identify(request, token)
         except ForeignAddressError as error:
@@ -76,14 +76,14 @@ class Gatekeeper:
         Raises:
             Failure: they may not.
         """
-        caller = caller or await self.find(request)
+        caller = caller or await self.get_caller(request)
         if operation is None:
             is_allowed = caller.acl.is_root
         else:
             is_allowed = caller.acl.allows(operation, asked.path, sudo=sudo)
         if not is_allowed:
             await self._count_use(caller.token)
-            raise Failure(403, listed(_DENIED))
+            raise Failure(403, join_errors(_DENIED))
         return caller
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ class Gatekeeper:
         """
         token = await self._state.tokens.use(caller.token)
         if token is None:
-            raise Failure(403, listed(_DENIED, "invalid token"))
+            raise Failure(403, join_errors(_DENIED, "invalid token"))
         try:
             yield caller if token is caller.token else replace(caller, token=token)
         finally:

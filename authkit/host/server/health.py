@@ -1,4 +1,4 @@
-"""What the host tells everybody of itself, outside the envelope: health, seal status, leader."""
+"""Endpoints without a token or an envelope: health, seal status, leader."""
 
 from __future__ import annotations
 

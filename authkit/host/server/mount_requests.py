@@ -15,7 +15,7 @@ from typing import Any
 from authkit.errors import AuthKitError, RPCError, StatusCode, UnsupportedPathError, UserError
 from authkit.host.authorization import Caller
 from authkit.host.backends.base import OwnRequest, OwnResponse
-from authkit.host.messages import Answer, Failure, HostRequest, listed
+from authkit.host.messages import Answer, Failure, HostRequest, join_errors
 from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
 from authkit.host.server.operations import Asked
@@ -42,7 +42,7 @@ class MountRequest(Value, frozen=True, kw_only=True):
     asked: Asked
     caller: Caller | None = None
     accessor: str = ""
-    """Of the token that was sent, even where it makes nobody the caller."""
+    """Of the token that was sent, also if it is not valid for this caller."""
     unauthenticated: bool = False
     wrap_ttl: timedelta = timedelta(0)
 
@@ -97,7 +97,7 @@ async def check_existence(call: MountRequest) -> Operation:
         raise Failure(400, str(error)) from error
     except AuthKitError as error:
         logger.error("failed to run existence check", exc_info=error)
-        raise Failure(500, listed("internal error")) from error
+        raise Failure(500, join_errors("internal error")) from error
     return Operation.CREATE if exists is False else Operation.UPDATE
 
 

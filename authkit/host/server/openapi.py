@@ -27,7 +27,7 @@ _METHODS = frozenset({"get", "post", "patch", "delete"})
 
 
 async def describe_mounts(state: HostState, caller: Caller | None, *, generic: bool) -> dict[str, Any]:
-    """Return the document of all mounts that the caller may see, and of those listed for everybody.
+    """Return the document of all mounts that the caller may see or that are listed publicly.
 
     Args:
         generic: whether the mounts' own paths are parameters.

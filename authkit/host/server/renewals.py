@@ -10,7 +10,7 @@ from typing import Any
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import AuthKitError, PermissionDeniedError
-from authkit.host.messages import Failure, listed
+from authkit.host.messages import Failure, join_errors
 from authkit.host.server.envelope import STATUSES
 from authkit.host.server.mount_requests import send
 from authkit.host.state import HostState
@@ -55,7 +55,7 @@ async def _extend(
     try:
         ttl, warnings = calculate_ttl(limits, Lifetimes.of(auth, increment), now=now, issued=token.created)
     except PastMaxTTLError as error:
-        raise Failure(500, listed(str(error))) from error
+        raise Failure(500, join_errors(str(error))) from error
     if auth.entity_id and not token.path.startswith("auth/token/"):
         accessor = auth.alias.mount_accessor if auth.alias else ""
         groups = await state.identity.refresh_memberships(auth.entity_id, auth.group_aliases, accessor)
@@ -78,7 +78,7 @@ async def _ask_backend(
 ) -> tuple[MountLimits, Auth | None]:
     mount = state.mounts.match(token.path)
     if mount is None:
-        raise Failure(500, listed("failed to renew entry: unsupported path"))
+        raise Failure(500, join_errors("failed to renew entry: unsupported path"))
     entry = mount.entry
     request = Request(
         operation=Operation.RENEW,
@@ -93,7 +93,7 @@ async def _ask_backend(
     except AuthKitError as error:
         text = str(readable(error))
         status = 403 if isinstance(error, PermissionDeniedError) else STATUSES.get(text, 500)
-        raise Failure(status, listed(f"failed to renew entry: {text}")) from error
+        raise Failure(status, join_errors(f"failed to renew entry: {text}")) from error
     if response is None:
         return entry.limits, None
     if response.is_error:
