@@ -20,7 +20,7 @@ __all__ = ["HostState", "Identification"]
 
 
 class Identification(Value, frozen=True, kw_only=True):
-    """What a host says about itself. The ids are made anew at each start, as in Vault's dev mode."""
+    """What a host reports about itself. The ids change at each start, as in Vault's dev mode."""
 
     version: str = "1.21.1"
     """The server whose behaviour it has."""

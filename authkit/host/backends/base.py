@@ -37,7 +37,7 @@ class Server(Protocol):
 
 
 class OwnRequest(Request, frozen=True, kw_only=True):
-    """A request as no plugin sees it: with its token."""
+    """A request to the host's own backends: it carries the caller and the token."""
 
     caller: Caller | None = None
     """`None`: without a valid token, on a path that needs none."""
@@ -53,7 +53,7 @@ class OwnRequest(Request, frozen=True, kw_only=True):
 
 
 class OwnResponse(Response, frozen=True, kw_only=True):
-    """A response as no plugin makes it."""
+    """A response that only the host's own backends make."""
 
     status: int = 200
     bare: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""The storage of one mount, in memory: it lives as long as the object."""
+"""The storage of one mount, in memory."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class SystemViews:
         """Length of a generated password by the policy's name. Set by the operator, or a test."""
 
     def of(self, mount: Callable[[], Mount], is_tainted: Callable[[], bool]) -> SystemView:
-        """Return the view of one mount, which is asked for as it is at the time."""
+        """Return the view of one mount. The functions return its current state."""
         return MountSystemView(self, mount, is_tainted)
 
 
@@ -103,7 +103,7 @@ class MountSystemView:
         return self._views.cluster
 
     async def generate_password(self, policy_name: str) -> Secret:
-        """Return a random password, as long as the policy wants it."""
+        """Return a random password of the length that the policy sets."""
         if not policy_name:
             raise SystemViewError("no password policy specified")
         length = self._views.password_policies.get(policy_name)
@@ -158,7 +158,7 @@ def as_logical(entity: EntityRecord) -> Entity:
 
 
 class MountEvents:
-    """Takes events and observations; nobody is listening (`logical.EventSender`)."""
+    """Drops events and observations (`logical.EventSender`)."""
 
     async def send_event(
         self,

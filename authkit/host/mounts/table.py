@@ -192,10 +192,10 @@ class MountTable:
             self._mounts.pop(mount.entry.path, None)
 
     async def reload(self, mounts: list[RunningMount]) -> None:
-        """Start the plugins of these mounts anew. A process that others share ends for them as well.
+        """Restart the plugins of these mounts, and of mounts that share a process with them.
 
         Raises:
-            MountError, AuthKitError: one cannot be started; the others are, all the same.
+            MountError, AuthKitError: one cannot be started. The others are still restarted.
         """
         entries = {mount.catalog_entry for mount in mounts} - {None}
         sharing = [mount for mount in self if mount in mounts or mount.catalog_entry in entries]

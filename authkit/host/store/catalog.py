@@ -136,7 +136,7 @@ class Catalog:
         return self._running[entry]
 
     async def discard(self, entry: CatalogEntry) -> None:
-        """End what runs an entry; the next mount of it starts it anew."""
+        """Stop the plugin of an entry. The next mount starts it again."""
         plugin = self._running.pop(entry, None)
         if plugin is not None:
             await plugin.close()

@@ -43,7 +43,7 @@ class MountedBackend(Protocol):
         ...
 
     async def invalidate_key(self, key: str) -> None:
-        """Tell that somebody else changed a storage key, relative to the mount. Its failure is logged."""
+        """Report that another node changed a storage key, relative to the mount. Its failure is logged."""
 
     async def cleanup(self) -> None:
         """End the mount. Never raises for what the plugin does; may be called twice."""
@@ -52,8 +52,8 @@ class MountedBackend(Protocol):
 class HostedBackend(MountedBackend, Protocol):
     """One mount of a plugin, from `HostedPlugin.set_up` until `cleanup`.
 
-    Every call raises `PluginGoneError` when the plugin ends under it; the next call then starts it
-    anew, sets the mount up and initializes it, before it does what it is for. A start that fails
+    Every call raises `PluginGoneError` when the plugin ends under it; the next call first starts it
+    again, sets the mount up and initializes it. A start that fails
     raises `PluginStartError`; `RPCError` is a status that the plugin gave.
     """
 

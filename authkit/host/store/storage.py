@@ -47,7 +47,7 @@ class PhysicalStorage(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of what is open. Nothing is called afterwards."""
+        """Release resources. No other method is called afterwards."""
 
 
 class InMemoryPhysicalStorage:
@@ -92,7 +92,7 @@ class InMemoryPhysicalStorage:
 class SQLiteStorage:
     """One file. Reads come from memory; a write is in the file before it is answered.
 
-    The file is only for its owner to read, in a folder to which nobody else may write. One process at a time
+    Only its owner may read the file or write to its folder. One process at a time
     can have it open.
 
     Raises:

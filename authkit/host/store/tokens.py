@@ -139,7 +139,7 @@ class TokenStore:
         return "hvb." + self._sealer.seal(dump(replace(token, key="", accessor="")))
 
     async def change(self, key: str, **changes: Any) -> Token | None:
-        """Change some fields of a token that may have changed meanwhile; `None` when it is gone."""
+        """Change some fields of the token as it is now stored; return `None` if it is gone."""
         token = self._alive(key)
         if token is None:
             return None
@@ -215,7 +215,7 @@ class TokenStore:
     # --- using up ------------------------------------------------------------------------------
 
     async def use(self, token: Token) -> Token | None:
-        """Count one use; return the record after it, `None` when somebody else has had the last one.
+        """Count one use; return the record after it, `None` if another request took the last one.
 
         After the last use `is_used_up` is true of it: the caller revokes it when the request has ended.
         """

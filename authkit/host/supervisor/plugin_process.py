@@ -46,8 +46,8 @@ class PluginProcess(SupervisedPlugin):
         environment: what was registered; above the host's own, below the protocol's variables.
         name: for log lines; by default the file's name.
         start_timeout: until the handshake line.
-        on_log: told every log record of the plugin, which go to `logging` all the same.
-        on_output: told what the author's code prints (1 or 2 for the stream, and the bytes).
+        on_log: called with each log record of the plugin; `logging` gets it too.
+        on_output: called with what the author's code prints (1 or 2 for the stream, and the bytes).
         wrap: makes the wrapping token by which a plugin of protocol 4 gets its identity. Without it
             such a plugin can be probed, not mounted.
         engine: name of the gRPC engine, empty for the default one.

@@ -1,7 +1,7 @@
 """The supervisor of a plugin: one run at a time, and a new one for the first call after a crash.
 
 A `Launch` starts a run: a process (see `run`) or objects in this process (see `in_process`).
-See `mounted` for the mounts that use the run.
+See `supervised` for the mounts that use the run.
 """
 
 from __future__ import annotations

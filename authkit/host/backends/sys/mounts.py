@@ -97,7 +97,7 @@ class Mounts(HostBackend):
 
     @read(PathTemplate.from_regex("internal/ui/mounts/?"))
     async def list_visible_mounts(self, call: OwnCall) -> dict[str, Any]:
-        """Return what is listed for everybody, and what the caller's policies reach."""
+        """Return the mounts that are listed publicly or that the caller's policies reach."""
         caller = call.request.caller
         auth: dict[str, Any] = {}
         for entry in self._auth_mounts():

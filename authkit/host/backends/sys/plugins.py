@@ -147,12 +147,12 @@ class Plugins(HostBackend):
     async def reload_mounts(
         self, call: Call, plugin: Str = "", mounts: CommaList = (), scope: Str = ""
     ) -> Response:
-        """Start a plugin, or those of some mounts, anew."""
+        """Restart a plugin, or the plugins of some mounts."""
         return await self._reload(call, plugin, mounts, scope)
 
     @write(PathTemplate.from_regex("plugins/reload/(?P<type>auth|database|secret|unknown)/(?P<plugin>.+)"))
     async def reload_plugin(self, call: Call, type: Str, plugin: Str, scope: Str = "") -> Response:
-        """Start a plugin anew."""
+        """Restart a plugin."""
         return await self._reload(call, plugin, (), scope)
 
     async def _reload(self, call: Call, plugin: str, mounts: Sequence[str], scope: str) -> Response:

@@ -1,4 +1,4 @@
-"""What an operator sets on a mount, when it is made and later: read, checked, put together.
+"""The settings of a mount that an operator writes when enabling or tuning it: parsed and checked.
 
 The order of the checks and their texts are those of Vault 1.21 (vault/logical_system.go).
 """
@@ -36,7 +36,7 @@ _PLAIN: Final = (
     "listing_visibility",
     "trim_request_trailing_slashes",
 )
-"""What is kept as it was written."""
+"""Fields that are stored as written."""
 
 
 class TuningFields(Model):
@@ -73,7 +73,7 @@ def new_config(given: Mapping[str, Any]) -> MountConfig:
     """Return the configuration of a new mount.
 
     Raises:
-        UserError: it makes no sense.
+        UserError: a field is invalid.
     """
     data = FieldData.read(TuningFields.schema, given, {}).values
     default = _ttl(data, "default_lease_ttl", "unable to parse default TTL of {}: {}") or timedelta(0)
@@ -96,7 +96,7 @@ def tuned(entry: Mount, data: Mapping[str, Any]) -> Mount:
     """Return the mount with what `data`, the fields of a request, changes.
 
     Raises:
-        UserError, InternalError: it makes no sense.
+        UserError, InternalError: a field is invalid.
     """
     config = entry.config
     default = _ttl(data, "default_lease_ttl", "{1}")

@@ -1,4 +1,4 @@
-"""Tokens that somebody with a token makes. The rules are those of Vault 1.21 (vault/token_store.go)."""
+"""Creation of tokens by callers with a token. The rules are those of Vault 1.21 (vault/token_store.go)."""
 
 from __future__ import annotations
 

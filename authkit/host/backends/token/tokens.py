@@ -21,7 +21,7 @@ def _with_token(path: str) -> PathTemplate:
 
 
 class Tokens(HostBackend):
-    """What can be done with a token that there is."""
+    """Lookup, renewal and revocation of tokens."""
 
     # --- finding -------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ class Tokens(HostBackend):
 
     @write(_with_token("lookup-accessor"))
     async def look_up_accessor(self, accessor: Str = "", urltoken: Str = "") -> dict[str, Any]:
-        """Return what is known of the token that an accessor stands for."""
+        """Return what is known of the token of an accessor."""
         return self._show(self._of_accessor(accessor), "")
 
     def _of_accessor(self, accessor: str) -> Token:
@@ -105,7 +105,7 @@ class Tokens(HostBackend):
     async def renew_accessor(
         self, call: OwnCall, accessor: Str = "", increment: Str = "", urltoken: Str = ""
     ) -> Response | None:
-        """Renew the token that an accessor stands for."""
+        """Renew the token of an accessor."""
         return await self._renew(call, self._of_accessor(accessor), "", increment)
 
     async def _renew(self, call: OwnCall, token: Token, text: str, increment: str) -> Response | None:
@@ -116,7 +116,7 @@ class Tokens(HostBackend):
         return await self.server.renew(token, wanted, text=text, remote_addr=call.remote_addr)
 
     def _named(self, text: str, unknown: str) -> Token:
-        """Return the token that the body names; `unknown` is the refusal of one that there is not."""
+        """Return the token that the body names; `unknown` is the error text if there is none."""
         token = self._find_named(text)
         if token is None:
             raise UserError(unknown)
@@ -131,7 +131,7 @@ class Tokens(HostBackend):
 
     @write(_with_token("revoke"))
     async def revoke(self, token: Str = "", urltoken: Str = "") -> None:
-        """Revoke a token and all that it made; an unknown one is as good as revoked."""
+        """Revoke a token and its children. An unknown token is a success."""
         await self._revoke(self._find_named(token))
 
     @write("revoke-self")
@@ -141,7 +141,7 @@ class Tokens(HostBackend):
 
     @write(_with_token("revoke-accessor"))
     async def revoke_accessor(self, accessor: Str = "", urltoken: Str = "") -> Answer | None:
-        """Revoke the token that an accessor stands for."""
+        """Revoke the token of an accessor."""
         if not accessor:
             raise BadRequestError("missing accessor")
         token = self.state.tokens.find_accessor(accessor)
@@ -152,7 +152,7 @@ class Tokens(HostBackend):
 
     @write(_with_token("revoke-orphan"))
     async def revoke_orphan(self, token: Str = "", urltoken: Str = "") -> None:
-        """Revoke a token alone. What it made become orphans."""
+        """Revoke a token. Its children become orphans."""
         found = self._named(token, "token to revoke not found")
         if found.type == BATCH:
             raise UserError("batch tokens cannot be revoked")
