@@ -103,25 +103,15 @@ def make_accessor(backend_type: str) -> str:
 
 
 def show_mount(mount: Mount, *, effective: bool = False) -> dict[str, Any]:
-    """Return what lists of mounts say; with `effective`, TTLs as they are in the end."""
-    config = mount.config
-    limits = mount.limits
-    default, longest = (
-        (limits.default_ttl, limits.max_ttl)
-        if effective
-        else (config.default_lease_ttl, config.max_lease_ttl)
-    )
+    """Return what lists of mounts say; with `effective`, TTLs include the host's defaults."""
+    config, limits = mount.config, mount.limits
     shown: dict[str, Any] = {
-        "default_lease_ttl": whole_seconds(default),
+        "default_lease_ttl": whole_seconds(limits.default_ttl if effective else config.default_lease_ttl),
         "force_no_cache": config.force_no_cache,
-        "max_lease_ttl": whole_seconds(longest),
-    } | _shown_lists(config)
+        "max_lease_ttl": whole_seconds(limits.max_ttl if effective else config.max_lease_ttl),
+    } | _show_optional(config)
     if mount.prefix:
         shown["token_type"] = config.token_type
-    if config.listing_visibility:
-        shown["listing_visibility"] = config.listing_visibility
-    if config.trim_request_trailing_slashes:
-        shown["trim_request_trailing_slashes"] = True
     if config.user_lockout is not None:
         shown["user_lockout_config"] = _show_lockout(config.user_lockout)
     return {
@@ -149,11 +139,7 @@ def show_config(mount: Mount) -> dict[str, Any]:
         "force_no_cache": config.force_no_cache,
         "max_lease_ttl": whole_seconds(limits.max_ttl),
         "token_type": config.token_type,
-    } | _shown_lists(config)
-    if config.trim_request_trailing_slashes:
-        shown["trim_request_trailing_slashes"] = True
-    if config.listing_visibility:
-        shown["listing_visibility"] = config.listing_visibility
+    } | _show_optional(config)
     if mount.options:
         shown["options"] = dict(mount.options)
     if mount.plugin_version:
@@ -163,14 +149,17 @@ def show_config(mount: Mount) -> dict[str, Any]:
     return shown
 
 
-def _shown_lists(config: MountConfig) -> dict[str, Any]:
-    names = (
-        "allowed_response_headers",
-        "audit_non_hmac_request_keys",
-        "audit_non_hmac_response_keys",
-        "passthrough_request_headers",
-    )
-    return {name: list(getattr(config, name)) for name in names if getattr(config, name)}
+def _show_optional(config: MountConfig) -> dict[str, Any]:
+    """Return the settings that are shown only if set."""
+    values = {
+        "allowed_response_headers": list(config.allowed_response_headers),
+        "audit_non_hmac_request_keys": list(config.audit_non_hmac_request_keys),
+        "audit_non_hmac_response_keys": list(config.audit_non_hmac_response_keys),
+        "listing_visibility": config.listing_visibility,
+        "passthrough_request_headers": list(config.passthrough_request_headers),
+        "trim_request_trailing_slashes": config.trim_request_trailing_slashes,
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 def _show_lockout(lockout: UserLockout) -> dict[str, Any]:
