@@ -6,13 +6,15 @@ go-plugin's SecureConfig). See `authkit.host.supervisor.child` for the start.
 
 from __future__ import annotations
 
-import grp
 import hashlib
 import hmac
 import os
-import pwd
 import stat
+from collections.abc import Callable, Sequence
+from grp import getgrgid
 from pathlib import Path
+from pwd import getpwuid
+from typing import Any
 
 from authkit.errors import PluginStartError
 
@@ -101,26 +103,20 @@ def describe_file(path: str | os.PathLike[str]) -> str:
         found = os.stat(path)
     except OSError:
         return ""
-    uid, gid = os.getuid(), os.getgid()
+    user, group = _name(getpwuid, os.getuid()), _name(getgrgid, os.getgid())
     return (
         "\nAdditional notes about plugin:\n"
         f"  Path: {os.fspath(path)}\n"
         f"  Mode: {stat.filemode(found.st_mode)}\n"
-        f"  Owner: {found.st_uid} [{_user(found.st_uid)}] (current: {uid} [{_user(uid)}])\n"
-        f"  Group: {found.st_gid} [{_group(found.st_gid)}] (current: {gid} [{_group(gid)}])\n"
+        f"  Owner: {found.st_uid} [{_name(getpwuid, found.st_uid)}] (current: {os.getuid()} [{user}])\n"
+        f"  Group: {found.st_gid} [{_name(getgrgid, found.st_gid)}] (current: {os.getgid()} [{group}])\n"
     )
 
 
-def _user(number: int) -> str:
+def _name(entry_of: Callable[[int], Sequence[Any]], number: int) -> str:
+    """Return the name of a user or a group."""
     try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return "?"
-
-
-def _group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
+        return str(entry_of(number)[0])
     except KeyError:
         return "?"
 
