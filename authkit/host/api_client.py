@@ -10,7 +10,7 @@ from typing import Any
 
 from authkit.host.http.application import Answering
 from authkit.host.messages import HostRequest, HostResponse
-from authkit.host.mount_overview import MountDescription, describe
+from authkit.host.mount_overview import MountDescription, as_mapping, describe
 from authkit.values import Value
 
 __all__ = ["APIClient", "APIError", "MountSummary"]
@@ -49,7 +49,7 @@ class APIClient(Value, frozen=True):
 
     async def mounts(self) -> list[MountSummary]:
         """Return all auth methods except the token store."""
-        data = _mapping((await self._call("GET", "sys/auth")).get("data"))
+        data = as_mapping(_checked(await self._send("GET", "sys/auth")).get("data"))
         return [
             MountSummary(
                 path=str(path),
@@ -65,18 +65,18 @@ class APIClient(Value, frozen=True):
     async def describe(self, mount: MountSummary) -> MountDescription:
         """Return what a mount offers; empty if its plugin does not answer help."""
         answer = await self._send("GET", f"auth/{mount.path}", query={"help": ["1"]})
-        return describe(_mapping(answer.body).get("openapi"))
+        return describe(as_mapping(answer.body).get("openapi"))
 
     async def names(self, mount: MountSummary, listed: str) -> list[str]:
         """Return the keys of a list of the mount."""
         answer = await self._send("LIST", f"auth/{mount.path}{listed}")
-        keys = _mapping(_mapping(answer.body).get("data")).get("keys")
+        keys = as_mapping(as_mapping(answer.body).get("data")).get("keys")
         return [str(key) for key in keys] if isinstance(keys, list) else []
 
     async def read(self, path: str) -> Mapping[str, Any] | None:
         """Return the data of a path; `None` if the host refuses the read or has none."""
         answer = await self._send("GET", path)
-        return _mapping(_mapping(answer.body).get("data")) if answer.status < 300 else None
+        return as_mapping(as_mapping(answer.body).get("data")) if answer.status < 300 else None
 
     async def log_in(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
         """Log in without a token, and return the whole answer.
@@ -92,10 +92,7 @@ class APIClient(Value, frozen=True):
         Raises:
             APIError: the host refused it.
         """
-        return _mapping(_checked(await self._send("POST", path, body=fields)).get("data"))
-
-    async def _call(self, method: str, path: str) -> Mapping[str, Any]:
-        return _checked(await self._send(method, path))
+        return as_mapping(_checked(await self._send("POST", path, body=fields)).get("data"))
 
     async def _send(
         self,
@@ -119,12 +116,8 @@ class APIClient(Value, frozen=True):
 
 
 def _checked(answer: HostResponse) -> Mapping[str, Any]:
-    body = _mapping(answer.body)
+    body = as_mapping(answer.body)
     if answer.status >= 300:
         texts = body.get("errors")
         raise APIError(answer.status, [str(text) for text in texts] if isinstance(texts, list) else [])
     return body
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

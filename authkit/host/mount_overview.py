@@ -11,7 +11,7 @@ from typing import Any
 
 from authkit.values import Value
 
-__all__ = ["Field", "Form", "MountDescription", "describe"]
+__all__ = ["Field", "Form", "MountDescription", "as_mapping", "describe"]
 
 MAX_FIELDS = 50
 """Most fields of one form."""
@@ -57,13 +57,13 @@ class MountDescription(Value, frozen=True):
 
 def describe(document: object) -> MountDescription:
     """Parse the OpenAPI document of a mount's root."""
-    paths = _mapping(_mapping(document).get("paths"))
-    components = _mapping(_mapping(_mapping(document).get("components")).get("schemas"))
+    paths = as_mapping(as_mapping(document).get("paths"))
+    components = as_mapping(as_mapping(as_mapping(document).get("components")).get("schemas"))
     roles = _find_roles(paths)
     object_path = next((path for path in paths if path.startswith(f"/{roles}{{")), "") if roles else ""
 
     def form(path: str) -> Form | None:
-        operation = _mapping(_mapping(paths.get(path)).get("post"))
+        operation = as_mapping(as_mapping(paths.get(path)).get("post"))
         in_path = {name.strip("{}") for name in path.split("/") if name.startswith("{")}
         return Form(path.strip("/"), tuple(_fields(operation, components, in_path))) if operation else None
 
@@ -73,7 +73,7 @@ def describe(document: object) -> MountDescription:
         role=form(object_path),
         login=form("/login"),
         explain=form("/explain"),
-        explains_denials="get" in _mapping(paths.get("/explain/{reference}")),
+        explains_denials="get" in as_mapping(paths.get("/explain/{reference}")),
     )
 
 
@@ -90,23 +90,24 @@ def _has_objects(paths: Mapping[str, Any], listed: str) -> bool:
 def _fields(
     operation: Mapping[str, Any], components: Mapping[str, Any], in_path: set[str]
 ) -> Iterator[Field]:
-    content = _mapping(_mapping(operation.get("requestBody")).get("content"))
-    schema = _mapping(_mapping(content.get("application/json")).get("schema"))
+    content = as_mapping(as_mapping(operation.get("requestBody")).get("content"))
+    schema = as_mapping(as_mapping(content.get("application/json")).get("schema"))
     reference = str(schema.get("$ref", "")).rpartition("/")[2]
-    schema = _mapping(components.get(reference)) if reference else schema
+    schema = as_mapping(components.get(reference)) if reference else schema
     required = schema.get("required")
-    properties = list(_mapping(schema.get("properties")).items())[:MAX_FIELDS]
+    properties = list(as_mapping(schema.get("properties")).items())[:MAX_FIELDS]
     for name, described in properties:
         if name not in in_path:
-            about = _mapping(described)
+            about = as_mapping(described)
             yield Field(
                 name=str(name),
                 help=str(about.get("description", "")),
                 required=isinstance(required, list) and name in required,
-                sensitive=_mapping(about.get("x-vault-displayAttrs")).get("sensitive") is True
+                sensitive=as_mapping(about.get("x-vault-displayAttrs")).get("sensitive") is True
                 or about.get("format") == "password",
             )
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one in place of any other value."""
     return value if isinstance(value, Mapping) else {}

@@ -21,6 +21,7 @@ from authkit.host.api_client import APIClient, APIError, MountSummary
 from authkit.host.http.application import Answering
 from authkit.host.http.bodies import FORM, media_type, read_body, read_object
 from authkit.host.messages import Failure
+from authkit.host.mount_overview import Form, MountDescription
 from authkit.host.page.formatting import (
     Granted,
     explained_steps,
@@ -185,9 +186,7 @@ class Page:
     async def _login_form(self, visit: _Visit, refused: APIError | None = None) -> Response:
         mount = await _find_mount(visit)
         role = visit.form.get("role") or visit.request.query_params.get("role", "")
-        description = await visit.client.describe(mount)
-        if description.login is None:
-            raise _PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+        description, login = await _describe_login(visit, mount)
         settings = await visit.client.read(f"auth/{mount.path}{description.roles}{role}") if role else None
         return self._render(
             "login.html",
@@ -195,7 +194,7 @@ class Page:
             400 if refused else 200,
             mount=mount,
             role=role,
-            fields=sorted(description.login.fields, key=lambda field: field.name != "role"),
+            fields=sorted(login.fields, key=lambda field: field.name != "role"),
             values={**visit.form, "role": role},
             explains=description.explain is not None,
             denial=_denial_address(mount, refused) if refused and description.explains_denials else "",
@@ -205,16 +204,14 @@ class Page:
 
     async def _login(self, visit: _Visit) -> Response:
         mount = await _find_mount(visit)
-        description = await visit.client.describe(mount)
-        if description.login is None:
-            raise _PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
-        fields = {name: visit.form[name] for name in description.login.names if visit.form.get(name)}
+        description, login = await _describe_login(visit, mount)
+        fields = {name: visit.form[name] for name in login.names if visit.form.get(name)}
         if "explain" in visit.form and description.explain is not None:
             answer = await visit.client.write(f"auth/{mount.path}{description.explain.path}", fields)
             steps, rest = explained_steps(answer)
             return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
         try:
-            answer = await visit.client.log_in(f"auth/{mount.path}{description.login.path}", fields)
+            answer = await visit.client.log_in(f"auth/{mount.path}{login.path}", fields)
         except APIError as error:
             return await self._login_form(visit, error)
         granted = Granted.read(answer)
@@ -249,6 +246,13 @@ async def _find_mount(visit: _Visit) -> MountSummary:
         if mount.path == path:
             return mount
     raise _PageError(404, "Mount not found", "It may have been disabled meanwhile.")
+
+
+async def _describe_login(visit: _Visit, mount: MountSummary) -> tuple[MountDescription, Form]:
+    description = await visit.client.describe(mount)
+    if description.login is None:
+        raise _PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
+    return description, description.login
 
 
 async def _shown_entity(client: APIClient, entity_id: str) -> list[tuple[str, str]]:
