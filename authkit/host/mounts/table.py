@@ -19,7 +19,7 @@ from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.store.catalog import Catalog, CatalogEntry, CatalogError
 from authkit.host.store.plugins import MountedBackend
-from authkit.host.store.records import dump, load
+from authkit.host.store.records import dump, load, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import BackendConfig, BackendType, SpecialPaths
 from authkit.values import replace
@@ -136,8 +136,7 @@ class MountTable:
             await self.change_token_mount(self.token_mount)
         else:
             self.own["token"].entry = load(Mount, stored)
-        for key in await self._physical.keys(self.PREFIX):
-            entry = load(Mount, await self._physical.get(key) or b"")
+        for entry in await load_all(Mount, self._physical, self.PREFIX):
             mount = self._mounts[entry.path] = RunningMount(entry)
             try:
                 await self._set_up(mount)

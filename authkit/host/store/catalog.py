@@ -11,7 +11,7 @@ from typing import Any
 
 from authkit.errors import AuthKitError
 from authkit.host.store.plugins import HostedPlugin
-from authkit.host.store.records import dump, load
+from authkit.host.store.records import dump, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.values import Value, replace
 
@@ -58,8 +58,7 @@ class Catalog:
 
     async def load(self) -> None:
         """Read what is stored."""
-        for key in await self._physical.keys(self.PREFIX):
-            entry = load(CatalogEntry, await self._physical.get(key) or b"")
+        for entry in await load_all(CatalogEntry, self._physical, self.PREFIX):
             self._entries.setdefault((entry.name, entry.version), entry)
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from authkit.auth.alias_metadata import MAX_PAIRS, TOO_MANY_PAIRS, find_pair_fault
 from authkit.host.store.clock import Clock
-from authkit.host.store.records import dump, load
+from authkit.host.store.records import dump, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import Alias
 from authkit.names import fold_name
@@ -116,11 +116,9 @@ class IdentityStore:
 
     async def load(self) -> None:
         """Read what is stored."""
-        for key in await self._physical.keys(self.ENTITIES):
-            self._take(load(EntityRecord, await self._physical.get(key) or b""))
-        for key in await self._physical.keys(self.GROUPS):
-            group = load(GroupRecord, await self._physical.get(key) or b"")
-            self.groups[group.id] = group
+        for entity in await load_all(EntityRecord, self._physical, self.ENTITIES):
+            self._take(entity)
+        self.groups = {each.id: each for each in await load_all(GroupRecord, self._physical, self.GROUPS)}
 
     # --- entities ------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["dump", "load"]
+from authkit.host.store.storage import PhysicalStorage
+
+__all__ = ["dump", "load", "load_all"]
 
 T = TypeVar("T")
 
@@ -30,6 +32,15 @@ def load(kind: type[T], data: bytes) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
         raise ValueError(f"the stored {kind.__name__} cannot be read: {error}") from error
+
+
+async def load_all(kind: type[T], physical: PhysicalStorage, prefix: str) -> list[T]:
+    """Return every record below a prefix.
+
+    Raises:
+        ValueError: one of them is not a valid record of that kind.
+    """
+    return [load(kind, await physical.get(key) or b"") for key in await physical.keys(prefix)]
 
 
 def _plain(value: object) -> object:

@@ -19,7 +19,7 @@ from authkit.errors import SealedTextError
 from authkit.framework import Sealer
 from authkit.framework.stored.sealing import KEY_BYTES
 from authkit.host.store.clock import Clock
-from authkit.host.store.records import dump, load
+from authkit.host.store.records import dump, load, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import Auth
 from authkit.values import Value, field, replace
@@ -118,10 +118,8 @@ class TokenStore:
             key = secrets.token_bytes(KEY_BYTES)
             await self._physical.apply({self.BATCH_KEY: key})
         self._sealer = _make_sealer(key)
-        for name in await self._physical.keys(self.PREFIX):
-            stored = await self._physical.get(name)
-            if stored is not None:
-                self._take(load(Token, stored))
+        for token in await load_all(Token, self._physical, self.PREFIX):
+            self._take(token)
 
     # --- making --------------------------------------------------------------------------------
 
