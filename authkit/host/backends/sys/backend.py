@@ -50,8 +50,13 @@ class SystemBackend(Mounts, Plugins, Policies, Leases, Wrapping, name="system"):
     """What operators do with the host itself."""
 
     def special_paths(self) -> SpecialPaths:
-        """Return the lists of Vault's own backend."""
-        return replace(super().special_paths(), root=_ROOT, unauthenticated=_UNAUTHENTICATED)
+        """Return the lists of Vault's own backend, and what handlers declare."""
+        declared = super().special_paths()
+        return replace(
+            declared,
+            root=(*_ROOT, *declared.root),
+            unauthenticated=(*_UNAUTHENTICATED, *declared.unauthenticated),
+        )
 
     @route("internal/specs/openapi", Operation.READ, Operation.UPDATE)
     async def read_openapi(

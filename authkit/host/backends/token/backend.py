@@ -18,7 +18,8 @@ class TokenBackend(Tokens, TokenCreation, name="token"):
 
     def special_paths(self) -> SpecialPaths:
         """Return the paths for callers with `sudo` (Vault 1.21, vault/token_store.go)."""
-        return replace(super().special_paths(), root=("revoke-orphan", "accessors/"))
+        declared = super().special_paths()
+        return replace(declared, root=("revoke-orphan", "accessors/", *declared.root))
 
     @list_("accessors")
     async def list_accessors(self) -> Listing:
