@@ -103,7 +103,7 @@ def login(
     default_role: Naming | None = None,
     alias: Naming | None = None,
 ) -> LoginDecorator:
-    """Make a method the handler of a login path, open to everybody.
+    """Make a method the handler of a login path, open without a token.
 
     The method returns an `Identity` or raises. Its parameters are, by their annotations: a
     `LoginCall`, a `Role` (loaded by name, missing or unknown names are refused), the model of a

@@ -18,7 +18,6 @@ from authkit.host.store.clock import SystemClock
 from authkit.host.store.identity import IdentityStore
 from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.host.supervisor.backend_client import BackendClient
-from authkit.host.supervisor.environment import VAULT_VERSION
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.services.mount import host_services
 from authkit.host.supervisor.supervised import client_of, set_up_for_probe
@@ -119,7 +118,6 @@ def _scratch(name: str) -> BackendConfig:
     entry = Mount(path="doctor/", type=name, accessor=make_accessor(name))
     views = SystemViews(
         IdentityStore(InMemoryPhysicalStorage(), SystemClock()),
-        VAULT_VERSION,
         ClusterInfo(cluster_id="doctor"),
     )
     return BackendConfig(

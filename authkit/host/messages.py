@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from authkit.logical import Auth, RawBody, WrapInfo
 from authkit.values import Value, field
 
-__all__ = ["Answer", "Failure", "HostRequest", "HostResponse", "join_errors"]
+__all__ = ["Failure", "HostRequest", "HostResponse", "Outcome", "join_errors"]
 
 
 class HostRequest(Value, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class HostResponse(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("body", "raw")
 
 
-class Answer(Value, frozen=True, kw_only=True):
+class Outcome(Value, frozen=True, kw_only=True):
     """The result of a request, before it is put into the envelope. Set by its handler."""
 
     data: Mapping[str, Any] | None = None

@@ -22,8 +22,6 @@ __all__ = ["HostState", "Identification"]
 class Identification(Value, frozen=True, kw_only=True):
     """What a host reports about itself. The ids change at each start, as in Vault's dev mode."""
 
-    version: str = "1.21.1"
-    """The server whose behaviour it has."""
     cluster_name: str = field(default_factory=lambda: f"vault-cluster-{secrets.token_hex(4)}")
     cluster_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_type: str = "inmem"

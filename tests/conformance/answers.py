@@ -60,7 +60,7 @@ class Answers:
         return BackendFactory(build=cls, backend_type=BackendType.CREDENTIAL, version=VERSION)
 
     def special_paths(self) -> SpecialPaths:
-        """Return the paths that are open to everybody, and those that need `sudo`."""
+        """Return the paths that are open without a token, and those that need `sudo`."""
         return SpecialPaths(root=SUDO, unauthenticated=LOGINS)
 
     async def initialize(self) -> None:

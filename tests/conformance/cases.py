@@ -250,7 +250,7 @@ async def help_of_a_path(host: Session) -> None:
 
 @case
 async def help_of_an_open_path(host: Session) -> None:
-    """Help of a path that is open to everybody is open to everybody."""
+    """Help of a path that needs no token needs none either."""
     await host.read(f"auth/{MOUNT}/login", query={"help": "1"}, token=None)
     await host.read(f"auth/{MOUNT}/do", query={"help": "1"}, token=None, status=403)
 

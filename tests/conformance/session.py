@@ -102,7 +102,7 @@ class Session:
         return await self.write(f"auth/{MOUNT}/{path}", recipe, status=status, token=token)
 
     async def open(self, status: int = 200, *, path: str = "open/do", **recipe: Any) -> Any:
-        """Let the plugin answer on a path that is open to everybody."""
+        """Let the plugin answer on a path that is open without a token."""
         return await self.write(f"auth/{MOUNT}/{path}", recipe, status=status, token=None)
 
     async def login(self, status: int = 200, *, beside: Mapping[str, Any] | None = None, **auth: Any) -> Any:

@@ -122,7 +122,7 @@ def make_response(answer: object, *, may_grant: bool = False) -> Response | None
             return None
         case Response():
             if answer.auth is not None and not may_grant:
-                raise InternalError("only a path that is open to everybody grants a token")
+                raise InternalError("only a path that is open without a token grants a token")
             return answer
         case Raw():
             return _raw_response(answer)

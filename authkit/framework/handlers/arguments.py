@@ -21,7 +21,7 @@ from authkit.values import Value, replace
 __all__ = ["MAX_OPEN_FIELD_LENGTH", "Arguments", "find_declared", "read_arguments"]
 
 MAX_OPEN_FIELD_LENGTH: Final = 64 * 1024
-"""Characters of one field of a path that is open to everybody, unless it says otherwise."""
+"""Characters of one field of a path that is open without a token, unless it says otherwise."""
 
 
 class Arguments(Value, frozen=True, kw_only=True):

@@ -79,8 +79,8 @@ class Handled(MethodDeclaration[P, R]):
         options = self.options
         opened = options.get("unauthenticated", False)
         may_grant = opened or backend.grants_to_callers
-        flow = _Flow(self._read(self.handler, backend), may_grant)
-        check = None if self.exists is None else _ExistenceFlow(self._read(self.exists, backend))
+        flow = _BoundHandler(self._read(self.handler, backend), may_grant)
+        check = None if self.exists is None else _BoundExistenceCheck(self._read(self.exists, backend))
         model = self._model_fields()
         flow = replace(flow, model=model)
         fields = own = join_fields(path.text, flow.plan.fields, model)
@@ -154,7 +154,7 @@ class HandlerDecorator(Protocol):
         ...
 
 
-class _Flow(Value, frozen=True):
+class _BoundHandler(Value, frozen=True):
     """A handler on one class."""
 
     plan: Arguments
@@ -178,7 +178,7 @@ class _Flow(Value, frozen=True):
             raise
 
 
-class _ExistenceFlow(Value, frozen=True):
+class _BoundExistenceCheck(Value, frozen=True):
     """An existence check on one class."""
 
     plan: Arguments

@@ -16,7 +16,7 @@ class HandlerOptions(TypedDict, total=False):
     """Keyword arguments of `read`, `write`, `patch`, `delete`, `list_` and `route`."""
 
     unauthenticated: bool
-    """Open to everybody: no token, no policy."""
+    """Open without a token: no policy applies."""
     sudo: bool
     """The caller needs the capability `sudo` on the path."""
     limited: bool
@@ -48,7 +48,7 @@ def verify_options(options: HandlerOptions) -> None:
     if unknown:
         raise TypeError(f"handlers have no option '{unknown[0]}'")
     if options.get("unauthenticated") and options.get("sudo"):
-        raise TypeError("a path is open to everybody or needs sudo, not both")
+        raise TypeError("a path needs no token, or a token with sudo, not both")
     for status in options.get("responses", {}):
         if not 100 <= status <= 599:
             raise TypeError(f"{status} is not an HTTP status")

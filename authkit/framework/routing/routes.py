@@ -62,7 +62,7 @@ class Route(Value, frozen=True, kw_only=True):
     exists: ExistenceCheck | None = None
     """Without it a write is always an update."""
     unauthenticated: bool = False
-    """Open to everybody: a login path."""
+    """Open without a token: a login path."""
     sudo: bool = False
     """Needs the capability `sudo`."""
     limited: bool = False

@@ -34,11 +34,11 @@ def derive_special_paths(routes: Sequence[Route]) -> SpecialPaths:
     )
     for position, route in enumerate(routes):
         if route.sudo and route.unauthenticated:
-            raise TypeError(f"path {route.path.text!r} is open to everybody and needs sudo at once")
+            raise TypeError(f"path {route.path.text!r} is open without a token and needs sudo at once")
         if route.sudo:
             root |= dict.fromkeys(_root_patterns(route, routes))
         if route.unauthenticated:
-            patterns = _patterns(route, "open to everybody")
+            patterns = _patterns(route, "open without a token")
             for pattern in patterns:
                 _verify_opens_nothing_else(pattern, position, routes)
             opened |= dict.fromkeys(patterns)
@@ -92,7 +92,8 @@ def _verify_opens_nothing_else(pattern: str, position: int, routes: Sequence[Rou
             continue
         if _may_cover(pattern, other.path) if wide else index < position and other.path.match(pattern):
             raise TypeError(
-                f"path {other.path.text!r} would be open to everybody: hosts see it as {pattern!r}, which is"
+                f"path {other.path.text!r} would be open without a token: "
+                f"hosts see it as {pattern!r}, which is open"
             )
 
 

@@ -23,7 +23,7 @@ def add_warnings(response: Response | None, call: Call, route: Route) -> Respons
     An empty answer to a read or list stays empty: that is how a host knows that nothing is there. To
     a write it becomes one with warnings, which the SDK drops.
     """
-    warnings = [*call.warnings, *_notices(call, route)]
+    warnings = [*call.warnings, *_request_warnings(call, route)]
     if not warnings or (response is None and call.request.operation not in _WRITES):
         return response
     response = response or Response()
@@ -32,15 +32,15 @@ def add_warnings(response: Response | None, call: Call, route: Route) -> Respons
     return replace(response, warnings=(*response.warnings, *warnings))
 
 
-def _notices(call: Call, route: Route) -> list[str]:
-    notices = []
+def _request_warnings(call: Call, route: Route) -> list[str]:
+    warnings = []
     if call.data.ignored and not route.arbitrary_input:
         names = " ".join(call.data.ignored)
-        notices.append(f"Endpoint ignored these unrecognized parameters: [{names}]")
+        warnings.append(f"Endpoint ignored these unrecognized parameters: [{names}]")
     if call.data.replaced:
         names = " ".join(call.data.replaced)
-        notices.append(
+        warnings.append(
             "Endpoint replaced the value of these parameters with the values captured from the "
             f"endpoint's path: [{names}]"
         )
-    return notices
+    return warnings

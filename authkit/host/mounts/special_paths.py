@@ -48,7 +48,7 @@ class CompiledPaths:
         return self._root.match(path)
 
     def needs_no_token(self, path: str) -> bool:
-        """Whether the path is open to everybody, such as a login."""
+        """Whether the path is open without a token, such as a login."""
         return self._unauthenticated.match(path)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from authkit.errors import SystemViewError
 from authkit.host.mounts.entries import Mount
 from authkit.host.store.identity import EntityRecord, IdentityStore
+from authkit.host.store.plugins import VAULT_VERSION
 from authkit.logical import (
     Alias,
     ClusterInfo,
@@ -32,9 +33,8 @@ __all__ = ["MountEvents", "MountSystemView", "SystemViews", "as_logical"]
 class SystemViews:
     """Makes the system views of a host's mounts."""
 
-    def __init__(self, identity: IdentityStore, version: str, cluster: ClusterInfo) -> None:
+    def __init__(self, identity: IdentityStore, cluster: ClusterInfo) -> None:
         self.identity = identity
-        self.version = version
         self.cluster = cluster
         self.password_policies: dict[str, int] = {}
         """Length of a generated password by the policy's name. Set by the operator, or a test."""
@@ -96,7 +96,7 @@ class MountSystemView:
 
     async def plugin_env(self) -> PluginEnvironment:
         """Return the version of the server whose behaviour this host has."""
-        return PluginEnvironment(vault_version=self._views.version)
+        return PluginEnvironment(vault_version=VAULT_VERSION)
 
     async def cluster_info(self) -> ClusterInfo:
         """Return the cluster's id."""

@@ -18,7 +18,7 @@ from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
 from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
 from authkit.host.mounts.system_view import MountEvents, SystemViews
 from authkit.host.store.catalog import Catalog, CatalogEntry, CatalogError
-from authkit.host.store.plugins import MountedBackend
+from authkit.host.store.plugins import VAULT_VERSION, MountedBackend
 from authkit.host.store.records import dump, load, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import BackendConfig, BackendType, SpecialPaths
@@ -294,7 +294,7 @@ def _own_mounts() -> list[Mount]:
             type=kind,
             accessor=f"{'auth_' if prefix else ''}{kind}_{secrets.token_hex(4)}",
             description=description,
-            running_version="v1.21.1+builtin.vault",
+            running_version=f"v{VAULT_VERSION}+builtin.vault",
             **flags,
         )
 

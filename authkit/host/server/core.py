@@ -19,7 +19,7 @@ from authkit.host.backends.identity.backend import IdentityBackend
 from authkit.host.backends.sys.backend import SystemBackend
 from authkit.host.backends.sys.wrapping import find_wrapping_token
 from authkit.host.backends.token.backend import TokenBackend
-from authkit.host.messages import Answer, Failure, HostRequest, HostResponse, join_errors
+from authkit.host.messages import Failure, HostRequest, HostResponse, Outcome, join_errors
 from authkit.host.mounts.special_paths import CompiledPaths
 from authkit.host.mounts.storage import MountStorage, StorageGate
 from authkit.host.mounts.system_view import MountEvents, SystemViews
@@ -70,17 +70,16 @@ class Core:
         storage: PhysicalStorage | None = None,
         clock: Clock | None = None,
         root_token: str | None = None,
-        version: str = "1.21.1",
         plugin_maker: PluginMaker | None = None,
         works_by_itself: bool = True,
     ) -> None:
         clock = clock or SystemClock()
         physical = storage or InMemoryPhysicalStorage()
         self.root_token = root_token or f"hvs.{random_text()}"
-        about = Identification(version=version, started=clock.now())
+        about = Identification(started=clock.now())
         gate, catalog = StorageGate(), Catalog(physical, plugin_maker)
         identity = IdentityStore(physical, clock)
-        self.system_views = SystemViews(identity, version, ClusterInfo(cluster_id=about.cluster_id))
+        self.system_views = SystemViews(identity, ClusterInfo(cluster_id=about.cluster_id))
         self.state = HostState(
             clock=clock,
             physical=physical,
@@ -209,7 +208,7 @@ class Core:
             logger.exception("a request failed", extra={"kv": {"path": request.path}})
             return Failure(500, "internal error").response()
 
-    async def _answer(self, request: HostRequest, asked: Asked, request_id: str) -> Answer | None:
+    async def _answer(self, request: HostRequest, asked: Asked, request_id: str) -> Outcome | None:
         wrap_ttl = wrap_ttl_of(request.wrap_ttl)
         mount = self.state.mounts.match(asked.path)
         if asked.operation in _WRITES and asked.path.endswith("/"):
@@ -233,7 +232,7 @@ class Core:
             self.state, answer, asked.operation, asked.path, request_id, is_plugins=not mount.is_own
         )
 
-    async def _answer_with_token(self, call: MountRequest) -> Answer | None:
+    async def _answer_with_token(self, call: MountRequest) -> Outcome | None:
         """Answer on a path that needs a token."""
         asked, operation = call.asked, call.asked.operation
         sudo = call.mount.paths.needs_sudo(call.path)
@@ -255,7 +254,7 @@ class Core:
                 raise Failure(500, join_errors("internal error"))
             return replace(answer, auth=response.auth)
 
-    async def _answer_without_token(self, call: MountRequest) -> Answer | None:
+    async def _answer_without_token(self, call: MountRequest) -> Outcome | None:
         """Answer on a path that needs no token, such as a login."""
         token = self.state.tokens.find(call.request.token)
         call = replace(

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import BadRequestError, CodedError, LogicalError
-from authkit.host.messages import Answer, Failure, HostResponse, join_errors
+from authkit.host.messages import Failure, HostResponse, Outcome, join_errors
 from authkit.host.server.operations import Asked
 from authkit.host.store.times import show_time, whole_seconds
 from authkit.logical import Auth, Operation, TokenType, WrapInfo
@@ -68,7 +68,7 @@ def failure_of(error: Exception, *, authenticated: bool) -> Failure:
     return Failure(status, join_errors(text) if authenticated else text)
 
 
-def render(asked: Asked, answer: Answer | None, request_id: str) -> HostResponse:
+def render(asked: Asked, answer: Outcome | None, request_id: str) -> HostResponse:
     """Return the response to a request that was served."""
     operation = asked.operation
     if operation is Operation.HELP and answer is not None:
@@ -93,7 +93,7 @@ def render(asked: Asked, answer: Answer | None, request_id: str) -> HostResponse
     return HostResponse(status=answer.status, body=body, headers=answer.headers)
 
 
-def envelope(answer: Answer, request_id: str) -> dict[str, Any]:
+def envelope(answer: Outcome, request_id: str) -> dict[str, Any]:
     """Return the JSON object that holds an answer."""
     is_wrapped = answer.wrap_info is not None
     return {
@@ -154,7 +154,7 @@ def plain_numbers(value: Any) -> Any:
     return value
 
 
-def _list_status(answer: Answer) -> int:
+def _list_status(answer: Outcome) -> int:
     data = answer.data or {}
     if not data:
         return 200 if answer.warnings else 404
@@ -166,7 +166,7 @@ def _list_status(answer: Answer) -> int:
     return 200 if keys else 404
 
 
-def _redirect(operation: Operation | None, answer: Answer) -> HostResponse:
+def _redirect(operation: Operation | None, answer: Outcome) -> HostResponse:
     body = b""
     if operation in (Operation.READ, Operation.LIST):
         link = html.escape(answer.redirect)
@@ -175,7 +175,7 @@ def _redirect(operation: Operation | None, answer: Answer) -> HostResponse:
     return HostResponse(status=307, raw=body, headers=headers, content_type="text/html; charset=utf-8")
 
 
-def _raw(answer: Answer) -> HostResponse:
+def _raw(answer: Outcome) -> HostResponse:
     raw = answer.raw
     assert raw is not None
     headers = dict(answer.headers)

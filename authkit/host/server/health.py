@@ -7,6 +7,7 @@ from typing import Any
 
 from authkit.host.messages import HostRequest, HostResponse
 from authkit.host.state import HostState
+from authkit.host.store.plugins import VAULT_VERSION
 from authkit.host.store.times import show_time
 
 __all__ = ["public_answers"]
@@ -42,7 +43,7 @@ def _health(state: HostState, request: HostRequest) -> HostResponse:
         "replication_performance_mode": "disabled",
         "replication_dr_mode": "disabled",
         "server_time_utc": int(state.clock.now().timestamp()),
-        "version": state.about.version,
+        "version": VAULT_VERSION,
         "enterprise": False,
         "cluster_name": state.about.cluster_name,
         "cluster_id": state.about.cluster_id,
@@ -67,7 +68,7 @@ def _seal_status(state: HostState) -> dict[str, Any]:
         "n": 1,
         "progress": 0,
         "nonce": "",
-        "version": state.about.version,
+        "version": VAULT_VERSION,
         "build_date": show_time(state.about.started),
         "migration": False,
         "cluster_name": state.about.cluster_name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from authkit.auth.policies import find_refused_policy, sanitize_policies
 from authkit.errors import AuthKitError
-from authkit.host.messages import Answer, Failure
+from authkit.host.messages import Failure, Outcome
 from authkit.host.mounts.entries import Mount
 from authkit.host.server.mount_requests import MountRequest, answer_of, ask
 from authkit.host.state import HostState
@@ -24,7 +24,7 @@ LOCKABLE = frozenset({"userpass", "ldap", "approle"})
 """Catalog names under which a server wants to know, before each login, whose it is."""
 
 
-async def answer_login(state: HostState, call: MountRequest, operation: Operation) -> Answer | None:
+async def answer_login(state: HostState, call: MountRequest, operation: Operation) -> Outcome | None:
     """Return the answer on a path that needs no token, and the token, if the backend grants one.
 
     Raises:

@@ -15,11 +15,11 @@ from typing import Any
 from authkit.errors import AuthKitError, RPCError, StatusCode, UnsupportedPathError, UserError
 from authkit.host.authorization import Caller
 from authkit.host.backends.base import OwnRequest, OwnResponse
-from authkit.host.messages import Answer, Failure, HostRequest, join_errors
+from authkit.host.messages import Failure, HostRequest, Outcome, join_errors
 from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
 from authkit.host.server.operations import Asked
-from authkit.host.store.plugin_errors import readable
+from authkit.host.store.plugin_errors import in_go_words
 from authkit.logical import Connection, Operation, Request, Response, WrapRequest
 from authkit.values import Value, replace
 
@@ -110,7 +110,7 @@ async def ask(call: MountRequest, request: Request) -> Response | None:
     try:
         response = await send(call.mount, request, f"auth/{call.mount.entry.path}{request.path}")
     except AuthKitError as error:
-        raise failure_of(readable(error), authenticated=not call.unauthenticated) from error
+        raise failure_of(in_go_words(error), authenticated=not call.unauthenticated) from error
     if response is not None and response.is_error:
         assert response.data is not None
         raise Failure(400, str(response.data["error"]), data=plain_numbers(response.data.get("data")))
@@ -136,7 +136,7 @@ async def send(mount: RunningMount, request: Request, route: str) -> Response | 
             raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
 
 
-def answer_of(call: MountRequest, response: Response | None) -> Answer | None:
+def answer_of(call: MountRequest, response: Response | None) -> Outcome | None:
     """Return what a backend's answer amounts to; a plugin's grant is left out."""
     if response is None:
         return None
@@ -147,7 +147,7 @@ def answer_of(call: MountRequest, response: Response | None) -> Answer | None:
         raw = replace(raw, body=b"")
     own = response if isinstance(response, OwnResponse) else OwnResponse()
     is_empty = response.data is None or not (response.data or call.mount.is_own)
-    return Answer(
+    return Outcome(
         data=None if is_empty else plain_numbers(response.data),
         warnings=tuple(response.warnings),
         status=own.status,

@@ -18,7 +18,8 @@ from authkit.host.mounts.table import RunningMount
 from authkit.host.server.envelope import failure_of, plain_numbers
 from authkit.host.server.mount_requests import send
 from authkit.host.state import HostState
-from authkit.host.store.plugin_errors import readable
+from authkit.host.store.plugin_errors import in_go_words
+from authkit.host.store.plugins import VAULT_VERSION
 from authkit.logical import Operation, Request
 
 __all__ = ["describe_mounts"]
@@ -44,7 +45,7 @@ async def describe_mounts(state: HostState, caller: Caller | None, *, generic: b
             paths |= _below(mount, part.get("paths") or {}, generic=generic and not mount.is_own)
             schemas |= (part.get("components") or {}).get("schemas") or {}
     _complete_ids(paths)
-    return make_document(paths, state.about.version) | {"components": {"schemas": schemas}}
+    return make_document(paths, VAULT_VERSION) | {"components": {"schemas": schemas}}
 
 
 async def _document_of(mount: RunningMount, *, authenticated: bool) -> Mapping[str, Any]:
@@ -62,7 +63,7 @@ async def _document_of(mount: RunningMount, *, authenticated: bool) -> Mapping[s
     try:
         response = await send(mount, request, entry.route)
     except AuthKitError as error:
-        raise failure_of(readable(error), authenticated=authenticated) from error
+        raise failure_of(in_go_words(error), authenticated=authenticated) from error
     if response is None or response.data is None:
         raise Failure(500, "internal error")
     document = response.data.get("openapi")

@@ -14,7 +14,7 @@ from authkit.host.messages import Failure, join_errors
 from authkit.host.server.envelope import STATUSES
 from authkit.host.server.mount_requests import send
 from authkit.host.state import HostState
-from authkit.host.store.plugin_errors import readable
+from authkit.host.store.plugin_errors import in_go_words
 from authkit.host.store.tokens import BATCH, Token
 from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
 from authkit.logical import Auth, Connection, Operation, Request, Response
@@ -91,7 +91,7 @@ async def _ask_backend(
     try:
         response = await send(mount, request, token.path)
     except AuthKitError as error:
-        text = str(readable(error))
+        text = str(in_go_words(error))
         status = 403 if isinstance(error, PermissionDeniedError) else STATUSES.get(text, 500)
         raise Failure(status, join_errors(f"failed to renew entry: {text}")) from error
     if response is None:

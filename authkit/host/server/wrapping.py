@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from authkit.host.backends.sys.wrapping import Wrapped, keep_wrapped
-from authkit.host.messages import Answer, Failure
+from authkit.host.messages import Failure, Outcome
 from authkit.host.server.envelope import envelope
 from authkit.host.state import HostState
 from authkit.logical import Operation
@@ -14,8 +14,8 @@ __all__ = ["wrap"]
 
 
 async def wrap(
-    state: HostState, answer: Answer, operation: Operation, path: str, request_id: str, *, is_plugins: bool
-) -> Answer:
+    state: HostState, answer: Outcome, operation: Operation, path: str, request_id: str, *, is_plugins: bool
+) -> Outcome:
     """Keep an answer, and return the answer with its wrapping token.
 
     Raises:
@@ -36,4 +36,4 @@ async def wrap(
         status=status, body=body, content_type=kind, created=state.clock.now(), ttl=answer.wrap_ttl, path=path
     )
     accessor = answer.auth.accessor if answer.auth else ""
-    return Answer(wrap_info=await keep_wrapped(state, wrapped, path, accessor))
+    return Outcome(wrap_info=await keep_wrapped(state, wrapped, path, accessor))

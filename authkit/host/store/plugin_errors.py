@@ -6,7 +6,7 @@ import logging
 
 from authkit.errors import AuthKitError, HostingError, RPCError, StatusCode
 
-__all__ = ["readable", "status_text"]
+__all__ = ["in_go_words", "status_text"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -17,7 +17,7 @@ def status_text(error: RPCError) -> str:
     return f"rpc error: code = {name} desc = {error.message}"
 
 
-def readable(error: AuthKitError) -> Exception:
+def in_go_words(error: AuthKitError) -> Exception:
     """Return the error with the text that a server in Go has for it."""
     if isinstance(error, HostingError):
         logger.error(str(error), extra={"kv": {"hint": error.hint}})

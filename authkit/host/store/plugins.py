@@ -1,15 +1,18 @@
-"""What a host sees of its plugins: an entry of the catalog, and one mounted backend.
+"""What a host and its plugins know of each other: a catalog's plugin, one mounted backend, the version.
 
-Protocols alone; `authkit.host.supervisor` implements them.
+`authkit.host.supervisor` implements the protocols.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 
-__all__ = ["HostedBackend", "HostedPlugin", "MountedBackend"]
+__all__ = ["VAULT_VERSION", "HostedBackend", "HostedPlugin", "MountedBackend"]
+
+VAULT_VERSION: Final = "1.21.1"
+"""What the host says it is, to clients and to plugins: the server that it was compared with."""
 
 
 class MountedBackend(Protocol):

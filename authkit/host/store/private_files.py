@@ -31,7 +31,7 @@ def private_path(path: Path) -> Path:
     """Return `path` with links in its folders resolved, if no other user can put anything in its place.
 
     The folder, and every one above it, belongs to this user or root, and only they can write there. Above
-    it one may be open to everybody if it is sticky, as /tmp: there nobody can rename what is another's.
+    it one may be writable by all if it is sticky, as /tmp is: there nobody can rename what another owns.
 
     Raises:
         NotPrivateError: another user can.

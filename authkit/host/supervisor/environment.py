@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from authkit.host.store.plugins import VAULT_VERSION
 from authkit.host.supervisor.security import Security
 from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 
-__all__ = ["VAULT_VERSION", "plugin_environment"]
-
-VAULT_VERSION = "1.21.1"
-"""The version reported to plugins: the server that this host was compared with."""
+__all__ = ["plugin_environment"]
 
 _PORTS = {"PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
 """For plugins that listen on TCP."""

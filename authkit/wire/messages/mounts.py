@@ -62,7 +62,7 @@ def encode_special_paths(paths: SpecialPaths) -> pb.Paths:
 
     Raises:
         InternalError: one of them is not a list of texts. Sent letter by letter, `login` would
-            open other paths to everybody.
+            open other paths without a token.
     """
     return pb.Paths(**{name: texts(getattr(paths, name), name) for name in _PATH_LISTS})
 

@@ -473,7 +473,7 @@ def test_definitions_that_cannot_work() -> None:
         type("Bad", (Backend,), {"a": Collection(Item, "x/{name}"), "b": Echo(path="x/all")})
     with pytest.raises(TypeError, match="not fields"):
         mount_of(Echo(path="a/{other}"))
-    with pytest.raises(TypeError, match="open to everybody"):
+    with pytest.raises(TypeError, match="open without a token"):
         mount_of(Echo(path="echo/x-{name}", unauthenticated=True))
     with pytest.raises(TypeError, match="hides a part of Backend"):
         type("Bad", (Backend,), {"objects": Singleton(Settings, "x")})

@@ -73,31 +73,31 @@ REACH_TOO_FAR: list[tuple[dict[str, Any], str]] = [
     # The exact path comes first and is another route's, but hosts see one pattern for both.
     (
         {"a": Singleton(Item, "login/config"), "b": write("login/{id}", unauthenticated=True)(_id)},
-        r"'login/config' would be open to everybody: hosts see it as 'login/\+'",
+        r"'login/config' would be open without a token: hosts see it as 'login/\+'",
     ),
     # '+' takes an empty segment as well, and so the slash of a list.
     (
         {"a": list_("login")(_plain), "b": write("login/{id}", unauthenticated=True)(_id)},
-        "'login' would be open to everybody",
+        "'login' would be open without a token",
     ),
     (
         {"a": write("x/{id}/y", unauthenticated=True)(_id), "b": read("x/all/{id}")(_id)},
-        "'x/all/{id}' would be open to everybody",
+        "'x/all/{id}' would be open without a token",
     ),
     (
         {"a": write("x/{id}", unauthenticated=True)(_id), "b": read("{id:path}")(_id)},
-        "'{id:path}' would be open to everybody",
+        "'{id:path}' would be open without a token",
     ),
     (
         {"a": write("x/{id}", unauthenticated=True)(_id), "b": read("x/{id:at}")(_id)},
-        "'x/{id:at}' would be open to everybody",
+        "'x/{id:at}' would be open without a token",
     ),
     (
         {
             "a": write("x/{id}", unauthenticated=True)(_id),
             "b": read(PathTemplate.from_regex("x/?[0-9]"))(_plain),
         },
-        "would be open to everybody",
+        "would be open without a token",
     ),
     ({"a": write("x/{id:path}", unauthenticated=True)(_id)}, "segment of its own"),
     ({"a": write("x-{id}", unauthenticated=True)(_id)}, "segment of its own"),
@@ -116,7 +116,7 @@ REACH_TOO_FAR: list[tuple[dict[str, Any], str]] = [
     ({"a": write("x/{id}", sudo=True)(_id), "b": read(PathTemplate.from_regex("[xy]"))(_plain)}, "take in"),
     (
         {"a": write("x/y", sudo=True)(_plain), "b": write("x/{id}", unauthenticated=True)(_id)},
-        "'x/y' would be open to everybody",
+        "'x/y' would be open without a token",
     ),
 ]
 

@@ -164,7 +164,7 @@ async def test_an_empty_answer_and_an_absent_check_are_none() -> None:
 
 
 async def test_a_plugin_without_the_optional_calls_is_hosted_all_the_same() -> None:
-    """No version, nothing to initialize, no paths open to everybody, type unknown."""
+    """No version, nothing to initialize, no paths open without a token, type unknown."""
     client, _ = plugin()
     await client.initialize()
     assert await client.version() == ""

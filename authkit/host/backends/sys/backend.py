@@ -11,6 +11,7 @@ from authkit.host.backends.sys.mounts import Mounts
 from authkit.host.backends.sys.plugins import Plugins
 from authkit.host.backends.sys.policies import Policies
 from authkit.host.backends.sys.wrapping import Wrapping
+from authkit.host.store.plugins import VAULT_VERSION
 from authkit.logical import Operation, SpecialPaths
 from authkit.values import replace
 
@@ -90,7 +91,7 @@ class SystemBackend(Mounts, Plugins, Policies, Leases, Wrapping, name="system"):
             "cluster_address": "",
             "active_node": True,
             "last_echo": None,
-            "version": self.state.about.version,
+            "version": VAULT_VERSION,
             "echo_duration_ms": 0,
             "clock_skew_ms": 0,
             "replication_primary_canary_age_ms": 0,

@@ -16,7 +16,7 @@ from authkit.host.backends.sys.versions import read_version
 from authkit.host.messages import Failure
 from authkit.host.mounts.entries import Mount, make_accessor, show_config, show_mount
 from authkit.host.mounts.table import MountError
-from authkit.host.store.plugin_errors import readable
+from authkit.host.store.plugin_errors import in_go_words
 from authkit.values import replace
 
 __all__ = ["Mounts"]
@@ -25,11 +25,11 @@ __all__ = ["Mounts"]
 class NewMount(Model):
     """What an operator writes to make a mount."""
 
-    path: Str = field(default="", help="Where it lies, below `auth/`.")
+    path: Str = field(default="", help="The path below `auth/`.")
     type: Str = field(default="", help="The name of the plugin.")
     plugin_name: Str = field(default="", help="The name of the plugin, where the type is `plugin`.")
     plugin_version: Str = field(default="", help="A registered version; by default the newest.")
-    description: Str = field(default="", help="For people.")
+    description: Str = field(default="", help="A description, shown in lists.")
     config: Map = field(default={}, help="What can be tuned later.")
     options: KV = field(default={}, help="Handed to the plugin.")
     local: Bool = field(default=False, help="Whether it stays in its cluster.")
@@ -155,7 +155,7 @@ class Mounts(HostBackend):
         except MountError as error:
             raise UserError(str(error)) from error
         except AuthKitError as error:
-            raise UserError(str(readable(error))) from error
+            raise UserError(str(in_go_words(error))) from error
 
     def _new_mount(self, asked: NewMount) -> Mount:
         config = new_config(asked.config)

@@ -25,7 +25,7 @@ from authkit.host.backends.base import HostBackend, OwnResponse
 from authkit.host.backends.sys.versions import read_version
 from authkit.host.mounts.table import MountError, RunningMount
 from authkit.host.store.catalog import CatalogEntry, CatalogError
-from authkit.host.store.plugin_errors import readable
+from authkit.host.store.plugin_errors import in_go_words
 from authkit.logical import Operation, Response
 
 __all__ = ["Plugins"]
@@ -169,7 +169,7 @@ class Plugins(HostBackend):
         try:
             await self.state.mounts.reload(chosen)
         except (MountError, AuthKitError) as error:
-            text = str(readable(error)) if isinstance(error, AuthKitError) else str(error)
+            text = str(in_go_words(error)) if isinstance(error, AuthKitError) else str(error)
             where = f'cannot reload plugin on "{chosen[0].entry.route}": ' if mounts else ""
             raise InternalError(f"{where}{text}") from error
         data: Mapping[str, Any] = {"reload_id": call.request.id}

@@ -46,8 +46,8 @@ class TuningFields(Model):
     default_lease_ttl: Str = field(default="", help="The TTL of its tokens; `system` for the host's.")
     max_lease_ttl: Str = field(default="", help="The longest TTL of its tokens; `system` for the host's.")
     force_no_cache: Bool = field(default=False, help="Whether caches are off. Only when it is made.")
-    description: Str = field(default="", help="For people.")
-    listing_visibility: Str = field(default="", help="`unauth` lists it for everybody.")
+    description: Str = field(default="", help="A description, shown in lists.")
+    listing_visibility: Str = field(default="", help="`unauth` lists it without a token.")
     token_type: Str = field(default="", help="What its tokens are, or are by default.")
     options: KV = field(default={}, help="Handed to the plugin.")
     plugin_version: Str = field(default="", help="A registered version, from the next reload on.")
@@ -66,7 +66,7 @@ class LockoutFields(Model):
     lockout_threshold: Str = field(default="", help="After so many failures.")
     lockout_duration: Str = field(default="", help="For so long.")
     lockout_counter_reset_duration: Str = field(default="", help="Failures are forgotten after so long.")
-    lockout_disable: Bool = field(default=False, help="Never.")
+    lockout_disable: Bool = field(default=False, help="Whether no user is locked out.")
 
 
 def new_config(given: Mapping[str, Any]) -> MountConfig:
