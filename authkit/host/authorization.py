@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from typing import ClassVar
 
 from authkit.auth.policies import sanitize_policies
 from authkit.host.store.identity import EntityRecord, IdentityStore
@@ -30,6 +31,8 @@ class Caller(Value, frozen=True, kw_only=True):
     token: Token
     entity: EntityRecord | None
     acl: ACL
+
+    unshown: ClassVar = ("text",)
 
 
 def identify(
