@@ -554,3 +554,18 @@ async def test_own_backends_on_the_framework_describe_themselves() -> None:
         page = await host.ok("HELP", "identity/entity/id/x")
         assert "Return the entity" in page["help"]
         assert "    disabled (bool" in page["help"]
+
+
+# --- callers -----------------------------------------------------------------------------------
+
+
+async def test_revoking_as_orphan_needs_sudo_with_a_token_in_the_path_as_well() -> None:
+    """Old clients name the token in the path, which no list of special paths has."""
+    async with running(mounted=False) as host:
+        await host.ok("POST", "sys/policies/acl/all", {"policy": 'path "*" { capabilities = ["update"] }'})
+        made = [await host.ok("POST", "auth/token/create", {"policies": ["all"]}) for _ in range(2)]
+        caller, victim = (each["auth"]["client_token"] for each in made)
+        for path in ("auth/token/revoke-orphan", "auth/token/revoke-orphan/x"):
+            assert (await host.ask("POST", path, {"token": victim}, caller)).status in (400, 403)
+        assert host.core.state.tokens.find(victim) is not None
+        await host.ok("POST", "auth/token/revoke-orphan/x", {"token": victim})
