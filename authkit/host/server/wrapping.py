@@ -26,12 +26,10 @@ async def wrap(
         raise Failure(404, "unsupported path")
     if answer.raw is not None:
         status, body, kind = answer.raw.status, answer.raw.body.decode("latin-1"), answer.raw.content_type
+    elif answer.bare is not None:
+        status, body, kind = answer.status, json.dumps(answer.bare), "application/json"
     else:
-        status, body, kind = (
-            200,
-            json.dumps(envelope(answer, request_id)),
-            "application/json",
-        )
+        status, body, kind = 200, json.dumps(envelope(answer, request_id)), "application/json"
     wrapped = Wrapped(
         status=status, body=body, content_type=kind, created=state.clock.now(), ttl=answer.wrap_ttl, path=path
     )

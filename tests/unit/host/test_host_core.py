@@ -569,3 +569,13 @@ async def test_revoking_as_orphan_needs_sudo_with_a_token_in_the_path_as_well() 
             assert (await host.ask("POST", path, {"token": victim}, caller)).status in (400, 403)
         assert host.core.state.tokens.find(victim) is not None
         await host.ok("POST", "auth/token/revoke-orphan/x", {"token": victim})
+
+
+async def test_an_unwrapped_answer_can_be_wrapped_again() -> None:
+    """The first token is used up then: what it stood for is in the second."""
+    async with running(mounted=False) as host:
+        path, ttl = "sys/wrapping/unwrap", "5m"
+        first = await host.ok("POST", "sys/wrapping/wrap", {"a": 1}, wrap_ttl=ttl)
+        again = await host.ok("POST", path, {"token": first["wrap_info"]["token"]}, wrap_ttl=ttl)
+        answer = await host.ok("POST", path, {"token": again["wrap_info"]["token"]})
+        assert answer["data"] == {"a": 1}
