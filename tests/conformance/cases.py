@@ -1249,6 +1249,18 @@ async def token_with_its_own_text(host: Session) -> None:
     assert body["auth"]["client_token"] == "con-own"
     await host.write("auth/token/create", {"id": "con-own", "policies": ["dev"], "ttl": "1h"}, status=400)
     await host.write("auth/token/revoke", {"token": "con-own"}, status=204)
+    for text in ("hvs.own", "s.own", "hvb.own", "con.own"):
+        await host.write("auth/token/create", {"id": text, "policies": ["dev"]}, status=400)
+
+
+@case
+async def no_path_names_a_token(host: Session) -> None:
+    """What names a token in the path would pass by the list of paths that need sudo."""
+    auth = await host.login()
+    for path in ("lookup", "renew", "revoke", "revoke-accessor", "revoke-orphan"):
+        body = {"token": auth["client_token"], "accessor": auth["accessor"]}
+        await host.write(f"auth/token/{path}/x", body, status=404)
+    await host.lookup(auth)
 
 
 @case

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from authkit.host.authorization import Caller
 from authkit.host.backends.base import OwnRequest
-from authkit.host.store.clock import MovableClock
 from authkit.host.store.policies import ACL
 from authkit.host.store.tokens import Token
 from authkit.logical import Operation, Request
+from authkit.testing.clock import MovableClock
 
 
 def test_the_text_of_a_token_is_never_shown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from authkit.errors import BadRequestError, FieldError, UserError
-from authkit.framework import Answer, PathTemplate, Str, route, write
+from authkit.framework import Answer, Str, route, write
 from authkit.host.backends.base import HostBackend, OwnCall
 from authkit.host.messages import Failure
 from authkit.host.store.times import read_duration, seconds_left, show_time, whole_seconds
@@ -15,18 +15,13 @@ from authkit.logical import Operation, Response
 __all__ = ["Tokens"]
 
 
-def _with_token(path: str) -> PathTemplate:
-    """Return the path, below which old clients name the token."""
-    return PathTemplate.from_regex(rf"{path}(?:/(?P<urltoken>.+))?")
-
-
 class Tokens(HostBackend):
     """Lookup, renewal and revocation of tokens."""
 
     # --- finding -------------------------------------------------------------------------------
 
-    @route(_with_token("lookup"), Operation.READ, Operation.UPDATE)
-    async def look_up(self, call: OwnCall, token: Str = "", urltoken: Str = "") -> dict[str, Any]:
+    @route("lookup", Operation.READ, Operation.UPDATE)
+    async def look_up(self, call: OwnCall, token: Str = "") -> dict[str, Any]:
         """Return what is known of a token, by default of the caller's."""
         text = token or call.token
         found = self.state.tokens.find(text, with_used_up=True)
@@ -39,8 +34,8 @@ class Tokens(HostBackend):
         """Return what is known of the caller's token."""
         return self._show(call.caller.token, call.token)
 
-    @write(_with_token("lookup-accessor"))
-    async def look_up_accessor(self, accessor: Str = "", urltoken: Str = "") -> dict[str, Any]:
+    @write("lookup-accessor")
+    async def look_up_accessor(self, accessor: Str = "") -> dict[str, Any]:
         """Return what is known of the token of an accessor."""
         return self._show(self._of_accessor(accessor), "")
 
@@ -89,10 +84,8 @@ class Tokens(HostBackend):
 
     # --- renewing ------------------------------------------------------------------------------
 
-    @write(_with_token("renew"))
-    async def renew(
-        self, call: OwnCall, token: Str = "", increment: Str = "", urltoken: Str = ""
-    ) -> Response | None:
+    @write("renew")
+    async def renew(self, call: OwnCall, token: Str = "", increment: Str = "") -> Response | None:
         """Renew a token."""
         return await self._renew(call, self._named(token, "token not found"), token, increment)
 
@@ -101,10 +94,8 @@ class Tokens(HostBackend):
         """Renew the caller's token."""
         return await self._renew(call, call.caller.token, call.token, increment)
 
-    @write(_with_token("renew-accessor"))
-    async def renew_accessor(
-        self, call: OwnCall, accessor: Str = "", increment: Str = "", urltoken: Str = ""
-    ) -> Response | None:
+    @write("renew-accessor")
+    async def renew_accessor(self, call: OwnCall, accessor: Str = "", increment: Str = "") -> Response | None:
         """Renew the token of an accessor."""
         return await self._renew(call, self._of_accessor(accessor), "", increment)
 
@@ -129,8 +120,8 @@ class Tokens(HostBackend):
 
     # --- revoking ------------------------------------------------------------------------------
 
-    @write(_with_token("revoke"))
-    async def revoke(self, token: Str = "", urltoken: Str = "") -> None:
+    @write("revoke")
+    async def revoke(self, token: Str = "") -> None:
         """Revoke a token and its children. An unknown token is a success."""
         await self._revoke(self._find_named(token))
 
@@ -139,8 +130,8 @@ class Tokens(HostBackend):
         """Revoke the caller's token."""
         await self._revoke(call.caller.token)
 
-    @write(_with_token("revoke-accessor"))
-    async def revoke_accessor(self, accessor: Str = "", urltoken: Str = "") -> Answer | None:
+    @write("revoke-accessor")
+    async def revoke_accessor(self, accessor: Str = "") -> Answer | None:
         """Revoke the token of an accessor."""
         if not accessor:
             raise BadRequestError("missing accessor")
@@ -150,12 +141,9 @@ class Tokens(HostBackend):
         await self._revoke(token)
         return None
 
-    @write(_with_token("revoke-orphan"))
-    async def revoke_orphan(self, call: OwnCall, token: Str = "", urltoken: Str = "") -> None:
+    @write("revoke-orphan")
+    async def revoke_orphan(self, token: Str = "") -> None:
         """Revoke a token. Its children become orphans."""
-        # The list of special paths has the bare path alone, not what old clients write behind it.
-        if {"root", "sudo"}.isdisjoint(call.caller.acl.capabilities(f"auth/token/{call.request.path}")):
-            raise UserError("root or sudo privileges required to revoke and orphan")
         found = self._named(token, "token to revoke not found")
         if found.type == BATCH:
             raise UserError("batch tokens cannot be revoked")
