@@ -9,8 +9,9 @@ from authkit.auth.cidrs import pin_address, verify_remote_address
 from authkit.auth.identity import Identity
 from authkit.auth.policies import verify_policies
 from authkit.auth.token_parameters import KEPT_SETTINGS, TokenParameters
-from authkit.framework import BoundCollection, format_block
-from authkit.logical import Alias, Auth, Connection, Lease, Response
+from authkit.framework import BoundCollection
+from authkit.logical import Alias, Auth, Connection, Response
+from authkit.values import replace
 
 __all__ = [
     "COLLECTION_KEY",
@@ -71,22 +72,19 @@ def make_auth(
     if identity.token is not None:
         settings = identity.token.apply(role)
         verify_login_address(settings, connection)
-    policies = tuple(dict.fromkeys((*settings.token_policies, *identity.policies)))
-    verify_policies(policies)
-    return Auth(
-        lease=Lease(ttl=settings.token_ttl, max_ttl=settings.token_max_ttl, renewable=True),
+    granted = settings.grant
+    if identity.policies:
+        verify_policies(identity.policies)
+        granted = replace(granted, policies=tuple(dict.fromkeys((*granted.policies, *identity.policies))))
+    if settings.token_strictly_bind_ip:
+        granted = replace(granted, bound_cidrs=(pin_address(connection),))
+    return replace(
+        granted,
         internal_data=_internal_data(identity, settings, role_name, roles),
         display_name=identity.display_name or identity.name,
-        policies=policies,
         metadata=dict(identity.metadata),
         alias=_make_alias(identity, settings),
         group_aliases=tuple(Alias(name=name) for name in dict.fromkeys(identity.groups)),
-        period=settings.token_period,
-        explicit_max_ttl=settings.token_explicit_max_ttl,
-        num_uses=settings.token_num_uses,
-        bound_cidrs=_bound_cidrs(settings, connection),
-        token_type=settings.token_type,
-        no_default_policy=settings.token_no_default_policy,
     )
 
 
@@ -135,14 +133,18 @@ def settings_at_renewal(
 def _internal_data(
     identity: Identity, settings: TokenParameters, role_name: str, roles: str
 ) -> dict[str, Any]:
-    data = {
-        ROLE_KEY: role_name,
-        COLLECTION_KEY: roles,
-        STATE_KEY: dict(identity.state),
-        SETTINGS_KEY: {} if identity.token is None else identity.token.kept(settings),
-        POLICIES_KEY: list(identity.policies),
-    }
-    return {key: value for key, value in data.items() if value}
+    data: dict[str, Any] = {}
+    if role_name:
+        data[ROLE_KEY] = role_name
+    if roles:
+        data[COLLECTION_KEY] = roles
+    if identity.state:
+        data[STATE_KEY] = dict(identity.state)
+    if identity.token is not None and (kept := identity.token.kept(settings)):
+        data[SETTINGS_KEY] = kept
+    if identity.policies:
+        data[POLICIES_KEY] = list(identity.policies)
+    return data
 
 
 def _make_alias(identity: Identity, settings: TokenParameters) -> Alias | None:
@@ -153,9 +155,3 @@ def _make_alias(identity: Identity, settings: TokenParameters) -> Alias | None:
         metadata=dict(identity.alias_metadata),
         custom_metadata=dict(settings.alias_metadata),
     )
-
-
-def _bound_cidrs(settings: TokenParameters, connection: Connection | None) -> tuple[str, ...]:
-    if settings.token_strictly_bind_ip:
-        return (pin_address(connection),)
-    return tuple(format_block(block) for block in settings.token_bound_cidrs)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any, Final
 
 from authkit.auth.alias_metadata import find_metadata_fault
-from authkit.auth.policies import find_refused_policy
+from authkit.auth.policies import find_refused_policy, verify_policies
 from authkit.errors import UserError
 from authkit.framework import (
     KV,
@@ -25,8 +26,9 @@ from authkit.framework import (
     Model,
     Seconds,
     field,
+    format_block,
 )
-from authkit.logical import TokenType
+from authkit.logical import Auth, Lease, TokenType
 from authkit.values import Value, verify_collections
 
 __all__ = ["KEPT_SETTINGS", "Role", "TokenParameters", "TokenSettings"]
@@ -106,6 +108,25 @@ class TokenParameters(Model):
     alias_metadata: KV = field(
         default={}, help="Custom metadata for the alias of the entity, taken over when the alias is made."
     )
+
+    @cached_property
+    def grant(self) -> Auth:
+        """What they decide of a grant, whoever logs in.
+
+        Raises:
+            LoginError: one of the policies is one that no login may have.
+        """
+        verify_policies(self.token_policies)
+        return Auth(
+            lease=Lease(ttl=self.token_ttl, max_ttl=self.token_max_ttl, renewable=True),
+            policies=tuple(dict.fromkeys(self.token_policies)),
+            period=self.token_period,
+            explicit_max_ttl=self.token_explicit_max_ttl,
+            num_uses=self.token_num_uses,
+            bound_cidrs=tuple(map(format_block, self.token_bound_cidrs)),
+            token_type=self.token_type,
+            no_default_policy=self.token_no_default_policy,
+        )
 
     def check(self) -> None:
         """Refuse what contradicts itself, in the words of other auth methods."""

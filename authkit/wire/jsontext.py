@@ -126,6 +126,9 @@ def _object(value: Mapping[Any, Any]) -> str:
     for key, member in value.items():
         if not isinstance(key, str):
             raise _Unsendable(f"a key is a {type(key).__name__}, not text")
+        if type(member) is str:  # most are
+            members.append(f"{_quote(key)}:{_quote(member)}")
+            continue
         try:
             members.append(f"{_quote(key)}:{_text(member)}")
         except _Unsendable as exc:

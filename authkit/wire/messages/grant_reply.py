@@ -38,6 +38,10 @@ _ALIAS_CUSTOM_METADATA: Final = b"\x3a"
 _ENTRY_KEY: Final = b"\x0a"
 _ENTRY_VALUE: Final = b"\x12"
 
+# The length of each part of a short entry is one byte.
+_SHORT_ENTRY: Final = b"%b%c" + _ENTRY_KEY + b"%c%b" + _ENTRY_VALUE + b"%c%b"
+_SHORT_ENTRY_OVERHEAD: Final = 4
+
 _NO_DATA: Final = b"\x1a" + bytes([len(NULL)]) + NULL.encode()
 _LENGTHS: Final = tuple(bytes([length]) for length in range(128))
 
@@ -143,8 +147,12 @@ def _encode_alias(alias: Alias) -> bytes:
 
 def _add_pairs(parts: list[bytes], key: bytes, pairs: Mapping[str, str]) -> None:
     for name, value in pairs.items():
-        entry = _ENTRY_KEY + _sized(name.encode()) + _ENTRY_VALUE + _sized(value.encode())
-        parts += (key, _sized(entry))
+        first, second = name.encode(), value.encode()
+        length = len(first) + len(second) + _SHORT_ENTRY_OVERHEAD
+        if length < 128:
+            parts.append(_SHORT_ENTRY % (key, length, len(first), first, len(second), second))
+        else:
+            parts += (key, _sized(_ENTRY_KEY + _sized(first) + _ENTRY_VALUE + _sized(second)))
 
 
 def _sized(data: bytes) -> bytes:

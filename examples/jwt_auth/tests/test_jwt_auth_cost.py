@@ -21,7 +21,7 @@ from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.rpc.interface import CallContext
 from authkit.testing import Simulator
 
-MAX_FUNCTION_CALLS = 380
+MAX_FUNCTION_CALLS = 300
 """Calls of Python functions for the three messages of a login, bytes in and bytes out."""
 
 MAX_CALLS_OF_A_GROUP = 8

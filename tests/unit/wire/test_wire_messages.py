@@ -398,7 +398,7 @@ granted = st.builds(
     internal_data=data,
     display_name=any_length,
     policies=texts,
-    metadata=st.dictionaries(text, any_length, max_size=3),
+    metadata=st.dictionaries(any_length, any_length, max_size=3),
     alias=st.none() | aliases | st.builds(Alias, name=any_length, metadata=text_map),
     group_aliases=st.lists(aliases | st.builds(Alias, name=text), max_size=3).map(tuple),
     period=lifetimes,
@@ -414,6 +414,14 @@ granted = st.builds(
 def test_a_grant_written_as_bytes_says_what_protobuf_does(response: Response) -> None:
     """For any identity and any role: hosts read the same message."""
     assert m.is_plain_grant(response)
+    expected = pb.HandleRequestReply(response=m.encode_response(response))
+    assert pb.HandleRequestReply.FromString(m.encode_grant(response)) == expected
+
+
+@pytest.mark.parametrize("length", range(118, 130))
+def test_a_pair_of_any_length_is_written(length: int) -> None:
+    """Up to 127 bytes the length of an entry takes one byte, then two."""
+    response = Response(auth=Auth(metadata={"k": "x" * length, "é" * (length // 2): "", "": "x" * length}))
     expected = pb.HandleRequestReply(response=m.encode_response(response))
     assert pb.HandleRequestReply.FromString(m.encode_grant(response)) == expected
 
