@@ -5,7 +5,7 @@ LATEST := .venv-latest/bin/python
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
 
-.PHONY: help setup demo demo-vault dev test check live bench proto clean
+.PHONY: help setup demo demo-vault dev test check live bench dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -49,8 +49,13 @@ bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
 
+dist: setup ## wheels and source archives of authkit and of the JWT example, in dist/
+	@for project in . examples/jwt_auth; do \
+		(cd $$project && $(CURDIR)/$(PYTHON) -m hatchling build --directory $(CURDIR)/dist) || exit 1; \
+	done
+
 proto: setup ## write the protobuf code anew
 	@$(PYTHON) scripts/proto
 
 clean: ## remove what the targets above made in the checkout
-	rm -rf .venv .venv-latest build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

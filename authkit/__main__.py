@@ -15,7 +15,7 @@ def main() -> None:
         if str(error.name).startswith("authkit"):
             raise
         print(
-            f"authkit: the command needs {error.name}: install authkit with its extra `dev`, see its README",
+            f"authkit: the command needs {error.name}: it comes with the extra `dev`, see README, Install",
             file=sys.stderr,
         )
         sys.exit(1)

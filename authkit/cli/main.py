@@ -16,7 +16,7 @@ __all__ = ["cli", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="authkit", prog_name="authkit")
+@click.version_option(package_name="vault-authkit", prog_name="authkit")
 def cli() -> None:
     """Write auth methods for HashiCorp Vault and OpenBao in Python."""
 
