@@ -16,7 +16,7 @@ nothing. Renewal: `authkit.auth.renewal`.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from authkit.auth.arguments import HandlerPlan, verify_returns, verify_unchanged
@@ -170,8 +170,8 @@ class LoginHandlers:
         """Answer a login."""
         role, role_name, identity = await self._run(self.plan, backend, call)
         if not isinstance(identity, Identity):
-            kind = type(identity).__name__
-            raise InternalError(f"the login handler returned {kind}, not an Identity")
+            # What is wrong is the author's business: it stands in the log, and clients get a reference.
+            raise TypeError(_describe_return(self.declared.handler, identity))
         auth = make_auth(identity, role, role_name, call.connection, roles=self.roles_path)
         return Response(auth=auth, warnings=tuple(identity.warnings))
 
@@ -264,6 +264,14 @@ class LoginHandlers:
             where = self.declared.handler.__qualname__
             raise TypeError(f"{where}: '{name}' is the field of the role's name; use another parameter")
         return FieldSchema(name=name, type=kind, help="The role to log in with.", max_length=MAX_ROLE_NAME)
+
+
+def _describe_return(handler: Callable[..., Any], returned: object) -> str:
+    text = f"{handler.__qualname__} returned {type(returned).__name__}, not an Identity"
+    if isinstance(returned, Coroutine):
+        returned.close()
+        return f"{text}: is an 'await' missing?"
+    return f"{text}: is a 'return' missing?" if returned is None else text
 
 
 def _roles_path(backend: type[MountContext], attribute: str) -> str:

@@ -43,6 +43,7 @@ from authkit.values import replace
 
 __all__ = ["Backend"]
 
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 _OF_THE_MOUNT: Final = frozenset(
     {Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE, Operation.HELP}
@@ -83,6 +84,13 @@ class Backend:
 
     def __init_subclass__(cls, *, name: str = "", version: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
+        for attribute in ("name", "version"):
+            if attribute in vars(cls):
+                raise TypeError(f"{cls.__name__}.{attribute} hides a part of Backend; name it differently")
+        if name and _NAME.fullmatch(name) is None:
+            raise TypeError(
+                f"{cls.__name__}: a name has letters, digits, '-', '_' and '.' inside, unlike {name!r}"
+            )
         cls.name, cls.version = name, ""
         if version:
             number = version.removeprefix("v")

@@ -6,7 +6,7 @@ How it is called: `authkit.framework.handler_threads`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, get_type_hints
 
@@ -77,7 +77,8 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
     try:
         hints = get_type_hints(handler, include_extras=True)
     except NameError as error:
-        raise TypeError(f"{handler.__qualname__}: an annotation cannot be read: {error}") from error
+        hint = _nearest(error.name or "", handler.__globals__)
+        raise TypeError(f"{handler.__qualname__}: an annotation cannot be read: {error}{hint}") from error
     found = []
     for parameter in parameters[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -87,3 +88,10 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
         default = UNSET if parameter.default is parameter.empty else parameter.default
         found.append(Parameter(parameter.name, hints[parameter.name], default))
     return tuple(found)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else "; is it imported?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -48,7 +49,7 @@ class PeriodicDecorator(Protocol):
         ...
 
 
-def every(interval: str, *, writes: bool = False) -> PeriodicDecorator:
+def every(interval: str | float | timedelta, *, writes: bool = False) -> PeriodicDecorator:
     """Run a method at the first tick, and then whenever `interval` has passed since its last start.
 
     The method takes a `Task`. No run starts before the last one has ended, its thread included where the
@@ -58,17 +59,42 @@ def every(interval: str, *, writes: bool = False) -> PeriodicDecorator:
     tick after the node may. Without, it runs on every node, and `ReadOnlyError` from storage does not count
     as a failure.
 
+    Args:
+        interval: such as `"1h"`; a number counts seconds.
+
     Raises:
+        TypeError: `interval` is nothing of the kind; at the method, it does not take one parameter.
         ValueError: `interval` is not a positive duration.
     """
-    duration = parse_duration(interval)
+    duration = _read_interval(interval)
     if duration <= timedelta(0):
         raise ValueError("the interval of a task must be positive")
 
     def declare(handler: Callable[Concatenate[Any, P], R], /) -> Periodic[P, R]:
+        parameters = list(inspect.signature(handler).parameters.values())
+        if len(parameters) != 2 or not all(each.kind in _POSITIONAL for each in parameters):
+            name = handler.__name__
+            raise TypeError(
+                f"{handler.__qualname__}: a periodic task takes a Task and nothing else: "
+                f"async def {name}(self, task: Task)"
+            )
         return Periodic(handler, duration, writes=writes)
 
     return declare
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _read_interval(interval: object) -> timedelta:
+    if isinstance(interval, timedelta):
+        return interval
+    if isinstance(interval, str):
+        return parse_duration(interval)
+    if isinstance(interval, int | float) and not isinstance(interval, bool):
+        return timedelta(seconds=interval)
+    hint = "with parentheses" if callable(interval) else f"not with {interval!r}"
+    raise TypeError(f"write @every('1h'), @every(60) or @every(timedelta(minutes=1)), {hint}")
 
 
 class Scheduler:

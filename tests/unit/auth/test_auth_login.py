@@ -237,11 +237,31 @@ async def test_plain_handler_without_role() -> None:
 
 @pytest.mark.parametrize("answer", [True, "ann", Response()])
 async def test_a_handler_returns_an_identity(answer: Any) -> None:
-    """Anything else is a fault, not a login."""
+    """Anything else is a fault, not a login. The error names handler and type, for the log."""
     mount = Mount(Open)
     mount.backend.answer = answer
-    with pytest.raises(InternalError):
+    with pytest.raises(TypeError, match=rf"Open\.log_in returned {type(answer).__name__}, not an Identity"):
         await mount.login("login/ann")
+
+
+async def test_what_a_handler_forgot_is_named() -> None:
+    """An `await` or a `return`."""
+
+    async def look_up() -> Identity:
+        return Identity(name="ann")
+
+    class Forgetful(AuthMethod, name="forgetful"):
+        """Returns something else than it means to."""
+
+        @login("login/{user}")
+        async def log_in(self, user: Str) -> Identity:
+            """Log in by name."""
+            return look_up() if user == "ann" else None  # type: ignore[return-value]
+
+    mount = Mount(Forgetful)
+    for user, hint in (("ann", "is an 'await' missing"), ("bob", "is a 'return' missing")):
+        with pytest.raises(TypeError, match=hint):
+            await mount.login(f"login/{user}")
 
 
 class Team(AuthMethod, name="team"):
@@ -462,7 +482,11 @@ def test_handlers_that_cannot_work() -> None:
         (Wrong.two_roles, {"roles": roles}, "Wrong.two_roles takes two roles, 'a' and 'b'"),
         (Wrong.some_role, {}, "Bad needs one collection of PinRole for parameter 'a', it has 0"),
         (Wrong.nothing, {}, "Wrong.nothing has to return Identity, not NoneType"),
-        (Wrong.unknown, {}, "Wrong.unknown: an annotation cannot be read: name 'Missing' is not defined"),
+        (
+            Wrong.unknown,
+            {},
+            "Wrong.unknown: an annotation cannot be read: name 'Missing' is not defined; is it imp",
+        ),
         (Wrong.default, {}, "Wrong.default: parameter 'x'"),
         (Wrong.some_role, {"roles": roles, "b": Collection(PinRole, "r/{name}")}, "it has 2"),
         (

@@ -467,6 +467,11 @@ def test_definitions_that_cannot_work() -> None:
     for version in ("1.2", "one", "v1.2.x"):
         with pytest.raises(TypeError, match="version"):
             type("Bad", (Backend,), {}, name="bad", version=version)
+    for name in ("my method!", "a b", "-a", "a/b", "ä"):
+        with pytest.raises(TypeError, match="unlike"):
+            type("Bad", (Backend,), {}, name=name)
+    with pytest.raises(TypeError, match="hides a part of Backend"):
+        type("Bad", (Backend,), {"name": Singleton(Settings, "x")}, name="bad")
     with pytest.raises(TypeError, match="never reached"):
         mount_of(Echo(path="role/{name}"), Echo(path="role/{name}"))
     with pytest.raises(TypeError, match="never reached"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -267,6 +268,35 @@ def test_intervals_are_positive(interval: str) -> None:
     """An interval that is none is refused where it stands."""
     with pytest.raises(ValueError):
         every(interval)
+
+
+async def run(self: Any, task: Task) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("interval", ["1m", 60, 60.0, timedelta(minutes=1)])
+def test_an_interval_is_a_text_or_seconds_or_a_duration(interval: str | float | timedelta) -> None:
+    """All of these are one minute."""
+    assert every(interval)(run).interval == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("interval", [None, True, run, ["1h"]])
+def test_other_intervals_are_refused_with_the_right_spelling(interval: Any) -> None:
+    """Also a decorator without parentheses."""
+    with pytest.raises(TypeError, match=r"write @every\('1h'\)"):
+        every(interval)
+
+
+def test_a_task_takes_a_task() -> None:
+    """A method that takes nothing, or more, would fail at each tick."""
+
+    async def nothing(self: Any) -> None: ...
+
+    async def more(self: Any, task: Task, other: str) -> None: ...
+
+    for handler in (nothing, more):
+        with pytest.raises(TypeError, match=rf"async def {handler.__name__}\(self, task: Task\)"):
+            every("1h")(handler)
 
 
 class Settings(Model):
