@@ -15,6 +15,7 @@ from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import NoReturn
 
     from authkit.logical import Servable
@@ -45,6 +46,8 @@ def serve(backend: type[Servable] | str) -> NoReturn:
     """
     if not is_cookie_right(os.environ, COOKIE_KEY, COOKIE_VALUE):
         sys.stderr.write(notice(os.path.basename(sys.argv[0]) or "this program"))
+        if sys.stderr.isatty():  # somebody, and not a server that tries the cookies of other types
+            sys.stderr.write(_try_to_load(backend))
         sys.exit(1)
 
     import gc
@@ -87,9 +90,33 @@ def _serve(backend: type[Servable] | str, streams: StandardStreams, ending: Endi
         return 1
     except BaseException as error:
         # SystemExit too: whatever an author's module raises while it is imported is told, not lost.
-        log.error("the plugin could not be served", exc_info=error)
+        shown = error.with_traceback(_without_import(error.__traceback__))
+        log.error("the plugin could not be served", exc_info=shown)
         return 1
     return 0
+
+
+def _try_to_load(backend: type[Servable] | str) -> str:
+    """Return, for somebody at a terminal, whether the backend would load."""
+    try:
+        loaded = _load(backend)
+        loaded.factory()
+    except BaseException as error:
+        from traceback import format_exception
+
+        shown = error.with_traceback(_without_import(error.__traceback__))
+        return f"It would not be served:\n{''.join(format_exception(shown))}"
+    return f"It would be served: {loaded.__module__}:{loaded.__qualname__} loads.\n"
+
+
+def _without_import(frames: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from where the author's code begins: what imports it says nothing about it."""
+    while frames is not None:
+        file = frames.tb_frame.f_code.co_filename
+        if file != __file__ and "importlib" not in file:
+            return frames
+        frames = frames.tb_next
+    return None
 
 
 def _environment() -> HostEnvironment:

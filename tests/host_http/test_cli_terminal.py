@@ -13,7 +13,7 @@ from authkit.cli import console as console_module
 from authkit.cli import doctor as doctor_module
 from authkit.cli import explain as explain_module
 from authkit.cli.console import CommandError, console
-from authkit.cli.logs import _Lines
+from authkit.cli.logs import ANEW_SECONDS, _Lines, _Once
 from authkit.doctor import Finding, Verdict
 from authkit.host.supervisor.logs import LogReader, PluginLog
 
@@ -118,3 +118,30 @@ def test_a_foreign_plugin_s_lines_are_as_harmless(line: bytes) -> None:
         text = shown(record.message, {"module": record.module, **record.pairs})
         assert all(part.isprintable() for part in text.split("\n"))
         assert all(part.startswith("  | ") for part in text.split("\n")[1:])
+
+
+def failure_of(plugin: str, traceback: str, created: float) -> logging.LogRecord:
+    """What a host logs of a plugin that does not load."""
+    record = logging.makeLogRecord(
+        {"name": "authkit.host.plugin", "msg": "the plugin could not be served", "levelno": logging.ERROR}
+    )
+    record.kv = {"plugin": plugin, "error": "SyntaxError", "traceback": traceback}
+    record.created = created
+    return record
+
+
+def test_a_failure_of_several_starts_is_shown_once() -> None:
+    """Another one is shown, that of another plugin too, and the same again after a while."""
+    once = _Once()
+    assert once.filter(failure_of("a", "line 1", 100.0))
+    assert not once.filter(failure_of("a", "line 1", 100.5))
+    assert once.filter(failure_of("b", "line 1", 101.0))
+    assert once.filter(failure_of("a", "line 2", 101.5))
+    assert once.filter(failure_of("a", "line 2", 102.0 + ANEW_SECONDS))
+    assert all(once.filter(logging.makeLogRecord({"msg": "x"})) for _ in range(2))
+
+
+def test_a_hint_stands_for_the_lines_of_an_error() -> None:
+    """A server's own text of a failed start has thirty of them."""
+    record = logging.makeLogRecord({"msg": "2 errors occurred:\n\t* one\n\t* two", "kv": {"hint": "do this"}})
+    assert _Lines("%(message)s").format(record) == "2 errors occurred: hint=do this"
