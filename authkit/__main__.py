@@ -14,6 +14,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("authkit"):
             raise
+        if sys.argv[1:2] == ["doctor"]:  # wanted on servers, where the extra is not
+            from authkit.doctor.command import run as inspect
+
+            sys.exit(inspect(sys.argv[2:]))
         print(
             f"authkit: the command needs {error.name}: it comes with the extra `dev`, see README, Install",
             file=sys.stderr,

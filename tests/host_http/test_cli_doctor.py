@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from authkit.cli import doctor as doctor_module
 from authkit.cli.main import cli
-from authkit.doctor import Finding, Verdict
+from authkit.doctor import Finding, Verdict, command
 
 
 def launcher(folder: Path) -> Path:
@@ -63,8 +64,37 @@ def test_json_is_for_programs(tmp_path: Path) -> None:
 def test_a_variable_needs_a_value() -> None:
     """One line says how it is written."""
     done = run("file", "--env", "NAME")
-    assert done.exit_code == 1
-    assert "write --env NAME=VALUE" in done.output
+    assert done.exit_code == 2
+    assert "'NAME' is not a variable: write --env NAME=VALUE" in done.output
+
+
+@pytest.mark.parametrize("seconds", ["0", "601", "1.5", "-1", "9999999999", "soon", ""])
+def test_the_seconds_of_a_start_are_bounded(seconds: str) -> None:
+    """One line says how many there may be."""
+    done = run("file", "--timeout", seconds)
+    assert done.exit_code == 2
+    assert "is not a number of seconds from 1 to 600" in done.output or "expected one argument" in done.output
+
+
+def test_a_server_needs_no_further_packages(tmp_path: Path) -> None:
+    """Neither click nor rich: both ways to start it print the lines."""
+    file = tmp_path / "chatty"
+    file.write_text("#!/bin/sh\necho hello\n")
+    file.chmod(0o755)
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['click', 'rich', 'jinja2', 'starlette']))"
+    for code, arguments in (
+        ("from authkit.__main__ import main; main()", ["doctor", str(file)]),
+        ("import runpy; runpy.run_module('authkit.doctor', run_name='__main__')", [str(file)]),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{hidden}; {code}", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "A server would refuse it: " in done.stdout
 
 
 def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +104,7 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         seen = "a [bold]plugin[/bold] printed [/nonsense]"
         return [Finding(check="handshake", verdict=Verdict.FAILED, seen=seen, advice="log to stderr")]
 
-    monkeypatch.setattr(doctor_module, "inspect_plugin", inspect)
+    monkeypatch.setattr(command, "inspect_plugin", inspect)
     monkeypatch.delenv("NO_COLOR", raising=False)
     for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Console(

@@ -46,7 +46,8 @@ def test_the_doctor_shows_what_a_plugin_says(terminal: bool, monkeypatch: pytest
     """As a table, and as lines."""
     out, stream = output_of(terminal, monkeypatch)
     finding = Finding(check=f"a{HOSTILE}", verdict=Verdict.FAILED, seen=HOSTILE, advice=HOSTILE)
-    doctor_module._print([finding], out)
+    monkeypatch.setattr(doctor_module, "console", lambda: out)
+    doctor_module._show([finding])
     text = stream.getvalue()
     assert all(line.isprintable() for line in text.split("\n"))
     assert "owned" in text
