@@ -188,26 +188,38 @@ async def inspect_cookie(candidate: Candidate) -> Finding:
             child = await start_child(plan.path, plan.arguments, environment, _unheard)
         except PluginStartError as error:
             return failed(check, str(error), explain(str(error)))
-        served, status = await _served_or_ended(child, candidate.timeout)
-    return _judge_cookie(check, served=served, status=status)
+        line, status = await _first_line_and_status(child, candidate.timeout)
+    return _judge_cookie(check, line, status)
 
 
-async def _served_or_ended(child: Child, timeout: timedelta) -> tuple[bool, int | None]:
-    """Return whether the process serves, and its exit status if it ended without being killed. Kill it."""
+async def _first_line_and_status(child: Child, timeout: timedelta) -> tuple[str, int | None]:
+    """Return what the process prints first, and its exit status if it ended without being killed. Kill it."""
     await asyncio.wait({child.first_line}, timeout=timeout.total_seconds())
-    served = child.first_line.done() and bool(child.first_line.result())
-    await asyncio.wait({child.ended}, timeout=0 if served else timeout.total_seconds())
+    line = (child.first_line.result() or "") if child.first_line.done() else ""
+    await asyncio.wait({child.ended}, timeout=0 if _is_handshake(line) else timeout.total_seconds())
     status = child.status
     child.kill()
     await child.ended
-    return served, status
+    return line, status
 
 
-def _judge_cookie(check: str, *, served: bool, status: int | None) -> Finding:
+def _is_handshake(line: str) -> bool:
+    """Whether a line says where a plugin serves: `1|5|unix|/tmp/x|grpc|...` (go-plugin 1.8, client.go)."""
+    return line.count("|") >= 3
+
+
+def _judge_cookie(check: str, line: str, status: int | None) -> Finding:
     advice = "Look at the cookie before all else, and end with status 1: a server asks every plugin this way."
-    if served:
+    if _is_handshake(line):
         return failed(
             check, "it serves under another plugin type's cookie, and is catalogued as that", advice
+        )
+    if line:
+        return failed(
+            check,
+            f"it prints to standard output before it looks at the cookie: {_shown(line.encode())}",
+            "Print nothing before `serve`, nor in modules that are imported: a server reads the first line "
+            "as the handshake. Use `logging`, which authkit sends to the server's log.",
         )
     if status is None:
         return failed(check, "it neither serves nor ends under another plugin type's cookie", advice)

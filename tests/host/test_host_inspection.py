@@ -231,6 +231,17 @@ async def test_a_plugin_that_never_answers(directory: Path) -> None:
     assert "timeout while waiting for plugin to start" in findings["handshake"].seen
 
 
+async def test_a_plugin_that_prints_before_it_serves(directory: Path) -> None:
+    """It looks at the cookie all right; what it prints is named."""
+    source = f"#!{sys.executable} -I\nprint('hello there')\nimport sys\nsys.exit(1)\n"
+    findings = await inspect(write(directory, source))
+    assert findings["cookie"].verdict is Verdict.FAILED
+    assert findings["cookie"].seen == (
+        "it prints to standard output before it looks at the cookie: hello there"
+    )
+    assert "before `serve`" in findings["cookie"].advice
+
+
 async def test_a_plugin_that_does_not_look_at_the_cookie(directory: Path) -> None:
     """A server would take it for a database plugin."""
     findings = await inspect(
