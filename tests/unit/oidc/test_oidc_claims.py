@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oidc_factories import said
 
@@ -101,7 +101,6 @@ def test_a_pointer_that_leads_nowhere_is_logged(caplog):
     assert caplog.messages == ['no value at the JSON pointer "/nested/missing" in the claims']
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="/~01-+na😀 "))
 def test_any_name_finds_something_or_nothing(name):
     """No name causes an exception."""
@@ -405,7 +404,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(VALUES, VALUES, st.sampled_from(["string", "glob"]))
 def test_any_values_match_or_are_refused(actual, expected, kind):
     """No pair of values causes another exception; what matches shares a value."""

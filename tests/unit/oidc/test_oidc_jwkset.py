@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oidc_factories import b64, b64_integer, jwk, jwks, private_key
 
@@ -207,7 +207,6 @@ def test_the_number_of_keys_is_bounded(caplog):
     assert "holds 501 keys" in caplog.text
 
 
-@settings(deadline=None)
 @given(st.binary() | st.builds(lambda keys: json.dumps({"keys": keys}).encode(), st.lists(
     st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "use", "alg", "key_ops"]),
                     st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "AQAB", "", 7, None, [], {}]))))
