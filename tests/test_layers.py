@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
     "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
     "testing_pytest": {"testing"},
-    "cli": {"printable", "values", "host", "doctor"},
+    "cli": {"printable", "values", "plugin", "host", "doctor"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 

@@ -14,11 +14,14 @@ from pathlib import Path
 
 from authkit.cli.console import CommandError
 from authkit.host.supervisor.executable import MAX_FIRST_LINE_BYTES
+from authkit.plugin.environment import STALL_VARIABLE
 from authkit.values import Value, replace
 
 __all__ = ["Source", "find_source", "write_launcher"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+STALL_SECONDS = "0.5"
+"""A plugin in development warns of a handler that keeps its event loop for longer."""
 CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -115,4 +118,5 @@ def _python(folder: Path, code: str) -> str:
     shebang = f"#!{sys.executable} -I"
     if len(os.fsencode(shebang)) > MAX_FIRST_LINE_BYTES or any(map(str.isspace, sys.executable)):
         raise CommandError(f"the path of {sys.executable} is too long or has spaces: use another environment")
-    return f"{shebang}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n{code}"
+    watch = f"import os\nos.environ.setdefault({STALL_VARIABLE!r}, {STALL_SECONDS!r})\n"
+    return f"{shebang}\n{watch}import sys\nsys.path.insert(0, {str(folder)!r})\n{code}"

@@ -12,7 +12,10 @@ from typing import ClassVar
 from authkit.errors import HandshakeError
 from authkit.values import Value
 
-__all__ = ["HostEnvironment"]
+__all__ = ["STALL_VARIABLE", "HostEnvironment"]
+
+STALL_VARIABLE = "AUTHKIT_STALL_SECONDS"
+"""Not a host's: how long a handler may keep the event loop before the log tells (`plugin/stalls.py`)."""
 
 _MAX_PORT = 65535
 

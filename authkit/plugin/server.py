@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from authkit.errors import HandshakeError
 from authkit.plugin.ending import SHUTDOWN_GRACE, Ending, Reason
-from authkit.plugin.environment import HostEnvironment
+from authkit.plugin.environment import STALL_VARIABLE, HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
 from authkit.plugin.lifetime import wait_for_host_to_leave
 from authkit.plugin.listener import Listener, listen
@@ -203,10 +203,17 @@ async def _serve(broker: Broker, stop: asyncio.Future[Reason]) -> None:
     gc.freeze()
     gc.enable()
     leaving = asyncio.get_running_loop().create_task(_stop_when_host_leaves(broker, stop))
+    watch = None
+    if STALL_VARIABLE in os.environ:
+        from authkit.plugin.stalls import watch_stalls
+
+        watch = watch_stalls()
     try:
         await stop
     finally:
         leaving.cancel()
+        if watch is not None:
+            watch.stop()
 
 
 async def _stop_when_host_leaves(broker: Broker, stop: asyncio.Future[Reason]) -> None:

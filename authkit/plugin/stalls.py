@@ -1,0 +1,101 @@
+"""Tells who keeps the event loop from its work, while a plugin is developed.
+
+A blocking call in an `async` handler makes every other request wait, and no error says so. `authkit dev` sets
+`AUTHKIT_STALL_SECONDS`; in production nothing watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from authkit.plugin.environment import STALL_VARIABLE
+
+__all__ = ["StallWatch", "log_stall", "watch_stalls"]
+
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_TICKS = 4
+"""How often the loop is asked within the time that counts as a stall."""
+
+_log = logging.getLogger("authkit.stalls")
+
+
+class StallWatch:
+    """Watches the running event loop from a thread.
+
+    Args:
+        report: is called in that thread, once for each stall, while it lasts: with the seconds so far, and
+            the stack of the loop's thread from the author's code on.
+        seconds: a longer time without a step of the loop is a stall.
+    """
+
+    def __init__(self, report: Callable[[float, str], None], *, seconds: float) -> None:
+        self._report = report
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._watched = threading.get_ident()
+        self._stopped = threading.Event()
+        self._tick()
+        self._thread = threading.Thread(target=self._watch, name="authkit-stalls", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopped.set()
+        self._handle.cancel()
+
+    def _tick(self) -> None:
+        self._last = time.monotonic()
+        self._handle = self._loop.call_later(self._seconds / _TICKS, self._tick)
+
+    def _watch(self) -> None:
+        reported = 0.0
+        while not self._stopped.wait(self._seconds / _TICKS):
+            last = self._last
+            kept = time.monotonic() - last
+            frame = sys._current_frames().get(self._watched)
+            if kept < self._seconds or last == reported or frame is None:
+                continue
+            reported = last
+            self._report(kept, _show(frame))
+
+
+def watch_stalls() -> StallWatch | None:
+    """Watch the running loop if the environment asks for it, and log what keeps it."""
+    text = os.environ.get(STALL_VARIABLE, "")
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.01 <= seconds <= 3600:
+        _log.error("%s: %r is not a number of seconds from 0.01 to 3600", STALL_VARIABLE, text)
+        return None
+    return StallWatch(log_stall, seconds=seconds)
+
+
+def log_stall(seconds: float, stack: str) -> None:
+    """Warn of a stall."""
+    _log.warning(
+        "a handler has kept the event loop for %.1f s, and all other requests wait: await what it calls, "
+        "or make it a plain `def`, which runs in a thread",
+        seconds,
+        extra={"kv": {"traceback": stack}},
+    )
+
+
+def _show(frame: FrameType) -> str:
+    """Return the stack after the last frame of authkit: what the author's code does."""
+    frames = traceback.extract_stack(frame)
+    ours = [index for index, each in enumerate(frames) if each.filename.startswith(_PACKAGE)]
+    own = frames[ours[-1] + 1 :] if ours else frames
+    return "".join(traceback.format_list(own or frames)).rstrip()
