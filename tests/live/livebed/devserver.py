@@ -67,7 +67,12 @@ class DevServer:
         assert self.process.stdout is not None
         lines: Queue[str] = Queue()
         output = self.process.stdout
-        self.reader = threading.Thread(target=lambda: [lines.put(line) for line in output], daemon=True)
+
+        def read() -> None:
+            for line in output:
+                lines.put(line)
+
+        self.reader = threading.Thread(target=read, daemon=True)
         self.reader.start()
         while not (self.printed and self.printed[-1].startswith("Ready")):
             try:
