@@ -17,7 +17,7 @@ QUICK_LIMIT = 16_000
 REASONS = {
     "roles": "A mount keeps 10,000 objects in memory; a login with a role beyond them reads it from storage.",
     "static-keys": "Static keys have no ids: they are tried, the one that signed the last token first. "
-    "Where keys sign in turn, a login costs more with each further key.",
+    "Where keys sign in turn, a login costs more with each further key. The Go plugin tries them in order.",
     "groups": "Each group is a text to check and a group alias in the answer.",
     "token-size": "Each byte of a token is hashed, decoded and parsed.",
     "memory": "A mount is a backend with caches of its own and a connection to the server.",
@@ -51,7 +51,7 @@ class Curve:
     """In file names and in the results."""
     x: str
     """What grows."""
-    y: str = "CPU µs of the plugin for a login"
+    y: str = "CPU µs for a login"
     series: list[Series] = field(default_factory=list)
 
     @property
@@ -59,7 +59,7 @@ class Curve:
         """Why it is not flat; empty if it is."""
         if all(series.is_flat for series in self.series):
             return ""
-        return REASONS.get(self.name, "Not flat, and nobody has said why.")
+        return REASONS.get(self.name, "Not flat: measure again on a quiet machine, then look for the reason.")
 
     def add(self, label: str, x: float, y: float) -> None:
         """Add a point to the series of that label."""

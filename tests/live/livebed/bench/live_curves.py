@@ -112,7 +112,7 @@ def measure_live(bed: Bed, *, rounds: int, count: int, is_quick: bool) -> Iterat
 
 def measure_mounts(bed: Bed, points: Sequence[int], rounds: int, count: int) -> Iterator[Curve]:
     """Yield CPU time and memory of a process that gets more and more mounts, all of which are used."""
-    curve, memory = Curve("mounts", "mounts"), Curve("memory", "mounts", "RSS of the plugin, MiB")
+    curve, memory = Curve("mounts", "mounts"), Curve("memory", "mounts", "RSS MiB")
     requests: dict[str, list[Request]] = {contender.label: [] for contender in bed.pair()}
     for point in points:
         lanes = []

@@ -20,6 +20,7 @@ LOGIN_FIGURES = (
     ("server CPU ms", "cpu_ms_server"),
 )
 SCENARIO_FIGURES = (("per second", "per_second"), ("plugin CPU ms", "cpu_ms_plugin"))
+GROWTH_COLUMNS = ("what grows; what is measured", "where", "figures", "growth", "why")
 NOTHING = "-"
 
 Row = tuple[str, Mapping[str, float]]
@@ -34,7 +35,7 @@ def report(results: Results) -> str:
     if results.scenarios:
         parts.append(table(columns, list(scenario_rows(results.scenarios))))
     if results.curves:
-        parts.append("\n".join(curve_lines(results.curves)))
+        parts.append(aligned(GROWTH_COLUMNS, list(curve_rows(results.curves))))
     return "\n\n".join(parts)
 
 
@@ -43,10 +44,21 @@ def login_rows(results: Results) -> Iterator[Row]:
     for clients, runs in results.logins.items():
         for name, figure in LOGIN_FIGURES:
             yield f"{name}, {clients} client{'s' * (clients > 1)}", median(runs, figure)
-    last = median(list(results.logins.values())[-1], "cpu_ms_plugin")
-    yield "ceiling: logins/s of one core", {label: 1000 / cpu for label, cpu in last.items()}
+    yield from core_rows(list(results.logins.values())[-1])
     for name, by_label in results.single.items():
         yield name, {label: float(statistics.median(values)) for label, values in by_label.items()}
+
+
+def core_rows(runs: Runs) -> Iterator[Row]:
+    """Yield what one core of the plugin's serves, and on how many the Go plugin overtakes ours.
+
+    Ours has one core. The Go plugin and the server share all others there are.
+    """
+    plugin, server = median(runs, "cpu_ms_plugin"), median(runs, "cpu_ms_server")
+    yield "logins/s of one core of the plugin", {label: 1000 / cpu for label, cpu in plugin.items()}
+    go = plugin[GO] + server[GO]
+    ours = {label: cpu for label, cpu in plugin.items() if label != GO}
+    yield "cores on which Go is as fast", {label: go / cpu for label, cpu in ours.items()}
 
 
 def scenario_rows(scenarios: Mapping[str, Runs]) -> Iterator[Row]:
@@ -65,13 +77,16 @@ def scenario_rows(scenarios: Mapping[str, Runs]) -> Iterator[Row]:
 
 
 def table(labels: Sequence[str], rows: Sequence[Row]) -> str:
+    """Return figures as a table."""
+    return aligned(["", *headings(labels)], [[name, *cells_of(labels, values)] for name, values in rows])
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns stand below each other in a terminal too."""
-    head, cells = ["", *headings(labels)], [[name, *cells_of(labels, values)] for name, values in rows]
-    widths = [max(len(row[column]) for row in [head, *cells]) for column in range(len(head))]
-    lines = [[*head], ["-" * width for width in widths], *cells]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
+        for line in [head, ["-" * width for width in widths], *rows]
     )
 
 
@@ -100,13 +115,11 @@ def rounded(value: float) -> str:
     return f"{value:.3g}" if value else "0"
 
 
-def curve_lines(curves: Sequence[Curve]) -> Iterator[str]:
-    """Yield a line for each series, and below each curve that is not flat the reason."""
+def curve_rows(curves: Sequence[Curve]) -> Iterator[Sequence[str]]:
+    """Yield a row for each series; the reason stands beside the first one of a curve."""
     for curve in curves:
-        yield f"{curve.x} ({curve.y}):"
         for series in curve.series:
             points = ", ".join(f"{x:,.0f}: {rounded(y)}" for x, y in series.points)
-            verdict = "flat" if series.is_flat else f"grows {series.growth:.2g} times"
-            yield f"  {series.label}: {points} ({verdict})"
-        if curve.reason:
-            yield f"  {curve.reason}"
+            growth = "flat" if series.is_flat else f"{series.growth:.1f} times"
+            is_first = series is curve.series[0]
+            yield f"{curve.x}; {curve.y}", series.label, points, growth, curve.reason if is_first else ""

@@ -75,7 +75,7 @@ def measure_scenario(bed: Bed, options: Options, results: Results, name: str, la
     """Let the contenders take turns at one kind of request."""
     tell(name)
     results.scenarios[name] = interleave(
-        bed.server, lanes, rounds=options.rounds, clients=SCENARIO_CLIENTS, count=options.logins // 4
+        bed.server, lanes, rounds=options.rounds, clients=SCENARIO_CLIENTS, count=options.logins // 5
     )
 
 
