@@ -43,14 +43,14 @@ class Prepared:
     """One point of a curve, ready to be measured."""
 
     logins: Mapping[str, Sequence[RecordedLogin]]
-    """By what is special about them, nothing for the usual ones."""
+    """By what is special about them; empty for usual logins."""
     enter: Callable[[], None] = lambda: None
-    """Called before each round: makes of the process what this point is about."""
+    """Called before each round of this point."""
 
 
 @asynccontextmanager
 async def simulated(**config: object) -> AsyncIterator[Simulator]:
-    """Yield a mount with this configuration, on top of the usual key, and the role `dev`."""
+    """Yield a mount with this configuration, by default the usual key, and the role `dev`."""
     async with Simulator(JWTAuth) as vault:
         usual = {"jwt_validation_pubkeys": usual_issuer().public_pem, "bound_issuer": ISSUER}
         await vault.write("config", config or usual)
@@ -67,7 +67,7 @@ async def recorded(vault: Simulator, token: str, role: str = "dev") -> RecordedL
 
 
 async def refused(vault: Simulator, token: str) -> RecordedLogin:
-    """Return the messages of a login that must be refused. Only its request is a failure, and no crash."""
+    """Return the messages of a login that must be refused."""
     with record() as login:
         try:
             await vault.login(role="dev", jwt=token)
@@ -192,7 +192,7 @@ async def measure(curve: Curve, points: Sequence[int], prepare: Prepare) -> Curv
         ready = {point: await stack.enter_async_context(prepare(point)) for point in points}
         best: dict[tuple[int, str], float] = {}
         gc.collect()
-        gc.freeze()  # what other points keep in memory is none of this one's
+        gc.freeze()  # the collector does not walk what other points keep in memory
         try:
             for number in range(BEST_OF):
                 for point, prepared in ready.items():
