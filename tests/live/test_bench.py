@@ -38,12 +38,11 @@ def test_a_table_has_medians_and_ratios() -> None:
 def test_a_curve_says_why_it_grows() -> None:
     """A flat one needs no reason, and one that grows has its own."""
     curve = Curve("groups", "groups")
-    curve.add("flat", 0, 100)
-    curve.add("flat", 500, 110)
-    assert not curve.reason
-    curve.add("growing", 0, 100)
-    curve.add("growing", 500, 300)
-    assert "group" in curve.reason
+    for x, flat, growing in ((0, 100, 100), (500, 110, 300)):
+        curve.add("flat", x, flat)
+        curve.add("growing", x, growing)
+    assert curve.reason(curve.series[0]) == ""
+    assert "group alias" in curve.reason(curve.series[1])
 
 
 @pytest.mark.parametrize("xs", [(0, 100_000), (1, 50), (5, 5)])

@@ -15,14 +15,15 @@ FLAT = 1.25
 QUICK_LIMIT = 16_000
 
 REASONS = {
-    "roles": "A mount keeps 10,000 objects in memory; a login with a role beyond them reads it from storage.",
-    "static-keys": "Static keys have no ids: they are tried, the one that signed the last token first. "
-    "Where keys sign in turn, a login costs more with each further key. The Go plugin tries them in order.",
-    "groups": "Each group is a text to check and a group alias in the answer.",
-    "token-size": "Each byte of a token is hashed, decoded and parsed.",
-    "memory": "A mount is a backend with caches of its own and a connection to the server.",
+    "roles": "a mount keeps 10,000 objects in memory; a login with another role reads it from storage",
+    "static-keys": "static keys have no ids and are tried: authkit begins with the one that signed last",
+    "groups": "each group is a text to check and a group alias in the answer",
+    "token-size": "each byte of a token is hashed, decoded and parsed",
+    "memory": "a mount is a backend with caches of its own and a connection to the server",
 }
 """Why a curve is not flat, by its name."""
+
+UNKNOWN_REASON = "measure again on a quiet machine, then look for the reason"
 
 
 @dataclass
@@ -54,12 +55,9 @@ class Curve:
     y: str = "CPU µs for a login"
     series: list[Series] = field(default_factory=list)
 
-    @property
-    def reason(self) -> str:
-        """Why it is not flat; empty if it is."""
-        if all(series.is_flat for series in self.series):
-            return ""
-        return REASONS.get(self.name, "Not flat: measure again on a quiet machine, then look for the reason.")
+    def reason(self, series: Series) -> str:
+        """Return why one of its series is not flat; empty if it is."""
+        return "" if series.is_flat else REASONS.get(self.name, UNKNOWN_REASON)
 
     def add(self, label: str, x: float, y: float) -> None:
         """Add a point to the series of that label."""
@@ -80,9 +78,14 @@ class Curve:
             "name": self.name,
             "x": self.x,
             "y": self.y,
-            "reason": self.reason,
             "series": [
-                {"label": each.label, "points": each.points, "growth": each.growth} for each in self.series
+                {
+                    "label": each.label,
+                    "points": each.points,
+                    "growth": each.growth,
+                    "reason": self.reason(each),
+                }
+                for each in self.series
             ],
         }
 

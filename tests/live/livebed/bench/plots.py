@@ -61,7 +61,7 @@ def draw(curve: Curve) -> ElementTree.Element:
         text(picture, LEFT - 6, y + 4, f"{number * step:,g}", "end")
     shown = -math.inf
     for x in xs:
-        if place_x(x) - shown > 34:  # labels do not overlap
+        if place_x(x) - shown > 46:  # labels do not overlap
             shown = place_x(x)
             text(picture, shown, HEIGHT - BOTTOM + 16, f"{x:,g}")
     text(picture, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, curve.x)

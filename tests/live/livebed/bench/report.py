@@ -21,6 +21,7 @@ LOGIN_FIGURES = (
 )
 SCENARIO_FIGURES = (("per second", "per_second"), ("plugin CPU ms", "cpu_ms_plugin"))
 GROWTH_COLUMNS = ("what grows; what is measured", "where", "figures", "growth", "why")
+MAX_WIDTH = 55
 NOTHING = "-"
 
 Row = tuple[str, Mapping[str, float]]
@@ -83,7 +84,8 @@ def table(labels: Sequence[str], rows: Sequence[Row]) -> str:
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns stand below each other in a terminal too."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    columns = list(zip(head, *rows, strict=True))
+    widths = [min(max(map(len, column)), MAX_WIDTH) for column in columns]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
         for line in [head, ["-" * width for width in widths], *rows]
@@ -116,10 +118,9 @@ def rounded(value: float) -> str:
 
 
 def curve_rows(curves: Sequence[Curve]) -> Iterator[Sequence[str]]:
-    """Yield a row for each series; the reason stands beside the first one of a curve."""
+    """Yield a row for each series, with the reason where it is not flat."""
     for curve in curves:
         for series in curve.series:
             points = ", ".join(f"{x:,.0f}: {rounded(y)}" for x, y in series.points)
             growth = "flat" if series.is_flat else f"{series.growth:.1f} times"
-            is_first = series is curve.series[0]
-            yield f"{curve.x}; {curve.y}", series.label, points, growth, curve.reason if is_first else ""
+            yield f"{curve.x}; {curve.y}", series.label, points, growth, curve.reason(series)

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import sys
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from livebed.bench.rounds import Runs
 __all__ = ["Results", "describe_run"]
 
 PEER_MODULE = Path(__file__).resolve().parents[2] / "go" / "peer" / "go.mod"
-OPTIMISED = "--enable-optimizations"
 
 
 @dataclass
@@ -53,10 +51,9 @@ def describe_run(arguments: Sequence[str], server: str) -> dict[str, str]:
     """Return machine, versions and command, as they stand beside the figures."""
     processor = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     peer = re.search(r"vault-plugin-auth-jwt (v\S+)", PEER_MODULE.read_text())
-    optimised = OPTIMISED in str(sysconfig.get_config_var("CONFIG_ARGS"))
     return {
         "machine": f"{os.cpu_count()} cores, {processor[1] if processor else platform.machine()}",
-        "python": f"{platform.python_version()}, {'with' if optimised else 'without'} {OPTIMISED}",
+        "python": f"{platform.python_version()}, {platform.python_compiler()}",
         "server": f"Vault {server}",
         "go plugin": f"vault-plugin-auth-jwt {peer[1] if peer else 'of unknown version'}",
         "command": " ".join([Path(sys.argv[0]).name, *arguments]),
