@@ -12,7 +12,7 @@ FLAT = 1.25
 """A series is flat if its last value is at most so many times its first."""
 
 
-QUICK_LIMIT = 16_000
+QUICK_LIMIT = 10_000
 
 REASONS = {
     "roles": "a mount keeps 10,000 objects in memory; a login with another role reads it from storage",
