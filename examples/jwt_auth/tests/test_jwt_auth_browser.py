@@ -36,6 +36,11 @@ ROLE: dict[str, Any] = {
 }
 
 
+def shown(value: object) -> str:
+    """Return the same text in every run, for names of test cases."""
+    return str(sorted(value) if isinstance(value, set) else value)
+
+
 @pytest.fixture
 def idp() -> Iterator[FaultyProvider]:
     """A good provider."""
@@ -174,7 +179,7 @@ async def test_a_reload_loses_no_login(browser: Browser, idp: FaultyProvider) ->
             "Vault login failed. An unknown error occurred during OIDC authentication. Check server logs",
         ),
     ],
-    ids=str,
+    ids=shown,
 )
 async def test_what_comes_back_wrong(browser: Browser, fields: dict[str, str], text: str) -> None:
     """Each text is the one that command lines and web interfaces know; the state is used up."""
@@ -508,7 +513,7 @@ async def test_two_forms_with_one_state_forge_no_state(browser: Browser) -> None
         ("code", set()),
         ("id_token", set()),
     ],
-    ids=str,
+    ids=shown,
 )
 @pytest.mark.parametrize("nonce", ["", "n"])
 async def test_a_response_that_was_not_asked_for(
@@ -545,7 +550,7 @@ async def test_a_response_that_was_not_asked_for(
             "take a code",
         ),
     ],
-    ids=str,
+    ids=shown,
 )
 async def test_a_get_with_what_was_not_asked_for(
     browser: Browser, config: dict[str, str], brought: set[str], text: str
