@@ -1967,6 +1967,70 @@ async def one_alias_for_each_mount(host: Session) -> None:
 
 
 @case
+async def alias_takes_no_name_of_another(host: Session) -> None:
+    """Whoever may write one alias takes over neither another's name nor another's entity."""
+    eve, bob = await host.login(alias="eve"), await host.login(alias="bob")
+    ids = {}
+    for auth in (eve, bob):
+        (alias,) = (await host.read(f"identity/entity/id/{auth['entity_id']}"))["data"]["aliases"]
+        ids[alias["name"]] = alias["id"]
+    own, accessor = f"identity/entity-alias/id/{ids['eve']}", await host.accessor()
+    await host.write(own, {"name": "bob"}, status=400)
+    await host.write(own, {"name": "BOB", "mount_accessor": accessor}, status=400)
+    await host.write(own, {"canonical_id": bob["entity_id"]}, status=400)
+    await host.write(own, {"canonical_id": "nonsense"}, status=400)
+    await host.write(own, {"mount_accessor": "nowhere"}, status=400)
+    by_name = {"name": "eve", "mount_accessor": accessor, "canonical_id": bob["entity_id"]}
+    await host.write("identity/entity-alias", by_name, status=400)
+    assert (await host.login(alias="bob"))["entity_id"] == bob["entity_id"]
+    assert (await host.login(alias="eve"))["entity_id"] == eve["entity_id"]
+
+
+@case
+async def alias_is_written_again(host: Session) -> None:
+    """What changes nothing is no content; another case of the name is a change; so is custom metadata."""
+    auth = await host.login(alias="bob")
+    (alias,) = (await host.read(f"identity/entity/id/{auth['entity_id']}"))["data"]["aliases"]
+    own = f"identity/entity-alias/id/{alias['id']}"
+    await host.write(own, {}, status=204)
+    await host.write(own, {"name": "bob", "canonical_id": auth["entity_id"]}, status=204)
+    await host.write(own, {"name": "BOB"})
+    await host.write(own, {"custom_metadata": {"a": "b"}})
+    await host.write(own, {"custom_metadata": {"a": "b"}}, status=204)
+    assert (await host.login(alias="bob"))["entity_id"] == auth["entity_id"]
+    await host.read(own)
+
+
+@case
+async def one_name_at_two_mounts(host: Session) -> None:
+    """An alias is that of its mount, whatever else its entity is called at others."""
+    await host.write("sys/auth/con-two", {"type": PLUGIN}, status=204)
+    host.undo("sys/auth/con-two")
+    here, there = await host.accessor(), (await host.read("sys/auth/con-two"))["data"]["accessor"]
+    owners = []
+    for name in ("con-ann", "con-bea"):
+        owners.append((await host.write("identity/entity", {"name": name}))["data"]["id"])
+        host.undo(f"identity/entity/name/{name}")
+    ann, bea = owners
+    for accessor in (here, there):
+        alias = {"name": "ann", "mount_accessor": accessor}
+        await host.write("identity/entity-alias", {**alias, "canonical_id": ann})
+    await host.write("identity/entity-alias", {"name": "ann", "mount_accessor": there, "canonical_id": bea})
+    for owner, accessor in ((ann, here), (bea, there)):
+        (left,) = (await host.read(f"identity/entity/id/{owner}"))["data"]["aliases"]
+        assert left["mount_accessor"] == accessor
+    assert (await host.login(alias="ann"))["entity_id"] == ann
+    (moved,) = (await host.read(f"identity/entity/id/{bea}"))["data"]["aliases"]
+    own = f"identity/entity-alias/id/{moved['id']}"
+    await host.write(own, {"mount_accessor": here}, status=400)
+    await host.write(own, {"mount_accessor": here, "name": "bea"})
+    assert (await host.login(alias="bea"))["entity_id"] == bea
+    await host.write(own, {"mount_accessor": there})
+    await host.write(own, {"canonical_id": ann})
+    await host.write(own, {"mount_accessor": here, "name": "cat"}, status=400)
+
+
+@case
 async def group_of_an_operator(host: Session) -> None:
     """Written, changed, read by name, deleted; members have to exist."""
     auth = await host.login(alias="bob")

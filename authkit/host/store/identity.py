@@ -136,6 +136,12 @@ class IdentityStore:
         """Return the entity that has the alias `name` at a mount."""
         return self.entities.get(self._owners.get((accessor, fold_name(name)), ""))
 
+    def find_alias_of(self, accessor: str, name: str) -> tuple[EntityRecord, AliasRecord] | None:
+        """Return the alias `name` at a mount with its entity."""
+        owner, key = self.find_owner(accessor, name), (accessor, fold_name(name))
+        aliases = owner.aliases if owner is not None else ()
+        return next(((owner, each) for each in aliases if owner and _alias_key(each) == key), None)
+
     def find_alias(self, alias_id: str) -> tuple[EntityRecord, AliasRecord] | None:
         """Return the alias of that id with its entity."""
         pairs = ((each, alias) for each in self.entities.values() for alias in each.aliases)

@@ -32,7 +32,6 @@ from authkit.host.backends.identity.fields import (
 )
 from authkit.host.store.identity import AliasRecord, EntityRecord
 from authkit.host.store.times import show_time
-from authkit.names import fold_name
 from authkit.values import replace
 
 __all__ = ["Entities"]
@@ -70,10 +69,17 @@ class Entities(IdentityPaths):
         names = sorted(entity.name for entity in self.identity.entities.values())
         return Listing(names)
 
-    @read("entity/id/{id:path}", "entity/name/{name:path}", fields=EntityFields)
+    @read("entity/id/{id:path}", fields=EntityFields)
     async def read_entity(self, call: Call) -> Mapping[str, Any] | None:
         """Return the entity."""
-        found = self._find_entity(call.data.values)
+        found = self.identity.entities.get(call.data.values["id"])
+        return None if found is None else self._show_entity(found)
+
+    @read("entity/name/{name:path}", fields=EntityFields)
+    async def read_entity_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the entity."""
+        # By what the path names: policies know nothing of an id beside it.
+        found = self.identity.find_entity_by_name(call.data.values["name"])
         return None if found is None else self._show_entity(found)
 
     @write("entity", "entity/name/{name:path}", fields=EntityFields)
@@ -81,6 +87,8 @@ class Entities(IdentityPaths):
         """Create or update the entity."""
         data = call.data.values
         known, name = self._find_entity(data), data.get("name", "")
+        if known is None and data.get("id", ""):
+            raise UserError("entity not found from id")
         entity = known or self.identity.new_entity(name)
         if name and known is not None and name != known.name:
             if self.identity.find_entity_by_name(name) not in (None, known):
@@ -100,14 +108,19 @@ class Entities(IdentityPaths):
     @write("entity/id/{id:path}", fields=EntityFields)
     async def write_entity_by_id(self, call: Call) -> Mapping[str, Any] | None:
         """Update the entity."""
-        if self._find_entity(call.data.values) is None:
-            raise UserError("entity not found from id")
         return await self.write_entity(call)
 
-    @delete("entity/id/{id:path}", "entity/name/{name:path}", fields=EntityFields)
+    @delete("entity/id/{id:path}", fields=EntityFields)
     async def delete_entity(self, call: Call) -> None:
         """Delete the entity."""
-        found = self._find_entity(call.data.values)
+        found = self.identity.entities.get(call.data.values["id"])
+        if found is not None:
+            await self.identity.delete_entity(found.id)
+
+    @delete("entity/name/{name:path}", fields=EntityFields)
+    async def delete_entity_by_name(self, call: Call) -> None:
+        """Delete the entity."""
+        found = self.identity.find_entity_by_name(call.data.values["name"])
         if found is not None:
             await self.identity.delete_entity(found.id)
 
@@ -171,17 +184,25 @@ class Entities(IdentityPaths):
         return self._show_alias(*found) | {"namespace_id": "root"}
 
     @write("entity-alias", "entity-alias/id/{id:path}", fields=AliasFields)
-    async def write_entity_alias(self, call: Call) -> Mapping[str, Any]:
+    async def write_entity_alias(self, call: Call) -> Mapping[str, Any] | None:
         """Create or update an alias."""
         data = call.data.values
         name, accessor = data.get("name", ""), data.get("mount_accessor", "")
         owner_id = data.get("canonical_id", "") or data.get("entity_id", "")
-        known = self.identity.find_alias(data.get("id", "")) if data.get("id", "") else None
-        if known is not None:
-            return await self._change_entity_alias(known, data, owner_id)
+        custom_metadata = metadata_of_data(data, "custom_metadata")
+        if data.get("id", ""):
+            known = self.identity.find_alias(data["id"])
+            if known is None:
+                raise UserError("invalid alias ID provided")
+            if "custom_metadata" not in data:
+                custom_metadata = dict(known[1].custom_metadata)
+            return await self._change_entity_alias(known, name, accessor, custom_metadata, owner_id)
         if not name or not accessor:
             raise UserError("'id' or 'mount_accessor' and 'name' must be provided")
         mount = self.mount_of(accessor)
+        known = self.identity.find_alias_of(accessor, name)
+        if known is not None:
+            return await self._change_entity_alias(known, name, accessor, custom_metadata, owner_id)
         now = self.state.clock.now()
         alias = AliasRecord(
             id=str(uuid.uuid4()),
@@ -189,38 +210,58 @@ class Entities(IdentityPaths):
             mount_accessor=accessor,
             mount_path=mount.route,
             mount_type=mount.type,
-            custom_metadata=metadata_of_data(data, "custom_metadata"),
+            custom_metadata=custom_metadata,
             local=mount.local,
             created=now,
             updated=now,
         )
-        existing = self.identity.find_owner(accessor, name)
-        owner = self.identity.entities.get(owner_id) if owner_id else existing or self.identity.new_entity()
+        owner = self.identity.entities.get(owner_id) if owner_id else self.identity.new_entity()
         if owner is None:
             raise UserError("invalid canonical ID")
-        if existing is not None:
-            found = next(each for each in existing.aliases if fold_name(each.name) == fold_name(name))
-            return await self._change_entity_alias((existing, found), data, owner.id)
-        if any(each.mount_accessor == accessor for each in owner.aliases):
+        if _has_alias_at(owner, accessor):
             raise UserError("Alias already exists for requested entity and mount accessor")
         await self.identity.put_entity(replace(owner, aliases=(*owner.aliases, alias)))
         return {"canonical_id": owner.id, "id": alias.id}
 
     async def _change_entity_alias(
-        self, known: tuple[EntityRecord, AliasRecord], data: Mapping[str, Any], owner_id: str
-    ) -> Mapping[str, Any]:
+        self,
+        known: tuple[EntityRecord, AliasRecord],
+        name: str,
+        accessor: str,
+        custom_metadata: Mapping[str, str],
+        owner_id: str,
+    ) -> Mapping[str, Any] | None:
+        """Change an alias, or hand it to another entity.
+
+        An entity has one alias at a mount, and a name at a mount is one entity's: whoever may write one
+        alias can neither take another's name nor become the entity behind it.
+        """
         owner, alias = known
-        changed = replace(alias, updated=self.state.clock.now())
-        if data.get("name", ""):
-            changed = replace(changed, name=data.get("name", ""))
-        if "custom_metadata" in data:
-            changed = replace(changed, custom_metadata=metadata_of_data(data, "custom_metadata"))
-        rest = tuple(each for each in owner.aliases if each is not alias)
+        name, accessor = name or alias.name, accessor or alias.mount_accessor
+        changed = replace(alias, name=name, mount_accessor=accessor, custom_metadata=dict(custom_metadata))
+        if changed == alias and owner_id in ("", owner.id):
+            return None
         target = self.identity.entities.get(owner_id) if owner_id else owner
+        if (name, accessor) != (alias.name, alias.mount_accessor):
+            mount = self.mount_of(accessor)
+            changed = replace(changed, mount_path=mount.route, mount_type=mount.type, local=mount.local)
+            taken = self.identity.find_alias_of(accessor, name)
+            if taken is not None and taken[1].id != alias.id:
+                raise UserError("alias with combination of mount accessor and name already exists")
+        if accessor != alias.mount_accessor and _has_alias_at(owner, accessor):
+            raise UserError(
+                "Alias cannot be updated as the entity already has an alias for the given 'mount_accessor' "
+            )
         if target is None:
-            raise UserError("invalid canonical ID")
+            raise UserError("given 'canonical_id' is not associated with an entity")
+        changed = replace(changed, updated=self.state.clock.now())
+        rest = tuple(each for each in owner.aliases if each is not alias)
         if target.id == owner.id:
             await self.identity.put_entity(replace(owner, aliases=(*rest, changed)))
+        elif _has_alias_at(target, accessor):
+            raise UserError(
+                "Alias cannot be updated as the given entity already has an alias for this mount "
+            )
         else:
             await self.identity.put_entity(replace(owner, aliases=rest))
             await self.identity.put_entity(replace(target, aliases=(*target.aliases, changed)))
@@ -241,3 +282,7 @@ class Entities(IdentityPaths):
         if mount is None:  # disabled; the alias stays
             return {name: each for name, each in shown.items() if name not in ("mount_path", "mount_type")}
         return shown | {"mount_path": mount.entry.route, "mount_type": mount.entry.type}
+
+
+def _has_alias_at(entity: EntityRecord, accessor: str) -> bool:
+    return any(each.mount_accessor == accessor for each in entity.aliases)
