@@ -1967,6 +1967,38 @@ async def one_alias_for_each_mount(host: Session) -> None:
 
 
 @case
+async def an_id_beside_a_name_in_the_path(host: Session) -> None:
+    """The path decides: a caller who may write one name reaches no other entity or group by an id."""
+    ids = {}
+    for kind in ("entity", "group"):
+        for name in ("con-own", "con-other"):
+            body = await host.write(f"identity/{kind}", {"name": name, "policies": ["of-" + name]})
+            host.undo(f"identity/{kind}/name/{name}")
+            ids[name] = body["data"]["id"]
+        own, other = f"identity/{kind}/name/con-own", {"id": ids["con-other"]}
+        assert (await host.read(own, query=other))["data"]["name"] == "con-own"
+        if kind == "group":
+            auth = await host.login(alias="bob")
+            await host.write(own, {**other, "member_entity_ids": [auth["entity_id"]]}, status=204)
+            assert (await host.read(own))["data"]["member_entity_ids"] == [auth["entity_id"]]
+        else:
+            await host.write(own, {**other, "policies": ["x"]}, status=400)
+        await host.delete(own, query=other)
+        await host.read(own, status=404)
+        await host.read(f"identity/{kind}/id/{ids['con-other']}")
+
+
+@case
+async def ids_that_nothing_has(host: Session) -> None:
+    """Nothing is made under an id that a client names."""
+    alias = {"name": "x", "mount_accessor": await host.accessor()}
+    for kind, body in (("entity", {}), ("group", {}), ("entity-alias", alias), ("group-alias", alias)):
+        await host.write(f"identity/{kind}/id/nonsense", {"name": "con-none", **body}, status=400)
+        await host.write(f"identity/{kind}", {"id": "nonsense", "name": "con-none", **body}, status=400)
+    await host.read("identity/group/name/con-none", status=404)
+
+
+@case
 async def alias_takes_no_name_of_another(host: Session) -> None:
     """Whoever may write one alias takes over neither another's name nor another's entity."""
     eve, bob = await host.login(alias="eve"), await host.login(alias="bob")
@@ -2028,6 +2060,57 @@ async def one_name_at_two_mounts(host: Session) -> None:
     await host.write(own, {"mount_accessor": there})
     await host.write(own, {"canonical_id": ann})
     await host.write(own, {"mount_accessor": here, "name": "cat"}, status=400)
+
+
+@case
+async def name_of_a_group_is_taken(host: Session) -> None:
+    """A group gets no name that another has, in whatever case; its own in another case is its own."""
+    ids = []
+    for name in ("con-g", "con-h"):
+        ids.append((await host.write("identity/group", {"name": name}))["data"]["id"])
+        host.undo(f"identity/group/id/{ids[-1]}")
+    await host.write(f"identity/group/id/{ids[0]}", {"name": "con-h"}, status=400)
+    await host.write(f"identity/group/id/{ids[0]}", {"name": "CON-H"}, status=400)
+    await host.write("identity/group", {"id": ids[0], "name": "con-h"}, status=400)
+    await host.write(f"identity/group/id/{ids[0]}", {"name": "CON-G"}, status=204)
+    await host.read("identity/group/name/con-g")
+
+
+@case
+async def groups_in_a_circle(host: Session) -> None:
+    """No group is within itself, at any depth."""
+    ids = []
+    for name in ("con-a", "con-b", "con-c"):
+        ids.append((await host.write("identity/group", {"name": name}))["data"]["id"])
+        host.undo(f"identity/group/id/{ids[-1]}")
+    first, second, third = (f"identity/group/id/{each}" for each in ids)
+    await host.write(first, {"member_group_ids": [ids[0]]}, status=500)
+    await host.write(first, {"member_group_ids": [ids[1]]}, status=204)
+    await host.write(second, {"member_group_ids": [ids[0]]}, status=400)
+    await host.write(second, {"member_group_ids": [ids[2]]}, status=204)
+    await host.write(third, {"member_group_ids": [ids[0]]}, status=400)
+    await host.write(first, {"member_group_ids": [ids[1], ids[2]]}, status=204)
+
+
+@case
+async def group_alias_moves(host: Session) -> None:
+    """The group that had it has it no more. Name and mount are always named."""
+    accessor, ids = await host.accessor(), []
+    for name in ("con-k", "con-l"):
+        body = {"name": name, "type": "external", "policies": ["of-" + name]}
+        ids.append((await host.write("identity/group", body))["data"]["id"])
+        host.undo(f"identity/group/id/{ids[-1]}")
+    mapping = {"name": "devs", "mount_accessor": accessor, "canonical_id": ids[0]}
+    alias = (await host.write("identity/group-alias", mapping))["data"]["id"]
+    own = f"identity/group-alias/id/{alias}"
+    await host.write(own, mapping, status=204)
+    await host.write(own, {}, status=400)
+    await host.write(own, {"name": "devs"}, status=400)
+    await host.write(own, {**mapping, "canonical_id": "nonsense"}, status=400)
+    await host.write(own, {**mapping, "canonical_id": ids[1]})
+    for group in ids:
+        await host.read(f"identity/group/id/{group}")
+    assert (await host.login(alias="bob", groups=["devs"]))["identity_policies"] == ["of-con-l"]
 
 
 @case

@@ -275,6 +275,18 @@ class IdentityStore:
             found.extend(each for each in self.parents_of(group.id) if each not in found)
         return found
 
+    def is_within(self, group_id: str, other_id: str) -> bool:
+        """Whether the group is one of the other's groups, at any depth, or the other itself."""
+        waiting, seen = [other_id], set[str]()
+        while waiting:
+            each = waiting.pop()
+            if each == group_id:
+                return True
+            if each not in seen and each in self.groups:
+                seen.add(each)
+                waiting.extend(self.groups[each].member_group_ids)
+        return False
+
     def parents_of(self, group_id: str) -> list[GroupRecord]:
         """Return the groups in which a group is, directly."""
         return [group for group in self.groups.values() if group_id in group.member_group_ids]

@@ -70,21 +70,44 @@ class Groups(IdentityPaths):
         names = sorted(group.name for group in self.identity.groups.values())
         return Listing(names)
 
-    @read("group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
+    @read("group/id/{id:path}", fields=GroupFields)
     async def read_group(self, call: Call) -> Mapping[str, Any] | None:
         """Return the group."""
-        found = self._find_group(call.data.values)
+        found = self.identity.groups.get(call.data.values["id"])
         return None if found is None else self._show_group(found)
 
-    @write("group", "group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
+    @read("group/name/{name:path}", fields=GroupFields)
+    async def read_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Return the group."""
+        # By what the path names: policies know nothing of an id beside it.
+        found = self.identity.find_group_by_name(call.data.values["name"])
+        return None if found is None else self._show_group(found)
+
+    @write("group", "group/id/{id:path}", fields=GroupFields)
     async def write_group(self, call: Call) -> Mapping[str, Any] | None:
         """Create or update the group."""
         data = call.data.values
         known = self._find_group(data)
-        group = known or self.identity.new_group(data.get("name", ""), data.get("type", "") or INTERNAL)
+        if known is None and data.get("id", ""):
+            raise UserError("invalid group ID")
+        return await self._write_group(known, data)
+
+    @write("group/name/{name:path}", fields=GroupFields)
+    async def write_group_by_name(self, call: Call) -> Mapping[str, Any] | None:
+        """Create or update the group."""
+        data = call.data.values
+        return await self._write_group(self.identity.find_group_by_name(data["name"]), data)
+
+    async def _write_group(
+        self, known: GroupRecord | None, data: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        name = data.get("name", "")
+        group = known or self.identity.new_group(name, data.get("type", "") or INTERNAL)
         group = replace(group, type=_group_type(data, known))
-        if known is not None and data.get("name", ""):
-            group = replace(group, name=data["name"])
+        if known is not None and name:
+            if self.identity.find_group_by_name(name) not in (None, known):
+                raise UserError("group name is already in use")
+            group = replace(group, name=name)
         if "policies" in data:
             group = replace(group, policies=policies_of_data(data))
         if "metadata" in data:
@@ -102,18 +125,27 @@ class Groups(IdentityPaths):
             if entity_id not in self.identity.entities:
                 raise InternalError(f'invalid entity ID "{entity_id}"')
         for group_id in groups:
-            if group_id not in self.identity.groups or group_id == group.id:
+            if group_id == group.id:
+                raise InternalError(f'member group ID "{group_id}" is same as the ID of the group')
+            if group_id not in self.identity.groups:
                 raise InternalError(f'invalid member group ID "{group_id}"')
+            if self.identity.is_within(group.id, group_id):
+                raise UserError(f'cyclic relationship detected for member group ID "{group_id}"')
         if "member_entity_ids" in data:
             group = replace(group, member_entity_ids=tuple(dict.fromkeys(entities)))
         if "member_group_ids" in data:
             group = replace(group, member_group_ids=tuple(dict.fromkeys(groups)))
         return group
 
-    @delete("group/id/{id:path}", "group/name/{name:path}", fields=GroupFields)
+    @delete("group/id/{id:path}", fields=GroupFields)
     async def delete_group(self, call: Call) -> None:
         """Delete the group."""
-        found = self._find_group(call.data.values)
+        await self.identity.delete_group(call.data.values["id"])
+
+    @delete("group/name/{name:path}", fields=GroupFields)
+    async def delete_group_by_name(self, call: Call) -> None:
+        """Delete the group."""
+        found = self.identity.find_group_by_name(call.data.values["name"])
         if found is not None:
             await self.identity.delete_group(found.id)
 
@@ -175,32 +207,35 @@ class Groups(IdentityPaths):
         return show_alias(group.id, group.alias) | {"namespace_id": "root"}
 
     @write("group-alias", "group-alias/id/{id:path}", fields=AliasFields)
-    async def write_group_alias(self, call: Call) -> Mapping[str, Any]:
+    async def write_group_alias(self, call: Call) -> Mapping[str, Any] | None:
         """Create or update an alias."""
         data = call.data.values
         name, accessor = data.get("name", ""), data.get("mount_accessor", "")
-        known = self.identity.find_group_alias(data.get("id", "")) if data.get("id", "") else None
-        group = known
+        owner = self.identity.find_group_alias(data["id"]) if data.get("id", "") else None
+        old = owner.alias if owner is not None else None
+        if old is None and data.get("id", ""):
+            raise UserError("invalid group alias ID")
+        group = owner
         if data.get("canonical_id", ""):
-            group = self.identity.groups.get(data.get("canonical_id", ""))
-        if known is not None and known.alias is not None:
-            name, accessor = name or known.alias.name, accessor or known.alias.mount_accessor
+            group = self.identity.groups.get(data["canonical_id"])
+            if group is None:
+                raise UserError(
+                    "invalid group ID given in 'canonical_id'" if owner else "invalid canonical ID"
+                )
         if not name:
             raise UserError("missing alias name")
         if not accessor:
             raise UserError("missing mount_accessor")
         mount = self.mount_of(accessor)
-        if group is None:
-            if data.get("canonical_id", ""):
-                raise UserError("invalid canonical ID")
-            group = self.identity.new_group(kind=EXTERNAL)
+        group = group or self.identity.new_group(kind=EXTERNAL)
         if group.type != EXTERNAL:
             raise UserError("alias can't be set on an internal group")
         mapped = self.identity.find_mapped_group(accessor, name)
-        if mapped is not None and mapped.id != group.id:
+        if mapped is not None and mapped.id not in (group.id, owner.id if owner is not None else ""):
             raise UserError("combination of mount and group alias name is already in use")
+        if old is not None and owner is group and (name, accessor) == (old.name, old.mount_accessor):
+            return None
         now = self.state.clock.now()
-        old = known.alias if known else None
         alias = AliasRecord(
             id=old.id if old else str(uuid.uuid4()),
             name=name,
@@ -210,6 +245,8 @@ class Groups(IdentityPaths):
             created=old.created if old else now,
             updated=now,
         )
+        if owner is not None and owner.id != group.id:  # it moves: members of both groups would have both
+            await self.identity.put_group(replace(owner, alias=None))
         group = await self.identity.put_group(replace(group, alias=alias))
         return {"canonical_id": group.id, "id": alias.id}
 
