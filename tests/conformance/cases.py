@@ -2681,6 +2681,65 @@ async def result_of_all_policies(host: Session) -> None:
     await host.read("sys/internal/ui/resultant-acl")
 
 
+@case
+async def variables_in_policies(host: Session) -> None:
+    """Of the entity, its aliases and its groups, inherited ones too. Rules that deny have them as well."""
+    alias = {"name": "bob", "metadata": {"floor": "two"}, "custom_metadata": {"desk": "nine"}}
+    auth = await host.login(alias=alias, policies=["con-var"])
+    entity_id, accessor = auth["entity_id"], await host.accessor()
+    body = {"name": "con-bob", "metadata": {"team": "red"}}
+    await host.write(f"identity/entity/id/{entity_id}", body, status=204)
+    inner = {"name": "con-inner", "member_entity_ids": [entity_id], "metadata": {"kind": "in"}}
+    inner_id = (await host.write("identity/group", inner))["data"]["id"]
+    host.undo("identity/group/name/con-inner")
+    await host.write("identity/group", {"name": "con-outer", "member_group_ids": [inner_id]})
+    host.undo("identity/group/name/con-outer")
+    names = {
+        "e/con-bob": "identity.entity.name",
+        f"i/{entity_id}": " identity.entity.id ",
+        "t/red": "identity.entity.metadata.team",
+        "a/bob": f"identity.entity.aliases.{accessor}.name",
+        "f/two": f"identity.entity.aliases.{accessor}.metadata.floor",
+        "d/nine": f"identity.entity.aliases.{accessor}.custom_metadata.desk",
+        "g/con-inner": f"identity.groups.ids.{inner_id}.name",
+        "h/in": "identity.groups.names.con-inner.metadata.kind",
+        "o/con-outer": "identity.groups.names.con-outer.name",
+    }
+    rules = [(f"con/{path[0]}/{{{{{name}}}}}", ["read"]) for path, name in names.items()]
+    none = ("identity.entity.metadata.none", "identity.entity.none", "identity.groups.names.CON-INNER.id")
+    rules += [(f"con/none/{{{{{name}}}}}*", ["read"]) for name in none]
+    rules += [("con/all/*", ["read"]), ("con/all/{{identity.entity.metadata.team}}", ["deny"])]
+    await host.policy("con-var", *rules)
+    for path in (*names, "all/red"):
+        await host.write("sys/capabilities", {"token": auth["client_token"], "paths": [f"con/{path}"]})
+    asked = ["con/all/blue", "con/none/x", "con/t/blue"]
+    body = await host.write("sys/capabilities", {"token": auth["client_token"], "paths": asked})
+    assert [body["data"][each] for each in asked] == [["read"], ["deny"], ["deny"]]
+
+
+@case
+async def variables_that_are_not_closed(host: Session) -> None:
+    """A policy is refused whose braces do not match."""
+    for pattern in ("a/{{identity.entity.id", "a/identity.entity.id}}", "a/{{{{x}}}}", "}}{{"):
+        await host.policy("con-open", (pattern, ["read"]), status=400)
+
+
+@case
+async def variable_with_a_wildcard(host: Session) -> None:
+    """A wildcard in a value counts as one; a value that makes a pattern which is none denies everything."""
+    auth = await host.login(alias="bob", policies=["con-var"])
+    own = f"identity/entity/id/{auth['entity_id']}"
+    await host.policy("con-var", ("con/{{identity.entity.name}}", ["read"]))
+    for name, status in (("con-b*", 200), ("+", 200), ("+*", 500)):
+        await host.write(own, {"name": name}, status=204)
+        asked = {"paths": ["con/con-bob"]}
+        sent = {"status": status, "token": auth["client_token"]}
+        body = await host.write("sys/capabilities-self", asked, **sent)
+        if status == 200:
+            assert body["data"]["capabilities"] == ["read"]
+    await host.write(own, {"name": "con-end"}, status=204)
+
+
 # --- the server --------------------------------------------------------------------------------
 
 begin("server")

@@ -5,6 +5,7 @@ Which path needs what: `authkit.host.server.core`. What a token allows: `authkit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,11 +13,14 @@ from authkit.host.authorization import Caller, DeniedError, ForeignAddressError,
 from authkit.host.messages import Failure, HostRequest, join_errors
 from authkit.host.server.operations import Asked
 from authkit.host.state import HostState
+from authkit.host.store.policies import FilledPolicyError
 from authkit.host.store.tokens import Token
 from authkit.logical import Operation
 from authkit.values import replace
 
 __all__ = ["Gatekeeper"]
+
+logger = logging.getLogger("authkit.host")
 
 _DENIED = "permission denied"
 
@@ -106,9 +110,13 @@ class Gatekeeper:
 
     def _identify(self, request: HostRequest, token: Token) -> Caller:
         state = self._state
-        return identify(
-            request.token, token, request.remote_addr, identity=state.identity, policies=state.policies
-        )
+        try:
+            return identify(
+                request.token, token, request.remote_addr, identity=state.identity, policies=state.policies
+            )
+        except FilledPolicyError as error:
+            logger.error("a token's policies cannot be told", exc_info=error)
+            raise Failure(500, join_errors("internal error")) from error
 
     async def _count_use(self, token: Token) -> None:
         used = await self._state.tokens.use(token)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from authkit.host.store.hcl import HCLError, parse_hcl
@@ -16,7 +16,7 @@ from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import Operation
 from authkit.values import Value
 
-__all__ = ["ACL", "Policy", "PolicyError", "PolicyStore", "parse_policy"]
+__all__ = ["ACL", "FilledPolicyError", "Policy", "PolicyError", "PolicyStore", "Variables", "parse_policy"]
 
 DEFAULT: Final = "default"
 ROOT: Final = "root"
@@ -70,6 +70,13 @@ class PolicyError(ValueError):
         super().__init__(f"failed to parse policy: {reason}")
 
 
+class FilledPolicyError(ValueError):
+    """The value of a variable has made a pattern that is none. The text is Vault's."""
+
+    def __init__(self, name: str, error: PolicyError) -> None:
+        super().__init__(f'error parsing templated policy "{name}": {error}')
+
+
 class Policy(Value, frozen=True):
     """One policy. Set by the operator."""
 
@@ -95,10 +102,21 @@ def parse_policy(name: str, text: str) -> Policy:
         if block.kind != "path":
             raise PolicyError(f'invalid key "{block.kind}"')
         pattern = block.label.removeprefix("/")
-        if "+*" in pattern:
-            raise PolicyError(f"path \"{pattern}\": invalid use of wildcards ('+*' is forbidden)")
+        _verify_wildcards(pattern)
+        _verify_template(pattern)
         rules[pattern] = rules.get(pattern, frozenset()) | _capabilities(pattern, block.attributes)
     return Policy(name, text, rules)
+
+
+def _verify_wildcards(pattern: str) -> None:
+    if "+*" in pattern:
+        raise PolicyError(f"path \"{pattern}\": invalid use of wildcards ('+*' is forbidden)")
+
+
+def _verify_template(pattern: str) -> None:
+    first, *others = pattern.split("{{")
+    if "}}" in first or any(each.count("}}") != 1 for each in others):
+        raise PolicyError("failed to validate policy templating: unbalanced templating characters")
 
 
 def _capabilities(pattern: str, attributes: Mapping[str, object]) -> frozenset[str]:
@@ -125,22 +143,32 @@ def decode_text(text: str) -> str:
         return text
 
 
+Variables = Callable[[str], str | None]
+"""Returns the value of a variable such as `identity.entity.name`, `None` when it has none."""
+
+
 class ACL:
     """What a set of policies allows together.
 
     The most specific pattern decides alone; among policies with the same pattern, capabilities add up
     and `deny` beats them all (Vault 1.21, vault/acl.go).
+
+    Raises:
+        FilledPolicyError: the value of a variable makes a pattern that is none.
     """
 
-    def __init__(self, policies: Iterable[Policy], variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, policies: Iterable[Policy], find_value: Variables = lambda name: None) -> None:
         self.is_root = False
         self._exact: dict[str, frozenset[str]] = {}
         self._patterns: dict[str, frozenset[str]] = {}
         for policy in policies:
             if policy.name == ROOT:
                 self.is_root = True
-            for pattern, capabilities in policy.rules.items():
-                self._add(_fill(pattern, variables or {}), capabilities)
+            try:
+                for pattern, capabilities in policy.rules.items():
+                    self._add(_fill(pattern, find_value), capabilities)
+            except PolicyError as error:
+                raise FilledPolicyError(policy.name, error) from error
 
     def _add(self, pattern: str | None, capabilities: frozenset[str]) -> None:
         if pattern is None:
@@ -212,13 +240,22 @@ def _precedence(pattern: str) -> tuple[int, bool, int, int, str]:
     return min(plus, star), not pattern.endswith("*"), -parts.count("+"), len(pattern), pattern
 
 
-def _fill(pattern: str, variables: Mapping[str, str]) -> str | None:
-    """Return the pattern with its `{{identity.entity.*}}` filled in, `None` when one is unknown."""
-    if "{{" not in pattern:
+def _fill(pattern: str, find_value: Variables) -> str | None:
+    """Return the pattern with its `{{identity...}}` filled in, `None` when one has no value.
+
+    Values are not filled in themselves; a wildcard in one counts as such (Vault 1.21, vault/policy.go).
+    """
+    filled, *others = pattern.split("{{")
+    for each in others:
+        name, _, text = each.partition("}}")
+        value = find_value(name.strip())
+        if value is None:
+            return None
+        filled += value + text
+    if not others:
         return pattern
-    for name, value in variables.items():
-        pattern = pattern.replace("{{" + name + "}}", value)
-    return None if "{{" in pattern else pattern
+    _verify_wildcards(filled)
+    return filled.removeprefix("/")
 
 
 class PolicyStore:
@@ -259,6 +296,10 @@ class PolicyStore:
         await self._physical.apply({self.PREFIX + name: None})
         self._policies.pop(name, None)
 
-    def acl(self, names: Sequence[str], variables: Mapping[str, str] | None = None) -> ACL:
-        """Return what these policies allow; names without a policy allow nothing."""
-        return ACL([self._policies[name] for name in names if name in self._policies], variables)
+    def acl(self, names: Sequence[str], find_value: Variables = lambda name: None) -> ACL:
+        """Return what these policies allow; names without a policy allow nothing.
+
+        Raises:
+            FilledPolicyError: the value of a variable makes a pattern that is none.
+        """
+        return ACL([self._policies[name] for name in names if name in self._policies], find_value)

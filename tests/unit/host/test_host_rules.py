@@ -295,7 +295,7 @@ def acl(*rules: tuple[str, str]) -> ACL:
     for number, (pattern, words) in enumerate(rules):
         listed = ", ".join(f'"{word}"' for word in words.split())
         policies.append(parse_policy(f"p{number}", f'path "{pattern}" {{ capabilities = [{listed}] }}'))
-    return ACL(policies, {"identity.entity.id": "e-1"})
+    return ACL(policies, {"identity.entity.id": "e-1"}.get)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,9 @@ def acl(*rules: tuple[str, str]) -> ACL:
         ([("a", "read"), ("a", "update")], "a", True),
         ([("+/b", "read"), ("a/+", "deny")], "a/b", False),
         ([("identity/{{identity.entity.id}}", "read")], "identity/e-1", True),
+        ([("identity/{{ identity.entity.id }}/{{identity.entity.id}}", "read")], "identity/e-1/e-1", True),
         ([("identity/{{identity.entity.metadata.x}}", "read")], "identity/e-1", False),
+        ([("a/*", "read"), ("a/{{identity.entity.id}}", "deny")], "a/e-1", False),
         ([], "a", False),
     ],
 )

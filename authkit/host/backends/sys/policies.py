@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from authkit.errors import BadRequestError, UserError
+from authkit.errors import BadRequestError, InternalError, UserError
 from authkit.framework import Call, CommaList, Listing, PathTemplate, Str, delete, list_, read, route, write
 from authkit.host.authorization import acl_of
 from authkit.host.backends.base import HostBackend, OwnCall
-from authkit.host.store.policies import ACL, DEFAULT, ROOT, WRAPPING, PolicyError, decode_text, parse_policy
+from authkit.host.store.policies import (
+    ACL,
+    DEFAULT,
+    ROOT,
+    WRAPPING,
+    FilledPolicyError,
+    PolicyError,
+    decode_text,
+    parse_policy,
+)
 from authkit.host.store.tokens import Token
 from authkit.logical import Operation
 from authkit.names import fold_name, fold_policy
@@ -106,7 +115,11 @@ class Policies(HostBackend):
     def _of_token(self, token: Token | None, unknown: str, paths: Sequence[str]) -> dict[str, Any]:
         if token is None:
             raise BadRequestError(unknown)
-        return _capabilities(acl_of(token, self.state.identity, self.state.policies), paths)
+        try:
+            acl = acl_of(token, self.state.identity, self.state.policies)
+        except FilledPolicyError as error:
+            raise InternalError(str(error)) from error
+        return _capabilities(acl, paths)
 
 
 def _capabilities(acl: ACL, paths: Sequence[str]) -> dict[str, Any]:
