@@ -18,6 +18,11 @@ MAX_TEXT = 1024 * 1024
 
 MAX_DEPTH = 32
 
+NAME = "name"
+"""What a policy may have at the top beside blocks, without a meaning."""
+
+_BOOLEANS = {"true": True, "false": False}
+
 _TOKEN = re.compile(
     r"""(?P<blank>[\s,]+|\#[^\n]*|//[^\n]*|/\*.*?\*/)
     |(?P<string>"(?:[^"\\\n]|\\.)*")
@@ -56,15 +61,26 @@ def parse_hcl(text: str) -> list[Block]:
 
 def _from_json(text: str) -> list[Block]:
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_unique)
         return [
-            Block(kind, label, dict(attributes))
+            Block(kind, label, dict(attributes.items()))
             for kind, labelled in document.items()
-            if isinstance(labelled, dict)
-            for label, attributes in labelled.items()
+            if kind != NAME
+            for labels in (labelled if isinstance(labelled, list) else [labelled])
+            for label, attributes in labels.items()
         ]
+    except HCLError:
+        raise
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise HCLError("the policy is not a valid JSON object of blocks") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what is named twice: one of the two would not count, and might deny something."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise HCLError("the policy names something twice")
+    return found
 
 
 class _Parser:
@@ -78,9 +94,9 @@ class _Parser:
         found: list[Block] = []
         while self._next < len(self._tokens):
             kind = self._take("name", "string")
-            if self._peek() == "=":
+            if kind == NAME and self._peek() == "=":
                 self._next += 1
-                self._value(0)  # `name = "x"` at the top: allowed, and without meaning
+                self._value(0)
                 continue
             label = self._take("string", "name") if self._peek() != "{" else ""
             found.append(Block(kind, label, self._object(0)))
@@ -122,12 +138,16 @@ class _Parser:
         self._sign("{")
         attributes: dict[str, Any] = {}
         while self._peek() != "}":
+            position = self._position()
             name = self._take("name", "string")
             if self._peek() in ("=", ":"):
                 self._next += 1
-                attributes[name] = self._value(depth + 1)
+                value = self._value(depth + 1)
             else:
-                attributes[name] = self._object(depth + 1)
+                value = self._object(depth + 1)
+            if name in attributes:
+                raise self._error(position, f'"{name}" is set twice')
+            attributes[name] = value
         self._sign("}")
         return attributes
 
@@ -143,18 +163,22 @@ class _Parser:
                 items.append(self._value(depth + 1))
             self._sign("]")
             return items
-        is_number = self._next < len(self._tokens) and self._tokens[self._next][0] == "number"
-        text = self._take("string", "heredoc", "number", "name")
-        if is_number:
+        kind = self._tokens[self._next][0] if self._next < len(self._tokens) else ""
+        if kind == "name":
+            if self._peek() not in _BOOLEANS:
+                raise self._error(self._position())
+            return _BOOLEANS[self._take("name")]
+        text = self._take("string", "heredoc", "number")
+        if kind == "number":
             return float(text) if "." in text else int(text)
-        return {"true": True, "false": False}.get(text, text)
+        return text
 
     def _position(self) -> int:
         return self._tokens[self._next][2] if self._next < len(self._tokens) else len(self._text)
 
-    def _error(self, position: int) -> HCLError:
+    def _error(self, position: int, reason: str = "the policy cannot be read") -> HCLError:
         line = self._text.count("\n", 0, position) + 1
-        return HCLError(f"the policy cannot be read at line {line}")
+        return HCLError(f"{reason} at line {line}")
 
 
 def _unquote(text: str) -> str:

@@ -6,7 +6,6 @@ Which policies a token has: `authkit.host.authorization`.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -127,7 +126,7 @@ def _capabilities(pattern: str, attributes: Mapping[str, object]) -> frozenset[s
     if not isinstance(wanted, list):
         raise PolicyError(f'path "{pattern}": capabilities are a list')
     for capability in wanted:
-        if capability not in CAPABILITIES:
+        if not isinstance(capability, str) or capability not in CAPABILITIES:
             raise PolicyError(f'path "{pattern}": invalid capability "{capability}"')
     old = attributes.get("policy")
     if old is not None and old not in _OLD_WORDS:
@@ -139,7 +138,7 @@ def decode_text(text: str) -> str:
     """Return the text of a policy, which may arrive in base64."""
     try:
         return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also of a text that is not ASCII
         return text
 
 

@@ -10,7 +10,7 @@ import pytest
 from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
 from authkit.host.store.clock import SystemClock
 from authkit.host.store.hcl import Block, HCLError, parse_hcl
-from authkit.host.store.policies import ACL, PolicyError, parse_policy
+from authkit.host.store.policies import ACL, PolicyError, decode_text, parse_policy
 from authkit.host.store.records import dump, load
 from authkit.host.store.times import show_time
 from authkit.host.store.tokens import Token
@@ -266,6 +266,11 @@ def test_policies_in_json() -> None:
         "\x00",
         'path "a" ' + "{ x " * 100,
         "x" * (1024 * 1024 + 1),
+        'foo = "x" path "a" { capabilities = ["read"] }',
+        'path = "a"',
+        '{"foo": 1, "path": {"a": {"capabilities": ["read"]}}}',
+        '{"path": "a"}',
+        '{"path": {"a": [{"capabilities": ["read"]}]}}',
     ],
 )
 def test_texts_that_are_no_policy(text: str) -> None:
@@ -275,12 +280,43 @@ def test_texts_that_are_no_policy(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'path "a" { capabilities = ["deny"] capabilities = ["read"] }',
+        '{"path": {"a": {"capabilities": ["deny"], "capabilities": ["read"]}}}',
+        '{"path": {"a": {"capabilities": ["deny"]}}, "path": {"a": {"capabilities": ["read"]}}}',
+    ],
+)
+def test_what_is_set_twice(text: str) -> None:
+    """It is refused: the one that counts might allow what the other denies."""
+    with pytest.raises(PolicyError, match="twice"):
+        parse_policy("p", text)
+
+
+def test_blocks_of_one_path() -> None:
+    """They add up, also in a list of JSON."""
+    for text in (
+        'path "a" { capabilities = ["deny"] } path "a" { capabilities = ["read"] }',
+        '{"path": [{"a": {"capabilities": ["deny"]}}, {"a": {"capabilities": ["read"]}}]}',
+    ):
+        assert parse_policy("p", text).rules["a"] == {"deny", "read"}
+
+
+def test_policy_that_is_not_ascii() -> None:
+    """It is no base64, and no error."""
+    text = 'path "a" {} # für alle'
+    assert decode_text(text) == text
+
+
+@pytest.mark.parametrize(
     "attributes",
     [
         'capabilities = ["fly"]',
         'capabilities = "read"',
         'denied_parameters = { "a" = [] }',
         'policy = "fly"',
+        'capabilities = [["read"]]',
+        "capabilities = [read]",
     ],
 )
 def test_rules_that_are_refused(attributes: str) -> None:
