@@ -149,26 +149,40 @@ class IdentityStore:
 
     async def put_entity(self, entity: EntityRecord) -> EntityRecord:
         """Store an entity, now changed; return it."""
-        entity = replace(entity, updated=self._clock.now())
-        known = self.entities.get(entity.id)
+        (stored,) = await self.put_entities(entity)
+        return stored
+
+    async def put_entities(self, *entities: EntityRecord) -> list[EntityRecord]:
+        """Store entities, now changed, in one transaction; return them."""
+        changed = [replace(each, updated=self._clock.now()) for each in entities]
+        known = [self.entities[each.id] for each in changed if each.id in self.entities]
         # Before anything waits: another login of the same name must find it.
-        self._forget(entity.id)
-        self._take(entity)
+        self._replace(known, changed)
         try:
-            await self._physical.apply({self.ENTITIES + entity.id: dump(entity)})
+            await self._physical.apply({self.ENTITIES + each.id: dump(each) for each in changed})
         except Exception:
-            self._forget(entity.id)
-            if known is not None:
-                self._take(known)
+            self._replace(changed, known)
             raise
-        return entity
+        return changed
+
+    def _replace(self, old: Iterable[EntityRecord], new: Iterable[EntityRecord]) -> None:
+        for each in old:
+            self._forget(each.id)
+        for each in new:
+            self._take(each)
 
     async def delete_entity(self, entity_id: str) -> None:
         """Remove an entity and its memberships."""
         for group in self.groups_of(entity_id, inherited=False):
-            await self.put_group(self._without(group, entity_id))
-        await self._physical.apply({self.ENTITIES + entity_id: None})
-        self._forget(entity_id)
+            await self._remove_member(group.id, entity_id)
+        known = [self.entities[entity_id]] if entity_id in self.entities else []
+        # Before anything waits: a login meanwhile would store it again.
+        self._replace(known, ())
+        try:
+            await self._physical.apply({self.ENTITIES + entity_id: None})
+        except Exception:
+            self._replace((), known)
+            raise
 
     def _take(self, entity: EntityRecord) -> None:
         self.entities[entity.id] = entity
@@ -262,11 +276,18 @@ class IdentityStore:
 
     async def delete_group(self, group_id: str) -> None:
         """Remove a group, also from the groups that contain it."""
-        for group in [each for each in self.groups.values() if group_id in each.member_group_ids]:
-            left = tuple(each for each in group.member_group_ids if each != group_id)
-            await self.put_group(replace(group, member_group_ids=left))
-        await self._physical.apply({self.GROUPS + group_id: None})
-        self.groups.pop(group_id, None)
+        for parent in self.parents_of(group_id):
+            group = self.groups.get(parent.id)  # as it is now: the one before has waited
+            if group is not None:
+                left = tuple(each for each in group.member_group_ids if each != group_id)
+                await self.put_group(replace(group, member_group_ids=left))
+        known = self.groups.pop(group_id, None)  # before anything waits: a login would store it again
+        try:
+            await self._physical.apply({self.GROUPS + group_id: None})
+        except Exception:
+            if known is not None:
+                self.groups[group_id] = known
+            raise
 
     def groups_of(self, entity_id: str, *, inherited: bool = True) -> list[GroupRecord]:
         """Return the groups of an entity: direct ones first, then the groups that contain them."""
@@ -301,21 +322,23 @@ class IdentityStore:
         """
         mapped = [(alias, self.find_mapped_group(alias.mount_accessor, alias.name)) for alias in reported]
         wanted = {group.id for _, group in mapped if group}
-        for group in list(self.groups.values()):
-            if group.type != EXTERNAL:
+        for group_id in list(self.groups):
+            group = self.groups.get(group_id)  # as it is now: the one before has waited
+            if group is None or group.type != EXTERNAL:
                 continue
             members = group.member_entity_ids or ()
             is_member = entity_id in members
             if group.id in wanted and not is_member:
                 await self.put_group(replace(group, member_entity_ids=(*members, entity_id)))
             elif is_member and group.id not in wanted and _is_of_mount(group, accessor):
-                await self.put_group(self._without(group, entity_id))
+                await self._remove_member(group.id, entity_id)
         return tuple(alias for alias, group in mapped if group)
 
-    @staticmethod
-    def _without(group: GroupRecord, entity_id: str) -> GroupRecord:
-        left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
-        return replace(group, member_entity_ids=left)
+    async def _remove_member(self, group_id: str, entity_id: str) -> None:
+        group = self.groups.get(group_id)
+        if group is not None:
+            left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
+            await self.put_group(replace(group, member_entity_ids=left))
 
     # --- policies ------------------------------------------------------------------------------
 

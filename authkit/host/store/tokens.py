@@ -192,13 +192,16 @@ class TokenStore:
         return token.expires is not None and token.expires <= self._clock.now()
 
     def _alive(self, key: str) -> Token | None:
-        """Return a token whose time is not over, nor that of any of those it comes from."""
+        """Return a token whose time is not over, nor that of any of those it comes from.
+
+        One whose parent is gone is none: it was made while its parent was revoked.
+        """
         token = ancestor = self._tokens.get(key)
-        while ancestor is not None:
-            if self.is_expired(ancestor):
-                return None
-            ancestor = self._tokens.get(ancestor.parent) if ancestor.parent else None
-        return token
+        while ancestor is not None and not self.is_expired(ancestor):
+            if not ancestor.parent:
+                return token
+            ancestor = self._tokens.get(ancestor.parent)
+        return None
 
     def _open(self, text: str) -> Token | None:
         try:
@@ -274,13 +277,19 @@ class TokenStore:
         changes: dict[str, bytes | None] = {}
         for key in keys:
             changes[self.PREFIX + key] = changes[wrapped_key(key)] = None
-        await self._physical.apply(changes)
-        for key in keys:
-            token = self._tokens.pop(key, None)
-            self._children.pop(key, None)
-            if token is not None:
-                self._accessors.pop(token.accessor, None)
-                self._children.get(token.parent, set()).discard(key)
+        # Before anything waits: a token that is renewed or used meanwhile would be stored again, and one
+        # whose revocation is cut off, because its client has gone, would stay.
+        gone = [token for key in keys if (token := self._tokens.pop(key, None)) is not None]
+        for token in gone:
+            self._accessors.pop(token.accessor, None)
+            self._children.pop(token.key, None)
+            self._children.get(token.parent, set()).discard(token.key)
+        try:
+            await self._physical.apply(changes)
+        except Exception:
+            for token in gone:
+                self._take(token)
+            raise
 
 
 def wrapped_key(key: str) -> str:

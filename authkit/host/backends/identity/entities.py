@@ -263,8 +263,9 @@ class Entities(IdentityPaths):
                 "Alias cannot be updated as the given entity already has an alias for this mount "
             )
         else:
-            await self.identity.put_entity(replace(owner, aliases=rest))
-            await self.identity.put_entity(replace(target, aliases=(*target.aliases, changed)))
+            await self.identity.put_entities(
+                replace(owner, aliases=rest), replace(target, aliases=(*target.aliases, changed))
+            )
         return {"canonical_id": target.id, "id": alias.id}
 
     @delete("entity-alias/id/{id:path}", fields=AliasFields)
