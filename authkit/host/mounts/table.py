@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import BackendConfig, BackendType, SpecialPaths
 from authkit.values import replace
 
-__all__ = ["MountError", "MountTable", "RunningMount"]
+__all__ = ["MountError", "MountTable", "RunningMount", "no_mount_to_tune"]
 
 logger = logging.getLogger("authkit.host")
 
@@ -171,14 +171,22 @@ class MountTable:
             await self._store(mount.entry)
             self._mounts[entry.path] = mount
 
-    async def change(self, mount: RunningMount, entry: Mount) -> None:
-        """Store a mount that has been tuned."""
-        before, mount.entry = mount.entry, entry
-        try:
-            await self._store(entry)
-        except Exception:
-            mount.entry = before
-            raise
+    async def change(self, mount: RunningMount, tune: Callable[[Mount], Mount]) -> None:
+        """Tune a mount, and store it.
+
+        Raises:
+            MountError: it has been disabled meanwhile; stored again, it would be back after a restart.
+        """
+        async with self._changing:
+            if self._mounts.get(mount.entry.path) is not mount:
+                raise MountError(no_mount_to_tune(mount.entry.path))
+            before = mount.entry
+            mount.entry = tune(before)
+            try:
+                await self._store(mount.entry)
+            except Exception:
+                mount.entry = before
+                raise
 
     async def disable(self, mount: RunningMount) -> None:
         """Remove a mount and all that it stored. Its tokens are the caller's to revoke, before."""
@@ -276,6 +284,11 @@ class MountTable:
     @staticmethod
     def _prefix(entry: Mount) -> str:
         return f"auth/{entry.backend_uuid}/"
+
+
+def no_mount_to_tune(path: str) -> str:
+    """Return what is said where there is nothing to tune."""
+    return f'tune of path "auth/{path}" failed: no mount entry found'
 
 
 async def _clean_up(mount: RunningMount) -> None:

@@ -617,6 +617,22 @@ async def test_policies_of_a_group_that_change_during_a_login() -> None:
         assert (found["policies"], found["member_entity_ids"]) == (["weak"], [])
 
 
+async def test_a_mount_tuned_while_it_is_disabled() -> None:
+    """It is not back after a restart."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        storage.gate.clear()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await wait_a_moment()
+        tuning = asyncio.create_task(host.ask("POST", "sys/auth/a/tune", {"description": "x"}))
+        await wait_a_moment()
+        storage.gate.set()
+        await disabling
+        assert (await tuning).status == 400
+    async with running(storage=storage, mounted=False) as host:
+        assert "a/" not in (await host.ok("GET", "sys/auth"))["data"]
+
+
 @pytest.mark.parametrize("is_in_body", [True, False])
 async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> None:
     """Of several who unwrap at once one gets what is inside, whoever the token belongs to."""

@@ -5,6 +5,7 @@ The order of the checks and their texts are those of Vault 1.21 (vault/logical_s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from authkit.errors import AuthKitError, UserError
@@ -15,7 +16,7 @@ from authkit.host.backends.sys.tuning import TuningFields, new_config, tuned
 from authkit.host.backends.sys.versions import read_version
 from authkit.host.messages import Failure
 from authkit.host.mounts.entries import Mount, make_accessor, show_config, show_mount
-from authkit.host.mounts.table import MountError
+from authkit.host.mounts.table import MountError, no_mount_to_tune
 from authkit.host.store.plugin_errors import in_go_words
 from authkit.values import replace
 
@@ -66,12 +67,17 @@ class Mounts(HostBackend):
             return
         mount = mounts.find(path)
         if mount is None:
-            raise UserError(f'tune of path "auth/{path}" failed: no mount entry found')
-        entry = tuned(mount.entry, data)
-        if data.get("plugin_version"):
-            version = self._choose_version(data["plugin_version"], entry.type)
-            entry = replace(entry, plugin_version=version)
-        await mounts.change(mount, entry)
+            raise UserError(no_mount_to_tune(path))
+        try:
+            await mounts.change(mount, lambda entry: self._tuned(entry, data))
+        except MountError as error:
+            raise UserError(str(error)) from error
+
+    def _tuned(self, entry: Mount, data: Mapping[str, Any]) -> Mount:
+        entry = tuned(entry, data)
+        if not data.get("plugin_version"):
+            return entry
+        return replace(entry, plugin_version=self._choose_version(data["plugin_version"], entry.type))
 
     @read("auth/{path:path}", fields=NewMount)
     async def read_auth_mount(self, call: Call) -> dict[str, Any]:
