@@ -287,13 +287,26 @@ class PolicyStore:
 
     async def put(self, policy: Policy) -> None:
         """Store a policy."""
-        await self._physical.apply({self.PREFIX + policy.name: policy.text.encode()})
-        self._policies[policy.name] = policy
+        await self._change(policy.name, policy)
 
     async def delete(self, name: str) -> None:
         """Remove a policy, if there."""
-        await self._physical.apply({self.PREFIX + name: None})
+        await self._change(name, None)
+
+    async def _change(self, name: str, policy: Policy | None) -> None:
+        # Before anything waits: a change whose client has gone counts as well.
+        known = self._policies.get(name)
+        self._keep(name, policy)
+        try:
+            await self._physical.apply({self.PREFIX + name: policy.text.encode() if policy else None})
+        except Exception:
+            self._keep(name, known)
+            raise
+
+    def _keep(self, name: str, policy: Policy | None) -> None:
         self._policies.pop(name, None)
+        if policy is not None:
+            self._policies[name] = policy
 
     def acl(self, names: Sequence[str], find_value: Variables = lambda name: None) -> ACL:
         """Return what these policies allow; names without a policy allow nothing.

@@ -579,18 +579,25 @@ async def test_what_is_removed_stays_so_whatever_happens_meanwhile() -> None:
             assert (await host.ask("GET", path)).status == 404
 
 
-async def test_a_revocation_whose_client_has_gone() -> None:
-    """It is one."""
+async def test_a_change_whose_client_has_gone() -> None:
+    """A revocation and the end of a policy are none the less one."""
     storage = GatedStorage()
     async with running(storage=storage) as host:
-        token = (await host.login(ttl="1h"))["client_token"]
+        rule = 'path "auth/a/*" { capabilities = ["create", "update"] }'
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
+        token, other = [(await host.login(ttl="1h", policies=["p"]))["client_token"] for _ in range(2)]
         storage.gate.clear()
-        revoking = asyncio.create_task(host.ask("POST", "auth/token/revoke", {"token": token}))
+        changes = [
+            asyncio.create_task(host.ask("POST", "auth/token/revoke", {"token": token})),
+            asyncio.create_task(host.ask("DELETE", "sys/policies/acl/p")),
+        ]
         await wait_a_moment()
-        revoking.cancel()
-        await asyncio.gather(revoking, return_exceptions=True)
+        for each in changes:
+            each.cancel()
+        await asyncio.gather(*changes, return_exceptions=True)
         storage.gate.set()
         assert (await host.ask("POST", "auth/token/lookup", {"token": token})).status == 403
+        assert (await host.ask("POST", "auth/a/do", {"data": {"a": 1}}, token=other)).status == 403
 
 
 async def test_policies_of_a_group_that_change_during_a_login() -> None:
