@@ -1460,6 +1460,17 @@ async def kinds_of_fields(host: Session) -> None:
         await host.write("auth/token/create", wishes)
 
 
+@case
+async def children_of_a_token_with_few_uses(host: Session) -> None:
+    """It makes none, with its last use neither: they would have as many uses as they like."""
+    allowed = ["create", "update", "sudo"]
+    await host.policy("con-mk", ("auth/token/create", allowed), ("auth/token/create-orphan", allowed))
+    for uses in (1, 2):
+        for path, body in (("create", {}), ("create", {"no_parent": True}), ("create-orphan", {})):
+            token = await host.token("con-mk", num_uses=uses)
+            await host.write(f"auth/token/{path}", body, token=token, status=400)
+
+
 # --- revocation --------------------------------------------------------------------------------
 
 begin("revocation")

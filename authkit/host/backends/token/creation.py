@@ -73,6 +73,8 @@ class TokenCreation(HostBackend):
             f"auth/token/{call.request.path}",
         )
         sudo = not {"root", "sudo"}.isdisjoint(call.caller.acl.capabilities(path))
+        if parent.is_used_up:  # this is its last use
+            raise UserError("parent token lookup failed: no parent found")
         if parent.type == BATCH:
             raise UserError("batch tokens cannot create more tokens")
         if parent.num_uses > 0:
