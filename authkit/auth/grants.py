@@ -72,7 +72,7 @@ def make_auth(
     if identity.token is not None:
         settings = identity.token.apply(role)
         verify_login_address(settings, connection)
-    granted = settings.grant
+    granted = settings.token_grant
     if identity.policies:
         verify_policies(identity.policies)
         granted = replace(granted, policies=tuple(dict.fromkeys((*granted.policies, *identity.policies))))

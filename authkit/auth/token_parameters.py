@@ -110,7 +110,7 @@ class TokenParameters(Model):
     )
 
     @cached_property
-    def grant(self) -> Auth:
+    def token_grant(self) -> Auth:
         """What they decide of a grant, whoever logs in.
 
         Raises:

@@ -11,7 +11,7 @@ from factories import Mount
 from authkit.auth import Identity, LegacyTokenNames, Role, TokenSettings
 from authkit.auth.grants import make_auth
 from authkit.errors import FieldError, LoginError, PermissionDeniedError, UserError
-from authkit.framework import Backend, Collection
+from authkit.framework import Backend, Collection, Str, field
 from authkit.logical import Connection, TokenType
 
 
@@ -275,6 +275,18 @@ def test_legacy_names_are_a_choice() -> None:
         'Use "token_ttl" instead. If this and "token_ttl" are both specified, only "token_ttl" will be used.'
     )
     assert LegacyTokenNames().read_shape() == READ_SHAPE
+
+
+class Sponsored(Role):
+    """A role with a field that is called like what is worked out of a role."""
+
+    grant: Str = field(default="", help="Who pays.")
+
+
+def test_field_of_an_authors_own() -> None:
+    """It changes nothing of what a role decides."""
+    role = Sponsored(grant="council", token_policies="a")
+    assert make_auth(Identity(name="ann"), role, "dev").policies == ("a",)
 
 
 def test_make_auth() -> None:
