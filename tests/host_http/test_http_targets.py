@@ -78,7 +78,15 @@ def test_names_that_no_dns_can_take_over(authority: str) -> None:
 
 @pytest.mark.parametrize(
     "authority",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8200", "xlocalhost", "", "[x"],
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:8200",
+        "xlocalhost",
+        "",
+        "[x",
+        "[::1].evil.example",
+    ],
 )
 def test_names_that_somebody_else_may_own(authority: str) -> None:
     """Every other name is a stranger's until it is named."""

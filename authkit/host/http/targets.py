@@ -51,9 +51,13 @@ def read_query(raw: str) -> dict[str, list[str]]:
 
 
 def host_name(authority: str) -> str:
-    """Return the name or address in a Host header, without port and brackets, in lower case."""
+    """Return the name or address in a Host header, without port and brackets, in lower case.
+
+    What is behind brackets and is no port is not overlooked: `[::1].example` is no address.
+    """
     if authority.startswith("["):
-        return authority[1:].partition("]")[0].lower()
+        address, _, port = authority[1:].partition("]")
+        return address.lower() if not port or port.startswith(":") else authority.lower()
     return authority.rpartition(":")[0].lower() if ":" in authority else authority.lower()
 
 

@@ -173,9 +173,17 @@ def _passed_headers(call: MountRequest) -> dict[str, list[str]]:
     passed = {name: list(values) for name, values in call.request.headers.items() if name.lower() in wanted}
     if call.caller is not None:
         # The host's own token never reaches a plugin, in whichever header it came.
-        bearer = f"Bearer {call.caller.text}"
-        passed = {name: [value for value in values if value != bearer] for name, values in passed.items()}
+        token = call.caller.text
+        passed = {
+            name: [each for each in values if not _is_bearer_of(token, each)]
+            for name, values in passed.items()
+        }
     return {name: values for name, values in passed.items() if values}
+
+
+def _is_bearer_of(token: str, value: str) -> bool:
+    """Whether a header brings the token, as it is read from there: blanks around it do not count."""
+    return value.startswith("Bearer ") and value.removeprefix("Bearer ").strip() == token
 
 
 def _allowed_headers(headers: Mapping[str, Sequence[str]], allowed: Sequence[str]) -> dict[str, Any]:

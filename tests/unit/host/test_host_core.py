@@ -640,6 +640,16 @@ async def test_a_mount_tuned_while_it_is_disabled() -> None:
         assert "a/" not in (await host.ok("GET", "sys/auth"))["data"]
 
 
+async def test_no_plugin_sees_the_token() -> None:
+    """Whatever the header that brought it is passed to, and however many blanks are around it."""
+    async with running() as host:
+        await host.ok("POST", "sys/auth/a/tune", {"passthrough_request_headers": ["Authorization"]})
+        for value, seen in (("Bearer root", []), ("Bearer   root ", []), ("Bearer other", ["Bearer other"])):
+            headers = {"Authorization": [value]}
+            body = await host.ok("POST", "auth/a/do", {"echo": True}, headers=headers)
+            assert body["data"]["headers"].get("Authorization", []) == seen
+
+
 @pytest.mark.parametrize("is_in_body", [True, False])
 async def test_nothing_is_unwrapped_twice(tmp_path: Path, is_in_body: bool) -> None:
     """Of several who unwrap at once one gets what is inside, whoever the token belongs to."""
