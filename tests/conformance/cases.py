@@ -2683,6 +2683,20 @@ async def capabilities_by_accessor(host: Session) -> None:
 
 
 @case
+async def capabilities_of_a_disabled_entity(host: Session) -> None:
+    """It has none, nor has one that is gone."""
+    auth = await host.login(alias="bob", policies=["default"])
+    asked = {"token": auth["client_token"], "accessor": auth["accessor"], "paths": ["auth/token/lookup-self"]}
+    own = f"identity/entity/id/{auth['entity_id']}"
+    await host.write("sys/capabilities", asked)
+    await host.write(own, {"disabled": True}, status=204)
+    await host.write("sys/capabilities", asked, status=400)
+    await host.write("sys/capabilities-accessor", asked, status=400)
+    await host.delete(own)
+    await host.write("sys/capabilities", asked, status=400)
+
+
+@case
 async def result_of_all_policies(host: Session) -> None:
     """What the web interface asks for."""
     await host.policy("con-acl", ("con/*", ["read", "list"]), ("con/x", ["deny"]), ("con/+/y", ["read"]))

@@ -115,6 +115,9 @@ class Policies(HostBackend):
     def _of_token(self, token: Token | None, unknown: str, paths: Sequence[str]) -> dict[str, Any]:
         if token is None:
             raise BadRequestError(unknown)
+        entity = self.state.identity.entities.get(token.entity_id)
+        if token.entity_id and (entity is None or entity.disabled):
+            raise BadRequestError("invalid token")  # it may do nothing, whatever its policies say
         try:
             acl = acl_of(token, self.state.identity, self.state.policies)
         except FilledPolicyError as error:
