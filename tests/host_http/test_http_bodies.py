@@ -58,6 +58,16 @@ def test_broken_json_is_refused(body: str) -> None:
     assert refused(body) == (400, "error parsing JSON: not valid JSON")
 
 
+@pytest.mark.parametrize(
+    "body",
+    ['{"a":1,"a":1}', '{"b":[{"a":1,"c":[],"\\u0061":{}}]}', '{"a":1,"b":0.5,"a":' + "9" * 50 + "}"],
+)
+def test_a_name_that_occurs_twice_is_refused(body: str) -> None:
+    """At any depth: two readers of such an object may see two different ones."""
+    assert refused(body) == (500, "duplicate key 'a' in object")
+    assert read_object(b'{"a":1,"A":2,"b":{"a":3}}', "") == {"a": 1, "A": 2, "b": {"a": 3}}
+
+
 @pytest.mark.parametrize("body", ["[1]", "true", "12", '"x"'])
 def test_other_json_is_refused(body: str) -> None:
     """A body is an object."""
