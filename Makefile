@@ -2,10 +2,12 @@
 
 PYTHON := .venv/bin/python
 LATEST := .venv-latest/bin/python
+# As many tests at once as there are cores; those of one file one after the other, as they share what is slow to make.
+PARALLEL := -m pytest --numprocesses auto --dist loadfile
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
 
-.PHONY: help setup demo demo-vault dev test check live bench dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all check live bench dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -25,10 +27,12 @@ demo-vault: setup ## a plugin in Python behind a real Vault server, every comman
 	@scripts/live/build vault
 	@$(PYTHON) scripts/live/demo
 
-test: setup ## everything that needs no real server, on the oldest and the newest interpreter
-	@$(PYTHON) -m pytest
+test: setup ## everything that needs no real server, on the oldest interpreter at hand
+	@$(PYTHON) $(PARALLEL)
+
+test-all: test ## the same on the newest interpreter as well
 	@scripts/interpreters | tail -n +2 | while read interpreter; do \
-		scripts/environment .venv-latest "$$interpreter" && $(LATEST) -m pytest || exit 1; \
+		scripts/environment .venv-latest "$$interpreter" && $(LATEST) $(PARALLEL) || exit 1; \
 	done
 
 check: setup ## format, lint, types, layers, generated code
