@@ -7,7 +7,7 @@ PARALLEL := -m pytest --numprocesses auto --dist loadfile
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all check live bench dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all check live walk bench dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ live: setup ## real servers: builds Vault and the official plugin once, then run
 	@scripts/live/provider
 	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host $(ENGINE_TESTS)
 	@$(PYTHON) -m pytest tests/live
+
+walk: setup ## what a new user does, from `git clone` to a login with a method of their own on a real server
+	@scripts/live/build vault
+	@scripts/live/browser
+	@$(PYTHON) scripts/live/walk
 
 bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
