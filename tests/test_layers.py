@@ -37,11 +37,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
     "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
     "testing_pytest": {"testing"},
-    "cli": {"printable", "values", "plugin", "host", "doctor"},
+    "packaging": {"values", "plugin", "wire"},
+    "cli": {"printable", "values", "plugin", "host", "doctor", "packaging"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 
-DEVELOPMENT = {"host", "doctor", "testing", "testing_pytest", "cli"}
+DEVELOPMENT = {"host", "doctor", "testing", "testing_pytest", "packaging", "cli"}
 """Parts for development and tests. A plugin in production imports none of them."""
 
 

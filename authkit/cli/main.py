@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from authkit.cli.build import build
 from authkit.cli.console import fail
 from authkit.cli.dev import dev
 from authkit.cli.doctor import doctor
@@ -21,7 +22,7 @@ def cli() -> None:
     """Write auth methods for HashiCorp Vault and OpenBao in Python."""
 
 
-for command in (new, dev, doctor, explain):
+for command in (new, dev, doctor, explain, build):
     cli.add_command(command)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tomllib
 from pathlib import Path
 
 from authkit.cli.console import CommandError
 from authkit.host.supervisor.executable import MAX_FIRST_LINE_BYTES
+from authkit.packaging.errors import PackagingError
+from authkit.packaging.project import PLUGIN_CLASS, read_project
 from authkit.plugin.environment import STALL_VARIABLE
 from authkit.values import Value, replace
 
@@ -22,7 +23,6 @@ __all__ = ["Source", "find_source", "write_launcher"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 STALL_SECONDS = "0.5"
 """A plugin in development warns of a handler that keeps its event loop for longer."""
-CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Source(Value, frozen=True):
@@ -52,7 +52,7 @@ def find_source(argument: str) -> Source:
         source = _from_project(path.resolve())
     elif path.is_file():
         source = _from_file(path.resolve())
-    elif CLASS.fullmatch(target):
+    elif PLUGIN_CLASS.fullmatch(target):
         source = _from_class(target, Path.cwd())
     else:
         raise CommandError(
@@ -98,16 +98,10 @@ def _from_class(target: str, folder: Path) -> Source:
 
 def _from_project(folder: Path) -> Source:
     """Return the plugin that a project's `[tool.authkit]` names."""
-    file = folder / "pyproject.toml"
     try:
-        project = tomllib.loads(file.read_text())
-    except FileNotFoundError:
-        raise CommandError(f"{folder} has no pyproject.toml; authkit new writes one") from None
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{file} can't be read: {error}") from None
-    target = project.get("tool", {}).get("authkit", {}).get("plugin")
-    if not isinstance(target, str) or not CLASS.fullmatch(target):
-        raise CommandError(f'{file} names no plugin: add plugin = "package.module:Class" to [tool.authkit]')
+        target = read_project(folder).plugin
+    except PackagingError as error:
+        raise CommandError(str(error)) from None
     home = folder / "src" if (folder / "src").is_dir() else folder
     source = _from_class(target, home)
     return replace(source, name=target.partition(":")[0].partition(".")[0])

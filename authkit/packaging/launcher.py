@@ -1,0 +1,47 @@
+"""The launcher of a standalone plugin, compiled from `launcher/`: a static executable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from authkit.packaging.errors import PackagingError
+from authkit.packaging.programs import find_program, run
+from authkit.plugin.handshake import notice
+from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
+
+__all__ = ["build_launcher"]
+
+_SOURCES = Path(__file__).parent / "launcher"
+
+
+def build_launcher(folder: Path) -> Path:
+    """Compile the launcher in an empty folder, and return its path. The same compiler makes the same bytes.
+
+    Raises:
+        PackagingError: there is no Go compiler, or it fails.
+    """
+    go = find_program("go")
+    if go is None:
+        raise PackagingError("the launcher is compiled by Go: install vault-authkit with its extra `build`")
+    shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
+    settings = {"cookieKey": COOKIE_KEY, "cookieValue": COOKIE_VALUE, "notice": notice("%s")}
+    constants = "\n".join(f"const {name} = {json.dumps(value)}" for name, value in settings.items())
+    (folder / "settings.go").write_text(f"package main\n\n{constants}\n")
+    output = folder / "launcher"
+    # Neither C, nor modules, nor another compiler from the network.
+    environment = os.environ | {
+        "CGO_ENABLED": "0",
+        "GO111MODULE": "on",
+        "GOENV": "off",
+        "GOFLAGS": "",
+        "GOOS": "linux",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    options = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="]
+    run([go, "build", "-C", folder, *options, "-o", output, "."], "the launcher", environment=environment)
+    return output

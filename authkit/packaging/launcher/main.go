@@ -1,0 +1,78 @@
+// The launcher is the executable part of a standalone plugin. Behind its own code the file has the plugin,
+// an interpreter with everything that it imports, as a compressed archive. The launcher unpacks it once, verifies
+// what it has unpacked at every start, and becomes the interpreter.
+//
+// A server starts a plugin of unknown type several times with the cookies of other types. These starts are refused
+// before the archive, or any file, is looked at.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if os.Getenv(cookieKey) != cookieValue {
+		fmt.Fprintf(os.Stderr, notice, filepath.Base(os.Args[0]))
+		os.Exit(1)
+	}
+	tell("error", start())
+	os.Exit(1)
+}
+
+// held are open until the process ends or becomes the interpreter. What nothing refers to would be closed sooner.
+var held []*os.File
+
+// start becomes the interpreter. It returns only when that fails.
+func start() error {
+	file, err := openFile("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("this file can't be read: %w", err)
+	}
+	cache, err := findCache()
+	if err != nil {
+		return err
+	}
+	entry, err := cache.provide(file)
+	if err != nil {
+		return err
+	}
+	arguments := []string{filepath.Join(entry, file.Program), "-I", "-S", "-B", filepath.Join(entry, file.Main)}
+	// Read when the interpreter is loaded. The plugin removes it before anything else: programs that it starts
+	// get the machine's own libraries.
+	environment := append(without(os.Environ(), "LD_LIBRARY_PATH"), "LD_LIBRARY_PATH="+filepath.Join(entry, "lib"))
+	err = syscall.Exec(arguments[0], append(arguments, os.Args[1:]...), environment)
+	if errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("the interpreter can't be started: this machine has no glibc; it needs glibc %s or later", file.Glibc)
+	}
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("the interpreter can't be started: programs may not be executed in %s (noexec?); name another folder in %s", entry, cacheVariable)
+	}
+	return fmt.Errorf("the interpreter can't be started: %w", err)
+}
+
+func without(environment []string, name string) []string {
+	kept := make([]string, 0, len(environment))
+	for _, each := range environment {
+		if len(each) <= len(name) || each[:len(name)+1] != name+"=" {
+			kept = append(kept, each)
+		}
+	}
+	return kept
+}
+
+// tell writes one line for the server's log, in the form of hclog (go-plugin 1.8, client.go, logStderr).
+func tell(level string, err error) {
+	line, _ := json.Marshal(map[string]string{
+		"@level":     level,
+		"@message":   err.Error(),
+		"@module":    "launcher",
+		"@timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000000Z07:00"),
+	})
+	os.Stderr.Write(append(line, '\n'))
+}

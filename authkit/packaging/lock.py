@@ -1,0 +1,113 @@
+"""The lock: a requirements file with the version and the hash of everything that goes into a package.
+
+pip reads it (`--require-hashes`), and pip decides what is in a new one. It holds for one platform and one
+minor version of Python. A lock that another tool has written will do as well, such as
+`uv export --format requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from authkit.packaging.errors import PackagingError
+from authkit.packaging.programs import run
+from authkit.packaging.project import Project
+
+__all__ = ["install", "write_lock"]
+
+_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+_ENTRY = re.compile(r"^([A-Za-z0-9][\w.-]*)[^\n]*(?:\\\n[^\n]*)*", re.MULTILINE)
+"""One requirement, with the lines that continue it."""
+
+
+def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
+    """Write the lock from what the index has today; return how many distributions it lists.
+
+    Raises:
+        PackagingError: pip does not find everything as wheels for this interpreter.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        options: list[str | Path] = [
+            "install",
+            "--dry-run",
+            "--ignore-installed",
+            "--only-binary",
+            ":all:",
+            *_links(find_links),
+        ]
+        run([*_PIP, *options, "--report", report, project.folder], "the lock can't be written")
+        found = json.loads(report.read_text())["install"]
+    lines = sorted(_entry(each) for each in found if not each["is_direct"])
+    header = (
+        f"# What the plugin needs, for {platform.python_implementation()} {sys.version_info[0]}."
+        f"{sys.version_info[1]} on {platform.machine()}. Written by `authkit build --lock`.\n"
+    )
+    project.lock.write_text(header + "".join(lines))
+    return len(lines)
+
+
+def _entry(found: dict[str, Any]) -> str:
+    name, version = found["metadata"]["name"], found["metadata"]["version"]
+    download = found["download_info"]
+    sha256 = download.get("archive_info", {}).get("hashes", {}).get("sha256")
+    url = urlsplit(download["url"])
+    if sha256 is None and url.scheme == "file":
+        sha256 = hashlib.sha256(Path(unquote(url.path)).read_bytes()).hexdigest()
+    if sha256 is None:
+        raise PackagingError(f"the lock can't be written: the index has no SHA-256 of {name} {version}")
+    return f"{name}=={version} --hash=sha256:{sha256}\n"
+
+
+def install(
+    project: Project, target: Path, *, without: Sequence[str], find_links: Iterable[Path] = ()
+) -> None:
+    """Install the project, and everything in its lock but the distributions `without`, into a folder.
+
+    Raises:
+        PackagingError: there is no lock, something has another hash, or there is no wheel of it.
+    """
+    try:
+        locked = project.lock.read_text()
+    except OSError as error:
+        raise PackagingError(
+            f"{project.lock.name} can't be read ({error.strerror}): authkit build --lock writes one"
+        ) from None
+    left_out = {_normal(each) for each in without}
+    wanted = [entry[0] for entry in _ENTRY.finditer(locked) if _normal(entry[1]) not in left_out]
+    options: list[str | Path] = ["install", "--no-deps", "--no-compile", "--target", target]
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "requirements.txt"
+        requirements.write_text("\n".join(wanted) + "\n")
+        if wanted:
+            exact: list[str | Path] = [
+                "--require-hashes",
+                "--only-binary",
+                ":all:",
+                "--requirement",
+                requirements,
+            ]
+            run(
+                [*_PIP, *options, *_links(find_links), *exact], f"what {project.lock.name} lists can't be had"
+            )
+        run(
+            [*_PIP, "wheel", "--no-deps", "--wheel-dir", folder, project.folder], "the project can't be built"
+        )
+        run([*_PIP, *options, *Path(folder).glob("*.whl")], "the project can't be installed")
+
+
+def _links(folders: Iterable[Path]) -> list[str | Path]:
+    return [part for folder in folders for part in ("--find-links", folder)]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

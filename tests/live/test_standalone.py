@@ -1,0 +1,311 @@
+"""A standalone plugin: one executable, on a server whose machine has no Python, and by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from livebed.bare_root import can_make_roots, in_bare_root
+from livebed.binaries import ServerProgram
+from livebed.client import ServerError
+from livebed.mounts import mount_plugin
+from livebed.plugins import Plugin
+from livebed.server import Server
+from livebed.starts import host_environment, seconds_to_handshake
+from livebed.tokens import Issuer
+
+from authkit.packaging.errors import PackagingError
+from authkit.packaging.lock import write_lock
+from authkit.packaging.project import read_project
+from authkit.packaging.standalone import Standalone, build_standalone
+from authkit.plugin.handshake import notice
+from authkit.values import replace
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGINS = 100
+STARTS = 6
+
+pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="no Go to compile the launcher with")
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel of authkit."""
+    folder = tmp_path_factory.mktemp("wheels")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The JWT example, locked to the versions of the development environment and the wheel."""
+    folder = tmp_path_factory.mktemp("project") / "jwt_auth"
+    shutil.copytree(ROOT / "examples/jwt_auth", folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_CONSTRAINT", str(ROOT / "requirements/development.txt"))
+        write_lock(read_project(folder), find_links=[wheels])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(project: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Standalone:
+    """The JWT plugin as one file."""
+    return build_standalone(read_project(project), tmp_path_factory.mktemp("built"), find_links=[wheels])
+
+
+@pytest.fixture(scope="module")
+def next_version(project: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Standalone:
+    """Its next version."""
+    folder = tmp_path_factory.mktemp("next") / "jwt_auth"
+    shutil.copytree(project, folder)
+    method = folder / "jwt_auth/method.py"
+    text, count = re.subn(r'version="0\.1\.0"', 'version="0.2.0"', method.read_text())
+    assert count == 1
+    method.write_text(text)
+    return build_standalone(read_project(folder), folder / "dist", find_links=[wheels])
+
+
+@pytest.fixture
+def bare_server(program: ServerProgram, tmp_path: Path) -> Iterator[Server]:
+    """A server in a root directory that has glibc, and no Python."""
+    if not can_make_roots():
+        pytest.skip("not allowed to make mounts")
+    with Server(in_bare_root(program, tmp_path)) as server:
+        yield server
+
+
+def put(server: Server, built: Standalone) -> Plugin:
+    """Copy the file into the plugin directory."""
+    shutil.copy2(built.file, server.plugin_directory)
+    return Plugin("jwt_auth", server.plugin_directory / built.file.name, built.plugin.version)
+
+
+# --- on servers --------------------------------------------------------------------------------
+
+
+def test_a_server_without_python_runs_it(
+    bare_server: Server, built: Standalone, next_version: Standalone
+) -> None:
+    """Registered, a hundred logins, upgraded; a file that was changed since is refused."""
+    plugin = put(bare_server, built)
+    plugin.register(bare_server.client)
+    with mount_plugin(bare_server, plugin, Issuer.rsa()) as mount:
+        for _ in range(LOGINS):
+            mount.login()
+        upgraded = put(bare_server, next_version)
+        upgraded.register(bare_server.client, version=upgraded.version)
+        mount.tune(plugin_version=upgraded.version)
+        mount.reload()
+        mount.login()
+        listed = mount.client.read("sys/auth")[f"{mount.path}/"]
+        assert listed["running_plugin_version"] == upgraded.version == "v0.2.0"
+        with upgraded.file.open("ab") as file:
+            file.write(b"\0")
+        with pytest.raises(ServerError, match="checksums did not match"):
+            mount.reload()
+
+
+def test_what_was_changed_in_the_cache_does_not_run(server: Server, built: Standalone) -> None:
+    """It is unpacked anew; the log says what was found, and logins go on."""
+    plugin = put(server, built).called("jwt_standalone")
+    plugin.register(server.client)
+    with mount_plugin(server, plugin, Issuer.rsa()) as mount:
+        mount.login()
+        (entry,) = (server.home / ".cache/authkit").glob("jwt_auth-*/")
+        changed = next(entry.rglob("jwt_auth/method.pyc"))
+        original = changed.read_bytes()
+        changed.chmod(0o600)
+        changed.write_bytes(original[:-1] + b"?")
+        mark = server.log_mark()
+        mount.reload()
+        mount.login()
+        server.wait_for_log("method.pyc was changed.*unpacked anew", since=mark)
+        assert changed.read_bytes() == original
+
+
+# --- by itself ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder that the file unpacks itself into."""
+    return tmp_path / "cache"
+
+
+def start(built: Standalone, home: Path, folder: Path) -> float:
+    """Start the file as a server does, and end it; return the seconds to its handshake."""
+    folder.mkdir(exist_ok=True)
+    return seconds_to_handshake(built.file, host_environment(folder) | {"AUTHKIT_CACHE_DIR": str(home)})
+
+
+def refuse(built: Standalone, home: Path) -> str:
+    """Start the file as a server does, for a cache that cannot be used; return what it says."""
+    environment = host_environment(built.file.parent) | {"AUTHKIT_CACHE_DIR": str(home)}
+    done = subprocess.run([built.file], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    line: dict[str, str] = json.loads(done.stderr)
+    assert line["@level"] == "error"
+    return line["@message"]
+
+
+def entry_of(home: Path) -> Path:
+    """Return the one folder that was unpacked."""
+    (entry,) = home.glob("jwt_auth-*/")
+    return entry
+
+
+def test_the_wrong_cookie_unpacks_nothing(built: Standalone, tmp_path: Path) -> None:
+    """Servers try the cookies of all types. The text is that of every plugin."""
+    environment = {"HOME": str(tmp_path), "VAULT_DATABASE_PLUGIN": "926a0820-aea2-be28-51d6-83cdf00e8edb"}
+    done = subprocess.run([built.file], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", notice(built.file.name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_builds_are_the_same(built: Standalone, project: Path, wheels: Path, tmp_path: Path) -> None:
+    """The file, and the list of what is in it."""
+    again = build_standalone(read_project(project), tmp_path, find_links=[wheels])
+    assert again.sha256 == built.sha256
+    assert again.sbom.read_bytes() == built.sbom.read_bytes()
+
+
+def test_nothing_of_development_is_in_it(built: Standalone, home: Path, tmp_path: Path) -> None:
+    """Neither the host nor tests, commands, sources or the second engine."""
+    start(built, home, tmp_path / "tmp")
+    names = {path.relative_to(entry_of(home)).as_posix() for path in entry_of(home).rglob("*")}
+    assert any(name.endswith("authkit/serving.pyc") for name in names)
+    unwanted = re.compile(r"\.py$|/pip/|/grpc/|authkit/(host|doctor|testing|cli|packaging)|/test/")
+    assert [name for name in names if unwanted.search(name)] == []
+
+
+def test_the_lists_beside_it_are_right(built: Standalone) -> None:
+    """`sha256sum --check` accepts them, and the contents name what the lock has."""
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=built.file.parent, check=True)
+    listed = json.loads(built.sbom.read_text())
+    names = {component["name"] for component in listed["components"]}
+    assert {"vault-authkit", "vault-authkit-jwt", "cryptography", "cpython", "libcrypto.so.3"} <= names
+    assert "grpcio" not in names
+    assert listed["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": built.sha256}]
+
+
+def test_many_starts_at_once_unpack_it_once(built: Standalone, home: Path, tmp_path: Path) -> None:
+    """Each of them gets its handshake."""
+    with ThreadPoolExecutor(STARTS) as pool:
+        list(pool.map(lambda each: start(built, home, tmp_path / str(each)), range(STARTS)))
+    assert sorted(path.suffix for path in home.iterdir()) == ["", "", ".lock"]
+
+
+def add_module(entry: Path) -> None:
+    """Add an extension that Python would prefer to a module."""
+    folder = next(entry.rglob("jwt_auth/"))
+    folder.chmod(0o700)
+    (folder / "method.so").write_bytes(b"")
+
+
+def remove_module(entry: Path) -> None:
+    """Remove a module."""
+    next(entry.rglob("jwt_auth/method.pyc")).unlink()
+
+
+def link_module(entry: Path) -> None:
+    """Put a link in the place of a module."""
+    module = next(entry.rglob("jwt_auth/method.pyc"))
+    module.rename(entry.parent / "elsewhere")
+    module.symlink_to(entry.parent / "elsewhere")
+
+
+def open_to_others(entry: Path) -> None:
+    """Let others write to a folder."""
+    next(entry.rglob("jwt_auth/")).chmod(0o777)
+
+
+@pytest.mark.parametrize("change", [add_module, remove_module, link_module, open_to_others])
+def test_a_changed_folder_is_replaced(
+    built: Standalone, home: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """Whatever was done to it."""
+    start(built, home, tmp_path / "tmp")
+    entry = entry_of(home)
+    before = {path: path.stat().st_mode for path in entry.rglob("*")}
+    change(entry)
+    start(built, home, tmp_path / "tmp")
+    assert {path: path.stat().st_mode for path in entry.rglob("*")} == before
+    assert not any(path.is_symlink() for path in entry.rglob("*"))
+
+
+def test_other_versions_are_removed_when_nothing_runs_from_them(
+    built: Standalone, next_version: Standalone, home: Path, tmp_path: Path
+) -> None:
+    """The version that runs stays as long as its process does."""
+    environment = host_environment(tmp_path) | {"AUTHKIT_CACHE_DIR": str(home)}
+    with subprocess.Popen([built.file], env=environment, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        old = entry_of(home)
+        start(next_version, home, tmp_path / "tmp")
+        assert old.is_dir()
+        running.kill()
+    shutil.rmtree(next(path for path in home.glob("jwt_auth-*/") if path != old))
+    start(next_version, home, tmp_path / "tmp")
+    assert not old.exists()
+    assert entry_of(home) != old
+
+
+def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> None:
+    """Nor one that they may write to, or whose parents they may rename. The text says what to do."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    assert "others may write to it" in refuse(built, shared)
+    assert "others may rename what is in it; name a folder" in refuse(built, shared / "below")
+    assert "not an absolute path" in refuse(built, Path("relative"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, tmp_path: Path) -> None:
+    """Its owner could put anything there."""
+    given = tmp_path / "given"
+    given.mkdir()
+    os.chown(given, 65534, 65534)
+    assert "belongs to another user" in refuse(built, given)
+    assert "belongs to another user" in refuse(built, given / "below")
+
+
+def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path: Path) -> None:
+    """As after a download that broke."""
+    cut = tmp_path / "cut"
+    cut.write_bytes(built.file.read_bytes()[:-1])
+    cut.chmod(0o755)
+    assert "cut off or changed" in refuse(replace(built, file=cut), home)
+
+
+# --- what cannot be built ----------------------------------------------------------------------
+
+
+def test_other_hashes_than_those_of_the_lock_are_refused(project: Path, wheels: Path, tmp_path: Path) -> None:
+    """The index has something else under the version that was locked."""
+    folder = tmp_path / "jwt_auth"
+    shutil.copytree(project, folder)
+    lock = folder / "requirements.lock"
+    lock.write_text(re.sub(r"(h11==\S+ --hash=sha256:)\w+", rf"\g<1>{'0' * 64}", lock.read_text()))
+    with pytest.raises(PackagingError, match="THESE PACKAGES DO NOT MATCH THE HASHES"):
+        build_standalone(read_project(folder), tmp_path / "dist", find_links=[wheels])
+
+
+def test_a_plugin_that_does_not_load_is_not_packed(project: Path, wheels: Path, tmp_path: Path) -> None:
+    """What it says when it is imported from what was packed is in the error."""
+    folder = tmp_path / "jwt_auth"
+    shutil.copytree(project, folder)
+    (folder / "jwt_auth/method.py").write_text("import authkit.testing\n")
+    with pytest.raises(PackagingError, match=r"does not load(.|\n)*No module named 'authkit.testing'"):
+        build_standalone(read_project(folder), tmp_path / "dist", find_links=[wheels])
+    assert not (tmp_path / "dist").exists()
