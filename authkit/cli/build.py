@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from authkit.cli.console import CommandError, console
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.lock import write_lock
 from authkit.packaging.project import read_project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from authkit.packaging.oci import Image
+    from authkit.packaging.standalone import Standalone
 
 __all__ = ["build"]
 
 MEGABYTE = 1_000_000
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(short_help="Build one file for servers from a plugin's project.")
-@click.argument("project", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
+@click.argument("project", type=_FOLDER, default=".")
+@click.option("--oci", is_flag=True, help="Write an OCI image of it as well.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=None,
     help="Where the file goes; dist/ of the project otherwise.",
 )
+@click.option("--lock", is_flag=True, help="First write requirements.lock, with what the index has today.")
 @click.option(
-    "--lock", is_flag=True, help="First write requirements.lock anew, with what the index has today."
-)
-@click.option(
-    "--find-links",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with wheels beside those of the index.",
+    "--find-links", multiple=True, type=_FOLDER, help="A folder with wheels beside those of the index."
 )
 @click.option("--with-grpcio", is_flag=True, help="Put the second gRPC engine in as well (19 MB).")
 def build(
-    project: Path, output: Path | None, lock: bool, find_links: tuple[Path, ...], with_grpcio: bool
+    project: Path, oci: bool, output: Path | None, lock: bool, find_links: tuple[Path, ...], with_grpcio: bool
 ) -> None:
     """Build one executable file from a plugin's project: it runs on servers that have no Python.
 
@@ -45,6 +47,8 @@ def build(
     out = console()
     links = [each.resolve() for each in find_links]
     try:
+        from authkit.packaging.lock import write_lock
+        from authkit.packaging.oci import write_image
         from authkit.packaging.standalone import build_standalone
 
         found = read_project(project.resolve())
@@ -52,18 +56,24 @@ def build(
             out.print(f"{found.lock.name}: {write_lock(found, find_links=links)} distributions")
         out.print(f"building {found.plugin} ...")
         keep = ("grpcio",) if with_grpcio else ()
-        built = build_standalone(
-            found, (output or found.folder / "dist").resolve(), keep=keep, find_links=links
-        )
+        folder = (output or found.folder / "dist").resolve()
+        built = build_standalone(found, folder, keep=keep, find_links=links)
+        image = write_image(built, folder) if oci else None
     except PackagingError as error:
         raise CommandError(str(error)) from None
     except ModuleNotFoundError as error:
         raise CommandError(f"{error}: install vault-authkit with its extra `build`") from None
-    name, file = built.plugin.name, built.file.name
+    _summarize(out, built, image)
+
+
+def _summarize(out: Console, built: Standalone, image: Image | None) -> None:
     out.print(f"{built.file}: {built.size / MEGABYTE:.1f} MB, unpacked {built.unpacked / MEGABYTE:.1f} MB")
     out.print(f"sha256 {built.sha256}")
-    out.print(f"for Linux with glibc {built.glibc} or later")
-    out.print(f"{built.sbom.name} lists what is in it")
-    out.print("Put it into the server's plugin directory, and:")
+    out.print(f"for Linux with glibc {built.glibc} or later; {built.sbom.name} lists what is in it")
+    if image is not None:
+        out.print(f"{image.folder} and {image.archive.name}: image {image.digest}")
+    out.print()
+    out.print("Put the file into the server's plugin directory, and:")
     for command in ("vault", "bao"):
-        out.print(f"    {command} plugin register -sha256={built.sha256} -command={file} auth {name}")
+        options = f"-sha256={built.sha256} -command={built.file.name}"
+        out.print(f"    {command} plugin register {options} auth {built.plugin.name}")

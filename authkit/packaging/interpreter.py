@@ -16,7 +16,15 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.programs import find_program, run
 
-__all__ = ["PROGRAM", "copy_interpreter", "copy_libraries", "find_glibc", "site_packages", "standard_library"]
+__all__ = [
+    "PROGRAM",
+    "copy_interpreter",
+    "copy_libraries",
+    "find_glibc",
+    "find_glibc_files",
+    "site_packages",
+    "standard_library",
+]
 
 _VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 PROGRAM = f"bin/{_VERSION}"
@@ -45,6 +53,11 @@ _GLIBC = re.compile(
     r"(ld-linux|linux-vdso|lib(c|m|dl|pthread|rt|util|resolv|anl|nsl|crypt|mvec|BrokenLocale)\.so)"
 )
 _RESOLVED = re.compile(r"^\s*(\S+) => (/\S+) \(0x", re.MULTILINE)
+_GLIBC_PARTS = (
+    *("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1"),
+    *("libresolv.so.2", "libanl.so.1", "libnss_dns.so.2", "libnss_files.so.2"),
+)
+_LOADER = re.compile(r"^\s*(/\S*ld-linux\S*) \(0x", re.MULTILINE)
 _GLIBC_VERSION = re.compile(r"GLIBC_([0-9]+)\.([0-9]+)")
 
 
@@ -68,8 +81,7 @@ def copy_interpreter(tree: Path) -> None:
         raise PackagingError("a standalone plugin can be built on Linux, with CPython")
     program = tree / PROGRAM
     program.parent.mkdir(parents=True)
-    # In an environment `sys.executable` is a link to this one.
-    shutil.copyfile(Path(getattr(sys, "_base_executable", sys.executable)).resolve(), program)
+    shutil.copyfile(_original(), program)
     program.chmod(0o755)
     library = standard_library(tree)
     ignore = shutil.ignore_patterns(*LEFT_OUT)
@@ -88,8 +100,7 @@ def copy_libraries(tree: Path) -> None:
     """
     found: dict[str, Path] = {}
     own = {path.name for path in tree.rglob("*.so*")}
-    originals = [Path(getattr(sys, "_base_executable", sys.executable)).resolve()]
-    for file in [*originals, *tree.rglob("*.so"), *tree.rglob("*.so.*")]:
+    for file in [_original(), *tree.rglob("*.so"), *tree.rglob("*.so.*")]:
         listed = run(["ldd", file], f"the libraries of {file.name} can't be listed")
         if "not found" in listed:
             missing = ", ".join(re.findall(r"(\S+) => not found", listed))
@@ -102,6 +113,20 @@ def copy_libraries(tree: Path) -> None:
             shutil.copyfile(path.resolve(), copies[-1])
             copies[-1].chmod(0o755)
     _strip(copies)
+
+
+def find_glibc_files() -> list[Path]:
+    """Return the files of glibc that the interpreter and its libraries may need, with their usual paths.
+
+    Raises:
+        PackagingError: the libraries of the interpreter cannot be listed.
+    """
+    listed = run(["ldd", _original()], "the libraries of the interpreter can't be listed")
+    loaders = map(Path, _LOADER.findall(listed))
+    found = {Path(path) for name, path in _RESOLVED.findall(listed) if _GLIBC.match(name)}
+    folders = {path.parent for path in found}
+    others = {folder / name for folder in folders for name in _GLIBC_PARTS if (folder / name).exists()}
+    return [*loaders, *sorted(found | others)]
 
 
 def find_glibc(tree: Path) -> str:
@@ -125,6 +150,11 @@ def _glibc_versions(path: Path) -> Iterator[tuple[int, int]]:
                     for each in versions:
                         if version := _GLIBC_VERSION.fullmatch(each.name):
                             yield int(version[1]), int(version[2])
+
+
+def _original() -> Path:
+    """Return the interpreter that runs. In an environment `sys.executable` is a link to it."""
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
 def _strip(files: Iterable[Path]) -> None:

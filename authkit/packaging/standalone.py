@@ -7,16 +7,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
 import os
-import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.checksums import add_checksums
 from authkit.packaging.interpreter import PROGRAM, find_glibc, site_packages
 from authkit.packaging.launcher import build_launcher
@@ -62,7 +60,7 @@ def build_standalone(
         glibc = find_glibc(tree)
         launcher = build_launcher(Path(folder) / "launcher").read_bytes()
         files = {str(path.relative_to(tree)): path for path in sorted(tree.rglob("*")) if path.is_file()}
-        archive = _archive(files)
+        archive = compress(tar(Member(name, path) for name, path in files.items()))
         manifest = {
             "name": plugin.name,
             "key": hashlib.sha256(archive).hexdigest(),
@@ -115,15 +113,3 @@ def _record(path: Path) -> dict[str, object]:
         "size": len(content),
         "executable": os.access(path, os.X_OK),
     }
-
-
-def _archive(files: dict[str, Path]) -> bytes:
-    """Return the files as tar, compressed: without owners, and with one date."""
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, path in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = path.stat().st_size
-            with path.open("rb") as content:
-                archive.addfile(member, content)
-    return gzip.compress(plain.getvalue(), compresslevel=9, mtime=0)

@@ -8,13 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from livebed.bare_root import can_make_roots, in_bare_root
-from livebed.binaries import ServerProgram
+from livebed.binaries import ServerProgram, find_built
 from livebed.client import ServerError
 from livebed.mounts import mount_plugin
 from livebed.plugins import Plugin
@@ -24,6 +26,7 @@ from livebed.tokens import Issuer
 
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.lock import write_lock
+from authkit.packaging.oci import Image, write_image
 from authkit.packaging.project import read_project
 from authkit.packaging.standalone import Standalone, build_standalone
 from authkit.plugin.handshake import notice
@@ -286,6 +289,108 @@ def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path
     cut.write_bytes(built.file.read_bytes()[:-1])
     cut.chmod(0o755)
     assert "cut off or changed" in refuse(replace(built, file=cut), home)
+
+
+# --- as an image -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def image(built: Standalone, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The JWT plugin as an OCI image."""
+    return write_image(built, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def reference(image: Image) -> Iterator[str]:
+    """Where a registry on loopback has it; its library has validated every blob before."""
+    registry = find_built("oci")
+    if registry is None:
+        pytest.skip("the registry is not built: run scripts/live/build oci")
+    with subprocess.Popen(
+        [registry, image.folder, "plugins/jwt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        yield running.stdout.readline().strip()
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
+def test_two_images_are_the_same(built: Standalone, image: Image, tmp_path: Path) -> None:
+    """The layout, and its archive."""
+    again = write_image(built, tmp_path)
+    assert again.digest == image.digest
+    assert again.archive.read_bytes() == image.archive.read_bytes()
+
+
+def test_the_image_runs_by_itself(built: Standalone, image: Image, tmp_path: Path) -> None:
+    """Its layers are a root directory in which the executable starts, as a user that is not root."""
+    if not can_make_roots():
+        pytest.skip("not allowed to make mounts")
+    root = tmp_path / "root"
+    root.mkdir()
+    manifest, config = read_image(image)
+    for layer in manifest["layers"]:
+        with tarfile.open(blob_of(image, layer["digest"])) as archive:
+            archive.extractall(root, filter="fully_trusted")
+    assert [path.name for path in root.iterdir() if path.is_file()] == [built.file.name]
+    enter = (
+        'mkdir "$1/proc" && mount --rbind /proc "$1/proc" && exec /usr/sbin/chroot --userspec="$2" "$1" "$3"'
+    )
+    user, (program,) = config["config"]["User"], config["config"]["Entrypoint"]
+    assert not user.startswith("0:")
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", enter, "sh", root, user, program],
+        env=host_environment(Path("/tmp")),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("1|5|unix|/tmp/")
+        running.kill()
+
+
+def test_openbao_downloads_it(program: ServerProgram, built: Standalone, reference: str) -> None:
+    """Declared in the server's configuration, it is taken out of the image, registered, and runs."""
+    if not program.is_bao:
+        pytest.skip("only OpenBao has declarative plugins")
+    with Declaring(program, built, reference) as server:
+        plugin = Plugin("declared", server.plugin_directory / f"auth-declared-{built.plugin.version}")
+        with mount_plugin(server, plugin, Issuer.rsa()) as mount:
+            assert mount.login()["client_token"]
+
+
+class Declaring(Server):
+    """A server that downloads a plugin from a registry when it starts."""
+
+    def __init__(self, program: ServerProgram, built: Standalone, reference: str) -> None:
+        super().__init__(program)
+        self.built = built
+        self.reference = reference
+
+    def dev_config(self) -> str:
+        """Declare the plugin."""
+        image, _, version = self.reference.rpartition(":")
+        return f"""
+            {super().dev_config()}
+            plugin_auto_download = true
+            plugin_auto_register = true
+            plugin "auth" "declared" {{
+              image     = "{image}"
+              version   = "{version}"
+              sha256sum = "{self.built.sha256}"
+            }}
+        """
+
+
+def blob_of(image: Image, digest: str) -> Path:
+    """Return a blob of the layout."""
+    return image.folder / "blobs" / digest.replace(":", "/")
+
+
+def read_image(image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return manifest and configuration."""
+    manifest = json.loads(blob_of(image, image.digest).read_text())
+    return manifest, json.loads(blob_of(image, manifest["config"]["digest"]).read_text())
 
 
 # --- what cannot be built ----------------------------------------------------------------------
