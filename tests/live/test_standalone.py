@@ -334,7 +334,8 @@ def test_the_image_runs_by_itself(built: Standalone, image: Image, tmp_path: Pat
             archive.extractall(root, filter="fully_trusted")
     assert [path.name for path in root.iterdir() if path.is_file()] == [built.file.name]
     enter = (
-        'mkdir "$1/proc" && mount --rbind /proc "$1/proc" && exec /usr/sbin/chroot --userspec="$2" "$1" "$3"'
+        'for each in proc dev; do mkdir "$1/$each" && mount --rbind "/$each" "$1/$each" || exit; done;'
+        'exec /usr/sbin/chroot --userspec="$2" "$1" "$3"'
     )
     user, (program,) = config["config"]["User"], config["config"]["Entrypoint"]
     assert not user.startswith("0:")
