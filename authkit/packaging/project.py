@@ -1,4 +1,4 @@
-"""What the `pyproject.toml` of a plugin's project says: its names, its version, the class to serve."""
+"""What the `pyproject.toml` of a plugin's project says: the class to serve."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ __all__ = ["PLUGIN_CLASS", "Project", "read_project"]
 PLUGIN_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:Class`."""
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
-
 
 class Project(Value, frozen=True, kw_only=True):
     """One project, read by `read_project`."""
 
     folder: Path
-    name: str
-    """Of the distribution."""
     plugin: str
     """The class to serve, as `package.module:Class`."""
 
@@ -37,7 +33,7 @@ def read_project(folder: Path) -> Project:
     """Return the project of a folder.
 
     Raises:
-        PackagingError: it has no `pyproject.toml`, or that names no distribution or no plugin.
+        PackagingError: it has no `pyproject.toml`, or that names no plugin.
     """
     file = folder / "pyproject.toml"
     try:
@@ -49,10 +45,7 @@ def read_project(folder: Path) -> Project:
     plugin = _get(content, "tool", "authkit", "plugin")
     if not isinstance(plugin, str) or not PLUGIN_CLASS.fullmatch(plugin):
         raise PackagingError(f'{file} names no plugin: add plugin = "package.module:Class" to [tool.authkit]')
-    name = _get(content, "project", "name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise PackagingError(f'{file} names no distribution: add name = "..." to [project]')
-    return Project(folder=folder, name=name, plugin=plugin)
+    return Project(folder=folder, plugin=plugin)
 
 
 def _get(content: Any, *keys: str) -> object:

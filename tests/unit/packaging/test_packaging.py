@@ -21,10 +21,10 @@ PROJECT = '[project]\nname = "my-method"\n[tool.authkit]\nplugin = "my_method:My
 
 
 def test_a_project_names_its_plugin(tmp_path: Path) -> None:
-    """And its distribution; its lock lies beside it."""
+    """Its lock lies beside it."""
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     found = read_project(tmp_path)
-    assert found == Project(folder=tmp_path, name="my-method", plugin="my_method:MyMethod")
+    assert found == Project(folder=tmp_path, plugin="my_method:MyMethod")
     assert found.lock == tmp_path / "requirements.lock"
 
 
@@ -36,8 +36,6 @@ def test_a_project_names_its_plugin(tmp_path: Path) -> None:
         ('[project]\nname = "a"\n', r"names no plugin: add plugin = "),
         (PROJECT.replace("my_method:MyMethod", "my_method"), "names no plugin"),
         (PROJECT.replace('"my_method:MyMethod"', "3"), "names no plugin"),
-        (PROJECT.replace('name = "my-method"', ""), "names no distribution"),
-        (PROJECT.replace("my-method", "../x"), "names no distribution"),
         ('tool = 3\nproject = "x"\n', "names no plugin"),
     ],
 )
@@ -51,7 +49,7 @@ def test_what_a_project_lacks_is_told(tmp_path: Path, text: str | None, said: st
 
 def test_without_a_lock_nothing_is_installed(tmp_path: Path) -> None:
     """Never what the index has today."""
-    project = Project(folder=tmp_path, name="a", plugin="a:A")
+    project = Project(folder=tmp_path, plugin="a:A")
     with pytest.raises(
         PackagingError, match=r"requirements.lock can't be read .*authkit build --lock writes one"
     ):
