@@ -23,8 +23,8 @@ from authkit.host.http.bodies import FORM, media_type, read_body, read_object
 from authkit.host.messages import Failure
 from authkit.host.mount_overview import Form, MountDescription
 from authkit.host.page.formatting import (
+    Explained,
     Granted,
-    explained_steps,
     masked,
     reference_in,
     shown_entity,
@@ -208,8 +208,7 @@ class Page:
         fields = {name: visit.form[name] for name in login.names if visit.form.get(name)}
         if "explain" in visit.form and description.explain is not None:
             answer = await visit.client.write(f"auth/{mount.path}{description.explain.path}", fields)
-            steps, rest = explained_steps(answer)
-            return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
+            return self._explained(visit, mount, answer, fields.get("role", ""))
         try:
             answer = await visit.client.log_in(f"auth/{mount.path}{login.path}", fields)
         except APIError as error:
@@ -231,8 +230,13 @@ class Page:
         answer = await visit.client.read(f"auth/{mount.path}explain/{reference}")
         if answer is None:
             raise _PageError(404, "Nothing is known of it", "Denied logins are remembered for a while.")
-        steps, rest = explained_steps(answer)
-        return self._render("explained.html", visit.session, mount=mount, steps=steps, rest=rest)
+        return self._explained(visit, mount, answer, str(answer.get("role", "")))
+
+    def _explained(
+        self, visit: _Visit, mount: MountSummary, answer: Mapping[str, Any], role: str
+    ) -> Response:
+        explained, again = Explained.read(answer), _login_address(mount, role)
+        return self._render("explained.html", visit.session, mount=mount, explained=explained, again=again)
 
     def _render(self, template: str, session: Session | None, status: int = 200, **values: Any) -> Response:
         secret = session.form_secret if session else ""
