@@ -31,6 +31,7 @@ class Granted(Value, frozen=True):
 
     token: str
     accessor: str
+    renewable: bool
     entity_id: str
     facts: list[tuple[str, str]]
     warnings: list[str]
@@ -54,6 +55,7 @@ class Granted(Value, frozen=True):
         return cls(
             token=str(auth.get("client_token", "")),
             accessor=str(auth.get("accessor", "")),
+            renewable=auth.get("renewable") is True,
             entity_id=str(auth.get("entity_id", "")),
             facts=shown_pairs(facts),
             warnings=[str(text) for text in answer.get("warnings") or []],
