@@ -9,7 +9,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authkit.cli.console import CommandError, cell, console
+from authkit.host.page.formatting import Explained, Step
 
 __all__ = ["explain"]
 
@@ -34,7 +35,9 @@ MAX_TOKEN_BYTES = 1024 * 1024
 
 @click.command()
 @click.argument("reference", required=False)
-@click.option("--mount", default="jwt", show_default=True, help="The path of the mount, without auth/.")
+@click.option(
+    "--mount", default="jwt", show_default=True, help="The path of the mount, with or without auth/."
+)
 @click.option("--role", default="", help="The role of a login that is not made.")
 @click.option(
     "--jwt",
@@ -54,7 +57,7 @@ def explain(
     """
     if bool(reference) == bool(role and file):
         raise CommandError("give a reference, or --role and --jwt")
-    path = f"auth/{mount.strip('/')}/explain"
+    path = f"auth/{mount.strip('/').removeprefix('auth/')}/explain"
     if reference:
         answer = _ask("GET", f"{path}/{reference}")
     else:
@@ -131,23 +134,26 @@ def _read_token(file: str) -> str:
 
 
 def _print(answer: Mapping[str, Any], out: Console) -> None:
-    """Print a table on a terminal, else one line per check."""
-    for name in ("time", "role", "remote_addr", "error", "detail"):
-        if answer.get(name):
-            out.print(f"{name.replace('_', ' ')}: {answer[name]}")
-    checks = [
-        (str(check["name"]), bool(check["passed"]), str(check["expected"]), str(check["had"]))
-        for check in answer.get("checks") or ()
-    ]
+    """Print a table on a terminal, else one line per check. The words are those of the page."""
+    explained = Explained.read(answer)
+    for name, text in explained.facts:
+        out.print(f"{name}: {text}")
     if out.is_terminal:
-        table = Table("check", "", box=None, pad_edge=False)
-        table.add_column("expected", overflow="fold")
-        table.add_column("the token had", overflow="fold")
-        for name, passed, expected, had in checks:
-            verdict = cell("passed", "green") if passed else cell("failed", "bold red")
-            table.add_row(cell(name), verdict, cell(expected), cell(had))
-        out.print(table, soft_wrap=False)
+        out.print(_table(explained.steps), soft_wrap=False)
     else:
-        for name, passed, expected, had in checks:
-            out.print(f"{'passed' if passed else 'failed'} {name}: expected {expected}, had {had}")
-    out.print("The login is allowed." if answer.get("allowed") else "The login is denied.")
+        for step in explained.steps:
+            facts = ", ".join(f"{name} {text}" for name, text in step.facts)
+            out.print(f"{step.verdict} {step.title}: {facts}")
+    out.print(explained.verdict)
+
+
+def _table(steps: Sequence[Step]) -> Table:
+    table = Table("check", "", "", box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for step in steps:
+        verdict = cell(step.verdict, "bold red" if step.passed is False else "green")
+        title = cell(step.title)
+        for name, text in step.facts or [("", "")]:
+            table.add_row(title, verdict, cell(name, "dim"), cell(text))
+            title = verdict = cell("")
+    return table

@@ -78,30 +78,37 @@ class APIClient(Value, frozen=True):
         answer = await self._send("GET", path)
         return as_mapping(as_mapping(answer.body).get("data")) if answer.status < 300 else None
 
-    async def log_in(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
-        """Log in without a token, and return the whole answer.
-
-        Raises:
-            APIError: the login was refused.
-        """
-        return _checked(await self._send("POST", path, body=fields, token=""))
-
-    async def write(self, path: str, fields: Mapping[str, str]) -> Mapping[str, Any]:
+    async def write(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write; return the data of the answer.
 
         Raises:
             APIError: the host refused it.
         """
-        return as_mapping(_checked(await self._send("POST", path, body=fields)).get("data"))
+        return as_mapping((await self.post(path, fields)).get("data"))
+
+    async def post(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write; return the whole answer, with `auth` and `warnings`.
+
+        Raises:
+            APIError: the host refused it.
+        """
+        return _checked(await self._send("POST", path, body=fields))
+
+    async def get(self, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """Read with a query; return the whole answer.
+
+        Raises:
+            APIError: the host refused it.
+        """
+        return _checked(await self._send("GET", path, query={name: [value] for name, value in query.items()}))
 
     async def _send(
         self,
         method: str,
         path: str,
         *,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         query: Mapping[str, list[str]] | None = None,
-        token: str | None = None,
     ) -> HostResponse:
         return await self.core.handle(
             HostRequest(
@@ -109,7 +116,7 @@ class APIClient(Value, frozen=True):
                 path=path,
                 body=body,
                 query=query or {},
-                token=self.token if token is None else token,
+                token=self.token,
                 remote_addr=self.remote_addr,
             )
         )

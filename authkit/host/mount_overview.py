@@ -25,10 +25,16 @@ class Field(Value, frozen=True):
     required: bool = False
     sensitive: bool = False
     """The plugin asks to hide the input."""
+    kind: str = "string"
+    """The type of its schema: `string`, `boolean`, `integer`, `array`, `object`, ..."""
+    group: str = ""
+    """The group of fields that it is shown in, such as `Tokens`; empty for the method's own."""
+    choices: tuple[str, ...] = ()
+    """The only values that it takes; empty for any."""
 
 
 class Form(Value, frozen=True):
-    """The fields of a write to one path."""
+    """The fields of a write to one path: required ones first, in the order of the document."""
 
     path: str
     """Below the mount."""
@@ -53,6 +59,8 @@ class MountDescription(Value, frozen=True):
     """The path that explains a login step by step."""
     explains_denials: bool = False
     """Whether `explain/<reference>` explains a denied login."""
+    has_browser_logins: bool = False
+    """Whether `oidc/auth_url` and `oidc/callback` log in a browser at an OpenID provider."""
 
 
 def describe(document: object) -> MountDescription:
@@ -65,7 +73,8 @@ def describe(document: object) -> MountDescription:
     def form(path: str) -> Form | None:
         operation = as_mapping(as_mapping(paths.get(path)).get("post"))
         in_path = {name.strip("{}") for name in path.split("/") if name.startswith("{")}
-        return Form(path.strip("/"), tuple(_fields(operation, components, in_path))) if operation else None
+        fields = sorted(_fields(operation, components, in_path), key=lambda field: not field.required)
+        return Form(path.strip("/"), tuple(fields)) if operation else None
 
     return MountDescription(
         roles=roles,
@@ -74,6 +83,8 @@ def describe(document: object) -> MountDescription:
         login=form("/login"),
         explain=form("/explain"),
         explains_denials="get" in as_mapping(paths.get("/explain/{reference}")),
+        has_browser_logins="post" in as_mapping(paths.get("/oidc/auth_url"))
+        and "get" in as_mapping(paths.get("/oidc/callback")),
     )
 
 
@@ -97,14 +108,18 @@ def _fields(
     required = schema.get("required")
     properties = list(as_mapping(schema.get("properties")).items())[:MAX_FIELDS]
     for name, described in properties:
-        if name not in in_path:
-            about = as_mapping(described)
+        about = as_mapping(described)
+        display = as_mapping(about.get("x-vault-displayAttrs"))
+        if name not in in_path and about.get("deprecated") is not True:
+            choices = as_mapping(about.get("items", about)).get("enum")
             yield Field(
                 name=str(name),
                 help=str(about.get("description", "")),
                 required=isinstance(required, list) and name in required,
-                sensitive=as_mapping(about.get("x-vault-displayAttrs")).get("sensitive") is True
-                or about.get("format") == "password",
+                sensitive=display.get("sensitive") is True or about.get("format") == "password",
+                group=str(display.get("group", "")),
+                kind=str(about.get("type", "string")),
+                choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
             )
 
 

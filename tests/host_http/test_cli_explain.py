@@ -23,7 +23,7 @@ from authkit.host.messages import Failure, HostResponse
 
 JWT_EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "jwt_auth"
 CHECKS = [
-    {"name": "form", "passed": True, "expected": "a token", "had": "one", "error": ""},
+    {"name": "form", "passed": True, "expected": "a token", "had": "3 parts", "error": ""},
     {"name": "exp", "passed": False, "expected": "later", "had": "\x1b[31m\n5", "error": "token is expired"},
 ]
 
@@ -71,7 +71,8 @@ async def test_a_denied_login_and_one_that_is_not_made(tmp_path: Path) -> None:
 
     assert told.returncode == 1, told.stderr
     assert "role: dev\nremote addr: 127.0.0.1\nerror: error validating token: " in told.stdout
-    assert "\nfailed form: expected " in told.stdout
+    assert "\nfailed form: expected a signed JWT in compact form, three parts, " in told.stdout
+    assert ", had 2 parts, 8 characters, error " in told.stdout
     assert told.stdout.endswith("The login is denied.\n")
     assert asked.returncode == 1
     assert [check["name"] for check in json.loads(asked.stdout)["checks"]] == ["role type", "form"]
@@ -79,6 +80,15 @@ async def test_a_denied_login_and_one_that_is_not_made(tmp_path: Path) -> None:
     assert missing.returncode == 1
     assert missing.stderr.startswith("authkit: HTTP 404 for auth/jwt/explain/abcdefgh: ")
     assert "no denial is known under this reference" in missing.stderr
+
+
+@pytest.mark.parametrize("mount", ["jwt", "jwt/", "/jwt", "auth/jwt", "auth/jwt/", "/auth/jwt/"])
+async def test_a_mount_with_and_without_auth(mount: str) -> None:
+    """As the lists and errors of a server show paths, and as commands take them."""
+    async with served(FakeCore(answer(allowed=True))) as server:
+        done = await run("abcd", f"--mount={mount}", address=f"http://127.0.0.1:{server.port}")
+    assert done.returncode == 0, done.stderr
+    assert server.core.last.path == "auth/jwt/explain/abcd"
 
 
 async def test_what_is_asked() -> None:
@@ -89,7 +99,7 @@ async def test_what_is_asked() -> None:
             "--mount=/eu/jwt/", "--role=dev", "--jwt=-", address=address, stdin="a.b.c\n", VAULT_NAMESPACE="n"
         )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "passed form: expected a token, had one\nThe login is allowed.\n"
+    assert done.stdout == "passed form: expected a token, had 3 parts\nThe login is allowed.\n"
     asked = server.core.last
     assert (asked.method, asked.path, asked.token, asked.namespace) == (
         "POST",
@@ -106,7 +116,7 @@ async def test_what_a_token_says_moves_no_cursor() -> None:
         done = await run("--role=dev", "--jwt=-", address=f"http://127.0.0.1:{server.port}", stdin="a")
     assert done.returncode == 1
     assert "\x1b" not in done.stdout
-    assert "\nfailed exp: expected later, had \\u001b[31m\\n5\n" in done.stdout
+    assert "\nfailed exp: expected later, had \\u001b[31m\\n5, error token is expired\n" in done.stdout
 
 
 async def test_the_token_that_vault_login_has_kept(tmp_path: Path) -> None:
@@ -174,5 +184,6 @@ def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Console(force_terminal=True, width=80, record=True, markup=False)
     with out.capture() as captured:
         explain_module._print({"allowed": False, "error": "no", "checks": CHECKS}, out)
-    assert "the token had" in captured.get()
+    for shown in ("expected", "had", "3 parts", "error", "token is expired"):
+        assert shown in captured.get()
     assert "\x1b[1;31mfailed" in captured.get()

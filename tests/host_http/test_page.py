@@ -6,24 +6,15 @@ import contextlib
 import html
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 import pytest
+from page_browser import PIN, ROOT, Browser, serve_page, write_to
 from shared_pin import SharedPIN, Team
 
 from authkit import Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
 from authkit.framework import Answer, read, write
-from authkit.host.http.application import Application
-from authkit.host.http.server import listen, serving
-from authkit.host.page.application import Page
 from authkit.host.page.sessions import COOKIE, MAX_SESSIONS, Sessions
-from authkit.host.server.core import Core, HostRequest
-from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 
-ROOT = "root-token-of-the-test"
-PIN = "4711-only-the-team-knows"
 EVIL = "<script>alert(1)</script>"
 CHECKS = [
     {"name": "role", "passed": True, "expected": "dev"},
@@ -50,70 +41,15 @@ class ExplainedPIN(SharedPIN, name="explained_pin", version="0.1.0"):
         return Answer({"role": "dev", "checks": CHECKS}) if reference == "abcd2345" else None
 
 
-@dataclass
-class Browser:
-    """Follows links and sends forms, with the headers that a browser sends."""
-
-    http: httpx.AsyncClient
-    text: str = field(default="", repr=False)
-    status: int = 0
-
-    async def open(self, path: str) -> str:
-        """Open an address; return its text."""
-        return self.keep(await self.http.get(path, follow_redirects=True))
-
-    async def send(self, path: str, fields: dict[str, str], **headers: str) -> str:
-        """Send a form of the page that is open."""
-        found = re.search(r'name="form_secret" value="([^"]*)"', self.text)
-        body = ({"form_secret": found[1]} if found else {}) | fields
-        origin = str(self.http.base_url).rstrip("/")
-        response = await self.http.post(
-            path, data=body, headers={"Origin": origin} | headers, follow_redirects=True
-        )
-        return self.keep(response)
-
-    async def sign_in(self) -> str:
-        """Open the page with the root token."""
-        await self.open("/ui/")
-        return await self.send("/ui/sign-in", {"token": ROOT})
-
-    def keep(self, response: httpx.Response) -> str:
-        """Check what holds for every page; return its text."""
-        policy = response.headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; style-src 'self';")
-        assert response.headers["Cache-Control"] == "no-store"
-        assert "<script" not in response.text
-        self.text, self.status = response.text, response.status_code
-        return html.unescape(response.text)
-
-
 @contextlib.asynccontextmanager
 async def opened(sessions: Sessions | None = None) -> AsyncIterator[Browser]:
-    """Serve a core with a mount, its role and its page."""
-    core = Core(root_token=ROOT)
-    core.catalog.add_local("shared_pin", lambda entry: InProcessPlugin(SharedPIN))
-    core.catalog.add_local("explained_pin", lambda entry: InProcessPlugin(ExplainedPIN))
-    listener = listen("127.0.0.1", 0)
-    await core.start()
-    try:
+    """Serve two mounts with a role each."""
+    async with serve_page(sessions, shared_pin=SharedPIN, explained_pin=ExplainedPIN) as (browser, core):
         await write_to(core, "sys/auth/team/pin", type="shared_pin", description=EVIL)
         await write_to(core, "sys/auth/explained", type="explained_pin")
         for mount in ("team/pin", "explained"):
             await write_to(core, f"auth/{mount}/role/dev", pin=PIN, token_policies="dev", token_ttl="90m")
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with (
-            serving(Application(core, page=Page(core, sessions=sessions)), listener),
-            httpx.AsyncClient(base_url=address, trust_env=False) as http,
-        ):
-            yield Browser(http)
-    finally:
-        await core.stop()
-
-
-async def write_to(core: Core, path: str, **body: Any) -> None:
-    """Write as the operator."""
-    answer = await core.handle(HostRequest(method="POST", path=path, body=body, token=ROOT))
-    assert answer.status < 300, answer.body
+        yield browser
 
 
 async def test_everything_else_leads_to_the_page() -> None:

@@ -96,10 +96,10 @@ class _Variant(Value, frozen=True):
         return [self.route.fields[name] for name in sorted(_FIELD.findall(self.path))]
 
     def fields(self, operation: Operation) -> list[FieldSchema]:
-        """Return what an operation takes from body or query, sorted."""
+        """Return what an operation takes from body or query, as declared."""
         route, info = self.route, self.route.info(operation)
         fields = route.fields if info.fields is None else info.fields
-        free = [field for name, field in sorted(fields.items()) if name not in route.path.names]
+        free = [field for name, field in fields.items() if name not in route.path.names]
         if info.fields is None and operation not in _BODIES:
             return [field for field in free if field.query]
         return free

@@ -55,11 +55,11 @@ def body_schema(
     partial: bool = False,
     example: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
-    """Return the schema of a request body, `None` when a body has no use.
+    """Return the schema of a request body, `None` when a body has no use. Fields keep their order.
 
     One that is `partial` changes what it names: it needs no field, and a default would be a change.
     """
-    known = sorted(fields, key=lambda field: field.name)
+    known = list(fields)
     if not known and not arbitrary_input:
         return None
     schema: dict[str, Any] = {"type": "object"}
@@ -67,7 +67,7 @@ def body_schema(
         schema["properties"] = {
             field.name: field_schema(replace(field, default=UNSET) if partial else field) for field in known
         }
-    required = [] if partial else [field.name for field in known if field.required]
+    required = [] if partial else sorted(field.name for field in known if field.required)
     if required:
         schema["required"] = required
     if arbitrary_input:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import BODY_SECONDS, MAX_BODY_BYTES, read_body
@@ -38,6 +38,18 @@ class Answering(Protocol):
         ...
 
 
+class BrowserPage(Protocol):
+    """The page below `/ui/`: `authkit.host.page.application.Page`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request below `/ui/`."""
+        ...
+
+    def refusal(self, status: int, texts: Sequence[str]) -> Response:
+        """Return the page for a refused request below `/v1/` whose client is a browser."""
+        ...
+
+
 class Bounds(Value, frozen=True):
     """Limits of one request. The defaults are Vault's; tests set others."""
 
@@ -57,7 +69,7 @@ class Application:
         self,
         core: Answering,
         *,
-        page: ASGIApp | None = None,
+        page: BrowserPage | None = None,
         names: Iterable[str] = (),
         bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
@@ -115,7 +127,11 @@ class Application:
             asked = read_request(request, body)
         except Failure as failure:
             return write_answer(failure.response())
-        return write_answer(_echo_namespace(asked, await self._ask(asked, request)))
+        answer = await self._ask(asked, request)
+        errors = (answer.body or {}).get("errors") if answer.status >= 400 else None
+        if errors and self.page is not None and _is_opened_in_browser(request):
+            return self.page.refusal(answer.status, list(map(str, errors)))
+        return write_answer(_echo_namespace(asked, answer))
 
     async def _ask(self, asked: HostRequest, request: Request) -> HostResponse:
         """Return the core's answer.
@@ -133,6 +149,12 @@ class Application:
         except Exception:
             log.exception("a request failed", extra={"kv": {"method": asked.method, "path": asked.path}})
             return HostResponse(status=500, body={"errors": ["internal error"]})
+
+
+def _is_opened_in_browser(request: Request) -> bool:
+    """Whether a person has opened the address: clients of the API do not ask for HTML."""
+    kinds = (each.partition(";")[0].strip() for each in request.headers.get("accept", "").split(","))
+    return request.method == "GET" and "text/html" in kinds
 
 
 def _location(raw_path: str, *, has_page: bool) -> str:

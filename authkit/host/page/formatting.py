@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from authkit.values import Value
 
 __all__ = [
+    "Explained",
     "Granted",
     "Step",
-    "explained_steps",
     "masked",
     "reference_in",
     "shown_entity",
@@ -31,6 +31,7 @@ class Granted(Value, frozen=True):
 
     token: str
     accessor: str
+    renewable: bool
     entity_id: str
     facts: list[tuple[str, str]]
     warnings: list[str]
@@ -54,6 +55,7 @@ class Granted(Value, frozen=True):
         return cls(
             token=str(auth.get("client_token", "")),
             accessor=str(auth.get("accessor", "")),
+            renewable=auth.get("renewable") is True,
             entity_id=str(auth.get("entity_id", "")),
             facts=shown_pairs(facts),
             warnings=[str(text) for text in answer.get("warnings") or []],
@@ -61,12 +63,42 @@ class Granted(Value, frozen=True):
 
 
 class Step(Value, frozen=True):
-    """One step of an explained login."""
+    """One check of an explained login."""
 
     title: str
     passed: bool | None
     """`None` if the explanation does not say."""
     facts: list[tuple[str, str]]
+    """What was expected, what was had, and why it failed."""
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `failed`, or empty."""
+        return "" if self.passed is None else "passed" if self.passed else "failed"
+
+
+class Explained(Value, frozen=True):
+    """An explained login, as the page and `authkit explain` show it. Read from the answer."""
+
+    allowed: bool
+    facts: list[tuple[str, str]]
+    steps: list[Step]
+
+    @property
+    def verdict(self) -> str:
+        """The sentence that says so."""
+        return "The login is allowed." if self.allowed else "The login is denied."
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Explained:
+        """Parse an explanation. Missing parts are empty; a login is denied unless it says `allowed`."""
+        checks = answer.get("checks")
+        facts = {name: value for name, value in answer.items() if name not in ("allowed", "checks")}
+        return cls(
+            allowed=answer.get("allowed") is True,
+            facts=_named(facts),
+            steps=[_step(each) for each in checks] if isinstance(checks, list) else [],
+        )
 
 
 def masked(token: str) -> str:
@@ -103,14 +135,6 @@ def shown_entity(entity: Mapping[str, Any], groups: list[str]) -> list[tuple[str
     return shown_pairs(facts)
 
 
-def explained_steps(answer: Mapping[str, Any]) -> tuple[list[Step], list[tuple[str, str]]]:
-    """Return the checks of an explanation in order, and its other values."""
-    checks = answer.get("checks")
-    rest = {name: value for name, value in answer.items() if name != "checks"}
-    listed = checks if isinstance(checks, list) else []
-    return [_step(each) for each in listed], shown_pairs(rest)
-
-
 def reference_in(texts: Sequence[str]) -> str:
     """Return the reference that explains a denial; empty without one."""
     found = _REFERENCE.search(" ".join(texts))
@@ -125,8 +149,17 @@ def _step(value: object) -> Step:
     return Step(
         title=_text(value.get("name") or "check"),
         passed=passed if isinstance(passed, bool) else None,
-        facts=shown_pairs(rest),
+        facts=_named(rest),
     )
+
+
+def _named(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the members of an explanation in a fixed order, the well-known ones first."""
+    ordered = {name: data[name] for name in _ORDER if name in data} | dict(data)
+    return [(name.replace("_", " "), text) for name, text in shown_pairs(ordered)]
+
+
+_ORDER = ("time", "role", "remote_addr", "expected", "had", "error", "detail")
 
 
 def _duration(seconds: object) -> str:

@@ -1,6 +1,6 @@
-"""Sessions of the page: browsers that signed in with a token.
+"""Sessions of the page: browsers that signed in with a token, and their logins at a provider.
 
-Kept in memory only: sessions end with the server.
+Kept in memory only: both end with the server.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ from collections.abc import Callable
 from hmac import compare_digest
 from typing import ClassVar
 
+from cachetools import TTLCache
+
 from authkit.values import Value, field
 
-__all__ = ["COOKIE", "Session", "Sessions"]
+__all__ = ["BROWSER_LOGIN_SECONDS", "COOKIE", "LOGIN_COOKIE", "BrowserLogin", "Session", "Sessions"]
 
 COOKIE = "authkit_session"
 SESSION_SECONDS = 8 * 3600
 MAX_SESSIONS = 32
 """A new session replaces the oldest."""
+
+LOGIN_COOKIE = "authkit_browser_login"
+BROWSER_LOGIN_SECONDS = 600
+"""As long as the JWT example takes a state."""
 
 
 class Session(Value, frozen=True):
@@ -26,8 +32,6 @@ class Session(Value, frozen=True):
 
     token: str
     """The server's token that the page acts with."""
-    until: float
-    """When it ends, by the clock of `Sessions`."""
     form_secret: str = field(default_factory=secrets.token_urlsafe)
     """In every form of the page, against cross-site request forgery."""
 
@@ -38,29 +42,47 @@ class Session(Value, frozen=True):
         return compare_digest(self.form_secret.encode(), secret.encode(errors="replace"))
 
 
+class BrowserLogin(Value, frozen=True):
+    """A login at an OpenID provider that a session has begun."""
+
+    session_key: str
+    mount_path: str
+    role: str
+    state: str
+    client_nonce: str
+
+    unshown: ClassVar = ("session_key", "state", "client_nonce")
+
+
 class Sessions:
-    """The open sessions, found by the secret in their cookie."""
+    """The open sessions and their logins, found by the secret in their cookie."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._sessions: dict[str, Session] = {}
+        self._sessions: TTLCache[str, Session] = TTLCache(MAX_SESSIONS, SESSION_SECONDS, clock)
+        self._logins: TTLCache[str, BrowserLogin] = TTLCache(MAX_SESSIONS, BROWSER_LOGIN_SECONDS, clock)
 
     def open(self, token: str) -> str:
         """Start a session, and return the value of its cookie."""
-        while len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
         key = secrets.token_urlsafe(32)
-        self._sessions[key] = Session(token, self._clock() + SESSION_SECONDS)
+        self._sessions[key] = Session(token)
         return key
 
     def find(self, key: str) -> Session | None:
         """Return the session of a cookie; `None` if unknown or expired."""
-        session = self._sessions.get(key)
-        if session is not None and session.until <= self._clock():
-            self.close(key)
-            return None
-        return session
+        return self._sessions.get(key)
 
     def close(self, key: str) -> None:
         """End a session. Does nothing for an unknown one."""
         self._sessions.pop(key, None)
+
+    def begin_login(self, login: BrowserLogin) -> str:
+        """Keep a login at a provider, and return the value of its cookie."""
+        key = secrets.token_urlsafe(32)
+        self._logins[key] = login
+        return key
+
+    def end_login(self, key: str) -> tuple[BrowserLogin, Session] | None:
+        """Return the login of a cookie with its session, once; `None` if one of them has ended."""
+        login = self._logins.pop(key, None)
+        session = self.find(login.session_key) if login else None
+        return (login, session) if login and session else None

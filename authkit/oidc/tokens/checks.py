@@ -8,7 +8,7 @@ No check holds a token, and only the claims that a rule is about.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -37,9 +37,11 @@ class Check(Value, frozen=True):
     expected: str
     """What was asked for, in words or as JSON."""
     had: str
-    """What the token had, in words or as JSON; cut when long."""
+    """The value that was compared, in words or as JSON; cut when long, `nothing` if there was none."""
     error: str = ""
     """What a login is refused with; empty if it passed."""
+    detail: str = ""
+    """What else is known of that refusal; only for operators, as in the log."""
     code: str = ""
     """The code of that refusal, see `LoginError`."""
     facts: Mapping[str, Any] = NO_FACTS
@@ -50,8 +52,8 @@ class Checks:
     """Decides, and remembers nothing.
 
     Values to show are given raw, and made into text only if somebody reads them. A tuple is words
-    to show, with arguments for the `{}` in them (`{:date}` for seconds since 1970); anything else
-    is shown as JSON.
+    to show, with arguments for the `{}` in them (`{:date}` for seconds since 1970); a function is
+    called for its value; anything else is shown as JSON.
     """
 
     __slots__ = ()
@@ -77,8 +79,11 @@ class Checks:
         if not passed:
             raise TokenError(text, detail, code=code, facts=facts)
 
-    def step(self, name: str, expected: str) -> AbstractContextManager[None]:
-        """Return a context for code that raises a `LoginError` if the check of this name fails."""
+    def step(self, name: str, expected: Any, had: Callable[[], Any]) -> AbstractContextManager[None]:
+        """Return a context for code that raises a `LoginError` if the check of this name fails.
+
+        `had` returns the value that the code compares. It is called only if somebody reads the check.
+        """
         return _NOTHING
 
 
@@ -106,7 +111,16 @@ class Record(Checks):
         return [
             Check(name, True, _show(expected), _show(had))
             if error is None
-            else Check(name, False, _show(expected), _show(had), error.public, error.code, error.facts)
+            else Check(
+                name,
+                False,
+                _show(expected),
+                _show(had),
+                error.public,
+                to_printable(_cut(error.detail)),
+                error.code,
+                error.facts,
+            )
             for name, error, expected, had in self._checks
         ]
 
@@ -137,9 +151,9 @@ class Record(Checks):
         if is_last or not self._goes_on:
             raise error
 
-    def step(self, name: str, expected: str) -> AbstractContextManager[None]:
+    def step(self, name: str, expected: Any, had: Callable[[], Any]) -> AbstractContextManager[None]:
         """Return a context that remembers how the code in it fared."""
-        return _Step(self, name, expected)
+        return _Step(self, name, expected, had)
 
     def note(self, name: str, error: LoginError | None, expected: Any, had: Any) -> None:
         """Remember a check that was made elsewhere, with values as for `require`; no error if it passed."""
@@ -151,19 +165,17 @@ class _Step(Value, frozen=True):
 
     record: Record
     name: str
-    expected: str
+    expected: Any
+    had: Callable[[], Any]
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
-            self.record._checks.append((self.name, None, (self.expected,), _AS_EXPECTED))
+            self.record._checks.append((self.name, None, self.expected, self.had))
         elif isinstance(error, LoginError):
-            self.record.note(self.name, error, (self.expected,), (error.detail or "something else",))
-
-
-_AS_EXPECTED = ("as expected",)
+            self.record.note(self.name, error, self.expected, self.had)
 
 
 class Explanation(Record):
@@ -178,12 +190,18 @@ class Explanation(Record):
 
 
 def _show(value: Any) -> str:
+    if callable(value):
+        value = value()
     if value is None:
         return "nothing"
     words, *arguments = value if isinstance(value, tuple) else ("{}", value)
     text: str = words.format(*map(_Shown, arguments)) if arguments else words
     # Claims of unsigned tokens are shown on terminals too.
-    return to_printable(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")
+    return to_printable(_cut(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..."
 
 
 class _Shown:
@@ -193,6 +211,8 @@ class _Shown:
         self.value = value
 
     def __format__(self, spec: str) -> str:
+        if self.value is None:
+            return "nothing"
         if spec == "date":
             return show_date(self.value)
         return json.dumps(self.value, ensure_ascii=False, default=sorted)

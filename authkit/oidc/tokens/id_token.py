@@ -19,6 +19,14 @@ from authkit.base64url import encode_base64url
 from authkit.errors import TokenError
 from authkit.masking import Secret
 from authkit.oidc.keys.key import KeySource
+from authkit.oidc.tokens.check_values import (
+    CLAIMS_FORM,
+    JWT_FORM,
+    REGISTERED_FORM,
+    show_claims,
+    show_form,
+    show_registered,
+)
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import UnknownAlgorithmError, UnverifiedToken
 from authkit.oidc.tokens.registered_claims import (
@@ -54,6 +62,9 @@ CLOCK_LEEWAY = 60
 
 _MAX_SHOWN_CHARACTERS = 200
 """How much of a claim a message repeats."""
+
+_SHOWN_OF_NONCE = 6
+"""How many characters of a nonce a check shows."""
 
 _GOOGLE = "https://accounts.google.com"
 """The issuer whose tokens may leave out the scheme, as Google documents."""
@@ -106,9 +117,9 @@ async def verify_id_token(
     """
     kind = find_profile(rules.profile)
     unverified = _take_apart(token, checks)
-    with checks.step("claims", "one JSON object, each member once"):
+    with checks.step("claims", CLAIMS_FORM, lambda: show_claims(unverified.payload)):
         claims = parse_claims(unverified)
-    with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
+    with checks.step("registered claims", REGISTERED_FORM, lambda: show_registered(claims)):
         issuer, subject = get_text(claims, "iss"), get_text(claims, "sub")
         party = get_text(claims, "azp") if "azp" in claims else None
         expires, begins, issued = (get_date(claims, name) for name in ("exp", "nbf", "iat"))
@@ -153,13 +164,13 @@ def verify_token_hash(
         isinstance(found, str) and hmac.compare_digest(found.encode(), expected.encode()),
         f"the token is not for what came with it ({name})",
         code=f"id_token_{name}_mismatch",
-        expected=("the hash of what came with the token",),
+        expected=("{}, the hash of what came with the token", expected),
         had=found,
     )
 
 
 def _take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:
-    with checks.step("form", "a signed JWT in compact form"):
+    with checks.step("form", JWT_FORM, lambda: show_form(token)):
         try:
             return take_apart(token, NO_RECORD)
         except UnknownAlgorithmError as error:
@@ -178,8 +189,8 @@ def _verify_sources(claims: Claims, checks: Checks) -> None:
         and all(isinstance(source, str) and source in known for source in names.values()),
         "the token names a claim source that it does not have",
         code="id_token_claim_source_missing",
-        expected=("a source for each claim of _claim_names",),
-        had=("names without one",),
+        expected=("for each claim one of {}", sorted(known)),
+        had=names,
     )
 
 
@@ -192,7 +203,7 @@ def _verify_issuer(found: str, issuer: str, checks: Checks) -> None:
         code="id_token_issuer_mismatch",
         facts={"expected": issuer, "found": _cut(found)},
         expected=issuer,
-        had=found,
+        had=found or None,
         # Keys of this issuer say nothing of tokens of another.
         is_last=True,
     )
@@ -243,8 +254,8 @@ def _verify_nonce(found: Any, nonce: str | None, checks: Checks) -> None:
         bool(nonce) and isinstance(found, str) and hmac.compare_digest(found.encode(), nonce.encode()),
         "the token is for another login (nonce)",
         code="id_token_nonce_mismatch",
-        expected=("the nonce of this login",),
-        had=None if found is None else ("a nonce",),
+        expected=("{}, the nonce of this login", _beginning(nonce)),
+        had=_beginning(found) if isinstance(found, str) else found,
     )
 
 
@@ -269,7 +280,7 @@ def _verify_subject(found: str, subject: str, checks: Checks) -> None:
         "the token has no subject (sub)",
         code="id_token_subject_missing",
         expected=("a subject",),
-        had=found,
+        had=found or None,
     )
     if subject:
         checks.require(
@@ -278,7 +289,7 @@ def _verify_subject(found: str, subject: str, checks: Checks) -> None:
             "the token is about another subject (sub) than the login",
             code="id_token_subject_mismatch",
             expected=subject,
-            had=found,
+            had=found or None,
         )
 
 
@@ -289,7 +300,7 @@ def _verify_audiences(audiences: Sequence[str], rules: IDTokenRules, checks: Che
         "the token has no audience (aud)",
         code="id_token_audience_missing",
         expected=("an audience",),
-        had=audiences,
+        had=audiences or None,
     )
     if rules.audiences:
         checks.require(
@@ -347,7 +358,7 @@ def verify_age(claims: Claims, max_age: float, requested_at: float, *, checks: C
         "the token does not say when the user last logged in (auth_time)",
         code="auth_time_missing",
         expected=("a date",),
-        had=found,
+        had=("{:date}", found) if is_number else found,
         is_last=True,
     )
     earliest = requested_at - max_age
@@ -360,6 +371,11 @@ def verify_age(claims: Claims, max_age: float, requested_at: float, *, checks: C
         expected=("later than {:date}", earliest - CLOCK_LEEWAY),
         had=("{:date}", found),
     )
+
+
+def _beginning(nonce: str) -> str:
+    """Return enough of a nonce to compare it, and too little to use it."""
+    return nonce[: min(_SHOWN_OF_NONCE, len(nonce) // 4)] + "..."
 
 
 def _cut(text: str) -> str:

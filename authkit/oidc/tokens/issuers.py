@@ -121,8 +121,8 @@ class Issuers:
             owner == issuer,
             "the user claim names a user of another issuer",
             code="user_of_another_issuer",
-            expected=("a name that is not another issuer's",),
-            had=("a name of issuer {}", owner),
+            expected=("a user of issuer {}", issuer),
+            had=("{}, a user of issuer {}", name, owner),
         )
 
     def _pick(

@@ -154,7 +154,7 @@ def require_signature(
         "the signature is not by one of the issuer's keys",
         code="bad_signature",
         facts=_STATIC if is_static else _FETCHED,
-        expected=("by one of the keys found ({}) that fits the token's header", len(keys)),
+        expected=lambda: ("by one of the keys {}", [key.kid or f"{key.kty} {key.size}" for key in keys]),
         had=("alg {}, kid {}", token.algorithm, token.kid),
         detail="" if is_signed else _describe(token, keys),
         is_last=True,

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from authkit.errors import TokenError
+from authkit.oidc.tokens.check_values import REGISTERED_FORM, show_registered
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.printable import quote
 from authkit.values import Value, verify_collections
@@ -111,7 +112,7 @@ def verify_registered_claims(
         TokenError: the claims are refused.
     """
     verify_collections(audiences=audiences)
-    with checks.step("registered claims", "texts and dates where RFC 7519 has them"):
+    with checks.step("registered claims", REGISTERED_FORM, lambda: show_registered(claims)):
         found_issuer, found_subject = get_text(claims, "iss"), get_text(claims, "sub")
         get_text(claims, "jti")
         found_audiences = get_audiences(claims)
@@ -124,7 +125,7 @@ def verify_registered_claims(
             "the token is of another issuer (iss)",
             code="issuer_mismatch",
             expected=issuer,
-            had=found_issuer,
+            had=found_issuer or None,
         )
     if subject:
         checks.require(
@@ -133,7 +134,7 @@ def verify_registered_claims(
             "the token is about another subject (sub)",
             code="subject_mismatch",
             expected=subject,
-            had=found_subject,
+            had=found_subject or None,
         )
     if audiences:
         verify_audience(found_audiences, audiences, "aud", checks)
@@ -196,7 +197,7 @@ def verify_times(
         "the token has no date: neither iat, nbf nor exp",
         code="dates_missing",
         expected=("iat, nbf or exp",),
-        had=("iat {}, nbf {}, exp {}", issued, begins, expires),
+        had=("iat {:date}, nbf {:date}, exp {:date}", issued, begins, expires),
         is_last=True,
     )
     skew = _seconds(leeways.clock_skew, _DEFAULT_CLOCK_SKEW_LEEWAY, MAX_CLOCK_SKEW_LEEWAY)

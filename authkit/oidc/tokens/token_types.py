@@ -87,7 +87,7 @@ class Profile(Value, frozen=True):
             code="claims_of_type_missing",
             facts={"type": self.name, "claims": missing},
             expected=("all of {}", self.claims),
-            had=("all but {}", missing) if missing else ("all",),
+            had=[name for name in self.claims if name not in missing],
         )
         if self.name == "jwt-svid":
             subject = claims.get("sub")

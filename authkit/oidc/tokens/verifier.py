@@ -20,6 +20,7 @@ from authkit.oidc.keys.key import (
     StaticKeys,
     VerificationKey,
 )
+from authkit.oidc.tokens.check_values import CLAIMS_FORM, JWT_FORM, show_claims, show_form
 from authkit.oidc.tokens.checks import NO_RECORD, Checks
 from authkit.oidc.tokens.jws import (
     STRICT_READER,
@@ -121,7 +122,7 @@ class TokenVerifier:
         verify_algorithm(token, self._algorithms, checks=checks)
         signer = await verify_signer(token, self.keys, checks, likely=self._last_signer)
         self._last_signer = signer or self._last_signer
-        with checks.step("claims", "one JSON object, each member once"):
+        with checks.step("claims", CLAIMS_FORM, lambda: show_claims(token.payload)):
             claims = parse_claims(token)
         verify_registered_claims(
             claims,
@@ -148,6 +149,9 @@ class TokenVerifier:
         await self.keys.close()
 
 
+_KEYS = ("keys of the issuer",)
+
+
 async def verify_signer(
     token: UnverifiedToken,
     source: KeySource,
@@ -167,7 +171,8 @@ async def verify_signer(
         TokenError: the signature is not by one of the keys, or they cannot be fetched.
         KeySourceError: the provider's metadata cannot be fetched or used.
     """
-    with checks.step("keys", "keys of the issuer at hand"):
+    keys: Sequence[VerificationKey] = ()
+    with checks.step("keys", _KEYS, lambda: ("{} at hand, kid {} asked for", len(keys), token.kid)):
         keys = await source.find_keys(token.kid)
     if is_kid_needed:
         _require_kid(token, keys, checks)
@@ -190,7 +195,7 @@ def _require_kid(token: UnverifiedToken, keys: Sequence[VerificationKey], checks
         "the token names no key (kid), and the issuer has several",
         code="kid_missing",
         expected=("a kid, or one key alone that fits",),
-        had=("{}, and {} keys that fit", token.kid or "no kid", fitting),
+        had=("kid {}, and {} keys that fit", token.kid, fitting),
         is_last=True,
     )
 
@@ -201,7 +206,7 @@ def take_apart(token: Secret | str, checks: Checks) -> UnverifiedToken:
     Raises:
         TokenError: it is no compact JWS, or not one that a login takes.
     """
-    with checks.step("form", "a signed JWT in compact form"):
+    with checks.step("form", JWT_FORM, lambda: show_form(token)):
         return split_token(token.reveal() if isinstance(token, Secret) else token)
 
 

@@ -1,4 +1,4 @@
-"""Denied logins, kept in memory for a while, so that operators can look up the reason by a reference.
+"""Explanations of logins. Those of denied ones are kept in memory for a while, found by a reference.
 
 Nothing is stored, and nothing holds a token. What is checked: see `jwt_auth.admission`.
 """
@@ -16,7 +16,7 @@ from authkit import Value, mask_text
 from authkit.oidc import Check
 from jwt_auth.texts.words import find_text
 
-__all__ = ["Denial", "Denials", "show_checks"]
+__all__ = ["Denials", "LoginExplanation"]
 
 MAX_DENIALS = 1000
 """Denied logins that can be explained; then the oldest is forgotten. Anybody can cause them."""
@@ -34,19 +34,35 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that are easily confused."""
 
 
-class Denial(Value, frozen=True, kw_only=True):
-    """One denied login."""
+class LoginExplanation(Value, frozen=True, kw_only=True):
+    """Why a login was denied, or what one would meet."""
 
     role: str
     """The name of the role."""
     error: str
-    """What the caller was told."""
+    """What the caller is told; empty if the login is allowed."""
     detail: str
-    """What only the log was told."""
-    remote_addr: str
-    """Where the login came from, empty when the host does not say."""
+    """What only the log is told."""
+    remote_addr: str = ""
+    """Where the login came from; empty when the host does not say, and without a login."""
     checks: Sequence[Check]
     """All checks, in order."""
+
+    def show(self, own_secrets: Collection[str]) -> dict[str, Any]:
+        """Return it as JSON. `own_secrets`, what the request had in secret fields, are masked in it.
+
+        Nothing of other logins is masked: whoever may read explanations must not find out by them what other
+        mounts keep secret.
+        """
+        return {
+            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "allowed": not self.error,
+            "role": self.role,
+            "error": self.error,
+            "detail": mask_text(self.detail, own_secrets),
+            "remote_addr": self.remote_addr,
+            "checks": [_show_check(check, own_secrets) for check in self.checks[-MAX_CHECKS:]],
+        }
 
 
 class Denials:
@@ -55,21 +71,10 @@ class Denials:
     def __init__(self) -> None:
         self._kept: TTLCache[str, Mapping[str, Any]] = TTLCache(MAX_DENIALS, KEPT_SECONDS)
 
-    def add(self, denial: Denial, own_secrets: Collection[str]) -> str:
-        """Keep a denial; return the reference under which it is found.
-
-        `own_secrets`, what the login had in secret fields, are masked, and nothing of other logins is:
-        whoever may read explanations must not find out by them what other mounts keep secret.
-        """
+    def add(self, denial: LoginExplanation, own_secrets: Collection[str]) -> str:
+        """Keep a denial; return the reference under which it is found. `own_secrets`: see `show`."""
         reference = _make_reference()
-        self._kept[reference] = {
-            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "role": denial.role,
-            "error": denial.error,
-            "detail": mask_text(denial.detail, own_secrets),
-            "remote_addr": denial.remote_addr,
-            "checks": show_checks(denial.checks, own_secrets),
-        }
+        self._kept[reference] = denial.show(own_secrets)
         return reference
 
     def find(self, reference: str) -> Mapping[str, Any] | None:
@@ -85,18 +90,12 @@ def _make_reference() -> str:
     return "".join(characters)
 
 
-def show_checks(checks: Sequence[Check], own_secrets: Collection[str]) -> list[dict[str, Any]]:
-    """Return checks as JSON: name, passed, what was expected, what the token had, the error.
-
-    Masked are the request's `own_secrets`, which a provider may have sent back, and what looks like a secret.
-    """
-    return [
-        {
-            "name": mask_text(check.name, own_secrets),
-            "passed": check.passed,
-            "expected": mask_text(check.expected, own_secrets),
-            "had": mask_text(check.had, own_secrets),
-            "error": mask_text(find_text(check.error, check.code, check.facts), own_secrets),
-        }
-        for check in checks[-MAX_CHECKS:]
-    ]
+def _show_check(check: Check, own_secrets: Collection[str]) -> dict[str, Any]:
+    texts = {
+        "name": check.name,
+        "expected": check.expected,
+        "had": check.had,
+        "error": find_text(check.error, check.code, check.facts),
+        "detail": check.detail,
+    }
+    return {"passed": check.passed} | {name: mask_text(text, own_secrets) for name, text in texts.items()}

@@ -42,7 +42,7 @@ from jwt_auth.admission.several_issuers import (
 )
 from jwt_auth.admission.trust import Trust
 from jwt_auth.browser.paths.logins import BrowserAuth
-from jwt_auth.denials import show_checks
+from jwt_auth.denials import LoginExplanation
 from jwt_auth.providers.registry import Providers
 from jwt_auth.settings.config import JWTConfig, config_for
 from jwt_auth.settings.issuer import JWTIssuer
@@ -279,16 +279,16 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
 
         Nobody is logged in. The answer holds claims of the token, and never the token.
         """
-        bounds, record, error = await self.roles.get(role), Record(), ""
+        bounds, record, error, detail = await self.roles.get(role), Record(), "", ""
         proof = TokenProof(await self.trusted(config), PresentedToken(jwt))
         try:
             await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
         except LoginError as refusal:
-            record, error = Explanation(), refusal.public
+            record, error, detail = Explanation(), refusal.public, refusal.detail
             with suppress(LoginError):
                 await admit(bounds, role, proof, record, connection=call.connection, is_from_user=False)
-        checks = show_checks(record.checks, self.secret_texts(call.request))
-        return {"allowed": not error, "error": error, "checks": checks}
+        found = LoginExplanation(role=role, error=error, detail=detail, checks=record.checks)
+        return found.show(self.secret_texts(call.request))
 
     @read("explain/{reference}", sudo=True)
     async def explain_denial(self, reference: Str) -> Mapping[str, Any]:

@@ -747,6 +747,39 @@ async def test_a_frame_confirms_nothing(browser: Browser, destination: str) -> N
     assert "Logged in" in html(await browser.come_back(confirmed))
 
 
+@pytest.mark.parametrize("mode", ["client", "direct"])
+@pytest.mark.parametrize("mistake", ["expired", "error"])
+async def test_a_person_reads_a_page_of_what_is_spoiled(browser: Browser, mode: str, mistake: str) -> None:
+    """A browser that opened the address gets a page with the reference, a client JSON."""
+    await browser.write_role(callback_mode=mode)
+    begun = await browser.begin(DIRECT)
+    state = dict(parse_qsl(urlsplit(begun["auth_url"]).query))["state"]
+    data = {
+        "state": state if mistake == "error" else "st_gone",
+        "client_nonce": "n",
+        "error": "access_denied",
+    }
+
+    def request(**headers: str) -> Request:
+        return Request(
+            operation=Operation.READ,
+            path="oidc/callback",
+            data=data,
+            has_data=True,
+            connection=Connection(remote_addr="192.0.2.1"),
+            headers={name.replace("_", "-"): [value] for name, value in headers.items()},
+        )
+
+    if mode == "client" or mistake == "expired":
+        with pytest.raises(LoginError, match=r"\(reference "):
+            await browser.mount.backend.handle_request(request(Accept="*/*"))
+    answer = await browser.mount.backend.handle_request(request(Sec_Fetch_Dest="document"))
+    assert answer is not None
+    assert answer.raw is not None
+    assert answer.raw.status == 400
+    assert "(reference " in html(answer)
+
+
 async def test_a_direct_login_that_fails(browser: Browser) -> None:
     """The browser and the client are told, the one on a page."""
     await browser.write_role(callback_mode="direct", oidc_disable_confirmation=True, bound_subject="bob")

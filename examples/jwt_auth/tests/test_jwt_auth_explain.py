@@ -61,6 +61,39 @@ async def test_a_login_that_would_be_denied(mount: JWTMount) -> None:
     assert failed == {"aud", "exp", "bound claim team"}
 
 
+async def test_both_ways_show_the_same(mount: JWTMount) -> None:
+    """The members, and the words of each check that both have made."""
+    token = make_token(aud="other")
+    dry = await explain(mount, role="dev", jwt=token)
+    _, reference = await denied(mount, role="dev", jwt=token)
+    looked_up = await mount.read(f"explain/{reference}")
+    assert looked_up is not None
+    assert looked_up.keys() == dry.keys()
+    shown = {check["name"]: check for check in dry["checks"]}
+    for check in looked_up["checks"]:
+        assert check.keys() == shown[check["name"]].keys()
+        if check["name"] not in ("nbf", "exp", "iat"):
+            assert check == shown[check["name"]]
+
+
+async def test_every_check_holds_the_value_that_was_compared(mount: JWTMount) -> None:
+    """Claims by name; nothing stands for a claim that is not there, and no word for one that is."""
+    await mount.write_role(
+        groups_claim="groups", claim_mappings={"team": "team"}, bound_claims={"org": "acme"}
+    )
+    token = make_token(groups=["a", 5], team="red")
+    had = {check["name"]: check["had"] for check in (await explain(mount, role="dev", jwt=token))["checks"]}
+    assert had["user claim"] == '{"sub": "ann"}'
+    assert had["claim mappings"] == '{"team": "red"}'
+    assert had["groups claim"] == '{"groups": ["a", 5]}'
+    had = {
+        check["name"]: check["had"]
+        for check in (await explain(mount, role="dev", jwt=make_token(groups=["a"])))["checks"]
+    }
+    assert had["bound claim org"] == "nothing"
+    assert had["claim mappings"] == '{"team": null}'
+
+
 async def test_what_cannot_be_explained(mount: JWTMount) -> None:
     """A role that is not there, and a request without a token."""
     with pytest.raises(UserError, match='role "nobody" could not be found'):

@@ -16,6 +16,7 @@ from jwt_auth.browser.pages import (
     confirmation_page,
     error_page,
     is_in_frame,
+    is_opened_in_window,
     post_message_page,
     raw_page,
     success_page,
@@ -132,6 +133,21 @@ def test_a_question_is_hidden_until_it_stands_alone() -> None:
 def test_what_a_browser_says_it_loads(headers: dict[str, list[str]], is_framed: bool) -> None:
     """Only a page in a window may ask; a browser that says nothing is believed to show one."""
     assert is_in_frame(headers) is is_framed
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_opened"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Dest": ["document"]}, True),
+        ({"Sec-Fetch-Dest": ["empty"], "Accept": ["*/*"]}, False),
+        ({"accept": ["text/html,application/xhtml+xml"]}, True),
+        ({"Accept": ["application/json"]}, False),
+    ],
+)
+def test_who_reads_the_answer(headers: dict[str, list[str]], is_opened: bool) -> None:
+    """A person who opened the address, or a client of the API, which sends neither header."""
+    assert is_opened_in_window(headers) is is_opened
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from authkit.framework import (
 )
 from authkit.framework.documents.help_requests import HelpPages
 from authkit.framework.documents.openapi import read_prefix
-from authkit.framework.documents.schemas import field_schema, response_schema
+from authkit.framework.documents.schemas import body_schema, field_schema, response_schema
 from authkit.framework.fields.schema import build_schema
 from authkit.logical import BackendType, Operation, PluginEnvironment, Request
 
@@ -359,6 +359,19 @@ TYPES: list[tuple[Any, dict[str, Any]]] = [
 def test_types(annotation: Any, schema: dict[str, Any]) -> None:
     """Each field type is what the SDK calls it."""
     assert field_schema(build_schema("x", annotation)) == schema
+
+
+def test_fields_keep_the_order_of_their_declaration() -> None:
+    """Forms are made of it. What is required is sorted, as by the SDK."""
+    fields = [
+        build_schema("zeta", Str, field(required=True)),
+        build_schema("mid", Int, 0),
+        build_schema("alpha", Str, field(required=True)),
+    ]
+    schema = body_schema(fields)
+    assert schema is not None
+    assert list(schema["properties"]) == ["zeta", "mid", "alpha"]
+    assert schema["required"] == ["alpha", "zeta"]
 
 
 def test_durations_are_shown_in_seconds() -> None:

@@ -79,7 +79,36 @@ async def test_each_check_says_what_was_expected_and_had():
     assert found["exp"].expected == "2023-11-14 22:12:20 UTC or after"
     assert found["exp"].had == "2023-11-14 22:14:20 UTC"
     assert found["signature"].had == 'alg "RS256", kid "one"'
-    assert found["signature"].expected == "by one of the keys found (1) that fits the token's header"
+    assert found["signature"].expected == 'by one of the keys ["RSA 2048"]'
+    assert found["form"].had.startswith("3 parts, ")
+    assert found["keys"].had == '1 at hand, kid "one" asked for'
+    assert found["claims"].had == 'an object with ["iss", "sub", "aud", "exp", "iat", "password"]'
+    assert json.loads(found["registered claims"].had) == {k: GOOD[k] for k in GOOD if k != "password"}
+    assert found["dates"].had == "iat 2023-11-14 22:13:20 UTC, nbf nothing, exp 2023-11-14 22:14:20 UTC"
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "had"),
+    [
+        ("garbage", "form", "1 parts, 7 characters"),
+        (make_token(b"[]"), "claims", "2 bytes"),
+        (make_token(b'{"sub": 1, "sub": 2}'), "claims", 'an object with ["sub"]'),
+        (make_token({**GOOD, "exp": "soon"}), "registered claims", '"exp": "soon"'),
+        (make_token({**GOOD, "iss": None, "sub": None}), "registered claims", '"iss": null'),
+    ],
+)
+async def test_a_step_shows_its_value_whether_it_passed_or_not(token, name, had):
+    """Never that it was as expected, nor that it was something else."""
+    checks = {check.name: check for check in (await explain(token)).checks}
+    assert had in checks[name].had
+    assert token not in str(checks)
+
+
+async def test_a_claim_that_is_not_there_is_nothing():
+    """And not an empty text."""
+    claims = {name: value for name, value in GOOD.items() if name not in ("iss", "sub")}
+    found = {check.name: check.had for check in (await explain(make_token(claims))).checks}
+    assert (found["iss"], found["sub"]) == ("nothing", "nothing")
 
 
 async def test_an_explanation_goes_on_after_what_failed():
@@ -138,7 +167,7 @@ async def test_a_record_ends_where_the_login_ends():
     with pytest.raises(TokenError) as caught:
         await log_in(token, checks)
     error = caught.value
-    assert checks.checks[-1] == Check("sub", False, '"ann"', '"bob"', error.public, "subject_mismatch", {})
+    assert checks.checks[-1] == Check("sub", False, '"ann"', '"bob"', error.public, "", "subject_mismatch")
     assert checks.refusal == error.public == "the token is about another subject (sub)"
 
 
@@ -197,7 +226,8 @@ async def test_keys_that_cannot_be_had_are_a_check():
         await TokenVerifier(keys, now=lambda: NOW).verify(make_token(kid="one"), checks=checks)
     last = checks.checks[-1]
     assert last.name == "keys"
-    assert last.had == "keys of https://issuer.example/keys: no usable answer: ConnectError: refused"
+    assert last.had == '0 at hand, kid "one" asked for'
+    assert last.detail == "keys of https://issuer.example/keys: no usable answer: ConnectError: refused"
     assert last.error == "the issuer's keys cannot be fetched: no usable answer"
 
 
@@ -220,7 +250,7 @@ def test_dates_beyond_the_calendar_are_shown_as_numbers(moment):
 def test_other_errors_are_not_recorded_as_checks():
     """A mistake in the code is none of the token's."""
     checks = Record()
-    with pytest.raises(ZeroDivisionError), checks.step("form", "a token"):
+    with pytest.raises(ZeroDivisionError), checks.step("form", ("a token",), lambda: None):
         raise ZeroDivisionError
     assert checks.checks == []
 
@@ -229,20 +259,21 @@ def test_what_a_terminal_would_obey_is_escaped():
     """A token that nobody has signed draws nothing on an operator's screen."""
     checks = Record()
     checks.require("iss", True, "", expected=("{}", "\x9b2J\u202e"), had="\x1b[2J\x7f\u2028ä")
-    with pytest.raises(TokenError), checks.step("form", "a token"):
+    with pytest.raises(TokenError), checks.step("form", ("a token",), lambda: "\x1b[3J"):
         raise TokenError("no", "sent: \x1b]0;x\n")
     (first, second) = checks.checks
     assert first.expected == '"\\u009b2J\\u202e"'
     assert first.had == '"\\u001b[2J\\u007f\\u2028ä"'
-    assert second.had == "sent: \\u001b]0;x\\n"
+    assert second.had == '"\\u001b[3J"'
+    assert second.detail == "sent: \\u001b]0;x\\n"
 
 
 def test_words_may_hold_braces():
     """Values of a token are never taken as formats."""
     checks = Record()
     checks.require("a", True, "", expected=("{}", "{0.__class__}"), had="{}")
-    with pytest.raises(TokenError), checks.step("b", "{x}"):
-        raise TokenError("no", "{y}")
+    with pytest.raises(TokenError), checks.step("b", ("{x}",), lambda: ("{y}",)):
+        raise TokenError("no")
     assert [(check.expected, check.had) for check in checks.checks] == [
         ('"{0.__class__}"', '"{}"'),
         ("{x}", "{y}"),

@@ -671,6 +671,24 @@ async def log_in_explained(provider, checks):
     await client.close()
 
 
+async def test_an_explanation_shows_what_was_compared():
+    """Beginnings of nonces, which tell two apart; nothing where a claim is not there."""
+    provider, checks = FakeProvider(), Explanation()
+    claims(nonce="m_98765432109876543210", at_hash="other", aud=[], sub="")(provider)
+    await log_in_explained(provider, checks)
+    found = {check.name: (check.expected, check.had) for check in checks.checks}
+    assert found["nonce"] == ('"n_123...", the nonce of this login', '"m_987..."')
+    assert found["at_hash"] == (
+        f'"{half_hash(ACCESS_TOKEN)}", the hash of what came with the token',
+        '"other"',
+    )
+    assert (found["aud"][1], found["sub"][1]) == ("nothing", "nothing")
+    assert found["azp"][1] == "nothing"
+    text = str(checks.checks)
+    assert REQUEST.nonce not in text
+    assert ACCESS_TOKEN not in text
+
+
 @pytest.mark.parametrize("name", ["iss", "aud", "exp", "iat", "nbf", "azp", "nonce", "sub"])
 async def test_userinfo_replaces_nothing_that_was_verified(name):
     """Whatever it says of these; other claims are replaced as a whole, by null too."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from authkit import (
@@ -26,6 +26,7 @@ from authkit.oidc import (
     Checks,
     Claims,
     Issuers,
+    get_claim,
     groups_from_claim,
     metadata_from_claims,
     verify_bound_claims,
@@ -33,7 +34,7 @@ from authkit.oidc import (
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.several_issuers import verify_user
 from jwt_auth.settings.role import JWTRole
-from jwt_auth.settings.user_claim import compose_user_name
+from jwt_auth.settings.user_claim import compose_user_name, names_in
 from jwt_auth.texts.words import in_official_words
 
 __all__ = ["Proof", "admit", "verify_login_age", "verify_role_type"]
@@ -169,21 +170,38 @@ async def _admit(
     return replace(identity, state=await proof.keep(claims)) if role.renew_at_provider else identity
 
 
+_USER_CLAIM = ("texts",)
+_USER_INFO = ("what the provider knows",)
+_MAPPINGS = ("texts, or nothing",)
+_GROUPS = ("a list of texts",)
+
+
+def _show(claims: Claims, names: Iterable[str]) -> dict[str, Any]:
+    return {name: get_claim(claims, name) for name in names}
+
+
+def _show_user_claim(claims: Claims, role: JWTRole) -> dict[str, Any]:
+    names = names_in(role.user_claim)
+    is_pointer = role.user_claim_json_pointer
+    return _show(claims, names) if is_pointer else {name: claims.get(name) for name in names}
+
+
 async def _identify(
     claims: Claims, role: JWTRole, role_name: str, lookups: Lookups, checks: Checks
 ) -> tuple[Identity, Claims]:
     """Return the identity in the claims, and the claims with what the provider knows besides."""
-    with checks.step("user claim", role.user_claim):
+    before = claims
+    with checks.step("user claim", _USER_CLAIM, lambda: _show_user_claim(before, role)):
         name = compose_user_name(claims, role.user_claim, role.user_claim_json_pointer)
     if lookups.provider is not None:
-        with checks.step("user info", "what the provider adds"):
+        with checks.step("user info", _USER_INFO, lambda: ("{} more", sorted(claims.keys() - before))):
             claims = await lookups.add_user_info(claims)
     metadata, groups = {"role": role_name}, []
     if role.claim_mappings:
-        with checks.step("claim mappings", "texts, or nothing"):
+        with checks.step("claim mappings", _MAPPINGS, lambda: _show(claims, role.claim_mappings or ())):
             metadata |= metadata_from_claims(claims, role.claim_mappings)
     if role.groups_claim:
-        with checks.step("groups claim", role.groups_claim):
+        with checks.step("groups claim", _GROUPS, lambda: _show(claims, [role.groups_claim])):
             claims = await lookups.set_groups(claims)
             groups = groups_from_claim(claims, role.groups_claim)
     kept, left_out = split_alias_metadata(metadata)

@@ -141,7 +141,7 @@ def verify_user(
         "role for several issuers",
         not refusal,
         f"role {role_name!r} cannot be used: {refusal}",
-        expected=("users and groups of one issuer",),
+        expected=("users and groups of one issuer only",),
         had=("user claim {} and groups claim {}", role.user_claim, role.groups_claim),
     )
     issuers.verify_user(user, issuer, checks)

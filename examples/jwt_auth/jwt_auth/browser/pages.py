@@ -19,6 +19,7 @@ __all__ = [
     "confirmation_page",
     "error_page",
     "is_in_frame",
+    "is_opened_in_window",
     "post_message_page",
     "raw_page",
     "success_page",
@@ -117,8 +118,21 @@ def is_in_frame(headers: Mapping[str, Sequence[str]]) -> bool:
 
     The header arrives where the mount is tuned to pass it through. Older browsers do not send it.
     """
-    found = {name.lower(): values for name, values in headers.items()}.get("sec-fetch-dest", ())
-    return any(value != "document" for value in found)
+    return any(value != "document" for value in _values(headers, "sec-fetch-dest"))
+
+
+def is_opened_in_window(headers: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a browser says that somebody has opened the address, so that a person reads the answer.
+
+    Either header arrives where the mount is tuned to pass it through: `Sec-Fetch-Dest` or `Accept`.
+    """
+    if any(value == "document" for value in _values(headers, "sec-fetch-dest")):
+        return True
+    return any("text/html" in value for value in _values(headers, "accept"))
+
+
+def _values(headers: Mapping[str, Sequence[str]], name: str) -> Sequence[str]:
+    return {each.lower(): values for each, values in headers.items()}.get(name, ())
 
 
 def post_message_page(mount: str, state: str, code: str) -> Page:

@@ -14,7 +14,7 @@ from typing import Final
 from authkit import TokenError, UserError, fold_name
 from authkit.oidc import ISSUER_SEPARATOR, Claims, user_name
 
-__all__ = ["begins_with_issuer", "compose_user_name", "verify_user_claim"]
+__all__ = ["begins_with_issuer", "compose_user_name", "names_in", "verify_user_claim"]
 
 MAX_KEPT_TEMPLATES: Final = 256
 """Templates that are not taken apart again at each login."""
@@ -62,6 +62,11 @@ def compose_user_name(claims: Claims, user_claim: str, json_pointer: bool) -> st
             raise TokenError(f'claim "{name}" is empty, or holds the text that follows it in the user claim')
         composed += value + separator
     return composed
+
+
+def names_in(user_claim: str) -> Sequence[str]:
+    """Return the claims that a user's name consists of."""
+    return _take_apart(user_claim)[1] or (user_claim,)
 
 
 @lru_cache(MAX_KEPT_TEMPLATES)

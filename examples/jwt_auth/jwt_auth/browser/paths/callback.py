@@ -29,6 +29,7 @@ from jwt_auth.browser.pages import (
     confirmation_page,
     error_page,
     is_in_frame,
+    is_opened_in_window,
     post_message_page,
     raw_page,
     success_page,
@@ -86,7 +87,10 @@ class CallbackPaths(BrowserMount):
                 asked.is_good = True
             granted = await self.granted(call, pending, identity)
         except LoginError as refusal:
-            raise self.deny(role_name, call, refusal, record) from refusal
+            denial = self.deny(role_name, call, refusal, record)
+            if is_opened_in_window(call.headers):
+                return _refusal_page(denial)
+            raise denial from refusal
         self.counts.allowed += 1
         return granted
 

@@ -24,7 +24,7 @@ from jwt_auth.browser.client_keys import CLIENT_KEYS_PATH
 from jwt_auth.browser.logins import BrowserLogins
 from jwt_auth.browser.pending import Pending
 from jwt_auth.browser.sealing_keys import LOGIN_KEYS_PREFIX, REFRESH_KEYS_PREFIX
-from jwt_auth.denials import Denial, Denials
+from jwt_auth.denials import Denials, LoginExplanation
 from jwt_auth.settings.config import JWTConfig
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.terms import TERMS_CHANGED, login_terms
@@ -60,7 +60,7 @@ class BrowserMount(AuthMethod):
         checks = record.checks
         self.counts.deny(checks)
         reference = self.denials.add(
-            Denial(
+            LoginExplanation(
                 role=role_name,
                 error=error.public,
                 detail=error.detail,
