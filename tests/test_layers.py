@@ -38,11 +38,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire"},
-    "cli": {"printable", "values", "plugin", "host", "doctor", "packaging"},
+    "deployment": {"values"},
+    "cli": {"printable", "values", "plugin", "host", "doctor", "packaging", "deployment"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 
-DEVELOPMENT = {"host", "doctor", "testing", "testing_pytest", "packaging", "cli"}
+DEVELOPMENT = {"host", "doctor", "testing", "testing_pytest", "packaging", "deployment", "cli"}
 """Parts for development and tests. A plugin in production imports none of them."""
 
 

@@ -8,6 +8,7 @@ import click
 
 from authkit.cli.build import build
 from authkit.cli.console import fail
+from authkit.cli.deploy import install, rollback, upgrade
 from authkit.cli.dev import dev
 from authkit.cli.doctor import doctor
 from authkit.cli.explain import explain
@@ -22,7 +23,7 @@ def cli() -> None:
     """Write auth methods for HashiCorp Vault and OpenBao in Python."""
 
 
-for command in (new, dev, doctor, explain, build):
+for command in (new, dev, doctor, explain, build, install, upgrade, rollback):
     cli.add_command(command)
 
 

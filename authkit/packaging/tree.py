@@ -22,7 +22,7 @@ MAIN = "main.pyc"
 LEFT_OUT = ("grpcio",)
 """Distributions that stay out unless they are asked for: the second gRPC engine (19 MB)."""
 
-DEVELOPMENT = ("cli", "doctor", "host", "packaging", "testing", "testing_pytest.py")
+DEVELOPMENT = ("cli", "deployment", "doctor", "host", "packaging", "testing", "testing_pytest.py")
 """Parts of authkit that a plugin in production does not import."""
 
 _UNUSED = (

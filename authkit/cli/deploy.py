@@ -1,0 +1,165 @@
+"""`authkit install`, `upgrade` and `rollback`: a plugin's file on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from authkit.cli.console import CommandError, console
+
+__all__ = ["install", "rollback", "upgrade"]
+
+_MOUNT = click.option(
+    "--mount", default="", help="The path of the mount, without auth/; the plugin's name otherwise."
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Tell the steps, and take none.")
+_PROBE = click.option(
+    "--probe",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A field of a login that must succeed; @FILE as a value is what a file has in it.",
+)
+_PROBE_PATH = click.option(
+    "--probe-path", default="login", show_default=True, help="Where the probe logs in."
+)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (_DRY_RUN, _PROBE_PATH, _PROBE, _MOUNT):
+        command = option(command)
+    return command
+
+
+def _install(
+    file: Path,
+    directory: Path,
+    name: str,
+    plugin_version: str,
+    copy_only: bool,
+    mount: str,
+    probe: tuple[str, ...],
+    probe_path: str,
+    dry_run: bool,
+    *,
+    must_exist: bool,
+) -> None:
+    from authkit.deployment import steps
+    from authkit.deployment.release import read_release
+    from authkit.deployment.server import connect
+
+    report = _reporter(dry_run)
+    release = read_release(file, name=name, version=plugin_version)
+    steps.copy(release, directory, report=report, dry_run=dry_run)
+    if copy_only:
+        return
+    server = connect()
+    path = mount.strip("/").removeprefix("auth/") or release.name
+    if must_exist and server.find_mount(path) is None:
+        raise CommandError(f"there is no mount at auth/{path}/: authkit install enables one")
+    login = _read_probe(probe, probe_path)
+    steps.install(server, release, path, report=report, probe=login, dry_run=dry_run)
+    if not dry_run:
+        report("in a cluster, every node needs the file: authkit install --copy-only")
+
+
+def _file_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option(
+            "--copy-only",
+            is_flag=True,
+            help="Copy the file, and ask no server: for the other nodes of a cluster.",
+        ),
+        click.option("--plugin-version", default="", help="Of a file that is not named NAME-VERSION."),
+        click.option("--name", default="", help="In the catalog, for a file that is not named NAME-VERSION."),
+        click.option(
+            "--plugin-dir",
+            "directory",
+            required=True,
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="The server's plugin_directory.",
+        ),
+        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Copy a plugin's file to a server, register it, and enable or upgrade a mount.")
+@_file_options
+@_options
+def install(**arguments: Any) -> None:
+    """Copy FILE into the server's plugin directory, register it, enable or upgrade the mount, and verify it.
+
+    The server is that of VAULT_ADDR or BAO_ADDR, asked with VAULT_TOKEN, BAO_TOKEN or what `vault login` has
+    kept. If the new version does not run, or the probe cannot log in, the mount gets back what ran before. A
+    second run does nothing.
+    """
+    _guarded(_install, must_exist=False, **arguments)
+
+
+@click.command(short_help="Like install, for a mount that exists.")
+@_file_options
+@_options
+def upgrade(**arguments: Any) -> None:
+    """Copy FILE into the server's plugin directory, register it, and let a mount run it, as install does."""
+    _guarded(_install, must_exist=True, **arguments)
+
+
+@click.command(short_help="Let a mount run the version before.")
+@click.option("--to", "version", default="", help="The version; the next older one in the catalog otherwise.")
+@_options
+def rollback(**arguments: Any) -> None:
+    """Let a mount run an older version that the catalog has, and verify it."""
+    if not arguments["mount"]:
+        raise CommandError("give --mount")
+    _guarded(_roll_back, **arguments)
+
+
+def _roll_back(version: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool) -> None:
+    from authkit.deployment import steps
+    from authkit.deployment.server import connect
+
+    login = _read_probe(probe, probe_path)
+    path = mount.strip("/").removeprefix("auth/")
+    report = _reporter(dry_run)
+    steps.roll_back(connect(), path, version=version, report=report, probe=login, dry_run=dry_run)
+
+
+def _guarded(command: Callable[..., None], **arguments: Any) -> None:
+    try:
+        from authkit.deployment.errors import DeploymentError
+
+        command(**arguments)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error}: install vault-authkit with its extra `build`") from None
+    except DeploymentError as error:
+        raise CommandError(str(error)) from None
+
+
+def _reporter(dry_run: bool) -> Callable[[str], None]:
+    out = console()
+    return lambda step: out.print(f"would {step}" if dry_run else step)
+
+
+def _read_probe(fields: tuple[str, ...], path: str) -> Any:
+    from authkit.deployment.steps import Probe
+
+    if not fields:
+        return None
+    body = {}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise CommandError("--probe takes KEY=VALUE, once for each field of the login")
+        body[key] = _read_file(value[1:]) if value.startswith("@") else value
+    return Probe(path=path.strip("/"), body=body)
+
+
+def _read_file(name: str) -> str:
+    try:
+        return Path(name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{name} can't be read: {error}") from None

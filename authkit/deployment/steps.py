@@ -1,0 +1,155 @@
+"""Install, upgrade, roll back: what is missing is done, verified, and undone when it does not run.
+
+Every step is told before it is taken. A second run finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from authkit.deployment.directory import copy_file, is_copied
+from authkit.deployment.errors import DeploymentError
+from authkit.deployment.release import Release, version_key
+from authkit.deployment.server import Mount, Server
+from authkit.values import Value
+
+__all__ = ["Probe", "copy", "install", "roll_back"]
+
+Report = Callable[[str], None]
+"""Told each step in a sentence."""
+
+
+class Probe(Value, frozen=True, kw_only=True):
+    """A login that shows whether a version works."""
+
+    path: str
+    """Below the mount."""
+    body: Mapping[str, str]
+
+    unshown = ("body",)
+
+
+def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = False) -> None:
+    """Copy the file into the plugin directory of this machine. Every node of a cluster needs that.
+
+    Raises:
+        DeploymentError: the directory cannot be used.
+    """
+    if is_copied(release, directory):
+        report(f"{directory / release.file.name} is there")
+        return
+    report(f"copy {release.file} to {directory}")
+    if not dry_run:
+        copy_file(release, directory)
+
+
+def install(
+    server: Server,
+    release: Release,
+    path: str,
+    *,
+    report: Report,
+    probe: Probe | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Register a version and let the mount run it; enable the mount if there is none.
+
+    If something else runs in the end, or the probe cannot log in, the mount gets back what ran before.
+
+    Raises:
+        DeploymentError: something was refused, or the version does not run.
+    """
+    registered = server.find_registered(release.name, release.version)
+    if registered is None or registered.get("sha256") != release.sha256:
+        report(f"register {release.name} {release.version} with sha256 {release.sha256}")
+        if not dry_run:
+            server.register(release)
+    before = server.find_mount(path)
+    if before is not None and before.plugin != release.name:
+        raise DeploymentError(f"auth/{path}/ is a mount of {before.plugin}, not of {release.name}")
+    if before is None:
+        report(f"enable {release.name} {release.version} at auth/{path}/")
+    elif not before.runs(release):
+        report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
+    if dry_run:
+        return
+    try:
+        if before is None:
+            server.enable(path, release.name, release.version)
+        elif not before.runs(release):
+            server.run(path, release.version)
+        _verify(server, release, path, probe, report)
+    except DeploymentError as error:
+        raise _undo(server, path, before, error, report) from None
+
+
+def roll_back(
+    server: Server,
+    path: str,
+    *,
+    version: str = "",
+    report: Report,
+    probe: Probe | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Let a mount run an older version: the one that is named, else the next older one in the catalog.
+
+    Raises:
+        DeploymentError: there is none, something was refused, or the version does not run.
+    """
+    mount = server.find_mount(path)
+    if mount is None:
+        raise DeploymentError(f"there is no mount at auth/{path}/")
+    target = f"v{version.removeprefix('v')}" if version else _next_older(server, mount)
+    registered = server.find_registered(mount.plugin, target)
+    if registered is None:
+        raise DeploymentError(f"the catalog has no {mount.plugin} {target}")
+    release = Release(
+        file=Path(registered["command"]), name=mount.plugin, version=target, sha256=registered["sha256"]
+    )
+    if not mount.runs(release):
+        report(f"tune auth/{path}/ from {mount.version or 'no version'} to {target}, and reload it")
+        if not dry_run:
+            server.run(path, target)
+    if not dry_run:
+        _verify(server, release, path, probe, report)
+
+
+def _next_older(server: Server, mount: Mount) -> str:
+    running = version_key(mount.version)
+    older = [each for each in server.list_versions(mount.plugin) if version_key(each) < running]
+    if not older:
+        raise DeploymentError(f"the catalog has no version of {mount.plugin} before {mount.version}")
+    return max(older, key=version_key)
+
+
+def _verify(server: Server, release: Release, path: str, probe: Probe | None, report: Report) -> None:
+    mount = server.find_mount(path)
+    if mount is None or not mount.runs(release):
+        runs = f"{mount.version} with sha256 {mount.sha256}" if mount else "nothing"
+        raise DeploymentError(f"auth/{path}/ runs {runs}, not {release.version} with sha256 {release.sha256}")
+    report(f"auth/{path}/ runs {release.name} {release.version} with sha256 {release.sha256}")
+    if probe is not None:
+        server.log_in(f"auth/{path}/{probe.path}", probe.body)
+        report("the probe has logged in")
+
+
+def _undo(
+    server: Server, path: str, before: Mount | None, error: DeploymentError, report: Report
+) -> DeploymentError:
+    """Return the error, after the mount has got back what ran before."""
+    try:
+        if before is None:
+            if server.find_mount(path) is not None:
+                report(f"disable auth/{path}/, which was enabled just now")
+                server.disable(path)
+            return error
+        report(f"go back to {before.version or 'no version'}")
+        server.run(path, before.version)
+        mount = server.find_mount(path)
+    except DeploymentError as second:
+        return DeploymentError(f"{error}; and going back failed: {second}")
+    if mount != before:
+        return DeploymentError(f"{error}; and going back failed: {mount} runs")
+    return DeploymentError(f"{error}; auth/{path}/ runs {before.version or 'what ran before'} again")

@@ -1,0 +1,196 @@
+"""`authkit install`, `upgrade` and `rollback` on a real server, with its real plugin directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from livebed.mounts import DEV_ROLE
+from livebed.plugins import JWT_LAUNCHER, NEXT_LAUNCHER, python_plugin
+from livebed.server import Server
+from livebed.tokens import ISSUER, Issuer
+
+BROKEN_LAUNCHER = """
+from authkit import serve
+serve("jwt_auth:Nothing")
+"""
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    """The command line, for this server; the outcome is the test's to look at."""
+
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        prefix = "BAO" if server.program.is_bao else "VAULT"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(server.home),
+            f"{prefix}_ADDR": server.address,
+            f"{prefix}_TOKEN": server.client.token,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "authkit", *map(str, arguments)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return command
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Files of three versions, as `authkit build` names them; the last does not load."""
+    launchers = {"0.1.0": JWT_LAUNCHER, "0.2.0": NEXT_LAUNCHER, "0.3.0": BROKEN_LAUNCHER}
+    return {
+        version: python_plugin(tmp_path, f"deployed-{version}", launcher).file
+        for version, launcher in launchers.items()
+    }
+
+
+@pytest.fixture
+def mount(server: Server) -> Iterator[str]:
+    """A path for a mount, free before and after."""
+    yield "deployed"
+    server.client.call("DELETE", "sys/auth/deployed")
+    for version in ("v0.1.0", "v0.2.0", "v0.3.0"):
+        server.client.call("DELETE", "sys/plugins/catalog/auth/deployed", params={"version": version})
+    for file in server.plugin_directory.glob("deployed-*"):
+        file.unlink()
+
+
+def running(server: Server) -> str:
+    """Return the version that the mount runs, empty without a mount."""
+    found = server.client.read("sys/auth").get("deployed/")
+    return found["running_plugin_version"] if found else ""
+
+
+def put(run: Run, server: Server, file: Path, *more: object) -> str:
+    """Install a file; return what was printed."""
+    done = run("install", file, "--plugin-dir", server.plugin_directory, *more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_plugin_is_installed_once(server: Server, run: Run, files: dict[str, Path], mount: str) -> None:
+    """Copied, registered, enabled, verified; a second run has nothing to do."""
+    first = put(run, server, files["0.1.0"])
+    assert [line.split()[0] for line in first.splitlines()] == [
+        "copy",
+        "register",
+        "enable",
+        "auth/deployed/",
+        "in",
+    ]
+    assert running(server) == "v0.1.0"
+    copied = server.plugin_directory / "deployed-0.1.0"
+    assert copied.stat().st_mode & 0o777 == 0o755
+    again = put(run, server, files["0.1.0"])
+    assert [line.split()[1] for line in again.splitlines()] == ["is", "runs", "a"]
+
+
+def test_a_dry_run_changes_nothing(server: Server, run: Run, files: dict[str, Path]) -> None:
+    """It tells each step."""
+    told = put(run, server, files["0.1.0"], "--dry-run")
+    assert re.findall(r"^would (\w+)", told, re.MULTILINE) == ["copy", "register", "enable"]
+    assert running(server) == ""
+    assert not list(server.plugin_directory.glob("deployed-*"))
+
+
+def test_a_mount_is_upgraded_and_rolled_back(
+    server: Server, run: Run, files: dict[str, Path], mount: str, tmp_path: Path
+) -> None:
+    """With a login as a probe; its fields may be in files."""
+    issuer = Issuer.rsa()
+    put(run, server, files["0.1.0"])
+    server.client.write(f"auth/{mount}/config", jwt_validation_pubkeys=issuer.public_pem, bound_issuer=ISSUER)
+    server.client.write(f"auth/{mount}/role/dev", **DEV_ROLE)
+    (tmp_path / "token").write_text(issuer.token() + "\n")
+    probe = ("--probe", "role=dev", "--probe", f"jwt=@{tmp_path / 'token'}")
+    done = run("upgrade", files["0.2.0"], "--plugin-dir", server.plugin_directory, *probe)
+    assert done.returncode == 0, done.stderr
+    assert "the probe has logged in" in done.stdout
+    assert running(server) == "v0.2.0"
+    back = run("rollback", "--mount", f"auth/{mount}/", *probe)
+    assert back.returncode == 0, back.stderr
+    assert running(server) == "v0.1.0"
+    none = run("rollback", "--mount", mount)
+    assert (none.returncode, none.stderr) == (
+        1,
+        "authkit: the catalog has no version of deployed before v0.1.0\n",
+    )
+
+
+def test_a_version_that_does_not_run_is_undone(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """The mount runs what it ran before, and the error says so."""
+    put(run, server, files["0.1.0"])
+    done = run("upgrade", files["0.3.0"], "--plugin-dir", server.plugin_directory)
+    assert done.returncode == 1
+    assert "auth/deployed/ runs v0.1.0 again" in done.stderr
+    assert running(server) == "v0.1.0"
+
+
+def test_a_version_whose_probe_is_refused_is_undone(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """No secret of the probe is in what is printed."""
+    put(run, server, files["0.1.0"])
+    done = run(
+        "upgrade", files["0.2.0"], "--plugin-dir", server.plugin_directory, "--probe", "jwt=canary-4711"
+    )
+    assert done.returncode == 1
+    assert "auth/deployed/ runs v0.1.0 again" in done.stderr
+    assert "canary-4711" not in done.stdout + done.stderr
+    assert running(server) == "v0.1.0"
+
+
+def test_what_a_first_install_cannot_run_is_not_enabled(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """Nothing is left of it but the catalog's entry."""
+    done = run("install", files["0.3.0"], "--plugin-dir", server.plugin_directory)
+    assert done.returncode == 1
+    assert running(server) == ""
+
+
+def test_what_an_operator_gets_wrong_is_told(
+    server: Server, run: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Each with what to do."""
+    link = tmp_path / "link"
+    link.symlink_to(server.plugin_directory)
+    odd = tmp_path / "odd"
+    odd.write_text("#!/bin/sh\n")
+    cases = [
+        ((files["0.1.0"], "--plugin-dir", link), f"set plugin_directory to {server.plugin_directory}"),
+        ((odd, "--plugin-dir", server.plugin_directory), "give --name and --plugin-version"),
+        (
+            (odd, "--plugin-dir", server.plugin_directory, "--name", "x", "--plugin-version", "one"),
+            "'one' is not a semantic version",
+        ),
+    ]
+    for arguments, said in cases:
+        done = run("install", *arguments)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    done = run("upgrade", files["0.1.0"], "--plugin-dir", server.plugin_directory)
+    assert "there is no mount at auth/deployed/: authkit install enables one" in done.stderr
+    (server.plugin_directory / "deployed-0.1.0").unlink()
+
+
+def test_only_the_file_is_copied(run: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    """For the other nodes of a cluster; no server is asked."""
+    directory = tmp_path / "plugins"
+    directory.mkdir()
+    done = run("install", files["0.1.0"], "--plugin-dir", directory, "--copy-only")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in directory.iterdir()] == ["deployed-0.1.0"]
