@@ -2651,6 +2651,22 @@ async def capabilities(host: Session) -> None:
 
 
 @case
+async def capabilities_below_plus_signs(host: Session) -> None:
+    """A `+` that begins a segment or ends one stands for itself, and counts for which rule decides."""
+    rules = [
+        ("con/+a/*", ["read"]),
+        ("con/+/b/*", ["list"]),
+        ("con/a+/*", ["update"]),
+        ("con/+a/+", ["delete"]),
+    ]
+    await host.policy("con-plus", *rules, ("con/+c", ["create"]))
+    paths = ["con/+a/b", "con/+a/b/c", "con/x/b/c", "con/a+/b/c", "con/a+/x", "con/xa/b", "con/+c", "con/xc"]
+    asked = {"paths": [*paths, "/con/+c", "//con/+a/b"]}
+    body = await host.write("sys/capabilities-self", asked, token=await host.token("con-plus"))
+    assert body["data"]["con/+a/b"] == body["data"]["//con/+a/b"] == ["delete"]
+
+
+@case
 async def bad_tokens(host: Session) -> None:
     """No token, and tokens that are none."""
     await host.read("sys/auth", token=None, status=403)

@@ -129,7 +129,7 @@ def _capabilities(pattern: str, attributes: Mapping[str, object]) -> frozenset[s
         if not isinstance(capability, str) or capability not in CAPABILITIES:
             raise PolicyError(f'path "{pattern}": invalid capability "{capability}"')
     old = attributes.get("policy")
-    if old is not None and old not in _OLD_WORDS:
+    if old is not None and not (isinstance(old, str) and old in _OLD_WORDS):
         raise PolicyError(f'path "{pattern}": invalid policy "{old}"')
     return frozenset(wanted) | frozenset(_OLD_WORDS.get(str(old), ()))
 
@@ -172,7 +172,7 @@ class ACL:
     def _add(self, pattern: str | None, capabilities: frozenset[str]) -> None:
         if pattern is None:
             return
-        table = self._patterns if pattern.endswith("*") or "+" in pattern.split("/") else self._exact
+        table = self._patterns if pattern.endswith("*") or _has_segments(pattern) else self._exact
         table[pattern] = table.get(pattern, frozenset()) | capabilities
 
     def capabilities(self, path: str) -> frozenset[str]:
@@ -215,6 +215,7 @@ class ACL:
         return operation.value in granted and operation.value in CAPABILITIES
 
     def _find(self, path: str, *, is_list: bool) -> frozenset[str]:
+        path = path.lstrip("/")
         trimmed = path.removesuffix("/") if is_list else path
         for candidate in dict.fromkeys((path, trimmed)):
             if candidate in self._exact:
@@ -230,13 +231,19 @@ def _matches(pattern: str, path: str) -> bool:
     return path_regex(pattern).fullmatch(path) is not None
 
 
+def _has_segments(pattern: str) -> bool:
+    """Whether a server looks at it segment by segment: also if a segment only begins with `+`."""
+    return pattern == "+" or pattern.startswith("+/") or "/+" in pattern
+
+
 def _precedence(pattern: str) -> tuple[int, bool, int, int, str]:
-    """Return how specific a pattern is: a later wildcard, no `*`, fewer `+`, more text."""
-    parts = pattern.split("/")
-    before = parts[: parts.index("+")] if "+" in parts else None
-    plus = len(pattern) if before is None else sum(len(part) + 1 for part in before)
-    star = len(pattern) - 1 if pattern.endswith("*") else len(pattern)
-    return min(plus, star), not pattern.endswith("*"), -parts.count("+"), len(pattern), pattern
+    """Return how specific a pattern is: a later wildcard, no `*`, fewer `+`, more text.
+
+    The first `+` counts, also one that stands for itself (Vault 1.21, vault/acl.go,
+    CheckAllowedFromNonExactPaths).
+    """
+    first = pattern.index("+") if _has_segments(pattern) else len(pattern) - 1
+    return first, not pattern.endswith("*"), -pattern.split("/").count("+"), len(pattern), pattern
 
 
 def _fill(pattern: str, find_value: Variables) -> str | None:
