@@ -1333,6 +1333,16 @@ async def refused_requests_use_up_a_token(host: Session) -> None:
 
 
 @case
+async def failing_existence_checks_use_up_a_token(host: Session) -> None:
+    """A request whose existence check fails counts as a use."""
+    await host.policy("con-do", (f"auth/{MOUNT}/do", ["create", "update"]))
+    auth = await host.login(ttl="1h", num_uses=2, policies=["con-do"])
+    for error, status in (({"kind": "UserError", "text": "bad"}, 400), ("boom", 500), ("boom", 403)):
+        body = {"check_error": error}
+        await host.write(f"auth/{MOUNT}/do", body, token=auth["client_token"], status=status)
+
+
+@case
 async def limited_token_makes_no_children(host: Session) -> None:
     """A token of few uses cannot make others."""
     await host.policy("con-create", ("auth/token/create", ["create", "update"]))

@@ -238,7 +238,11 @@ class Core:
         sudo = call.mount.paths.needs_sudo(call.path)
         caller = await self._gate.get_caller(call.request)
         if operation is Operation.UPDATE:
-            operation = await check_existence(replace(call, caller=caller))
+            try:
+                operation = await check_existence(replace(call, caller=caller))
+            except BaseException:  # the backend was asked, though it or the client may have given up
+                await self._gate.count_use(caller.token)
+                raise
         caller = await self._gate.authorize(call.request, asked, operation, sudo=sudo, caller=caller)
         async with self._gate.used(caller) as used:
             if operation is None:

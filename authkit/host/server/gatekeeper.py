@@ -63,7 +63,7 @@ class Gatekeeper:
         except ForeignAddressError as error:
             raise Failure(403, _DENIED) from error
         except DeniedError as error:
-            await self._count_use(token)
+            await self.count_use(token)
             raise Failure(403, _DENIED) from error
 
     async def authorize(
@@ -86,7 +86,7 @@ class Gatekeeper:
         else:
             is_allowed = caller.acl.allows(operation, asked.path, sudo=sudo)
         if not is_allowed:
-            await self._count_use(caller.token)
+            await self.count_use(caller.token)
             raise Failure(403, join_errors(_DENIED))
         return caller
 
@@ -118,7 +118,8 @@ class Gatekeeper:
             logger.error("a token's policies cannot be told", exc_info=error)
             raise Failure(500, join_errors("internal error")) from error
 
-    async def _count_use(self, token: Token) -> None:
+    async def count_use(self, token: Token) -> None:
+        """Count a use of a token for a request that is refused."""
         used = await self._state.tokens.use(token)
         if used is not None and used.is_used_up:
             await self._state.tokens.revoke(used.key)
