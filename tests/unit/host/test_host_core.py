@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import pytest
 from conformance.answers import VERSION, Answers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running_core import Host, running
 
 from authkit.errors import RPCError, StatusCode, UserError
-from authkit.host.server.core import Core, HostRequest, HostResponse
+from authkit.host.server.core import Core
 from authkit.host.store.storage import InMemoryPhysicalStorage, SQLiteStorage
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import (
@@ -29,55 +29,6 @@ from authkit.logical import (
     SpecialPaths,
 )
 from authkit.testing import MovableClock
-
-
-class Host:
-    """A running core and short requests to it."""
-
-    def __init__(self, core: Core, plugins: list[InProcessPlugin]) -> None:
-        self.core = core
-        self.plugins = plugins
-
-    async def ask(
-        self, method: str, path: str, body: Any = None, token: str = "root", **rest: Any
-    ) -> HostResponse:
-        """Send a request."""
-        return await self.core.handle(HostRequest(method=method, path=path, body=body, token=token, **rest))
-
-    async def ok(self, method: str, path: str, body: Any = None, token: str = "root", **rest: Any) -> Any:
-        """Send a request that succeeds; return the body."""
-        response = await self.ask(method, path, body, token, **rest)
-        assert response.status < 300, response
-        return response.body
-
-    async def login(self, **auth: Any) -> Any:
-        """Log in at `auth/a/`; return the grant."""
-        return (await self.ok("POST", "auth/a/login", {"auth": auth}, token=""))["auth"]
-
-
-@asynccontextmanager
-async def running(
-    backend: BackendFactory | None = None, *, name: str = "answers", mounted: bool = True, **options: Any
-) -> AsyncIterator[Host]:
-    """Run a core with one local plugin, mounted at `a`."""
-    plugins: list[InProcessPlugin] = []
-    factory = backend or Answers.factory()
-
-    def make(entry: object) -> InProcessPlugin:
-        plugins.append(InProcessPlugin(factory))
-        return plugins[-1]
-
-    core = Core(root_token="root", **options)
-    core.catalog.add_local(name, make, factory.version)
-    await core.start()
-    host = Host(core, plugins)
-    try:
-        if mounted:
-            await host.ok("POST", "sys/auth/a", {"type": name})
-        yield host
-    finally:
-        await core.stop()
-
 
 # --- restarts ----------------------------------------------------------------------------------
 
@@ -453,191 +404,6 @@ async def test_groups_of_many_logins_at_once(tmp_path: Path) -> None:
         await asyncio.gather(*(host.login(alias=f"user{n}", groups=["devs"]) for n in range(20)))
         members = (await host.ok("GET", f"identity/group/id/{group}"))["data"]["member_entity_ids"]
         assert len(members) == 20
-
-
-class Paused(Answers):
-    """Waits in the middle of a login or a renewal until it is told to go on."""
-
-    entered = asyncio.Event()
-    leave = asyncio.Event()
-
-    async def handle_request(self, request: Request) -> Response | None:
-        """Wait where that was asked for."""
-        if request.operation is Operation.RENEW or request.data.get("pause"):
-            self.entered.set()
-            await self.leave.wait()
-        return await super().handle_request(request)
-
-
-@pytest.fixture
-def paused() -> type[Paused]:
-    """The class with fresh events."""
-    Paused.entered, Paused.leave = asyncio.Event(), asyncio.Event()
-    return Paused
-
-
-async def test_a_token_revoked_during_its_renewal(paused: type[Paused]) -> None:
-    """It stays revoked, whatever its backend then says."""
-    async with running(paused.factory()) as host:
-        grant = await host.login(ttl="1h")
-        renewal = asyncio.create_task(host.ask("POST", "auth/token/renew", {"token": grant["client_token"]}))
-        await paused.entered.wait()
-        await host.ok("POST", "auth/token/revoke", {"token": grant["client_token"]})
-        paused.leave.set()
-        assert (await renewal).status == 400
-        assert (await host.ask("POST", "auth/token/lookup", {"token": grant["client_token"]})).status == 403
-
-
-async def test_a_mount_disabled_during_a_login(paused: type[Paused]) -> None:
-    """No token comes out of a mount that is gone."""
-    async with running(paused.factory()) as host:
-        body = {"auth": {"ttl": "1h"}, "pause": True}
-        login = asyncio.create_task(host.ask("POST", "auth/a/login", body, token=""))
-        await paused.entered.wait()
-        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
-        await asyncio.sleep(0)
-        paused.leave.set()
-        assert (await login).status == 404
-        await disabling
-        assert len((await host.ok("LIST", "auth/token/accessors"))["data"]["keys"]) == 1
-
-
-class GatedStorage(InMemoryPhysicalStorage):
-    """Writes in order, while the gate is open. It outlives the core that closes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self._order = asyncio.Lock()
-
-    async def apply(self, changes: Mapping[str, bytes | None]) -> None:
-        """Write, whatever becomes of the caller."""
-        await asyncio.shield(asyncio.ensure_future(self._write(dict(changes))))
-
-    async def _write(self, changes: Mapping[str, bytes | None]) -> None:
-        async with self._order:
-            await self.gate.wait()
-            self.take(changes)
-
-
-async def wait_a_moment() -> None:
-    """Let everything go on that can."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
-async def test_a_child_of_a_token_that_is_being_revoked() -> None:
-    """It does not outlive its parent, at whichever moment it is made."""
-    storage = GatedStorage()
-    async with running(storage=storage) as host:
-        rule = 'path "auth/token/create" { capabilities = ["update"] }'
-        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
-        parent = (await host.login(ttl="1h", policies=["p"]))["client_token"]
-        storage.gate.clear()
-        making = asyncio.create_task(host.ok("POST", "auth/token/create", {"ttl": "1h"}, token=parent))
-        await wait_a_moment()
-        revoking = asyncio.create_task(host.ok("POST", "auth/token/revoke", {"token": parent}))
-        await wait_a_moment()
-        storage.gate.set()
-        child = (await making)["auth"]["client_token"]
-        await revoking
-        assert (await host.ask("GET", "auth/token/lookup-self", token=child)).status == 403
-
-
-async def test_what_is_removed_stays_so_whatever_happens_meanwhile() -> None:
-    """A token that is renewed or used while it is revoked, an entity or group while it is deleted."""
-    storage = GatedStorage()
-    async with running(storage=storage) as host:
-        grant = await host.login(ttl="1h", alias={"name": "bob", "metadata": {"a": "1"}})
-        counted = (await host.login(ttl="1h", num_uses=9))["client_token"]
-        body = {"name": "g", "type": "external", "policies": ["p"]}
-        group = (await host.ok("POST", "identity/group", body))["data"]["id"]
-        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
-        alias = {"name": "devs", "mount_accessor": accessor, "canonical_id": group}
-        await host.ok("POST", "identity/group-alias", alias)
-        storage.gate.clear()
-        tokens = [{"token": text} for text in (grant["client_token"], counted)]
-        paths = [f"identity/entity/id/{grant['entity_id']}", f"identity/group/id/{group}"]
-        removals = [host.ok("POST", "auth/token/revoke", each) for each in tokens]
-        removals += [host.ok("DELETE", path) for path in paths]
-        removing = [asyncio.create_task(each) for each in removals]
-        await wait_a_moment()
-        again = host.login(ttl="1h", alias={"name": "bob", "metadata": {"a": "2"}}, groups=["devs"])
-        meanwhile = [
-            asyncio.ensure_future(again),
-            asyncio.create_task(host.ask("POST", "auth/token/renew-self", {}, token=grant["client_token"])),
-            asyncio.create_task(host.ask("GET", "auth/token/lookup-self", token=counted)),
-        ]
-        await wait_a_moment()
-        storage.gate.set()
-        await asyncio.gather(*removing, *meanwhile)
-    async with running(storage=storage, mounted=False) as host:
-        for body in tokens:
-            assert (await host.ask("POST", "auth/token/lookup", body)).status == 403
-        for path in paths:
-            assert (await host.ask("GET", path)).status == 404
-
-
-async def test_a_change_whose_client_has_gone() -> None:
-    """A revocation and the end of a policy are none the less one."""
-    storage = GatedStorage()
-    async with running(storage=storage) as host:
-        rule = 'path "auth/a/*" { capabilities = ["create", "update"] }'
-        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
-        token, other = [(await host.login(ttl="1h", policies=["p"]))["client_token"] for _ in range(2)]
-        storage.gate.clear()
-        changes = [
-            asyncio.create_task(host.ask("POST", "auth/token/revoke", {"token": token})),
-            asyncio.create_task(host.ask("DELETE", "sys/policies/acl/p")),
-        ]
-        await wait_a_moment()
-        for each in changes:
-            each.cancel()
-        await asyncio.gather(*changes, return_exceptions=True)
-        storage.gate.set()
-        assert (await host.ask("POST", "auth/token/lookup", {"token": token})).status == 403
-        assert (await host.ask("POST", "auth/a/do", {"data": {"a": 1}}, token=other)).status == 403
-
-
-async def test_policies_of_a_group_that_change_during_a_login() -> None:
-    """A login that takes its user out of groups writes what an operator has written meanwhile."""
-    storage = GatedStorage()
-    async with running(storage=storage) as host:
-        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
-        ids = []
-        for name in ("one", "two"):
-            body = {"name": name, "type": "external", "policies": ["strong"]}
-            ids.append((await host.ok("POST", "identity/group", body))["data"]["id"])
-            alias = {"name": name, "mount_accessor": accessor, "canonical_id": ids[-1]}
-            await host.ok("POST", "identity/group-alias", alias)
-        await host.login(alias="bob", groups=["one", "two"])
-        storage.gate.clear()
-        login = asyncio.ensure_future(host.login(alias="bob"))
-        await wait_a_moment()
-        weaker = {"policies": ["weak"]}
-        writing = asyncio.create_task(host.ok("POST", f"identity/group/id/{ids[1]}", weaker))
-        await wait_a_moment()
-        storage.gate.set()
-        await asyncio.gather(login, writing)
-        found = (await host.ok("GET", f"identity/group/id/{ids[1]}"))["data"]
-        assert (found["policies"], found["member_entity_ids"]) == (["weak"], [])
-
-
-async def test_a_mount_tuned_while_it_is_disabled() -> None:
-    """It is not back after a restart."""
-    storage = GatedStorage()
-    async with running(storage=storage) as host:
-        storage.gate.clear()
-        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
-        await wait_a_moment()
-        tuning = asyncio.create_task(host.ask("POST", "sys/auth/a/tune", {"description": "x"}))
-        await wait_a_moment()
-        storage.gate.set()
-        await disabling
-        assert (await tuning).status == 400
-    async with running(storage=storage, mounted=False) as host:
-        assert "a/" not in (await host.ok("GET", "sys/auth"))["data"]
 
 
 async def test_no_plugin_sees_the_token() -> None:

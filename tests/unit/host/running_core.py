@@ -1,0 +1,63 @@
+"""A core that runs with one local plugin, and short requests to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from conformance.answers import Answers
+
+from authkit.host.server.core import Core, HostRequest, HostResponse
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin
+from authkit.logical import BackendFactory
+
+__all__ = ["Host", "running"]
+
+
+class Host:
+    """A running core and short requests to it."""
+
+    def __init__(self, core: Core, plugins: list[InProcessPlugin]) -> None:
+        self.core = core
+        self.plugins = plugins
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, token: str = "root", **rest: Any
+    ) -> HostResponse:
+        """Send a request."""
+        return await self.core.handle(HostRequest(method=method, path=path, body=body, token=token, **rest))
+
+    async def ok(self, method: str, path: str, body: Any = None, token: str = "root", **rest: Any) -> Any:
+        """Send a request that succeeds; return the body."""
+        response = await self.ask(method, path, body, token, **rest)
+        assert response.status < 300, response
+        return response.body
+
+    async def login(self, **auth: Any) -> Any:
+        """Log in at `auth/a/`; return the grant."""
+        return (await self.ok("POST", "auth/a/login", {"auth": auth}, token=""))["auth"]
+
+
+@asynccontextmanager
+async def running(
+    backend: BackendFactory | None = None, *, name: str = "answers", mounted: bool = True, **options: Any
+) -> AsyncIterator[Host]:
+    """Run a core with one local plugin, mounted at `a`."""
+    plugins: list[InProcessPlugin] = []
+    factory = backend or Answers.factory()
+
+    def make(entry: object) -> InProcessPlugin:
+        plugins.append(InProcessPlugin(factory))
+        return plugins[-1]
+
+    core = Core(root_token="root", **options)
+    core.catalog.add_local(name, make, factory.version)
+    await core.start()
+    host = Host(core, plugins)
+    try:
+        if mounted:
+            await host.ok("POST", "sys/auth/a", {"type": name})
+        yield host
+    finally:
+        await core.stop()

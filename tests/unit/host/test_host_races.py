@@ -1,0 +1,198 @@
+"""What happens at the same moment: requests beside others, clients that hang up, storage that is slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from conformance.answers import Answers
+from running_core import running
+
+from authkit.host.store.storage import InMemoryPhysicalStorage
+from authkit.logical import Operation, Request, Response
+
+
+class Paused(Answers):
+    """Waits in the middle of a login or a renewal until it is told to go on."""
+
+    entered = asyncio.Event()
+    leave = asyncio.Event()
+
+    async def handle_request(self, request: Request) -> Response | None:
+        """Wait where that was asked for."""
+        if request.operation is Operation.RENEW or request.data.get("pause"):
+            self.entered.set()
+            await self.leave.wait()
+        return await super().handle_request(request)
+
+
+@pytest.fixture
+def paused() -> type[Paused]:
+    """The class with fresh events."""
+    Paused.entered, Paused.leave = asyncio.Event(), asyncio.Event()
+    return Paused
+
+
+async def test_a_token_revoked_during_its_renewal(paused: type[Paused]) -> None:
+    """It stays revoked, whatever its backend then says."""
+    async with running(paused.factory()) as host:
+        grant = await host.login(ttl="1h")
+        renewal = asyncio.create_task(host.ask("POST", "auth/token/renew", {"token": grant["client_token"]}))
+        await paused.entered.wait()
+        await host.ok("POST", "auth/token/revoke", {"token": grant["client_token"]})
+        paused.leave.set()
+        assert (await renewal).status == 400
+        assert (await host.ask("POST", "auth/token/lookup", {"token": grant["client_token"]})).status == 403
+
+
+async def test_a_mount_disabled_during_a_login(paused: type[Paused]) -> None:
+    """No token comes out of a mount that is gone."""
+    async with running(paused.factory()) as host:
+        body = {"auth": {"ttl": "1h"}, "pause": True}
+        login = asyncio.create_task(host.ask("POST", "auth/a/login", body, token=""))
+        await paused.entered.wait()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await asyncio.sleep(0)
+        paused.leave.set()
+        assert (await login).status == 404
+        await disabling
+        assert len((await host.ok("LIST", "auth/token/accessors"))["data"]["keys"]) == 1
+
+
+class GatedStorage(InMemoryPhysicalStorage):
+    """Writes in order, while the gate is open. It outlives the core that closes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._order = asyncio.Lock()
+
+    async def apply(self, changes: Mapping[str, bytes | None]) -> None:
+        """Write, whatever becomes of the caller."""
+        await asyncio.shield(asyncio.ensure_future(self._write(dict(changes))))
+
+    async def _write(self, changes: Mapping[str, bytes | None]) -> None:
+        async with self._order:
+            await self.gate.wait()
+            self.take(changes)
+
+
+async def wait_a_moment() -> None:
+    """Let everything go on that can."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_child_of_a_token_that_is_being_revoked() -> None:
+    """It does not outlive its parent, at whichever moment it is made."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        rule = 'path "auth/token/create" { capabilities = ["update"] }'
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
+        parent = (await host.login(ttl="1h", policies=["p"]))["client_token"]
+        storage.gate.clear()
+        making = asyncio.create_task(host.ok("POST", "auth/token/create", {"ttl": "1h"}, token=parent))
+        await wait_a_moment()
+        revoking = asyncio.create_task(host.ok("POST", "auth/token/revoke", {"token": parent}))
+        await wait_a_moment()
+        storage.gate.set()
+        child = (await making)["auth"]["client_token"]
+        await revoking
+        assert (await host.ask("GET", "auth/token/lookup-self", token=child)).status == 403
+
+
+async def test_what_is_removed_stays_so_whatever_happens_meanwhile() -> None:
+    """A token that is renewed or used while it is revoked, an entity or group while it is deleted."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        grant = await host.login(ttl="1h", alias={"name": "bob", "metadata": {"a": "1"}})
+        counted = (await host.login(ttl="1h", num_uses=9))["client_token"]
+        body = {"name": "g", "type": "external", "policies": ["p"]}
+        group = (await host.ok("POST", "identity/group", body))["data"]["id"]
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        alias = {"name": "devs", "mount_accessor": accessor, "canonical_id": group}
+        await host.ok("POST", "identity/group-alias", alias)
+        storage.gate.clear()
+        tokens = [{"token": text} for text in (grant["client_token"], counted)]
+        paths = [f"identity/entity/id/{grant['entity_id']}", f"identity/group/id/{group}"]
+        removals = [host.ok("POST", "auth/token/revoke", each) for each in tokens]
+        removals += [host.ok("DELETE", path) for path in paths]
+        removing = [asyncio.create_task(each) for each in removals]
+        await wait_a_moment()
+        again = host.login(ttl="1h", alias={"name": "bob", "metadata": {"a": "2"}}, groups=["devs"])
+        meanwhile = [
+            asyncio.ensure_future(again),
+            asyncio.create_task(host.ask("POST", "auth/token/renew-self", {}, token=grant["client_token"])),
+            asyncio.create_task(host.ask("GET", "auth/token/lookup-self", token=counted)),
+        ]
+        await wait_a_moment()
+        storage.gate.set()
+        await asyncio.gather(*removing, *meanwhile)
+    async with running(storage=storage, mounted=False) as host:
+        for body in tokens:
+            assert (await host.ask("POST", "auth/token/lookup", body)).status == 403
+        for path in paths:
+            assert (await host.ask("GET", path)).status == 404
+
+
+async def test_a_change_whose_client_has_gone() -> None:
+    """A revocation and the end of a policy are none the less one."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        rule = 'path "auth/a/*" { capabilities = ["create", "update"] }'
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": rule})
+        token, other = [(await host.login(ttl="1h", policies=["p"]))["client_token"] for _ in range(2)]
+        storage.gate.clear()
+        changes = [
+            asyncio.create_task(host.ask("POST", "auth/token/revoke", {"token": token})),
+            asyncio.create_task(host.ask("DELETE", "sys/policies/acl/p")),
+        ]
+        await wait_a_moment()
+        for each in changes:
+            each.cancel()
+        await asyncio.gather(*changes, return_exceptions=True)
+        storage.gate.set()
+        assert (await host.ask("POST", "auth/token/lookup", {"token": token})).status == 403
+        assert (await host.ask("POST", "auth/a/do", {"data": {"a": 1}}, token=other)).status == 403
+
+
+async def test_policies_of_a_group_that_change_during_a_login() -> None:
+    """A login that takes its user out of groups writes what an operator has written meanwhile."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        ids = []
+        for name in ("one", "two"):
+            body = {"name": name, "type": "external", "policies": ["strong"]}
+            ids.append((await host.ok("POST", "identity/group", body))["data"]["id"])
+            alias = {"name": name, "mount_accessor": accessor, "canonical_id": ids[-1]}
+            await host.ok("POST", "identity/group-alias", alias)
+        await host.login(alias="bob", groups=["one", "two"])
+        storage.gate.clear()
+        login = asyncio.ensure_future(host.login(alias="bob"))
+        await wait_a_moment()
+        weaker = {"policies": ["weak"]}
+        writing = asyncio.create_task(host.ok("POST", f"identity/group/id/{ids[1]}", weaker))
+        await wait_a_moment()
+        storage.gate.set()
+        await asyncio.gather(login, writing)
+        found = (await host.ok("GET", f"identity/group/id/{ids[1]}"))["data"]
+        assert (found["policies"], found["member_entity_ids"]) == (["weak"], [])
+
+
+async def test_a_mount_tuned_while_it_is_disabled() -> None:
+    """It is not back after a restart."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        storage.gate.clear()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await wait_a_moment()
+        tuning = asyncio.create_task(host.ask("POST", "sys/auth/a/tune", {"description": "x"}))
+        await wait_a_moment()
+        storage.gate.set()
+        await disabling
+        assert (await tuning).status == 400
+    async with running(storage=storage, mounted=False) as host:
+        assert "a/" not in (await host.ok("GET", "sys/auth"))["data"]
