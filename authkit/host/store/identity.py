@@ -155,34 +155,42 @@ class IdentityStore:
     async def put_entities(self, *entities: EntityRecord) -> list[EntityRecord]:
         """Store entities, now changed, in one transaction; return them."""
         changed = [replace(each, updated=self._clock.now()) for each in entities]
-        known = [self.entities[each.id] for each in changed if each.id in self.entities]
-        # Before anything waits: another login of the same name must find it.
-        self._replace(known, changed)
-        try:
-            await self._physical.apply({self.ENTITIES + each.id: dump(each) for each in changed})
-        except Exception:
-            self._replace(changed, known)
-            raise
+        await self._change({each.id: each for each in changed}, {})
         return changed
-
-    def _replace(self, old: Iterable[EntityRecord], new: Iterable[EntityRecord]) -> None:
-        for each in old:
-            self._forget(each.id)
-        for each in new:
-            self._take(each)
 
     async def delete_entity(self, entity_id: str) -> None:
         """Remove an entity and its memberships."""
-        for group in self.groups_of(entity_id, inherited=False):
-            await self._remove_member(group.id, entity_id)
-        known = [self.entities[entity_id]] if entity_id in self.entities else []
-        # Before anything waits: a login meanwhile would store it again.
-        self._replace(known, ())
+        groups = [_without(each, entity_id) for each in self.groups_of(entity_id, inherited=False)]
+        await self._change({entity_id: None}, self._touched(groups))
+
+    async def _change(
+        self, entities: Mapping[str, EntityRecord | None], groups: Mapping[str, GroupRecord | None]
+    ) -> None:
+        """Store records and remove those that are `None`: all at once, and in one transaction."""
+        old_entities = {each: self.entities.get(each) for each in entities}
+        old_groups = {each: self.groups.get(each) for each in groups}
+        # Before anything waits: another request must find it, and a client that goes away leaves no half.
+        self._exchange(old_entities, entities)
+        _exchange(self.groups, old_groups, groups)
+        changes = {self.ENTITIES + key: dump(each) if each else None for key, each in entities.items()}
+        changes |= {self.GROUPS + key: dump(each) if each else None for key, each in groups.items()}
         try:
-            await self._physical.apply({self.ENTITIES + entity_id: None})
+            await self._physical.apply(changes)
         except Exception:
-            self._replace((), known)
+            self._exchange(entities, old_entities)
+            _exchange(self.groups, groups, old_groups)
             raise
+
+    def _exchange(
+        self, old: Mapping[str, EntityRecord | None], new: Mapping[str, EntityRecord | None]
+    ) -> None:
+        """Put records in place of others, but for those that something has changed since."""
+        same = [key for key in new if self.entities.get(key) is old[key]]
+        for key in same:
+            self._forget(key)
+        for key in same:
+            if (entity := new[key]) is not None:
+                self._take(entity)
 
     def _take(self, entity: EntityRecord) -> None:
         self.entities[entity.id] = entity
@@ -262,32 +270,26 @@ class IdentityStore:
 
     async def put_group(self, group: GroupRecord) -> GroupRecord:
         """Store a group, now changed; return it."""
-        group = replace(group, updated=self._clock.now(), modify_index=group.modify_index + 1)
-        known = self.groups.get(group.id)
-        self.groups[group.id] = group  # before anything waits: the next change begins with this one
-        try:
-            await self._physical.apply({self.GROUPS + group.id: dump(group)})
-        except Exception:
-            self.groups.pop(group.id)
-            if known is not None:
-                self.groups[group.id] = known
-            raise
-        return group
+        (stored,) = await self.put_groups(group)
+        return stored
+
+    async def put_groups(self, *groups: GroupRecord) -> list[GroupRecord]:
+        """Store groups, now changed, in one transaction; return them."""
+        changed = self._touched(groups)
+        await self._change({}, changed)
+        return list(changed.values())
+
+    def _touched(self, groups: Iterable[GroupRecord]) -> dict[str, GroupRecord]:
+        now = self._clock.now()
+        return {each.id: replace(each, updated=now, modify_index=each.modify_index + 1) for each in groups}
 
     async def delete_group(self, group_id: str) -> None:
         """Remove a group, also from the groups that contain it."""
-        for parent in self.parents_of(group_id):
-            group = self.groups.get(parent.id)  # as it is now: the one before has waited
-            if group is not None:
-                left = tuple(each for each in group.member_group_ids if each != group_id)
-                await self.put_group(replace(group, member_group_ids=left))
-        known = self.groups.pop(group_id, None)  # before anything waits: a login would store it again
-        try:
-            await self._physical.apply({self.GROUPS + group_id: None})
-        except Exception:
-            if known is not None:
-                self.groups[group_id] = known
-            raise
+        parents = self._touched(
+            replace(each, member_group_ids=tuple(key for key in each.member_group_ids if key != group_id))
+            for each in self.parents_of(group_id)
+        )
+        await self._change({}, {**parents, group_id: None})
 
     def groups_of(self, entity_id: str, *, inherited: bool = True) -> list[GroupRecord]:
         """Return the groups of an entity: direct ones first, then the groups that contain them."""
@@ -322,23 +324,19 @@ class IdentityStore:
         """
         mapped = [(alias, self.find_mapped_group(alias.mount_accessor, alias.name)) for alias in reported]
         wanted = {group.id for _, group in mapped if group}
-        for group_id in list(self.groups):
-            group = self.groups.get(group_id)  # as it is now: the one before has waited
-            if group is None or group.type != EXTERNAL:
+        changed = []
+        for group in self.groups.values():
+            if group.type != EXTERNAL:
                 continue
             members = group.member_entity_ids or ()
             is_member = entity_id in members
             if group.id in wanted and not is_member:
-                await self.put_group(replace(group, member_entity_ids=(*members, entity_id)))
+                changed.append(replace(group, member_entity_ids=(*members, entity_id)))
             elif is_member and group.id not in wanted and _is_of_mount(group, accessor):
-                await self._remove_member(group.id, entity_id)
+                changed.append(_without(group, entity_id))
+        if changed:  # all at once: nobody has the groups of before and of now
+            await self.put_groups(*changed)
         return tuple(alias for alias, group in mapped if group)
-
-    async def _remove_member(self, group_id: str, entity_id: str) -> None:
-        group = self.groups.get(group_id)
-        if group is not None:
-            left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
-            await self.put_group(replace(group, member_entity_ids=left))
 
     # --- policies ------------------------------------------------------------------------------
 
@@ -352,6 +350,26 @@ class IdentityStore:
             *(each.policies for each in self.groups_of(entity_id)),
         ]
         return tuple(dict.fromkeys(policy for source in sources for policy in source))
+
+
+def _exchange(
+    records: dict[str, GroupRecord],
+    old: Mapping[str, GroupRecord | None],
+    new: Mapping[str, GroupRecord | None],
+) -> None:
+    """Put records in place of others, but for those that something has changed since."""
+    for key, group in new.items():
+        if records.get(key) is not old[key]:
+            continue
+        if group is None:
+            records.pop(key, None)
+        else:
+            records[key] = group
+
+
+def _without(group: GroupRecord, entity_id: str) -> GroupRecord:
+    left = tuple(each for each in group.member_entity_ids or () if each != entity_id)
+    return replace(group, member_entity_ids=left)
 
 
 def _is_of_mount(group: GroupRecord, accessor: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from conformance.answers import Answers
-from running_core import running
+from running_core import Host, running
 
 from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.logical import Operation, Request, Response
@@ -196,3 +197,57 @@ async def test_a_mount_tuned_while_it_is_disabled() -> None:
         assert (await tuning).status == 400
     async with running(storage=storage, mounted=False) as host:
         assert "a/" not in (await host.ok("GET", "sys/auth"))["data"]
+
+
+async def hang_up(storage: GatedStorage, *asked: asyncio.Future[Any]) -> None:
+    """Go away as a client does, before what was asked for is stored."""
+    await wait_a_moment()
+    for each in asked:
+        each.cancel()
+    await wait_a_moment()
+    storage.gate.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def make_external_group(host: Host, name: str, mount_accessor: str) -> tuple[str, str]:
+    """Make a group that gives the policy of its name; return its id and that of its alias."""
+    body = {"name": name, "type": "external", "policies": [name]}
+    group = (await host.ok("POST", "identity/group", body))["data"]["id"]
+    alias = {"name": name, "mount_accessor": mount_accessor, "canonical_id": group}
+    return group, (await host.ok("POST", "identity/group-alias", alias))["data"]["id"]
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_a_group_that_changes_while_it_gets_an_alias(is_deleted: bool) -> None:
+    """The alias comes from another group; the change of the operator counts."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        _, alias = await make_external_group(host, "one", accessor)
+        group, _ = await make_external_group(host, "two", accessor)
+        path = f"identity/group/id/{group}"
+        storage.gate.clear()
+        body = {"id": alias, "name": "one", "mount_accessor": accessor, "canonical_id": group}
+        moving = asyncio.create_task(host.ask("POST", "identity/group-alias", body))
+        await wait_a_moment()
+        change = ("DELETE", path, None) if is_deleted else ("POST", path, {"policies": ["weak"]})
+        changing = asyncio.create_task(host.ok(*change))
+        await wait_a_moment()
+        storage.gate.set()
+        await asyncio.gather(moving, changing)
+        found = await host.ask("GET", path)
+        assert found.status == 404 if is_deleted else found.body["data"]["policies"] == ["weak"]
+
+
+async def test_a_login_hung_up_while_groups_change() -> None:
+    """Its user has the groups of before or of now, never both."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        for name in ("one", "two"):
+            await make_external_group(host, name, accessor)
+        token = (await host.login(ttl="1h", alias="bob", groups=["two"]))["client_token"]
+        storage.gate.clear()
+        await hang_up(storage, asyncio.ensure_future(host.login(ttl="1h", alias="bob", groups=["one"])))
+        seen = await host.ok("GET", "auth/token/lookup-self", token=token)
+        assert seen["data"]["identity_policies"] == ["one"]

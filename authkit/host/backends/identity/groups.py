@@ -245,9 +245,11 @@ class Groups(IdentityPaths):
             created=old.created if old else now,
             updated=now,
         )
+        group = replace(group, alias=alias)
         if owner is not None and owner.id != group.id:  # it moves: members of both groups would have both
-            await self.identity.put_group(replace(owner, alias=None))
-        group = await self.identity.put_group(replace(group, alias=alias))
+            await self.identity.put_groups(replace(owner, alias=None), group)
+        else:
+            await self.identity.put_group(group)
         return {"canonical_id": group.id, "id": alias.id}
 
     @delete("group-alias/id/{id:path}", fields=AliasFields)
