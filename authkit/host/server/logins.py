@@ -95,11 +95,14 @@ async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
 
 
 async def _make_token(state: HostState, call: MountRequest, auth: Auth, role: str) -> tuple[str, Token]:
+    path = call.mount.entry.route + call.path
+    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
+        raise Failure(404, f'no handler for route "{path}". route entry is tainted.')
     now = state.clock.now()
     kind = BATCH if auth.token_type is TokenType.BATCH else SERVICE
     token = Token(
         key="",
-        path=call.mount.entry.route + call.path,
+        path=path,
         policies=auth.token_policies,
         display_name=auth.display_name,
         meta=dict(auth.metadata),
@@ -114,13 +117,9 @@ async def _make_token(state: HostState, call: MountRequest, auth: Auth, role: st
     )
     if kind == BATCH:
         return state.tokens.seal(token), token
-    text, token = await state.tokens.add(
+    return await state.tokens.add(
         replace(token, num_uses=auth.num_uses, period=auth.period, auth=replace(auth, client_token=""))
     )
-    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
-        await state.tokens.revoke(token.key)
-        raise Failure(404, f'no handler for route "{token.path}". route entry is tainted.')
-    return text, token
 
 
 def _without_full_mask(block: str) -> str:

@@ -6,12 +6,13 @@ What a token allows: `authkit.host.authorization`. What a login or a client asks
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import heapq
 import secrets
 import string
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,6 +47,8 @@ class Token(Value, frozen=True, kw_only=True):
     accessor: str = ""
     parent: str = ""
     """The key of the token that made it; empty for an orphan."""
+    parent_accessor: str = ""
+    """Of that token: its key can come back, with another token of the same text."""
     display_name: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
     num_uses: int = 0
@@ -123,13 +126,25 @@ class TokenStore:
 
     # --- making --------------------------------------------------------------------------------
 
-    async def add(self, token: Token, text: str = "") -> tuple[str, Token]:
-        """Keep a service token; return its text, random unless given, and the record as it is kept."""
+    async def add(self, token: Token, text: str = "", *, wrapped: bytes | None = None) -> tuple[str, Token]:
+        """Keep a service token; return its text, random unless given, and the record as it is kept.
+
+        `wrapped` is the response that it unwraps: stored with it, and removed with it.
+        """
         text = text or f"hvs.{random_text()}"
         accessor = random_text()
         auth = replace(token.auth, accessor=accessor) if token.auth else None
         token = replace(token, key=token_key(text), accessor=accessor, auth=auth)
-        await self.keep(token)
+        changes = {self.PREFIX + token.key: dump(token)}
+        if wrapped is not None:
+            changes[wrapped_key(token.key)] = wrapped
+        # Before anything waits: it can be revoked from now on, whether or not its client waits for it.
+        self._take(token)
+        try:
+            await self._physical.apply(changes)
+        except Exception:
+            self._drop(token.key)
+            raise
         return text, token
 
     def seal(self, token: Token) -> str:
@@ -145,11 +160,6 @@ class TokenStore:
         self._take(token)  # before anything waits: the next change begins with this one
         await self._physical.apply({self.PREFIX + key: dump(token)})
         return token
-
-    async def keep(self, token: Token, *, beside: Mapping[str, bytes | None] | None = None) -> None:
-        """Store a token as it is now, and in the same transaction what belongs to it."""
-        await self._physical.apply({self.PREFIX + token.key: dump(token), **(beside or {})})
-        self._take(token)
 
     def _take(self, token: Token) -> None:
         self._tokens[token.key] = token
@@ -200,8 +210,15 @@ class TokenStore:
         while ancestor is not None and not self.is_expired(ancestor):
             if not ancestor.parent:
                 return token
-            ancestor = self._tokens.get(ancestor.parent)
+            ancestor = self._parent_of(ancestor)
         return None
+
+    def _parent_of(self, token: Token) -> Token | None:
+        """Return the token that made it, not one that has its key since."""
+        parent = self._tokens.get(token.parent)
+        if parent is None or token.parent_accessor not in ("", parent.accessor):
+            return None
+        return parent
 
     def _open(self, text: str) -> Token | None:
         try:
@@ -209,7 +226,9 @@ class TokenStore:
         except SealedTextError:
             return None
         token = load(Token, plain)
-        if self.is_expired(token) or (token.parent and self._alive(token.parent) is None):
+        if self.is_expired(token):
+            return None
+        if token.parent and (self._parent_of(token) is None or self._alive(token.parent) is None):
             return None
         return token
 
@@ -227,7 +246,12 @@ class TokenStore:
             return None
         used = replace(known, num_uses=known.num_uses - 1 or REVOCATION_PENDING)
         self._tokens[used.key] = used  # before anything waits: of two requests at once each counts
-        await self._physical.apply({self.PREFIX + used.key: dump(used)})
+        try:
+            await self._physical.apply({self.PREFIX + used.key: dump(used)})
+        except asyncio.CancelledError:  # nobody else would revoke it
+            if used.is_used_up:
+                await self.revoke(used.key)
+            raise
         return used
 
     async def revoke(self, *keys: str) -> None:
@@ -243,9 +267,8 @@ class TokenStore:
 
     async def revoke_orphaning(self, key: str) -> None:
         """Remove a token. Its children become orphans."""
-        for child in self._children.pop(key, set()):
-            await self.change(child, parent="")
-        await self._remove((key,))
+        children = [child for each in self._children.get(key, ()) if (child := self._alive(each))]
+        await self._remove((key,), children=children)
 
     async def revoke_below(self, prefix: str) -> int:
         """Revoke every token whose lease is below `prefix`; return how many leases there were."""
@@ -273,23 +296,32 @@ class TokenStore:
         """Return when the next token may run out."""
         return self._due[0][0] if self._due else None
 
-    async def _remove(self, keys: Iterable[str]) -> None:
+    async def _remove(self, keys: Iterable[str], *, children: Sequence[Token] = ()) -> None:
+        """Remove tokens; those of their children that are to stay become orphans."""
         changes: dict[str, bytes | None] = {}
+        orphans = {each.key: replace(each, parent="", parent_accessor="") for each in children}
         for key in keys:
             changes[self.PREFIX + key] = changes[wrapped_key(key)] = None
+        changes |= {self.PREFIX + key: dump(each) for key, each in orphans.items()}
         # Before anything waits: a token that is renewed or used meanwhile would be stored again, and one
         # whose revocation is cut off, because its client has gone, would stay.
-        gone = [token for key in keys if (token := self._tokens.pop(key, None)) is not None]
-        for token in gone:
-            self._accessors.pop(token.accessor, None)
-            self._children.pop(token.key, None)
-            self._children.get(token.parent, set()).discard(token.key)
+        gone = [token for key in keys if (token := self._drop(key)) is not None]
+        self._tokens.update(orphans)
         try:
             await self._physical.apply(changes)
         except Exception:
-            for token in gone:
+            unchanged = [each for each in children if self._tokens.get(each.key) is orphans[each.key]]
+            for token in [*gone, *unchanged]:
                 self._take(token)
             raise
+
+    def _drop(self, key: str) -> Token | None:
+        token = self._tokens.pop(key, None)
+        if token is not None:
+            self._accessors.pop(token.accessor, None)
+            self._children.pop(token.key, None)
+            self._children.get(token.parent, set()).discard(token.key)
+        return token
 
 
 def wrapped_key(key: str) -> str:

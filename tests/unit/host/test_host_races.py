@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +69,7 @@ class GatedStorage(InMemoryPhysicalStorage):
         super().__init__()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.is_full = False
         self._order = asyncio.Lock()
 
     async def apply(self, changes: Mapping[str, bytes | None]) -> None:
@@ -77,6 +79,8 @@ class GatedStorage(InMemoryPhysicalStorage):
     async def _write(self, changes: Mapping[str, bytes | None]) -> None:
         async with self._order:
             await self.gate.wait()
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
             self.take(changes)
 
 
@@ -251,3 +255,125 @@ async def test_a_login_hung_up_while_groups_change() -> None:
         await hang_up(storage, asyncio.ensure_future(host.login(ttl="1h", alias="bob", groups=["one"])))
         seen = await host.ok("GET", "auth/token/lookup-self", token=token)
         assert seen["data"]["identity_policies"] == ["one"]
+
+
+async def test_a_removal_hung_up() -> None:
+    """An entity with groups and a token with children are none the less gone."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        await make_external_group(host, "one", (await host.ok("GET", "sys/auth/a"))["accessor"])
+        grant = await host.login(ttl="1h", alias="bob", groups=["one"])
+        parent = (await host.ok("POST", "auth/token/create", {"policies": ["root"]}))["auth"]["client_token"]
+        child = (await host.ok("POST", "auth/token/create", token=parent))["auth"]["client_token"]
+        storage.gate.clear()
+        await hang_up(
+            storage,
+            asyncio.create_task(host.ask("DELETE", f"identity/entity/id/{grant['entity_id']}")),
+            asyncio.create_task(host.ask("POST", "auth/token/revoke-orphan", {"token": parent})),
+        )
+        for token, status in ((grant["client_token"], 403), (parent, 403), (child, 200)):
+            assert (await host.ask("GET", "auth/token/lookup-self", token=token)).status == status
+    async with running(storage=storage, mounted=False) as host:
+        for token, status in ((parent, 403), (child, 200)):
+            assert (await host.ask("GET", "auth/token/lookup-self", token=token)).status == status
+
+
+async def test_children_of_a_root_token_that_comes_back() -> None:
+    """What the revoked one made stays revoked, also when a restart brings a token of the same text."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        body = {"policies": ["default"], "ttl": "1h"}
+        batch = await host.ok("POST", "auth/token/create", {**body, "type": "batch"})
+        storage.gate.clear()
+        making = asyncio.create_task(host.ok("POST", "auth/token/create", body))
+        await wait_a_moment()
+        revoking = asyncio.create_task(host.ok("POST", "auth/token/revoke-self"))
+        await wait_a_moment()
+        storage.gate.set()
+        await revoking
+        made = [each["auth"]["client_token"] for each in (batch, await making)]
+    async with running(storage=storage, mounted=False) as host:
+        for token in made:
+            assert (await host.ask("GET", "auth/token/lookup-self", token=token)).status == 403
+
+
+async def test_an_id_asked_for_twice_at_once() -> None:
+    """One of both gets it."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        storage.gate.clear()
+        asked = [
+            asyncio.create_task(host.ask("POST", "auth/token/create", {"id": "mine", "policies": [name]}))
+            for name in ("one", "two")
+        ]
+        await wait_a_moment()
+        storage.gate.set()
+        assert sorted([response.status for response in await asyncio.gather(*asked)]) == [200, 400]
+
+
+async def test_a_token_revoked_whose_client_has_hung_up() -> None:
+    """One that was being made can be revoked, and no restart brings it back."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        storage.gate.clear()
+        body = {"id": "mine", "policies": ["default"]}
+        await hang_up(storage, asyncio.create_task(host.ask("POST", "auth/token/create-orphan", body)))
+        await host.ok("POST", "auth/token/revoke", {"token": "mine"})
+    async with running(storage=storage, mounted=False) as host:
+        assert (await host.ask("POST", "auth/token/lookup", {"token": "mine"})).status == 403
+
+
+async def test_a_mount_disabled_whose_logins_hang_up() -> None:
+    """None of their tokens is left."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        storage.gate.clear()
+        login = asyncio.ensure_future(host.login(ttl="1h"))
+        await wait_a_moment()
+        disabling = asyncio.create_task(host.ok("DELETE", "sys/auth/a"))
+        await hang_up(storage, login)
+        await disabling
+    async with running(storage=storage, mounted=False) as host:
+        assert len((await host.ok("LIST", "auth/token/accessors"))["data"]["keys"]) == 1
+
+
+async def test_a_last_use_hung_up() -> None:
+    """The token is revoked then: nobody could use it any more."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        grant = await host.login(ttl="1h", num_uses=1)
+        storage.gate.clear()
+        request = host.ask("GET", "auth/token/lookup-self", token=grant["client_token"])
+        await hang_up(storage, asyncio.create_task(request))
+        known = await host.ask("POST", "auth/token/lookup-accessor", {"accessor": grant["accessor"]})
+        assert known.status == 400
+
+
+async def test_storage_that_is_full() -> None:
+    """What cannot be stored or removed has not happened: entities, groups and tokens are as before."""
+    storage = GatedStorage()
+    async with running(storage=storage) as host:
+        accessor = (await host.ok("GET", "sys/auth/a"))["accessor"]
+        group, alias = await make_external_group(host, "one", accessor)
+        other, _ = await make_external_group(host, "two", accessor)
+        grant = await host.login(ttl="1h", alias="bob", groups=["one"])
+        parent = (await host.ok("POST", "auth/token/create", {"policies": ["root"]}))["auth"]["client_token"]
+        child = (await host.ok("POST", "auth/token/create", token=parent))["auth"]["client_token"]
+        storage.is_full = True
+        moved = {"id": alias, "name": "one", "mount_accessor": accessor, "canonical_id": other}
+        mine = {"id": "mine", "policies": ["default"]}
+        for method, path, body in (
+            ("DELETE", f"identity/entity/id/{grant['entity_id']}", None),
+            ("DELETE", f"identity/group/id/{group}", None),
+            ("POST", "identity/group-alias", moved),
+            ("POST", "auth/token/revoke-orphan", {"token": parent}),
+            ("POST", "auth/token/create", mine),
+        ):
+            assert (await host.ask(method, path, body)).status == 500
+        storage.is_full = False
+        seen = await host.ok("GET", "auth/token/lookup-self", token=grant["client_token"])
+        assert seen["data"]["identity_policies"] == ["one"]
+        assert (await host.ok("GET", f"identity/group-alias/id/{alias}"))["data"]["canonical_id"] == group
+        await host.ok("POST", "auth/token/create", mine)
+        await host.ok("POST", "auth/token/revoke", {"token": parent})
+        assert (await host.ask("GET", "auth/token/lookup-self", token=child)).status == 403

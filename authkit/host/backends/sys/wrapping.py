@@ -47,9 +47,9 @@ async def keep_wrapped(state: HostState, wrapped: Wrapped, path: str, accessor: 
             ttl=wrapped.ttl,
             explicit_max_ttl=wrapped.ttl,
             expires=wrapped.created + wrapped.ttl,
-        )
+        ),
+        wrapped=dump(wrapped),
     )
-    await state.tokens.keep(token, beside={wrapped_key(token.key): dump(wrapped)})
     return WrapInfo(
         token=text,
         accessor=token.accessor,

@@ -96,6 +96,7 @@ class TokenCreation(HostBackend):
             path=path,
             policies=policies,
             parent="" if is_orphan else parent.key,
+            parent_accessor="" if is_orphan else parent.accessor,
             display_name=_display_name(asked.display_name),
             meta=dict(asked.meta),
             num_uses=asked.num_uses,
