@@ -1240,6 +1240,7 @@ async def revoking_without_the_children(host: Session) -> None:
     await host.write("auth/token/revoke-orphan", {"token": auth["client_token"]}, status=204)
     assert (await host.lookup(child))["orphan"] is True
     await host.lookup(auth, status=403)
+    assert (await host.renew(child))["auth"]["orphan"] is False  # as it was granted
 
 
 @case

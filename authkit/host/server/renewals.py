@@ -68,7 +68,6 @@ async def _extend(
         client_token=text,
         token_policies=sanitize_policies(auth.token_policies),
         identity_policies=state.identity.policies_of(auth.entity_id),
-        orphan=token.path.startswith("auth/token/") and not token.parent,
     )
     return Response(auth=renewed, warnings=warnings)
 
