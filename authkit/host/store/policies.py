@@ -307,7 +307,8 @@ class PolicyStore:
         try:
             await self._physical.apply({self.PREFIX + name: policy.text.encode() if policy else None})
         except Exception:
-            self._keep(name, known)
+            if self._policies.get(name) is policy:
+                self._keep(name, known)
             raise
 
     def _keep(self, name: str, policy: Policy | None) -> None:

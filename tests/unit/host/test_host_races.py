@@ -69,7 +69,8 @@ class GatedStorage(InMemoryPhysicalStorage):
         super().__init__()
         self.gate = asyncio.Event()
         self.gate.set()
-        self.is_full = False
+        self.failures = 0
+        """How many of the next writes fail."""
         self._order = asyncio.Lock()
 
     async def apply(self, changes: Mapping[str, bytes | None]) -> None:
@@ -79,7 +80,8 @@ class GatedStorage(InMemoryPhysicalStorage):
     async def _write(self, changes: Mapping[str, bytes | None]) -> None:
         async with self._order:
             await self.gate.wait()
-            if self.is_full:
+            if self.failures:
+                self.failures -= 1
                 raise OSError(errno.ENOSPC, "No space left on device")
             self.take(changes)
 
@@ -359,7 +361,7 @@ async def test_storage_that_is_full() -> None:
         grant = await host.login(ttl="1h", alias="bob", groups=["one"])
         parent = (await host.ok("POST", "auth/token/create", {"policies": ["root"]}))["auth"]["client_token"]
         child = (await host.ok("POST", "auth/token/create", token=parent))["auth"]["client_token"]
-        storage.is_full = True
+        storage.failures = 5
         moved = {"id": alias, "name": "one", "mount_accessor": accessor, "canonical_id": other}
         mine = {"id": "mine", "policies": ["default"]}
         for method, path, body in (
@@ -370,10 +372,25 @@ async def test_storage_that_is_full() -> None:
             ("POST", "auth/token/create", mine),
         ):
             assert (await host.ask(method, path, body)).status == 500
-        storage.is_full = False
+        assert not storage.failures
         seen = await host.ok("GET", "auth/token/lookup-self", token=grant["client_token"])
         assert seen["data"]["identity_policies"] == ["one"]
         assert (await host.ok("GET", f"identity/group-alias/id/{alias}"))["data"]["canonical_id"] == group
         await host.ok("POST", "auth/token/create", mine)
         await host.ok("POST", "auth/token/revoke", {"token": parent})
         assert (await host.ask("GET", "auth/token/lookup-self", token=child)).status == 403
+
+
+async def test_a_policy_that_is_stored_after_one_that_is_not() -> None:
+    """The one that is stored counts, not the one of before both."""
+    storage = GatedStorage()
+    async with running(storage=storage, mounted=False) as host:
+        path, texts = "sys/policies/acl/p", [f'path "{name}" {{}}' for name in ("before", "lost", "stored")]
+        await host.ok("PUT", path, {"policy": texts[0]})
+        storage.gate.clear()
+        storage.failures = 1
+        writing = [asyncio.create_task(host.ask("PUT", path, {"policy": text})) for text in texts[1:]]
+        await wait_a_moment()
+        storage.gate.set()
+        assert [response.status for response in await asyncio.gather(*writing)] == [500, 204]
+        assert (await host.ok("GET", path))["data"]["policy"] == texts[2]
