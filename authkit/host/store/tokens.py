@@ -138,6 +138,7 @@ class TokenStore:
         changes = {self.PREFIX + token.key: dump(token)}
         if wrapped is not None:
             changes[wrapped_key(token.key)] = wrapped
+        self._drop(token.key)  # one of that text that has run out
         # Before anything waits: it can be revoked from now on, whether or not its client waits for it.
         self._take(token)
         try:

@@ -13,6 +13,7 @@ from running_core import Host, running
 
 from authkit.host.store.storage import InMemoryPhysicalStorage
 from authkit.logical import Operation, Request, Response
+from authkit.testing import MovableClock
 
 
 class Paused(Answers):
@@ -394,3 +395,30 @@ async def test_a_policy_that_is_stored_after_one_that_is_not() -> None:
         storage.gate.set()
         assert [response.status for response in await asyncio.gather(*writing)] == [500, 204]
         assert (await host.ok("GET", path))["data"]["policy"] == texts[2]
+
+
+async def test_an_id_that_is_used_again() -> None:
+    """Once its token has run out it is free; the accessor of that one does not lead to the new one."""
+    clock = MovableClock()
+    async with running(clock=clock, mounted=False, works_by_itself=False) as host:
+        body = {"id": "mine", "policies": ["default"], "ttl": "1h"}
+        accessor = (await host.ok("POST", "auth/token/create", body))["auth"]["accessor"]
+        clock.tick("2h")
+        await host.ok("POST", "auth/token/create", body)
+        assert (await host.ask("POST", "auth/token/lookup-accessor", {"accessor": accessor})).status == 400
+        await host.ok("POST", "auth/token/lookup", {"token": "mine"})
+
+
+async def test_an_id_during_the_last_use_of_its_token(paused: type[Paused]) -> None:
+    """It is taken: the end of that request would revoke the new token."""
+    async with running(paused.factory()) as host:
+        await host.ok("PUT", "sys/policies/acl/p", {"policy": 'path "auth/a/*" { capabilities = ["read"] }'})
+        body = {"id": "mine", "policies": ["p"], "num_uses": 1}
+        await host.ok("POST", "auth/token/create", body)
+        request = host.ask("GET", "auth/a/do", token="mine", query={"pause": ["yes"]})
+        using = asyncio.create_task(request)
+        await paused.entered.wait()
+        assert (await host.ask("POST", "auth/token/create", body)).status == 400
+        paused.leave.set()
+        await using
+        await host.ok("POST", "auth/token/create", body)

@@ -132,7 +132,7 @@ class TokenCreation(HostBackend):
             token_type=TokenType.BATCH if token.type == BATCH else TokenType.SERVICE,
             orphan=not token.parent,
         )
-        if asked.id and self.state.tokens.find(asked.id) is not None:
+        if asked.id and self.state.tokens.find(asked.id, with_used_up=True) is not None:
             raise UserError("cannot create a token with a duplicate ID")
         if not token.ttl:
             token = replace(token, bound_cidrs=())
