@@ -1365,8 +1365,10 @@ async def batch_token(host: Session) -> None:
 
 @case
 async def batch_token_with_what_it_cannot_have(host: Session) -> None:
-    """Uses of a batch token are shown and not counted; a period decides on the TTL alone."""
-    auth = await host.login(ttl="1h", token_type="BATCH", num_uses=1, policies=["default"])
+    """Uses of a batch token are shown and not counted; a period and a maximum decide on the TTL alone."""
+    auth = await host.login(
+        ttl="1h", token_type="BATCH", num_uses=1, explicit_max_ttl="2h", policies=["default"]
+    )
     for _ in range(2):
         await host.read("auth/token/lookup-self", token=auth["client_token"])
     periodic = await host.login(period="10m", token_type="BATCH", policies=["default"])

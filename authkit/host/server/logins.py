@@ -113,12 +113,17 @@ async def _make_token(state: HostState, call: MountRequest, auth: Auth, role: st
         bound_cidrs=auth.bound_cidrs,
         type=kind,
         login_role=role,
-        explicit_max_ttl=auth.explicit_max_ttl,
     )
     if kind == BATCH:
         return state.tokens.seal(token), token
     return await state.tokens.add(
-        replace(token, num_uses=auth.num_uses, period=auth.period, auth=replace(auth, client_token=""))
+        replace(
+            token,
+            num_uses=auth.num_uses,
+            period=auth.period,
+            explicit_max_ttl=auth.explicit_max_ttl,
+            auth=replace(auth, client_token=""),
+        )
     )
 
 
