@@ -953,7 +953,9 @@ async def increment_with_a_period(host: Session) -> None:
 async def increment_that_is_none(host: Session) -> None:
     """An increment has to be a duration."""
     auth = await host.login(ttl="10m")
-    await host.write("auth/token/renew", {"token": auth["client_token"], "increment": "-"}, status=400)
+    for increment in ("-", "-5s", -5):
+        body = {"token": auth["client_token"], "increment": increment}
+        await host.write("auth/token/renew", body, status=400)
 
 
 @case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from authkit.errors import BadRequestError, FieldError, UserError
@@ -104,6 +105,8 @@ class Tokens(HostBackend):
             wanted = read_duration(increment)
         except ValueError as error:
             raise FieldError("increment", str(error)) from error
+        if wanted < timedelta(0):
+            raise FieldError("increment", f"cannot provide negative value '{whole_seconds(wanted)}'")
         return await self.server.renew(token, wanted, text=text, remote_addr=call.remote_addr)
 
     def _named(self, text: str, unknown: str) -> Token:
