@@ -1,7 +1,6 @@
 # Each target sets up what it needs: on a fresh machine `make demo` and `make test` are all there is to do.
 
 PYTHON := .venv/bin/python
-LATEST := .venv-latest/bin/python
 # As many tests at once as there are cores; those of one file one after the other, as they share what is slow to make.
 PARALLEL := -m pytest --numprocesses auto --dist loadfile
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
@@ -30,9 +29,10 @@ demo-vault: setup ## a plugin in Python behind a real Vault server, every comman
 test: setup ## everything that needs no real server, on the oldest interpreter at hand
 	@$(PYTHON) $(PARALLEL)
 
-test-all: test ## the same on the newest interpreter as well
+test-all: test ## the same on the newest interpreter as well, on the wheels
 	@scripts/interpreters | tail -n +2 | while read interpreter; do \
-		scripts/environment .venv-latest "$$interpreter" && $(LATEST) $(PARALLEL) || exit 1; \
+		scripts/environment .venv-latest "$$interpreter" && \
+		scripts/test_wheel .venv-latest --numprocesses auto --dist loadfile || exit 1; \
 	done
 
 check: setup ## format, lint, types, layers, generated code
