@@ -21,6 +21,7 @@ class Host(Protocol):
         method: str,
         path: str,
         data: Mapping[str, Any] | None = None,
+        /,
         *,
         token: str = "",
         addr: str = "",

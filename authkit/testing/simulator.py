@@ -31,7 +31,7 @@ ROOT_TOKEN = "root"  # noqa: S105 - it opens nothing but this object
 class SimulatedMount:
     """One mount. Paths are relative to it; requests are made with the root token unless told.
 
-    Every method raises `RefusedError` when the host does not serve the request.
+    `path` and `data` are given by position: fields of these names are given by name. Every method raises `RefusedError` when the host does not serve the request.
     """
 
     def __init__(self, simulator: Simulator, path: str) -> None:
@@ -46,6 +46,7 @@ class SimulatedMount:
         method: str,
         path: str,
         data: Mapping[str, Any] | None = None,
+        /,
         *,
         token: GrantedToken | str | None = ROOT_TOKEN,
         addr: str = "",
@@ -73,22 +74,22 @@ class SimulatedMount:
         )
 
     async def write(
-        self, path: str, data: Mapping[str, Any] | None = None, **fields: Any
+        self, path: str, data: Mapping[str, Any] | None = None, /, **fields: Any
     ) -> SimulatedResponse:
         """Write fields, given as a mapping, by name, or both; return the answer."""
         return (await self.request("POST", path, {**(data or {}), **fields})).verified()
 
     async def patch(
-        self, path: str, data: Mapping[str, Any] | None = None, **fields: Any
+        self, path: str, data: Mapping[str, Any] | None = None, /, **fields: Any
     ) -> SimulatedResponse:
         """Change some fields of an object; return the answer."""
         return (await self.request("PATCH", path, {**(data or {}), **fields})).verified()
 
-    async def read(self, path: str, **query: str) -> Mapping[str, Any]:
+    async def read(self, path: str, /, **query: str) -> Mapping[str, Any]:
         """Return the data of a read, empty when the answer has none. What is not there is refused: 404."""
         return (await self.request("GET", path, query=query)).verified().data or {}
 
-    async def list(self, path: str, **query: str) -> list[str]:
+    async def list(self, path: str, /, **query: str) -> list[str]:
         """Return the keys of a list, none when there are none."""
         response = await self.request("LIST", path, query=query)
         if response.status == 404 and not response.errors:
@@ -96,7 +97,7 @@ class SimulatedMount:
         keys: list[str] = (response.verified().data or {}).get("keys") or []
         return list(keys)
 
-    async def delete(self, path: str, **query: str) -> None:
+    async def delete(self, path: str, /, **query: str) -> None:
         """Delete."""
         (await self.request("DELETE", path, query=query)).verified()
 
@@ -104,6 +105,7 @@ class SimulatedMount:
         self,
         path: str = "login",
         data: Mapping[str, Any] | None = None,
+        /,
         *,
         addr: str = "",
         headers: Mapping[str, str] | None = None,
@@ -224,6 +226,7 @@ class Simulator(SimulatedMount):
         method: str,
         path: str,
         data: Mapping[str, Any] | None = None,
+        /,
         *,
         token: GrantedToken | str | None = ROOT_TOKEN,
         addr: str = "",

@@ -64,6 +64,28 @@ async def test_objects_are_written_read_listed_patched_deleted(simulate: Simulat
     assert await vault.list("role") == []
 
 
+class Folders(AuthMethod, name="folders", version="0.1.0"):
+    """Its fields have the names of the simulator's parameters."""
+
+    roles = Collection(Role, "role/{name}")
+
+    @login("login")
+    async def log_in(self, call: LoginCall, role: Role, path: str, data: str) -> Identity:
+        """Log in, and tell what was sent."""
+        return Identity(name="somebody", metadata={"path": path, "data": data})
+
+
+async def test_fields_may_be_called_path_and_data(simulate: Simulate) -> None:
+    """The simulator takes its own `path` and `data` by position alone."""
+    vault = await simulate(Folders)
+    await vault.write("role/dev")
+    token = await vault.login(role="dev", path="/home", data="x")
+    assert token.metadata == {"path": "/home", "data": "x"}
+    answer = await vault.write("login", role="dev", path="/tmp", data="y")
+    assert answer.auth is not None
+    assert answer.auth["metadata"]["path"] == "/tmp"
+
+
 async def test_refusals_are_errors_with_the_texts_of_a_server(simulate: Simulate) -> None:
     """Status and texts as a client reads them; `request` alone hands them back as an answer."""
     vault = await team(simulate)
