@@ -12,10 +12,22 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "authkit"
 
-BOTTOM = {"base64url", "errors", "globs", "json_reader", "masking", "names", "printable", "threads", "values"}
+BOTTOM = {
+    "base64url",
+    "clock",
+    "errors",
+    "globs",
+    "json_reader",
+    "masking",
+    "names",
+    "printable",
+    "threads",
+    "values",
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "base64url": set(),
+    "clock": set(),
     "globs": set(),
     "json_reader": set(),
     "live_values": set(),

@@ -6,20 +6,20 @@ message goes through `authkit.wire`, as bytes, both ways.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from authkit.clock import Clock
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
-from authkit.logical import BackendConfig, BackendFactory, Entity, Servable
+from authkit.logical import Backend, BackendConfig, BackendFactory, Entity, Servable
 from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
-from authkit.values import verify_collections
+from authkit.values import replace, verify_collections
 
 __all__ = ["SimulatedMount", "Simulator"]
 
@@ -31,7 +31,8 @@ ROOT_TOKEN = "root"  # noqa: S105 - it opens nothing but this object
 class SimulatedMount:
     """One mount. Paths are relative to it; requests are made with the root token unless told.
 
-    `path` and `data` are given by position: fields of these names are given by name. Every method raises `RefusedError` when the host does not serve the request.
+    `path` and `data` are given by position: fields of these names are given by name. Every method raises
+    `RefusedError` when the host does not serve the request.
     """
 
     def __init__(self, simulator: Simulator, path: str) -> None:
@@ -164,7 +165,7 @@ class Simulator(SimulatedMount):
     """A host with one backend, mounted once. Use it as an asynchronous context manager.
 
     `path` is where it is mounted, by default the backend's name; `options` and `config` are the mount's.
-    Time stands still until the test moves `clock`, which backends of `authkit.framework` follow as well.
+    Time stands still until the test moves `clock`, which is the `self.clock` of the backend as well.
     """
 
     def __init__(
@@ -267,7 +268,7 @@ class Simulator(SimulatedMount):
 
     # --- what happens to a plugin --------------------------------------------------------------
 
-    async def tick(self, duration: str | timedelta = "0s") -> None:
+    async def tick(self, duration: str | float | timedelta = "0s") -> None:
         """Let time pass, and then everything happen that is due: expiry, periodic tasks (`@every`).
 
         A server lets tasks run each minute; here they run once, at the end.
@@ -301,16 +302,14 @@ class Simulator(SimulatedMount):
         return plugin
 
 
-def _factory_of(backend: type[Servable] | BackendFactory, clock: MovableClock) -> tuple[BackendFactory, str]:
-    """Return what makes the backends, with the test's clock where they take one, and a name for it."""
+def _factory_of(backend: type[Servable] | BackendFactory, clock: Clock) -> tuple[BackendFactory, str]:
+    """Return what makes the backends, each with the test's clock, and a name for it."""
     if isinstance(backend, BackendFactory):
-        return backend, "simulated"
-    factory = backend.factory()
-    build: Any = factory.build
-    if isinstance(build, type) and "clock" in inspect.signature(build).parameters:
+        factory, name = backend, "simulated"
+    else:
+        factory, name = backend.factory(), backend.name or "simulated"
 
-        def timed(config: BackendConfig) -> Any:
-            return build(config, clock=clock.monotonic)
+    def build(config: BackendConfig) -> Backend:
+        return factory.build(replace(config, clock=clock))
 
-        factory = BackendFactory(build=timed, backend_type=factory.backend_type, version=factory.version)
-    return factory, backend.name or "simulated"
+    return replace(factory, build=build), name

@@ -143,7 +143,7 @@ async def use_the_simulator(vault: Simulator) -> None:
     """Wrong ways to test."""
     Simulator(Team)  # type: ignore[arg-type]
     Simulator("tested")  # type: ignore[arg-type]
-    vault.clock.tick(30)  # type: ignore[arg-type]
+    vault.clock.tick(None)  # type: ignore[arg-type]
     await vault.login(addr=5)  # type: ignore[arg-type]
     await vault.request("GET")  # type: ignore[call-arg]
     await vault.map_group("devs", "policy")  # type: ignore[call-arg]

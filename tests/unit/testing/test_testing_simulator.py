@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt_auth import JWTAuth
 from shared_pin import SharedPIN
 
-from authkit import AuthMethod, Collection, Identity, LoginCall, Role, Task, every, login
+from authkit import (
+    AuthMethod,
+    Call,
+    Collection,
+    Identity,
+    LoginCall,
+    Role,
+    Task,
+    WALEntry,
+    every,
+    login,
+    rollback,
+    write,
+)
+from authkit.clock import SystemClock
+from authkit.logical import BackendConfig, BackendFactory
 from authkit.testing import GrantedToken, MovableClock, RefusedError, Simulator
 from authkit.testing_pytest import Simulate
 
@@ -236,6 +251,66 @@ async def test_periodic_tasks_follow_the_clock(simulate: Simulate) -> None:
     assert refused.value.status == 429
     await vault.tick("1m")
     await log_in(vault)
+
+
+class Visits(AuthMethod, name="visits", version="0.1.0"):
+    """Tells the time by the mount's clock."""
+
+    roles = Collection(Role, "role/{name}")
+
+    def __init__(self, config: BackendConfig) -> None:
+        super().__init__(config)
+        self.undone: list[timedelta] = []
+
+    @login("login")
+    def log_in(self, call: LoginCall, role: Role) -> Identity:
+        """Log in, in a thread, and tell when."""
+        return Identity(name="somebody", metadata={"at": self.clock.now().isoformat()})
+
+    @write("begin")
+    async def begin(self, call: Call) -> None:
+        """Begin something that is never committed."""
+        await self.wal.put("visit", {})
+
+    @rollback("visit", min_age="1h")
+    async def undo(self, entry: WALEntry) -> None:
+        """Note how old it was."""
+        self.undone.append(self.clock.now() - entry.created_at)
+
+
+async def test_the_author_s_code_reads_the_clock_of_the_test(simulate: Simulate) -> None:
+    """Handlers, and the write-ahead log, see the time of the simulator to the second."""
+    vault = await simulate(Visits, clock=MovableClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    await vault.write("role/dev")
+    assert (await vault.login(role="dev")).metadata["at"] == "2030-01-01T00:00:00+00:00"
+    vault.clock.tick(90)
+    assert (await vault.login(role="dev")).metadata["at"] == "2030-01-01T00:01:30+00:00"
+    assert vault.clock.time() == vault.clock.monotonic() == vault.clock.now().timestamp()
+
+
+async def test_the_write_ahead_log_ages_by_the_clock_of_the_test() -> None:
+    """An entry is undone when the test lets it become old enough."""
+    mounts: list[Visits] = []
+
+    def build(config: BackendConfig) -> Visits:
+        mounts.append(Visits(config))
+        return mounts[-1]
+
+    factory = BackendFactory(build=build, backend_type=Visits.backend_type)
+    async with Simulator(factory) as vault:
+        await vault.write("begin")
+        await vault.tick("59m")
+        assert [undone for mount in mounts for undone in mount.undone] == []
+        await vault.tick("1m")
+        assert [undone for mount in mounts for undone in mount.undone] == [timedelta(hours=1)]
+
+
+def test_in_production_the_clock_is_the_machine_s() -> None:
+    """In UTC, in seconds since 1970, and one that never goes back."""
+    clock = SystemClock()
+    assert clock.now().tzinfo is UTC
+    assert abs(clock.now().timestamp() - clock.time()) < 60
+    assert clock.monotonic() <= clock.monotonic()
 
 
 async def test_storage_fails_on_demand(simulate: Simulate) -> None:
