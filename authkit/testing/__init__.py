@@ -12,17 +12,22 @@ from authkit.host.mounts.memory import InMemoryStorage
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
+from authkit.testing.mounts import MountClient
 from authkit.testing.provider_contract import ProviderContract
 from authkit.testing.simulator import SimulatedMount, Simulator
+from authkit.testing.storage import HeldCall, StoredEntries
 
 __all__ = [
     "Audited",
     "GrantedToken",
+    "HeldCall",
     "InMemoryStorage",
+    "MountClient",
     "MovableClock",
     "ProviderContract",
     "RefusedError",
     "SimulatedMount",
     "SimulatedResponse",
     "Simulator",
+    "StoredEntries",
 ]
