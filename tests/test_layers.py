@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
-    "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
+    "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire"},
     "deployment": {"values"},

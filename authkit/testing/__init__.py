@@ -10,6 +10,7 @@
 
 from authkit.host.mounts.memory import InMemoryStorage
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
+from authkit.testing.blocking import BlockingHandlerWarning
 from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import MountClient
@@ -19,6 +20,7 @@ from authkit.testing.storage import HeldCall, StoredEntries
 
 __all__ = [
     "Audited",
+    "BlockingHandlerWarning",
     "GrantedToken",
     "HeldCall",
     "InMemoryStorage",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from authkit.logical import Entity
 from authkit.testing.answers import SimulatedResponse
-from authkit.testing.grants import GrantedToken
+from authkit.testing.grants import GrantedToken, TokenHost
 from authkit.values import verify_collections
 
 __all__ = ["ROOT_TOKEN", "Host", "MountClient"]
@@ -15,7 +14,7 @@ __all__ = ["ROOT_TOKEN", "Host", "MountClient"]
 ROOT_TOKEN = "root"  # noqa: S105 - it opens nothing but a host of a test
 
 
-class Host(Protocol):
+class Host(TokenHost, Protocol):
     """A server of a test."""
 
     async def call(
@@ -32,10 +31,6 @@ class Host(Protocol):
         wrap_ttl: str = "",
     ) -> SimulatedResponse:
         """Send a request to any path of the API."""
-        ...
-
-    def find_entity(self, entity_id: str) -> Entity | None:
-        """Return an entity with its aliases, `None` when there is none."""
         ...
 
 

@@ -17,6 +17,7 @@ from authkit.host.server.core import Core, HostRequest
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import Backend, BackendConfig, BackendFactory, Entity, Servable
 from authkit.testing.answers import Audited, SimulatedResponse
+from authkit.testing.blocking import BlockingWatch
 from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
@@ -26,6 +27,8 @@ from authkit.values import replace
 __all__ = ["SimulatedMount", "Simulator"]
 
 DEFAULT_ADDRESS = "127.0.0.1"
+BLOCKING_SECONDS = 2.0
+"""More than any handler takes that waits for nothing, also on a machine that does much else."""
 
 
 class SimulatedMount(MountClient):
@@ -42,6 +45,8 @@ class Simulator(SimulatedMount):
 
     `path` is where it is mounted, by default the backend's name; `options` and `config` are the mount's.
     Time stands still until the test moves `clock`, which is the `self.clock` of the backend as well.
+    An `async` handler that keeps the event loop for `blocking_seconds` of real time brings a
+    `BlockingHandlerWarning`; `None` watches nothing.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Simulator(SimulatedMount):
         clock: MovableClock | None = None,
         options: Mapping[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
+        blocking_seconds: float | None = BLOCKING_SECONDS,
     ) -> None:
         self.clock = clock or MovableClock()
         """Move it with `tick`, and let everything that is due happen with `Simulator.tick`."""
@@ -66,15 +72,17 @@ class Simulator(SimulatedMount):
         self._options, self._config = options, config
         self._is_entered = False
         self._plugins: list[InProcessPlugin] = []
+        self._blocking = BlockingWatch(blocking_seconds)
         self.core.catalog.add_local(name, lambda entry: self._make(factory), factory.version)
 
     async def __aenter__(self) -> Self:
         await self.core.start()
         self._is_entered = True
+        self._blocking.start()
         try:
             await self.enable(self.path, options=self._options, config=self._config)
         except BaseException:
-            await self.core.stop()
+            await self._stop()
             raise
         return self
 
@@ -84,7 +92,14 @@ class Simulator(SimulatedMount):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.core.stop()
+        await self._stop()
+        self._blocking.warn()
+
+    async def _stop(self) -> None:
+        try:
+            await self.core.stop()
+        finally:
+            self._blocking.stop()
 
     async def enable(
         self,
@@ -131,6 +146,7 @@ class Simulator(SimulatedMount):
         self.audit.append(
             Audited(method, path, request.remote_addr, response.status, response.errors, accessor, role)
         )
+        self._blocking.warn()
         return response
 
     async def openapi(self) -> Mapping[str, Any]:
@@ -151,6 +167,7 @@ class Simulator(SimulatedMount):
         """
         self.clock.tick(duration)
         await self.core.run_due_work()
+        self._blocking.warn()
 
     def fail_storage(
         self, *, gets: bool = False, puts: bool = False, deletes: bool = False, lists: bool = False

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from authkit.plugin.environment import STALL_VARIABLE
-from authkit.plugin.stalls import StallWatch, log_stall, watch_stalls
+from authkit.plugin.stalls import Stall, StallWatch, log_stall, watch_stalls
 
 PATIENCE = 30.0
 """Seconds until a test fails that waits for an event."""
@@ -22,9 +22,10 @@ class Reports:
         self.stacks: list[str] = []
         self.arrived = threading.Event()
 
-    def __call__(self, seconds: float, stack: str) -> None:
-        assert seconds >= 0.05
-        self.stacks.append(stack)
+    def __call__(self, stall: Stall) -> None:
+        assert stall.seconds >= 0.05
+        assert stall.handler == ""  # authkit has not called it
+        self.stacks.append(stall.stack)
         self.arrived.set()
 
 
@@ -74,8 +75,8 @@ async def test_other_values_are_refused(
 def test_the_log_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     """The stack is a value of its own, for consoles that mark its lines."""
     with caplog.at_level(logging.WARNING):
-        log_stall(2.04, "  File x, line 1")
+        log_stall(Stall(seconds=2.04, handler="Acme.log_in", stack="  File x, line 1", file="x", line=1))
     (record,) = caplog.records
-    assert "for 2.0 s" in record.getMessage()
+    assert "Acme.log_in has kept the event loop for 2.0 s" in record.getMessage()
     assert "plain `def`" in record.getMessage()
     assert record.kv == {"traceback": "  File x, line 1"}  # type: ignore[attr-defined]
