@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,7 @@ from authkit.values import Value
 __all__ = ["Stall", "StallWatch", "advice", "log_stall", "watch_stalls"]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_STANDARD_LIBRARY = str(Path(os.__file__).parent) + os.sep
 _TICKS = 4
 """How often the loop is asked within the time that counts as a stall."""
 
@@ -112,14 +114,26 @@ def advice(stall: Stall) -> str:
 
 def _describe(seconds: float, frame: FrameType) -> Stall:
     frames = [each for each, _ in traceback.walk_stack(frame)][::-1]
-    ours = [place for place, each in enumerate(frames) if each.f_code.co_filename.startswith(_PACKAGE)]
-    # After the last frame of authkit is what the author's code does.
-    own = frames[ours[-1] + 1 :] if ours else []
-    shown = traceback.StackSummary.extract((each, each.f_lineno) for each in own or frames)
+    start = _find_handler([each.f_code.co_filename for each in frames])
+    own = frames[start or 0 :]
+    shown = traceback.StackSummary.extract((each, each.f_lineno) for each in own)
     return Stall(
         seconds=seconds,
-        handler=own[0].f_code.co_qualname if own else "",
+        handler="" if start is None else own[0].f_code.co_qualname,
         stack="".join(shown.format()).rstrip(),
-        file=(own or frames)[0].f_code.co_filename,
-        line=(own or frames)[0].f_lineno,
+        file=own[0].f_code.co_filename,
+        line=own[0].f_lineno,
     )
+
+
+def _find_handler(files: Sequence[str]) -> int | None:
+    """Return the place of the author's first frame that authkit has called, by the frames' files."""
+    for place, (caller, called) in enumerate(pairwise(files), start=1):
+        if caller.startswith(_PACKAGE) and not called.startswith(_PACKAGE) and not _is_standard(called):
+            return place
+    return None
+
+
+def _is_standard(file: str) -> bool:
+    # The collector calls it from anywhere. Installed packages lie below it.
+    return file.startswith((_STANDARD_LIBRARY, "<")) and "site-packages" not in file

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
+from authkit.plugin import stalls
 from authkit.plugin.environment import STALL_VARIABLE
 from authkit.plugin.stalls import Stall, StallWatch, log_stall, watch_stalls
 
@@ -70,6 +73,21 @@ async def test_other_values_are_refused(
     monkeypatch.setenv(STALL_VARIABLE, text)
     assert watch_stalls() is None
     assert f"{STALL_VARIABLE}: {text!r} is not a number of seconds" in caplog.text
+
+
+def frames(*files: str) -> int | None:
+    """Find the handler among frames with these files, the outermost first."""
+    ours, standard = str(Path(stalls.__file__).parent), str(Path(os.__file__).parent)
+    return stalls._find_handler([file.replace("OURS", ours).replace("STD", standard) for file in files])
+
+
+def test_the_handler_is_the_first_code_that_authkit_calls() -> None:
+    """Whatever that calls; launcher, tests, Python's library and what the collector calls are no handlers."""
+    assert frames("launcher", "OURS/a.py", "STD/asyncio/events.py", "OURS/b.py", "acme.py", "help.py") == 4
+    assert frames("OURS/a.py", "STD/site-packages/acme.py", "OURS/c.py", "STD/json.py") == 1
+    assert frames("STD/asyncio/events.py", "test_acme.py", "OURS/a.py") is None
+    assert frames("OURS/a.py", "STD/_weakrefset.py") is None
+    assert frames("OURS/a.py", "<frozen importlib._bootstrap>") is None
 
 
 def test_the_log_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
