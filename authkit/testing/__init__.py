@@ -15,6 +15,7 @@ from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import MountClient
 from authkit.testing.provider_contract import ProviderContract
+from authkit.testing.server import RealServer
 from authkit.testing.simulator import SimulatedMount, Simulator
 from authkit.testing.storage import HeldCall, StoredEntries
 
@@ -27,6 +28,7 @@ __all__ = [
     "MountClient",
     "MovableClock",
     "ProviderContract",
+    "RealServer",
     "RefusedError",
     "SimulatedMount",
     "SimulatedResponse",
