@@ -147,6 +147,7 @@ async def use_the_simulator(vault: Simulator) -> None:
     await vault.login(addr=5)  # type: ignore[arg-type]
     await vault.request("GET")  # type: ignore[call-arg]
     await vault.map_group("devs", "policy")  # type: ignore[call-arg]
+    vault.storage.hold("read")  # type: ignore[arg-type]
     token = await vault.login(role="dev")
     await token.renew(3600)  # type: ignore[arg-type]
     token.policies = ()  # type: ignore[misc]

@@ -313,6 +313,22 @@ def test_in_production_the_clock_is_the_machine_s() -> None:
     assert clock.monotonic() <= clock.monotonic()
 
 
+async def test_tokens_expire_by_the_clock_of_the_test(simulate: Simulate) -> None:
+    """The JWT example checks `exp` by it: a token that was good is refused when the test lets time pass."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    vault = await simulate(JWTAuth, clock=MovableClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    await vault.write("config", jwt_validation_pubkeys=public, bound_issuer="issuer")
+    await vault.write("role/dev", role_type="jwt", user_claim="sub", bound_audiences="us")
+    now = int(vault.clock.time())
+    claims = {"iss": "issuer", "aud": "us", "sub": "ann", "iat": now, "exp": now + 600}
+    token = jwt.encode(claims, key, algorithm="ES256")
+    await vault.login(role="dev", jwt=token)
+    vault.clock.tick("12m")
+    with pytest.raises(RefusedError, match="expired"):
+        await vault.login(role="dev", jwt=token)
+
+
 async def test_storage_fails_on_demand(simulate: Simulate) -> None:
     """Writes fail, reads go on; then all is well again."""
     vault = await team(simulate)
