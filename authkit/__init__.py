@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         split_alias_metadata,
         verify_login_address,
     )
+    from authkit.clock import (
+        Clock,
+    )
     from authkit.errors import (
         AuthKitError,
         BadRequestError,
@@ -138,6 +141,7 @@ __all__ = [
     "BoundSingleton",
     "Call",
     "Cidrs",
+    "Clock",
     "CodedError",
     "Collection",
     "CommaInts",
@@ -232,6 +236,7 @@ __all__ = [
 _MODULES = (
     "authkit.serving",
     "authkit.errors",
+    "authkit.clock",
     "authkit.names",
     "authkit.masking",
     "authkit.framework",

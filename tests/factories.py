@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from authkit.clock import SYSTEM_CLOCK, Clock
 from authkit.framework import Backend
 from authkit.logical import (
     Auth,
@@ -159,12 +160,12 @@ class CountingStorage(InMemoryStorage):
 class Mount(Generic[B]):
     """One mounted backend, and the requests of a host to it."""
 
-    def __init__(self, backend_class: type[B], **options: Any) -> None:
+    def __init__(self, backend_class: type[B], *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.storage = CountingStorage()
         self.system = FakeSystem()
         self.events = FakeEvents()
-        config = BackendConfig(storage=self.storage, system=self.system, events=self.events)
-        self.backend = backend_class(config, **options)
+        config = BackendConfig(storage=self.storage, system=self.system, events=self.events, clock=clock)
+        self.backend = backend_class(config)
 
     async def request(
         self,

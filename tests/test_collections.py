@@ -164,7 +164,7 @@ IN_CALLS = {
     ("TokenVerifier.verify", "audiences"),
     ("Issuers.verify", "audiences"),
     ("Issuers.verify", "among"),
-    ("SimulatedMount.map_group", "policies"),
+    ("MountClient.map_group", "policies"),
     ("RenewCall.verify_policies", "policies"),
 }
 """Methods of the tests above."""

@@ -16,10 +16,22 @@ pytestmark = pytest.mark.skipif(
     not PACKAGE.is_dir(), reason="the source is out of reach (scripts/test_wheel)"
 )
 
-BOTTOM = {"base64url", "errors", "globs", "json_reader", "masking", "names", "printable", "threads", "values"}
+BOTTOM = {
+    "base64url",
+    "clock",
+    "errors",
+    "globs",
+    "json_reader",
+    "masking",
+    "names",
+    "printable",
+    "threads",
+    "values",
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "base64url": set(),
+    "clock": set(),
     "globs": set(),
     "json_reader": set(),
     "live_values": set(),
@@ -39,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
-    "testing": {*BOTTOM, "logical", "framework", "auth", "host"},
+    "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire"},
     "deployment": {"values"},

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -49,7 +48,19 @@ _OF_THE_MOUNT: Final = frozenset(
     {Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE, Operation.HELP}
 )
 _OWN_ATTRIBUTES: Final = frozenset(
-    {"cached_values", "events", "log", "mount_id", "node", "objects", "options", "storage", "system", "wal"}
+    {
+        "cached_values",
+        "clock",
+        "events",
+        "log",
+        "mount_id",
+        "node",
+        "objects",
+        "options",
+        "storage",
+        "system",
+        "wal",
+    }
 )
 
 
@@ -126,10 +137,12 @@ class Backend:
                 declared.rules_in(cls)
         return BackendFactory(build=cls, backend_type=cls.backend_type, version=cls.version)
 
-    def __init__(self, config: BackendConfig, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, config: BackendConfig) -> None:
         self.storage: Final = config.storage
         self.system: Final = config.system
         self.events: Final = config.events
+        self.clock: Final = config.clock
+        """What everything of the mount reads the time from: tasks, cached values, and the author's code."""
         self.options: Final = MappingProxyType(dict(config.options))
         """The mount's options."""
         self.mount_id: Final = config.backend_uuid
@@ -138,10 +151,12 @@ class Backend:
         self.objects: Final = ObjectStore(config.storage)
         self.node: Final = Node(config.system, config.storage)
         rollbacks = [each for each in self.declarations.values() if isinstance(each, Rollback)]
-        self.wal: Final = WriteAheadLog(config.storage, rollbacks, mount=config.backend_uuid)
-        self.cached_values: Final = CachedValues(clock)
+        self.wal: Final = WriteAheadLog(
+            config.storage, rollbacks, config.clock.time, mount=config.backend_uuid
+        )
+        self.cached_values: Final = CachedValues(config.clock.monotonic)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
-        self._scheduler = Scheduler(tasks, clock, mount=config.backend_uuid)
+        self._scheduler = Scheduler(tasks, config.clock.monotonic, mount=config.backend_uuid)
         self._threads = HandlerThreads()
         self._stopped = False
 

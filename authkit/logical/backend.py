@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from authkit.clock import SYSTEM_CLOCK, Clock
 from authkit.logical.request import Request
 from authkit.logical.response import Response
 from authkit.logical.storage import Storage
@@ -87,6 +88,8 @@ class BackendConfig(Value, frozen=True, kw_only=True):
     """The mount's options, and `plugin_name`, `plugin_type`, `plugin_version`."""
     backend_uuid: str = ""
     """Stays the same as long as the mount exists."""
+    clock: Clock = SYSTEM_CLOCK
+    """What the mount reads the time from. The simulator of tests sets one that they move."""
 
     def __post_init__(self) -> None:
         verify_collections(options=self.options)

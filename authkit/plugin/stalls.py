@@ -1,7 +1,7 @@
 """Tells who keeps the event loop from its work, while a plugin is developed.
 
 A blocking call in an `async` handler makes every other request wait, and no error says so. `authkit dev` sets
-`AUTHKIT_STALL_SECONDS`; in production nothing watches.
+`AUTHKIT_STALL_SECONDS`, the simulator watches by itself; in production nothing does.
 """
 
 from __future__ import annotations
@@ -13,31 +13,47 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
 from authkit.plugin.environment import STALL_VARIABLE
+from authkit.values import Value
 
-__all__ = ["StallWatch", "log_stall", "watch_stalls"]
+__all__ = ["Stall", "StallWatch", "advice", "log_stall", "watch_stalls"]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_STANDARD_LIBRARY = str(Path(os.__file__).parent) + os.sep
 _TICKS = 4
 """How often the loop is asked within the time that counts as a stall."""
 
 _log = logging.getLogger("authkit.stalls")
 
 
+class Stall(Value, frozen=True, kw_only=True):
+    """A time in which the event loop made no step. Made by `StallWatch`, while it lasts."""
+
+    seconds: float
+    """So far."""
+    handler: str
+    """The outermost function of the author's code; empty where authkit had not called it."""
+    stack: str
+    """Of the loop's thread, from the author's code on."""
+    file: str
+    """Where the outermost function is at."""
+    line: int
+
+
 class StallWatch:
     """Watches the running event loop from a thread.
 
     Args:
-        report: is called in that thread, once for each stall, while it lasts: with the seconds so far, and
-            the stack of the loop's thread from the author's code on.
+        report: is called in that thread, once for each stall.
         seconds: a longer time without a step of the loop is a stall.
     """
 
-    def __init__(self, report: Callable[[float, str], None], *, seconds: float) -> None:
+    def __init__(self, report: Callable[[Stall], None], *, seconds: float) -> None:
         self._report = report
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
@@ -65,7 +81,7 @@ class StallWatch:
             if kept < self._seconds or last == reported or frame is None:
                 continue
             reported = last
-            self._report(kept, _show(frame))
+            self._report(_describe(kept, frame))
 
 
 def watch_stalls() -> StallWatch | None:
@@ -83,19 +99,41 @@ def watch_stalls() -> StallWatch | None:
     return StallWatch(log_stall, seconds=seconds)
 
 
-def log_stall(seconds: float, stack: str) -> None:
+def log_stall(stall: Stall) -> None:
     """Warn of a stall."""
-    _log.warning(
-        "a handler has kept the event loop for %.1f s, and all other requests wait: await what it calls, "
-        "or make it a plain `def`, which runs in a thread",
-        seconds,
-        extra={"kv": {"traceback": stack}},
+    _log.warning(advice(stall), extra={"kv": {"traceback": stall.stack}})
+
+
+def advice(stall: Stall) -> str:
+    """Return what happened, and what to do."""
+    return (
+        f"{stall.handler or 'a handler'} has kept the event loop for {stall.seconds:.1f} s, and all other "
+        "requests wait: await what it calls, or make it a plain `def`, which runs in a thread"
     )
 
 
-def _show(frame: FrameType) -> str:
-    """Return the stack after the last frame of authkit: what the author's code does."""
-    frames = traceback.extract_stack(frame)
-    ours = [index for index, each in enumerate(frames) if each.filename.startswith(_PACKAGE)]
-    own = frames[ours[-1] + 1 :] if ours else frames
-    return "".join(traceback.format_list(own or frames)).rstrip()
+def _describe(seconds: float, frame: FrameType) -> Stall:
+    frames = [each for each, _ in traceback.walk_stack(frame)][::-1]
+    start = _find_handler([each.f_code.co_filename for each in frames])
+    own = frames[start or 0 :]
+    shown = traceback.StackSummary.extract((each, each.f_lineno) for each in own)
+    return Stall(
+        seconds=seconds,
+        handler="" if start is None else own[0].f_code.co_qualname,
+        stack="".join(shown.format()).rstrip(),
+        file=own[0].f_code.co_filename,
+        line=own[0].f_lineno,
+    )
+
+
+def _find_handler(files: Sequence[str]) -> int | None:
+    """Return the place of the author's first frame that authkit has called, by the frames' files."""
+    for place, (caller, called) in enumerate(pairwise(files), start=1):
+        if caller.startswith(_PACKAGE) and not called.startswith(_PACKAGE) and not _is_standard(called):
+            return place
+    return None
+
+
+def _is_standard(file: str) -> bool:
+    # The collector calls it from anywhere. Installed packages lie below it.
+    return file.startswith((_STANDARD_LIBRARY, "<")) and "site-packages" not in file

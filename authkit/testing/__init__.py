@@ -10,19 +10,28 @@
 
 from authkit.host.mounts.memory import InMemoryStorage
 from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
+from authkit.testing.blocking import BlockingHandlerWarning
 from authkit.testing.clock import MovableClock
 from authkit.testing.grants import GrantedToken
+from authkit.testing.mounts import MountClient
 from authkit.testing.provider_contract import ProviderContract
+from authkit.testing.server import RealServer
 from authkit.testing.simulator import SimulatedMount, Simulator
+from authkit.testing.storage import HeldCall, StoredEntries
 
 __all__ = [
     "Audited",
+    "BlockingHandlerWarning",
     "GrantedToken",
+    "HeldCall",
     "InMemoryStorage",
+    "MountClient",
     "MovableClock",
     "ProviderContract",
+    "RealServer",
     "RefusedError",
     "SimulatedMount",
     "SimulatedResponse",
     "Simulator",
+    "StoredEntries",
 ]

@@ -1,4 +1,4 @@
-"""A clock for a host in tests, which they move. See `authkit.host.store.clock`."""
+"""A clock that tests move, for a host and its mounts. See `authkit.clock` and `authkit.host.store.clock`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["MovableClock"]
 
 
 class MovableClock:
-    """A clock that stands still until it is told to go on. It never goes back."""
+    """A clock that stands still until it is told to go on. It never goes back.
+
+    It begins at `start`, by default at the time of the machine in whole seconds.
+    """
 
     def __init__(self, start: datetime | None = None) -> None:
         self._now = start or datetime.now(UTC).replace(microsecond=0)
@@ -21,17 +24,27 @@ class MovableClock:
         """Return the time in UTC."""
         return self._now
 
-    def monotonic(self) -> float:
-        """Return the time as seconds, for code that takes a function such as `time.monotonic`."""
+    def time(self) -> float:
+        """Return the time as seconds since 1970."""
         return self._now.timestamp()
 
-    def tick(self, duration: str | timedelta) -> None:
-        """Let time pass, such as `"30m"`, and wake everything that waits for it.
+    def monotonic(self) -> float:
+        """Return the same: this clock never goes back."""
+        return self._now.timestamp()
+
+    def tick(self, duration: str | float | timedelta) -> None:
+        """Let time pass, and wake everything that waits for it.
+
+        Args:
+            duration: such as `"30m"`; a number counts seconds.
 
         Raises:
             ValueError: `duration` is none, or negative.
         """
-        step = parse_duration(duration) if isinstance(duration, str) else duration
+        if isinstance(duration, str):
+            step = parse_duration(duration)
+        else:
+            step = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
         if step < timedelta(0):
             raise ValueError("time does not go back")
         self._now += step

@@ -10,17 +10,18 @@ from authkit.logical import Entity
 from authkit.testing.answers import SimulatedResponse
 from authkit.values import Value
 
-__all__ = ["GrantedToken"]
+__all__ = ["GrantedToken", "TokenHost"]
 
 
-class Host(Protocol):
-    """Where a token is good: the simulator."""
+class TokenHost(Protocol):
+    """Where a token is good: the simulator, or a real server."""
 
     async def call(
         self,
         method: str,
         path: str,
         data: Mapping[str, Any] | None = None,
+        /,
         *,
         token: str = "",
         addr: str = "",
@@ -36,7 +37,7 @@ class Host(Protocol):
 class GrantedToken(Value, frozen=True):
     """What the client of a login has. Made by `login` and `renew`."""
 
-    host: Host
+    host: TokenHost
     auth: Mapping[str, Any]
     """The `auth` of the answer."""
     warnings: tuple[str, ...] = ()
@@ -144,7 +145,7 @@ class GrantedToken(Value, frozen=True):
         return response.verified()
 
     @classmethod
-    def of(cls, host: Host, response: SimulatedResponse) -> GrantedToken:
+    def of(cls, host: TokenHost, response: SimulatedResponse) -> GrantedToken:
         """Return the token that an answer grants.
 
         Raises:

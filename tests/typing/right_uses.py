@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
 
 from authkit import (
     AuthMethod,
+    Clock,
     Collection,
     CommaList,
     Credentials,
@@ -37,7 +38,16 @@ from authkit import (
     renewal,
 )
 from authkit.logical import Entity
-from authkit.testing import GrantedToken, MovableClock, SimulatedMount, SimulatedResponse, Simulator
+from authkit.testing import (
+    GrantedToken,
+    HeldCall,
+    MountClient,
+    MovableClock,
+    RealServer,
+    SimulatedMount,
+    SimulatedResponse,
+    Simulator,
+)
 
 
 class Config(Model):
@@ -177,6 +187,21 @@ async def use_providers(call: RenewCall) -> None:
 class Tested(AuthMethod, name="tested", version="0.1.0"):
     """A method for the simulator."""
 
+    def tell_time(self) -> None:
+        """Read the mount's clock."""
+        assert_type(self.clock, Clock)
+        assert_type(self.clock.now(), datetime)
+        assert_type(self.clock.time(), float)
+        assert_type(self.clock.monotonic(), float)
+
+
+async def use_a_real_server() -> None:
+    """What both hosts have is the same."""
+    async with RealServer(Tested, "vault", path="other") as vault:
+        mounts: list[MountClient] = [vault, Simulator(Tested)]
+        for mount in mounts:
+            assert_type(await mount.login(role="dev"), GrantedToken)
+
 
 async def use_the_simulator() -> None:
     """What a test gets has types."""
@@ -193,6 +218,11 @@ async def use_the_simulator() -> None:
         assert_type(await token.renew("1h"), GrantedToken)
         vault.clock.tick("30m")
         vault.clock.tick(timedelta(minutes=1))
+        vault.clock.tick(60)
         assert_type(await vault.enable("other"), SimulatedMount)
+        assert_type(await vault.storage.list(), list[str])
+        assert_type(await vault.storage.get("key"), str | None)
+        async with vault.storage.hold("put", "nonce/") as held:
+            assert_type(held, HeldCall)
         await vault.request("GET", "role/dev", token=token, wrap_ttl="5m")
         await vault.request("GET", "role/dev", token=None)

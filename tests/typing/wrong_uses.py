@@ -143,10 +143,11 @@ async def use_the_simulator(vault: Simulator) -> None:
     """Wrong ways to test."""
     Simulator(Team)  # type: ignore[arg-type]
     Simulator("tested")  # type: ignore[arg-type]
-    vault.clock.tick(30)  # type: ignore[arg-type]
+    vault.clock.tick(None)  # type: ignore[arg-type]
     await vault.login(addr=5)  # type: ignore[arg-type]
     await vault.request("GET")  # type: ignore[call-arg]
     await vault.map_group("devs", "policy")  # type: ignore[call-arg]
+    vault.storage.hold("read")  # type: ignore[arg-type]
     token = await vault.login(role="dev")
     await token.renew(3600)  # type: ignore[arg-type]
     token.policies = ()  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from authkit.errors import ReadOnlyError, StorageError
@@ -23,6 +24,8 @@ class StorageGate:
     fail_puts: bool = False
     fail_deletes: bool = False
     fail_lists: bool = False
+    before: Callable[[str, str], Awaitable[None]] | None = None
+    """Awaited before each call, with its name and the key in the host's storage: a test may hold it."""
 
 
 class MountStorage:
@@ -37,7 +40,7 @@ class MountStorage:
 
     async def list(self, prefix: str = "") -> list[str]:
         """Return the direct children of `prefix`, sorted."""
-        _verify_path(prefix)
+        await self._enter("list", prefix)
         if self._gate.fail_lists:
             raise StorageError("storage does not list: switched off by a test")
         start = self._prefix + prefix
@@ -45,7 +48,7 @@ class MountStorage:
 
     async def get(self, key: str) -> StorageEntry | None:
         """Return the entry, `None` when there is none."""
-        _verify_path(key)
+        await self._enter("get", key)
         if self._gate.fail_gets:
             raise StorageError("storage does not read: switched off by a test")
         value = await self._physical.get(self._prefix + key)
@@ -53,7 +56,7 @@ class MountStorage:
 
     async def put(self, entry: StorageEntry) -> None:
         """Store the entry."""
-        _verify_path(entry.key)
+        await self._enter("put", entry.key)
         self._verify_writable()
         if self._gate.fail_puts:
             raise StorageError("storage does not write: switched off by a test")
@@ -62,22 +65,23 @@ class MountStorage:
 
     async def delete(self, key: str) -> None:
         """Remove the entry, if there."""
-        _verify_path(key)
+        await self._enter("delete", key)
         self._verify_writable()
         if self._gate.fail_deletes:
             raise StorageError("storage does not delete: switched off by a test")
         await self._physical.apply({self._prefix + key: None})
+
+    async def _enter(self, call: str, key: str) -> None:
+        if ".." in key:
+            raise StorageError("relative paths not supported")
+        if self._gate.before is not None:
+            await self._gate.before(call, self._prefix + key)
 
     def _verify_writable(self) -> None:
         if self.is_in_setup:
             raise StorageError("cannot write to storage during setup")
         if self._gate.read_only:
             raise ReadOnlyError(ReadOnlyError.TEXT)
-
-
-def _verify_path(path: str) -> None:
-    if ".." in path:
-        raise StorageError("relative paths not supported")
 
 
 async def remove_all(physical: PhysicalStorage, prefix: str) -> None:

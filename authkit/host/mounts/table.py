@@ -166,7 +166,7 @@ class MountTable:
                 await self._initialize(mount)
             except BaseException:
                 await _clean_up(mount)
-                await remove_all(self._physical, self._prefix(entry))
+                await remove_all(self._physical, self.storage_prefix(entry))
                 raise
             await self._store(mount.entry)
             self._mounts[entry.path] = mount
@@ -195,7 +195,7 @@ class MountTable:
             async with mount.exclusively():
                 await _clean_up(mount)
             await self._physical.apply({self._key(mount.entry): None})
-            await remove_all(self._physical, self._prefix(mount.entry))
+            await remove_all(self._physical, self.storage_prefix(mount.entry))
             self._mounts.pop(mount.entry.path, None)
 
     async def reload(self, mounts: list[RunningMount]) -> None:
@@ -233,7 +233,7 @@ class MountTable:
         chosen = self._catalog.choose(entry.type, entry.plugin_version)
         if chosen is None:
             raise MountError(f"plugin not found in the catalog: {entry.type}")
-        storage = MountStorage(self._physical, self._prefix(entry), self._gate)
+        storage = MountStorage(self._physical, self.storage_prefix(entry), self._gate)
         config = BackendConfig(
             storage=storage,
             system=self._views.of(lambda: mount.entry, lambda: mount.is_tainted),
@@ -282,7 +282,8 @@ class MountTable:
         return self.PREFIX + entry.uuid
 
     @staticmethod
-    def _prefix(entry: Mount) -> str:
+    def storage_prefix(entry: Mount) -> str:
+        """Return where the host's storage has what the mount stores."""
         return f"auth/{entry.backend_uuid}/"
 
 

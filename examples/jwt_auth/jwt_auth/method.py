@@ -77,7 +77,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
     @cached
     def default_issuer(self, config: JWTConfig) -> TokenVerifier:
         """Keep its keys, fetched ones included, until the configuration is written again."""
-        return config.make_verifier()
+        return config.make_verifier(self.clock.time)
 
     @cached
     def other_issuer(self, issuer: JWTIssuer) -> TokenVerifier:
@@ -86,9 +86,9 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         One whose stored keys this version does not take refuses its own tokens, and locks nobody else out.
         """
         try:
-            return issuer.make_verifier()
+            return issuer.make_verifier(self.clock.time)
         except ValueError as error:
-            return issuer.make_verifier(UnusableKeys(str(error)))
+            return issuer.make_verifier(self.clock.time, UnusableKeys(str(error)))
 
     async def trusted(self, config: JWTConfig) -> Trust:
         """Return the accepted issuers.
@@ -113,7 +113,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         except ValueError as error:
             raise LoginError(f"failed to load custom provider config: {error}") from error
         trusted = Issuers(distinct(others), default, also_default=config.all_iss)
-        self.known_trust = Trust(config, issuers, trusted, provider)
+        self.known_trust = Trust(config, issuers, trusted, provider, self.clock.time)
         return self.known_trust
 
     @every("10m")
@@ -144,7 +144,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         self.warn_of_plaintext(write)
         if not write.new.has_source:
             return
-        verifier = write.new.make_verifier()
+        verifier = write.new.make_verifier(self.clock.time)
         try:
             await write.new.ask_providers(verifier.keys)
         except UserError as error:
@@ -168,7 +168,7 @@ class JWTAuth(BrowserAuth, name="jwt_auth", version="0.1.0"):
         if has_several(config, {**issuers, write.name: write.new}) and not has_several(config, issuers):
             verify_roles(await self.roles.all())
         self.warn_of_plaintext(write)
-        verifier = write.new.make_verifier()
+        verifier = write.new.make_verifier(self.clock.time)
         write.cache(self.other_issuer, verifier)
         await write.new.ask_providers(verifier.keys)
         # Others may have been written while the provider was asked, for as long as it liked.

@@ -107,7 +107,7 @@ async def browser(bare: JWTMount, idp: FaultyProvider) -> Browser:
 def clock(browser: Browser) -> FakeClock:
     """A clock that stands still, for everything about browser logins that is counted by time."""
     clock, backend = FakeClock(), browser.mount.backend
-    backend.browser = BrowserLogins(browser.mount.storage, backend.mount_id, clock)
+    backend.browser = BrowserLogins(browser.mount.storage, backend.mount_id, clock=clock)
     return clock
 
 

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from factories import FakeClock
 from identity_provider import Provider, serve_provider
 from jwt_auth import JWTAuth
 from jwt_auth.settings.issuer import JWTIssuer
@@ -16,6 +15,7 @@ from jwt_auth_mounts import GOOD_ROLE, JWTMount
 
 from authkit.errors import LoginError, UserError
 from authkit.logical import StorageEntry
+from authkit.testing import MovableClock
 
 PEOPLE = "https://people"
 
@@ -174,7 +174,7 @@ async def test_a_warm_login_asks_nobody(mount: JWTMount, provider: Provider) -> 
 
 async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
     """Its provider is asked no more, though nobody logs in; the others keep theirs."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = JWTMount(JWTAuth, clock=clock)
     await mount.backend.initialize()
     await mount.configure(bound_issuer=PEOPLE)
@@ -185,7 +185,7 @@ async def test_keys_of_an_issuer_that_is_gone(provider: Provider) -> None:
     verifiers = mount.backend.other_issuer.each(await mount.backend.issuers.all())
     await mount.delete("issuer/gone")
     for _ in range(2):
-        clock.advance(600)
+        clock.tick(600)
         await mount.tick()
     planned = {name: verifier.keys.status()[0].remote for name, verifier in verifiers.items()}
     assert planned["gone"] is not None

@@ -131,7 +131,7 @@ async def test_a_login_in_a_browser_and_its_renewal(acme: AcmeBrowser) -> None:
 async def test_a_login_on_a_device(acme: AcmeBrowser) -> None:
     """As in a browser."""
     backend = acme.mount.backend
-    backend.browser = BrowserLogins(acme.mount.storage, backend.mount_id, FakeClock())
+    backend.browser = BrowserLogins(acme.mount.storage, backend.mount_id, clock=FakeClock())
     await acme.write_role(callback_mode="device")
     begun = await acme.begin("")
     acme.idp.approve_devices()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from factories import FakeClock, Mount
+from factories import Mount
 
 from authkit.errors import (
     FieldError,
@@ -36,6 +36,7 @@ from authkit.framework import (
     field,
 )
 from authkit.logical import Auth, BackendType, LeasedSecret, Operation, Request, Response, StorageEntry
+from authkit.testing import MovableClock
 
 
 class Settings(Model):
@@ -308,12 +309,12 @@ async def test_renewal_and_revocation_of_nothing() -> None:
 
 async def test_tasks_run_when_due() -> None:
     """At the first tick, and then after their interval, plain functions included."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Shop, clock=clock)
     await mount.tick()
     await mount.tick()
     assert mount.backend.events_seen == ["prune", "count"]
-    clock.advance(3600)
+    clock.tick(3600)
     await mount.tick()
     assert mount.backend.events_seen == ["prune", "count", "prune"]
 
@@ -333,7 +334,7 @@ async def test_a_failing_task_stops_no_other() -> None:
 
 async def test_cached_values_follow_their_object() -> None:
     """A value stays until the object is written, here or on another node, even if it stays equal."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Shop, clock=clock)
     settings = mount.backend.settings
     values = []
@@ -357,7 +358,7 @@ async def test_cached_values_follow_their_object() -> None:
     assert len({id(value) for value in values}) == 5
     await mount.tick()
     assert first.closed == 0
-    clock.advance(120)
+    clock.tick(120)
     await mount.tick()
     await mount.backend.cleanup()
     assert [value.closed for value in values] == [1] * 5
@@ -411,7 +412,7 @@ class Fetching(Backend, name="fetching"):
 
 async def test_values_that_a_rule_has_fetched() -> None:
     """They serve the object that was written, and no other; each is closed once."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Fetching, clock=clock)
     backend = mount.backend
     await mount.write("config", url="one")
@@ -431,7 +432,7 @@ async def test_values_that_a_rule_has_fetched() -> None:
         await mount.write("config", url="five")
     mount.storage.failure = None
     for _ in range(2):
-        clock.advance(120)
+        clock.tick(120)
         await mount.tick()
     assert [value.closed for value in backend.fetched] == [1] * 6
     await mount.write("config", url="six")
@@ -441,7 +442,7 @@ async def test_values_that_a_rule_has_fetched() -> None:
 
 async def test_cached_values_of_each_object() -> None:
     """A value for each; those whose object changed or is gone are replaced, the others stay."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Shop, clock=clock)
     items, shelf = mount.backend.items, mount.backend.shelf
     for name in "abc":
@@ -455,7 +456,7 @@ async def test_cached_values_of_each_object() -> None:
     assert list(after) == ["a", "b"]
     assert after["a"] is before["a"]
     assert after["b"].url == "x"
-    clock.advance(120)
+    clock.tick(120)
     await mount.tick()
     assert [value.closed for value in before.values()] == [0, 1, 1]
     await mount.backend.cleanup()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import FakeClock, FakeEvents, FakeSystem, Mount
+from factories import FakeEvents, FakeSystem, Mount
 
 from authkit.errors import (
     InternalError,
@@ -30,6 +30,7 @@ from authkit.framework import (
     rollback,
 )
 from authkit.logical import BackendConfig, Operation, ReplicationState, Request, StorageEntry
+from authkit.testing import MovableClock
 
 
 class Busy(Backend, name="busy"):
@@ -77,13 +78,13 @@ class ReadOnlyNode(FakeSystem):
         return self.local
 
 
-def mounted(system: FakeSystem | None = None) -> tuple[Mount[Busy], FakeClock]:
+def mounted(system: FakeSystem | None = None) -> tuple[Mount[Busy], MovableClock]:
     """Return a mount whose clock stands still, on a host."""
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Busy, clock=clock)
     if system is not None:
-        config = BackendConfig(storage=mount.storage, system=system, events=mount.events)
-        mount.backend = Busy(config, clock=clock)
+        config = BackendConfig(storage=mount.storage, system=system, events=mount.events, clock=clock)
+        mount.backend = Busy(config)
     return mount, clock
 
 
@@ -93,10 +94,10 @@ async def test_tasks_run_at_their_intervals() -> None:
     await mount.tick()
     assert mount.backend.runs == [("look", True), ("prune", True), ("count", True)]
     await mount.tick()
-    clock.advance(60)
+    clock.tick(60)
     await mount.tick()
     assert mount.backend.runs[3:] == [("count", True)]
-    clock.advance(3600)
+    clock.tick(3600)
     await mount.tick()
     assert len(mount.backend.runs) == 7
 
@@ -181,7 +182,7 @@ async def test_one_failure_stops_no_other(caplog: pytest.LogCaptureFixture) -> N
     mount.backend.failures = {}
     await mount.tick()
     assert len(mount.backend.runs) == 3
-    clock.advance(60)
+    clock.tick(60)
     await mount.tick()
     assert mount.backend.runs[3:] == [("count", True)]
 
@@ -193,7 +194,7 @@ async def test_read_only_storage_is_tolerated_once_reported(caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             await mount.tick()
-            clock.advance(60)
+            clock.tick(60)
     assert [record.getMessage() for record in caplog.records] == [
         "periodic task count: x: cannot write to readonly storage"
     ]
@@ -206,7 +207,7 @@ async def test_a_writer_that_cannot_write_says_so_in_the_words_of_the_host() -> 
     with pytest.raises(ReadOnlyError, match=r"^x: cannot write to readonly storage$"):
         await mount.tick()
     assert len(mount.backend.runs) == 3
-    clock.advance(3600)
+    clock.tick(3600)
     mount.backend.failures["count"] = SystemViewError("no")
     with pytest.raises(InternalError, match="prune, count"):
         await mount.tick()
@@ -233,19 +234,19 @@ async def test_a_task_does_not_overtake_itself() -> None:
             """Run."""
             self.others += 1
 
-    clock = FakeClock()
+    clock = MovableClock()
     mount = Mount(Slow, clock=clock)
     mount.backend.gate = asyncio.Event()
     first = asyncio.create_task(mount.tick())
     while not mount.backend.runs:
         await asyncio.sleep(0)
-    clock.advance(10)
+    clock.tick(10)
     await mount.tick()
     assert (mount.backend.runs, mount.backend.others) == (1, 1)
     mount.backend.gate.set()
     await first
     assert (mount.backend.runs, mount.backend.others) == (1, 1)
-    clock.advance(10)
+    clock.tick(10)
     await mount.tick()
     assert (mount.backend.runs, mount.backend.others) == (2, 2)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import FakeClock, Mount, mount_config
+from factories import Mount, mount_config
 
 from authkit import (
     AuthMethod,
@@ -26,6 +26,7 @@ from authkit.errors import TooManyRequestsError
 from authkit.framework import Backend, Call, Model, Singleton, Str, Task, WALEntry, every, read, rollback
 from authkit.framework import handler_threads as module
 from authkit.logical import Operation, Request
+from authkit.testing import MovableClock
 
 STRANGERS = 40
 SECONDS = 5.0
@@ -127,7 +128,7 @@ class Slow(AuthMethod, name="slow", version="1.0.0"):
 @pytest.fixture
 async def mount() -> AsyncIterator[Mount[Slow]]:
     """A mount whose threads end with the test."""
-    clock = FakeClock()
+    clock = MovableClock()
     made = Mount(Slow, clock=clock)
     made.clock = clock  # type: ignore[attr-defined]
     yield made
@@ -276,14 +277,14 @@ async def test_a_task_runs_until_its_thread_has_ended(
     await until(lambda: mount.backend.gate.entered == 1)
     await give_up(first)
     for _ in range(3):
-        clock.advance(timedelta(minutes=2).total_seconds())
+        clock.tick(timedelta(minutes=2))
         await asyncio.wait_for(mount.tick(), SECONDS)
     assert mount.backend.tasks == 1
     said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
     assert said == ["periodic task work is skipped: its last run has not ended yet"]
     mount.backend.gate.opened.set()
     await until(lambda: "Slow.work has ended" in caplog.text)
-    clock.advance(timedelta(minutes=2).total_seconds())
+    clock.tick(timedelta(minutes=2))
     await mount.tick()
     assert mount.backend.tasks == 2
 

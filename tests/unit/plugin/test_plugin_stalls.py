@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
+from authkit.plugin import stalls
 from authkit.plugin.environment import STALL_VARIABLE
-from authkit.plugin.stalls import StallWatch, log_stall, watch_stalls
+from authkit.plugin.stalls import Stall, StallWatch, log_stall, watch_stalls
 
 PATIENCE = 30.0
 """Seconds until a test fails that waits for an event."""
@@ -22,9 +25,10 @@ class Reports:
         self.stacks: list[str] = []
         self.arrived = threading.Event()
 
-    def __call__(self, seconds: float, stack: str) -> None:
-        assert seconds >= 0.05
-        self.stacks.append(stack)
+    def __call__(self, stall: Stall) -> None:
+        assert stall.seconds >= 0.05
+        assert stall.handler == ""  # authkit has not called it
+        self.stacks.append(stall.stack)
         self.arrived.set()
 
 
@@ -71,11 +75,26 @@ async def test_other_values_are_refused(
     assert f"{STALL_VARIABLE}: {text!r} is not a number of seconds" in caplog.text
 
 
+def frames(*files: str) -> int | None:
+    """Find the handler among frames with these files, the outermost first."""
+    ours, standard = str(Path(stalls.__file__).parent), str(Path(os.__file__).parent)
+    return stalls._find_handler([file.replace("OURS", ours).replace("STD", standard) for file in files])
+
+
+def test_the_handler_is_the_first_code_that_authkit_calls() -> None:
+    """Whatever that calls; launcher, tests, Python's library and what the collector calls are no handlers."""
+    assert frames("launcher", "OURS/a.py", "STD/asyncio/events.py", "OURS/b.py", "acme.py", "help.py") == 4
+    assert frames("OURS/a.py", "STD/site-packages/acme.py", "OURS/c.py", "STD/json.py") == 1
+    assert frames("STD/asyncio/events.py", "test_acme.py", "OURS/a.py") is None
+    assert frames("OURS/a.py", "STD/_weakrefset.py") is None
+    assert frames("OURS/a.py", "<frozen importlib._bootstrap>") is None
+
+
 def test_the_log_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     """The stack is a value of its own, for consoles that mark its lines."""
     with caplog.at_level(logging.WARNING):
-        log_stall(2.04, "  File x, line 1")
+        log_stall(Stall(seconds=2.04, handler="Acme.log_in", stack="  File x, line 1", file="x", line=1))
     (record,) = caplog.records
-    assert "for 2.0 s" in record.getMessage()
+    assert "Acme.log_in has kept the event loop for 2.0 s" in record.getMessage()
     assert "plain `def`" in record.getMessage()
     assert record.kv == {"traceback": "  File x, line 1"}  # type: ignore[attr-defined]

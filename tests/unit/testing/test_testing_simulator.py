@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt_auth import JWTAuth
 from shared_pin import SharedPIN
 
-from authkit import AuthMethod, Collection, Identity, LoginCall, Role, Task, every, login
+from authkit import (
+    AuthMethod,
+    Call,
+    Collection,
+    Identity,
+    LoginCall,
+    Role,
+    Task,
+    WALEntry,
+    every,
+    login,
+    rollback,
+    write,
+)
+from authkit.clock import SystemClock
+from authkit.logical import BackendConfig, BackendFactory
 from authkit.testing import GrantedToken, MovableClock, RefusedError, Simulator
 from authkit.testing_pytest import Simulate
 
@@ -62,6 +77,28 @@ async def test_objects_are_written_read_listed_patched_deleted(simulate: Simulat
     assert answer.warnings == ("Endpoint ignored these unrecognized parameters: [nonsense]",)
     await vault.delete("role/dev")
     assert await vault.list("role") == []
+
+
+class Folders(AuthMethod, name="folders", version="0.1.0"):
+    """Its fields have the names of the simulator's parameters."""
+
+    roles = Collection(Role, "role/{name}")
+
+    @login("login")
+    async def log_in(self, call: LoginCall, role: Role, path: str, data: str) -> Identity:
+        """Log in, and tell what was sent."""
+        return Identity(name="somebody", metadata={"path": path, "data": data})
+
+
+async def test_fields_may_be_called_path_and_data(simulate: Simulate) -> None:
+    """The simulator takes its own `path` and `data` by position alone."""
+    vault = await simulate(Folders)
+    await vault.write("role/dev")
+    token = await vault.login(role="dev", path="/home", data="x")
+    assert token.metadata == {"path": "/home", "data": "x"}
+    answer = await vault.write("login", role="dev", path="/tmp", data="y")
+    assert answer.auth is not None
+    assert answer.auth["metadata"]["path"] == "/tmp"
 
 
 async def test_refusals_are_errors_with_the_texts_of_a_server(simulate: Simulate) -> None:
@@ -214,6 +251,82 @@ async def test_periodic_tasks_follow_the_clock(simulate: Simulate) -> None:
     assert refused.value.status == 429
     await vault.tick("1m")
     await log_in(vault)
+
+
+class Visits(AuthMethod, name="visits", version="0.1.0"):
+    """Tells the time by the mount's clock."""
+
+    roles = Collection(Role, "role/{name}")
+
+    def __init__(self, config: BackendConfig) -> None:
+        super().__init__(config)
+        self.undone: list[timedelta] = []
+
+    @login("login")
+    def log_in(self, call: LoginCall, role: Role) -> Identity:
+        """Log in, in a thread, and tell when."""
+        return Identity(name="somebody", metadata={"at": self.clock.now().isoformat()})
+
+    @write("begin")
+    async def begin(self, call: Call) -> None:
+        """Begin something that is never committed."""
+        await self.wal.put("visit", {})
+
+    @rollback("visit", min_age="1h")
+    async def undo(self, entry: WALEntry) -> None:
+        """Note how old it was."""
+        self.undone.append(self.clock.now() - entry.created_at)
+
+
+async def test_the_author_s_code_reads_the_clock_of_the_test(simulate: Simulate) -> None:
+    """Handlers, and the write-ahead log, see the time of the simulator to the second."""
+    vault = await simulate(Visits, clock=MovableClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    await vault.write("role/dev")
+    assert (await vault.login(role="dev")).metadata["at"] == "2030-01-01T00:00:00+00:00"
+    vault.clock.tick(90)
+    assert (await vault.login(role="dev")).metadata["at"] == "2030-01-01T00:01:30+00:00"
+    assert vault.clock.time() == vault.clock.monotonic() == vault.clock.now().timestamp()
+
+
+async def test_the_write_ahead_log_ages_by_the_clock_of_the_test() -> None:
+    """An entry is undone when the test lets it become old enough."""
+    mounts: list[Visits] = []
+
+    def build(config: BackendConfig) -> Visits:
+        mounts.append(Visits(config))
+        return mounts[-1]
+
+    factory = BackendFactory(build=build, backend_type=Visits.backend_type)
+    async with Simulator(factory) as vault:
+        await vault.write("begin")
+        await vault.tick("59m")
+        assert [undone for mount in mounts for undone in mount.undone] == []
+        await vault.tick("1m")
+        assert [undone for mount in mounts for undone in mount.undone] == [timedelta(hours=1)]
+
+
+def test_in_production_the_clock_is_the_machine_s() -> None:
+    """In UTC, in seconds since 1970, and one that never goes back."""
+    clock = SystemClock()
+    assert clock.now().tzinfo is UTC
+    assert abs(clock.now().timestamp() - clock.time()) < 60
+    assert clock.monotonic() <= clock.monotonic()
+
+
+async def test_tokens_expire_by_the_clock_of_the_test(simulate: Simulate) -> None:
+    """The JWT example checks `exp` by it: a token that was good is refused when the test lets time pass."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    vault = await simulate(JWTAuth, clock=MovableClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    await vault.write("config", jwt_validation_pubkeys=public, bound_issuer="issuer")
+    await vault.write("role/dev", role_type="jwt", user_claim="sub", bound_audiences="us")
+    now = int(vault.clock.time())
+    claims = {"iss": "issuer", "aud": "us", "sub": "ann", "iat": now, "exp": now + 600}
+    token = jwt.encode(claims, key, algorithm="ES256")
+    await vault.login(role="dev", jwt=token)
+    vault.clock.tick("12m")
+    with pytest.raises(RefusedError, match="expired"):
+        await vault.login(role="dev", jwt=token)
 
 
 async def test_storage_fails_on_demand(simulate: Simulate) -> None:

@@ -6,7 +6,6 @@ What a role binds is checked in `jwt_auth.admission.admit`, signature and dates 
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar, Literal
 
 from authkit import LoginError, Secret, UserError, Value
@@ -66,7 +65,7 @@ class TokenProof(Proof):
                 checks=checks,
                 **role.token_bounds,
             )
-            verify_login_age(role, verified.claims, time.time(), checks)
+            verify_login_age(role, verified.claims, self._trust.now(), checks)
         is_bound = bool(role.bound_audiences or verified.verifier.audiences)
         verify_audience_is_bound(verified.claims, is_bound, checks=checks)
         self.issuer = verified.issuer

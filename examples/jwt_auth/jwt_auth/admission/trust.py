@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from authkit import Value
@@ -27,3 +27,5 @@ class Trust(Value, frozen=True):
     """The accepted issuers."""
     provider: UserDirectory | None
     """Looks up users of the default issuer."""
+    now: Callable[[], float]
+    """Tells seconds since 1970."""

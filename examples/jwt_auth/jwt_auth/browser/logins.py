@@ -45,17 +45,29 @@ _log = logging.getLogger(__name__)
 
 
 class BrowserLogins:
-    """The browser logins of one mount."""
+    """The browser logins of one mount.
 
-    def __init__(self, storage: Storage, mount: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.client_keys = ClientKeys(storage)
-        self.login_keys = make_login_keys(storage, mount)
-        self.refresh_tokens = RefreshTokens(storage, mount)
-        self.states = States(self.login_keys)
-        self.spent = Spent(storage)
-        self.outcomes = Outcomes(storage)
-        self.posted_tokens = PostedTokens(storage)
-        self.renewals = Renewals(storage, self.refresh_tokens)
+    Args:
+        now: seconds since 1970.
+        clock: seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        mount: str,
+        *,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client_keys = ClientKeys(storage, now)
+        self.login_keys = make_login_keys(storage, mount, now)
+        self.refresh_tokens = RefreshTokens(storage, mount, now)
+        self.states = States(self.login_keys, now)
+        self.spent = Spent(storage, now)
+        self.outcomes = Outcomes(storage, now)
+        self.posted_tokens = PostedTokens(storage, now)
+        self.renewals = Renewals(storage, self.refresh_tokens, now)
         posted = Posted(self.login_keys, self.posted_tokens)
         self.callbacks = Callbacks(self.spent, posted, self.renewals)
         known = KnownAddresses(clock)

@@ -197,16 +197,22 @@ class JWTConfig(SDKRecord, KeySettings):
             return CombinedKeys([JWKSKeys(url, ca_pem=ca_pem) for url, ca_pem in self._pairs()])
         return super().make_keys()
 
-    def make_verifier(self) -> TokenVerifier:
-        """Return what verifies the tokens of the default issuer.
+    def make_verifier(self, now: Callable[[], float]) -> TokenVerifier:
+        """Return what verifies the tokens of the default issuer. `now` tells seconds since 1970.
 
         Raises:
             ValueError: its keys are none that this version takes.
         """
-        return TokenVerifier(self.make_keys(), algorithms=self.jwt_supported_algs, issuer=self.bound_issuer)
+        return TokenVerifier(
+            self.make_keys(), algorithms=self.jwt_supported_algs, issuer=self.bound_issuer, now=now
+        )
 
-    def make_client(self, signer: Callable[[], SigningKey]) -> OIDCClient:
-        """Return the client of browser logins. `signer` gives the key of a client that has no secret.
+    def make_client(self, signer: Callable[[], SigningKey], now: Callable[[], float]) -> OIDCClient:
+        """Return the client of browser logins.
+
+        Args:
+            signer: gives the key of a client that has no secret.
+            now: tells seconds since 1970.
 
         Raises:
             ValueError: it can be none.
@@ -225,6 +231,7 @@ class JWTConfig(SDKRecord, KeySettings):
             client_id=self.oidc_client_id,
             authentication=authentication,
             algorithms=self.jwt_supported_algs or ("RS256",),
+            now=now,
         )
 
     async def ask_providers(self, keys: KeySource) -> None:

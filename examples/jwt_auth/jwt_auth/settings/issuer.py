@@ -5,6 +5,8 @@ The default issuer: see `jwt_auth.settings.config`; which issuer a token belongs
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from authkit import CommaList, SignedSeconds, Str, UserError, field
 from authkit.oidc import ISSUER_SEPARATOR, KeySource, Leeways, TokenVerifier
 from jwt_auth.settings.bounds import verify_bounds, verify_leeways
@@ -60,8 +62,10 @@ class JWTIssuer(KeySettings):
         """How generously the times of its tokens are read."""
         return Leeways(self.expiration_leeway, self.not_before_leeway, self.clock_skew_leeway)
 
-    def make_verifier(self, keys: KeySource | None = None) -> TokenVerifier:
+    def make_verifier(self, now: Callable[[], float], keys: KeySource | None = None) -> TokenVerifier:
         """Return what verifies its tokens, with its own keys unless others are given.
+
+        `now` tells seconds since 1970.
 
         Raises:
             ValueError: its keys are none that this version takes.
@@ -72,4 +76,5 @@ class JWTIssuer(KeySettings):
             issuer=self.iss,
             audiences=self.bound_audiences,
             leeways=self.leeways,
+            now=now,
         )

@@ -48,7 +48,9 @@ class BrowserMount(AuthMethod):
         """Know nothing yet."""
         self.denials = Denials()
         self.counts = LoginCounts()
-        self.browser = BrowserLogins(self.storage, self.mount_id)
+        self.browser = BrowserLogins(
+            self.storage, self.mount_id, now=self.clock.time, clock=self.clock.monotonic
+        )
 
     @cached
     def provider(self, config: JWTConfig) -> UserDirectory | None:
@@ -74,7 +76,7 @@ class BrowserMount(AuthMethod):
     @cached
     def client(self, config: JWTConfig) -> OIDCClient:
         """Keep the client with its provider's metadata and keys until the configuration changes."""
-        return config.make_client(self.browser.client_keys.signer)
+        return config.make_client(self.browser.client_keys.signer, self.clock.time)
 
     async def trusted(self, config: JWTConfig) -> Trust:
         """Return whose tokens are accepted.

@@ -1,0 +1,65 @@
+"""The fixture `acceptance` and what it starts: the same tests on the simulator and on each server at hand."""
+
+from __future__ import annotations
+
+import pytest
+from livebed.binaries import ServerProgram
+from shared_pin import SharedPIN
+
+from authkit.testing import RealServer, RefusedError
+from authkit.testing_pytest import Accept
+
+PIN = "4711-only-the-team-knows"
+
+
+@pytest.fixture(autouse=True)
+def at_hand(program: ServerProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name the server as a developer does."""
+    monkeypatch.setenv("AUTHKIT_VAULT", str(program.path))
+
+
+async def test_the_same_on_both(acceptance: Accept) -> None:
+    """Tokens, entities, renewals, refusals, lists: what a client gets is the same."""
+    vault = await acceptance(SharedPIN, config={"max_lease_ttl": "2h"})
+    await vault.write("role/dev", pin=PIN, token_policies="dev", token_ttl="1h")
+    await vault.patch("role/dev", token_ttl="30m")
+    assert await vault.list("role") == ["dev"]
+    token = await vault.login(role="dev", member="ann", pin=PIN)
+    assert token.policies == ("default", "dev")
+    assert token.ttl.total_seconds() == 1800
+    assert token.entity is not None
+    assert [alias.name for alias in token.entity.aliases] == ["dev/ann"]
+    assert (await token.renew("1h")).ttl.total_seconds() == 3600
+    await token.revoke()
+    with pytest.raises(RefusedError) as refused:
+        await vault.login(role="dev", member="ann", pin="0815-a-guess")
+    assert (refused.value.status, refused.value.errors) == (403, ("permission denied",))
+    assert "## PATHS" in await vault.help()
+    await vault.delete("role/dev")
+    assert await vault.list("role") == []
+
+
+async def test_groups_and_wrapping(acceptance: Accept) -> None:
+    """What operators set up, and a token that unwraps an answer."""
+    vault = await acceptance(SharedPIN, path="teams")
+    await vault.write("role/dev", pin=PIN)
+    await vault.tune(default_lease_ttl="10m")
+    assert await vault.map_group("devs", policies=["of-devs"])
+    body = {"role": "dev", "member": "ann", "pin": PIN}
+    answer = await vault.request("POST", "login", body, token=None, wrap_ttl="5m")
+    assert answer.auth is None
+    assert answer.body["wrap_info"]["token"]
+    await vault.reload()
+    await vault.login(role="dev", member="ann", pin=PIN)
+    await vault.disable()
+
+
+async def test_a_server_leaves_nothing(program: ServerProgram) -> None:
+    """Its folder is gone with it, and the root token is in no text."""
+    async with RealServer(SharedPIN, program.path) as vault:
+        folder = vault._process.folder
+        assert vault.find_entity("7d3f3f6c-0000-4000-8000-000000000000") is None
+        assert vault._process.token not in vault.log()
+        with pytest.raises(ValueError, match=r"127\.0\.0\.1"):
+            await vault.login(role="dev", addr="10.0.0.1")
+    assert not folder.exists()
