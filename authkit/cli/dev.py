@@ -51,7 +51,7 @@ class Options(Value, frozen=True):
 
 
 @click.command()
-@click.argument("plugins", nargs=-1, metavar="[[NAME=]PLUGIN]...")
+@click.argument("plugins", nargs=-1, metavar="[[NAME=]PLUGIN]...", type=click.Path())  # completed as paths
 @click.option(
     "--port", default=8200, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
