@@ -26,6 +26,7 @@ from authkit.framework.objects.accessors import (
     SingletonPlace,
 )
 from authkit.framework.objects.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
+from authkit.framework.objects.resets import find_resets, reset_warning
 from authkit.framework.objects.secret_destinations import verify_destinations
 from authkit.framework.objects.write_rules import Ruled, Write
 from authkit.framework.routing.calls import Call
@@ -101,6 +102,8 @@ class _Served(Ruled[B], Generic[B, M]):
                 for rule in rules:
                     await invoke(rule, backend, write)
                 await store.put(key, new, seal_wrap=self.seal_wrap)
+                if stored is not None and (resets := find_resets(stored, new, call.data)):
+                    call.warn(reset_warning(resets))
                 source = await store.find(key, self.model) if write.to_cache else None
             except BaseException:
                 for _, value in write.to_cache:
@@ -129,7 +132,8 @@ class Singleton(_Served[BoundSingleton[M], M]):
     Args:
         seal_wrap: the host encrypts it with the seal as well, where it can.
         local: it is not replicated to other clusters (Vault Enterprise).
-        replace: a write replaces the whole object instead of overlaying the provided fields.
+        replace: a write replaces the whole object instead of overlaying the provided fields. Its answer warns
+            of the settings that it has reset because the request does not name them; a patch resets none.
         deletable: whether the path has a delete operation.
         missing: what a caller reads who needs the object while there is none.
         help: one line for help pages; by default that of the model's docstring.
