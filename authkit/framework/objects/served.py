@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.documents.help import documentation
@@ -25,6 +25,7 @@ from authkit.framework.objects.accessors import (
     CollectionPlace,
     SingletonPlace,
 )
+from authkit.framework.objects.examples import describe_example
 from authkit.framework.objects.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
 from authkit.framework.objects.resets import find_resets, reset_warning
 from authkit.framework.objects.secret_destinations import verify_destinations
@@ -47,8 +48,18 @@ M = TypeVar("M", bound=Model)
 class _Served(Ruled[B], Generic[B, M]):
     """What singletons and collections share: the model and its way into storage."""
 
-    def __init__(self, model: type[M], *, seal_wrap: bool, local: bool, replace: bool, help: str) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        *,
+        seal_wrap: bool,
+        local: bool,
+        replace: bool,
+        example: Mapping[str, Any] | None,
+        help: str,
+    ) -> None:
         super().__init__()
+        self.infos = describe_example(model, example)
         self.model = model
         self.seal_wrap = seal_wrap
         self.local = local
@@ -136,6 +147,7 @@ class Singleton(_Served[BoundSingleton[M], M]):
             of the settings that it has reset because the request does not name them; a patch resets none.
         deletable: whether the path has a delete operation.
         missing: what a caller reads who needs the object while there is none.
+        example: the fields of a write, as JSON: documents show it, and `authkit dev` as a command.
         help: one line for help pages; by default that of the model's docstring.
     """
 
@@ -149,9 +161,10 @@ class Singleton(_Served[BoundSingleton[M], M]):
         replace: bool = False,
         deletable: bool = True,
         missing: str = "could not load configuration",
+        example: Mapping[str, Any] | None = None,
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, example=example, help=help)
         self.template = PathTemplate.parse(path)
         if self.template.names:
             raise ValueError(f"a singleton has one path, {path!r} has many")
@@ -183,6 +196,7 @@ class Singleton(_Served[BoundSingleton[M], M]):
                 path=self.template,
                 operations=operations,
                 fields=self.model.schema,
+                infos=self.infos,
                 synopsis=synopsis,
                 description=description,
             )
@@ -223,7 +237,7 @@ class Collection(_Served[BoundCollection[M], M]):
         noun: what one object is called in messages; by default the path's first segment.
         list_info: what a list tells of each object, as `key_info`: names of fields, shown as in a read, or
             a function that returns an object to show. No secrets: lists are often open to more people.
-        seal_wrap, local, replace, help: as for `Singleton`.
+        seal_wrap, local, replace, example, help: as for `Singleton`.
     """
 
     def __init__(
@@ -237,9 +251,10 @@ class Collection(_Served[BoundCollection[M], M]):
         seal_wrap: bool = False,
         local: bool = False,
         replace: bool = False,
+        example: Mapping[str, Any] | None = None,
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, example=example, help=help)
         self.template = PathTemplate.parse(path)
         prefix, names = self.template.prefix, self.template.names
         if not prefix.endswith("/") or len(names) != 1 or path != f"{prefix}{{{names[0]}}}":
@@ -284,6 +299,7 @@ class Collection(_Served[BoundCollection[M], M]):
                     Operation.DELETE: self._delete,
                 },
                 fields=self._fields(),
+                infos=self.infos,
                 exists=self._exists,
                 synopsis=synopsis,
                 description=description,
