@@ -3,10 +3,11 @@
 PYTHON := .venv/bin/python
 # As many tests at once as there are cores; those of one file one after the other, as they share what is slow to make.
 PARALLEL := -m pytest --numprocesses auto --dist loadfile
+SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all check live walk bench dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +35,10 @@ test-all: test ## the same on the newest interpreter as well, on the wheels
 		scripts/environment .venv-latest "$$interpreter" && \
 		scripts/test_wheel .venv-latest --numprocesses auto --dist loadfile || exit 1; \
 	done
+
+test-shuffled: setup ## the same in random order; SEED=... repeats one
+	@echo "SEED=$(SEED)"
+	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
 
 check: setup ## format, lint, types, layers, generated code
 	@$(PYTHON) -m ruff format --check .

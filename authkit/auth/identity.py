@@ -7,7 +7,7 @@ token gets of it: `authkit.auth.grants`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from authkit.auth.alias_metadata import find_metadata_fault
 from authkit.auth.policies import verify_policies
@@ -17,12 +17,15 @@ from authkit.values import Value, field, verify_collections
 
 __all__ = ["Identity"]
 
+_TEXT: Final = frozenset({str})
+
 
 class Identity(Value, frozen=True, kw_only=True):
     """Who has logged in, and what the login adds to the token.
 
     Raises:
-        TypeError: a text was given where a collection is meant, or metadata that are not texts.
+        TypeError: a text was given where a collection is meant, or something else in the place of a text.
+            The error names the field and the key, and does not show the value.
         LoginError: a host would refuse it.
     """
 
@@ -58,9 +61,19 @@ class Identity(Value, frozen=True, kw_only=True):
             state=self.state,
             warnings=self.warnings,
         )
-        for key, value in (*self.metadata.items(), *self.alias_metadata.items()):
-            if not isinstance(value, str):
-                raise TypeError(f"metadata have texts as values: {key!r} has a {type(value).__name__}")
+        texts = (
+            self.name,
+            self.display_name,
+            *self.groups,
+            *self.policies,
+            *self.warnings,
+            *self.metadata,
+            *self.metadata.values(),
+            *self.alias_metadata,
+            *self.alias_metadata.values(),
+        )
+        if not _TEXT.issuperset(map(type, texts)):
+            _verify_texts(self)
         if not self.name and not self.anonymous:
             raise LoginError("missing name in alias")
         if not all(self.groups):
@@ -69,3 +82,21 @@ class Identity(Value, frozen=True, kw_only=True):
         if fault is not None:
             raise LoginError(fault)
         verify_policies(self.policies)
+
+
+def _verify_texts(identity: Identity) -> None:
+    """Raise TypeError for the first that is not a text. Its value may be a secret, and is not shown."""
+    for name in ("name", "display_name"):
+        _verify_text(name, getattr(identity, name))
+    for name in ("groups", "policies", "warnings"):
+        for place, value in enumerate(getattr(identity, name)):
+            _verify_text(f"{name}[{place}]", value)
+    for name in ("metadata", "alias_metadata"):
+        for key, value in getattr(identity, name).items():
+            _verify_text(f"the key {key!r} of {name}", key)
+            _verify_text(f"{name}[{key!r}]", value)
+
+
+def _verify_text(where: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{where} is of type {type(value).__name__}, and has to be a text (str)")

@@ -72,12 +72,15 @@ class Renewal(Value, frozen=True, kw_only=True):
             lifetimes: for this renewal; the next one starts from the role again.
 
         Raises:
-            TypeError: a text was given where a collection is meant.
+            TypeError: a text was given where a collection is meant, or a group is not a text.
             ValueError: a group has no name.
         """
         verify_collections(groups=groups, state=state)
-        if groups is not None and not all(groups):
-            raise ValueError("a group has no name")
+        for group in groups or ():
+            if not isinstance(group, str):
+                raise TypeError(f"a group is a text (str), not of type {type(group).__name__}")
+            if not group:
+                raise ValueError("a group has no name")
         names = None if groups is None else tuple(dict.fromkeys(groups))
         return cls(groups=names, state=state, lifetimes=lifetimes)
 

@@ -19,13 +19,13 @@ from typing import Any
 import click
 
 from authkit.cli.console import CommandError, console
+from authkit.cli.hints import OWN, make_hints
 from authkit.cli.logs import show_logs
 from authkit.cli.sources import Source, find_source, write_launcher
 from authkit.cli.watching import Snapshot, changes, snapshot
 from authkit.host.api_client import APIError
 from authkit.host.dev_server import DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
-from authkit.host.mount_overview import Form, MountDescription
 from authkit.host.store.private_files import NotPrivateError, make_private_folder, private_path
 from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
 from authkit.values import Value
@@ -51,7 +51,7 @@ class Options(Value, frozen=True):
 
 
 @click.command()
-@click.argument("plugins", nargs=-1, metavar="[[NAME=]PLUGIN]...")
+@click.argument("plugins", nargs=-1, metavar="[[NAME=]PLUGIN]...", type=click.Path())  # completed as paths
 @click.option(
     "--port", default=8200, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
@@ -174,29 +174,13 @@ async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
         say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
     say(f"{source.name}: enabled at auth/{source.name}/. Try:")
-    for command in _commands(source.name, await server.describe(source.name)):
+    hints = make_hints(source.name, await server.describe(source.name))
+    for command in hints.ready:
         say(f"    {command}")
-
-
-def _commands(name: str, description: MountDescription) -> Iterator[str]:
-    """Yield an operator's first commands at a mount."""
-    yield f"vault path-help auth/{name}"
-    if description.config is not None:
-        yield f"vault write auth/{name}/config {_arguments(description.config)}"
-    if description.role is not None:
-        yield f"vault write auth/{name}/{description.roles}dev {_arguments(description.role)}"
-        yield f"vault list auth/{name}/{description.roles.rstrip('/')}"
-    if description.login is not None:
-        fields = {field.name: "dev" if field.name == "role" else "..." for field in description.login.fields}
-        given = " ".join(
-            f"{key}={value}" for key, value in sorted(fields.items(), key=lambda each: each[0] != "role")
-        )
-        yield f"vault write auth/{name}/{description.login.path} {given}"
-
-
-def _arguments(form: Form) -> str:
-    required = [f"{field.name}=..." for field in form.fields if field.required]
-    return " ".join(required) or "..."
+    if hints.to_complete:
+        say(f"and, with a value of your own in place of each {OWN}:")
+    for command in hints.to_complete:
+        say(f"    {command}")
 
 
 async def reload_on_change(server: DevelopmentServer, source: Source, known: Snapshot, say: Say) -> None:

@@ -23,7 +23,7 @@ STYLES = {Verdict.PASSED: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "b
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
     short_help="Check a plugin executable the way a server would.",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.Path())  # completed as paths
 @click.pass_context
 def doctor(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Check a plugin executable; `authkit.doctor.command` reads the arguments."""

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from types import MappingProxyType
 
 import click
+from click.shell_completion import CompletionItem
 
-from authkit.cli.build import build
 from authkit.cli.console import fail
-from authkit.cli.deploy import install, rollback, upgrade
-from authkit.cli.dev import dev
-from authkit.cli.doctor import doctor
-from authkit.cli.explain import explain
-from authkit.cli.new import new
 
 __all__ = ["cli", "main"]
 
+COMMANDS = MappingProxyType(
+    {
+        "build": "build",
+        "dev": "dev",
+        "doctor": "doctor",
+        "explain": "explain",
+        "install": "deploy",
+        "new": "new",
+        "rollback": "deploy",
+        "upgrade": "deploy",
+    }
+)
+"""Each is the function of that name in this module."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports a command only to run it or to show its help: completion asks for names at every key."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, `None` if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"authkit.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names, or else the options, that begin like this."""
+        found = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vault-authkit", prog_name="authkit")
 def cli() -> None:
     """Write auth methods for HashiCorp Vault and OpenBao in Python."""
-
-
-for command in (new, dev, doctor, explain, build, install, upgrade, rollback):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from authkit.errors import UnsupportedOperationError, UnsupportedPathError, UserError
 from authkit.framework.documents.help_requests import HelpPages
-from authkit.framework.fields.schema import FieldData
+from authkit.framework.fields.schema import FieldData, FieldOptions
 from authkit.framework.fields.secrets import secret_texts
 from authkit.framework.handler_threads import HandlerThreads
 from authkit.framework.objects.write_rules import Ruled
@@ -307,8 +307,8 @@ def _declared(cls: type[Backend]) -> dict[str, Declaration[Any]]:
     """Return what a class and all its bases declare, in order; the lookup is Python's own.
 
     Raises:
-        TypeError: a name is one of `Backend`, a declaration has two names, or something that is none
-            replaces one.
+        TypeError: a name is one of `Backend`, a declaration has two names, something that is none
+            replaces one, or a field stands where none is read.
     """
     found: dict[str, Declaration[Any]] = {}
     for base in reversed(cls.__mro__):
@@ -321,6 +321,11 @@ def _declared(cls: type[Backend]) -> dict[str, Declaration[Any]]:
                 if value.attribute != attribute:
                     raise TypeError(f"{where} is one declaration under two names, also {value.attribute!r}")
                 found[attribute] = value
+            elif isinstance(value, FieldOptions):
+                raise TypeError(
+                    f"{where} would have no effect: field() is for a model, such as a Role, and for the "
+                    "parameters of handlers"
+                )
             elif replaced is not None and value is not None:
                 # A renewal, a rule or a task would be gone, and nobody would see it.
                 raise TypeError(

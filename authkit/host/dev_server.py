@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from authkit.host.api_client import APIClient
+from authkit.host.http.access_log import AccessLog
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.mount_overview import MountDescription
@@ -96,7 +97,7 @@ async def development_server(
     await core.start()
     try:
         application = Application(core, page=Page(core) if with_page else None, names=names)
-        async with serving(application, listener):
+        async with serving(AccessLog(application), listener):
             host, port = listener.getsockname()[:2]
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             yield DevelopmentServer(core, address, APIClient(core, root_token), plugin_directory)

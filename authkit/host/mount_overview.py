@@ -6,13 +6,18 @@ are skipped. The caller fetches it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from authkit.values import Value
+from authkit.values import Value, replace
+from authkit.values import field as attribute
 
 __all__ = ["Field", "Form", "MountDescription", "as_mapping", "describe"]
 
+T = TypeVar("T")
+
+_IN_PATH = re.compile(r"\{(\w+)\}")
 MAX_FIELDS = 50
 """Most fields of one form."""
 
@@ -27,6 +32,10 @@ class Field(Value, frozen=True):
     """The plugin asks to hide the input."""
     kind: str = "string"
     """The type of its schema: `string`, `boolean`, `integer`, `array`, `object`, ..."""
+    format: str = ""
+    """How values of that type are written, such as `duration`; empty for any way."""
+    in_path: bool = False
+    """Part of the path, and not of the body."""
     group: str = ""
     """The group of fields that it is shown in, such as `Tokens`; empty for the method's own."""
     choices: tuple[str, ...] = ()
@@ -37,13 +46,21 @@ class Form(Value, frozen=True):
     """The fields of a write to one path: required ones first, in the order of the document."""
 
     path: str
-    """Below the mount."""
+    """Below the mount; `login/{user}` with fields in it."""
     fields: tuple[Field, ...]
+    example: Mapping[str, Any] = attribute(default_factory=dict)
+    """The fields of a write, from the plugin."""
 
     @property
     def names(self) -> list[str]:
         """The names of its fields."""
         return [field.name for field in self.fields]
+
+    def request(self, values: Mapping[str, T]) -> tuple[str, dict[str, T]]:
+        """Return the path with its fields filled in, and the rest of the values as a body."""
+        in_path = {field.name for field in self.fields if field.in_path}
+        body = {name: value for name, value in values.items() if name not in in_path}
+        return _IN_PATH.sub(lambda found: str(values.get(found[1], "")), self.path), body
 
 
 class MountDescription(Value, frozen=True):
@@ -55,6 +72,7 @@ class MountDescription(Value, frozen=True):
     role: Form | None = None
     """What is written to `<roles><name>`."""
     login: Form | None = None
+    """The path `login`, or the first one below it, such as `login/{user}`."""
     explain: Form | None = None
     """The path that explains a login step by step."""
     explains_denials: bool = False
@@ -72,15 +90,23 @@ def describe(document: object) -> MountDescription:
 
     def form(path: str) -> Form | None:
         operation = as_mapping(as_mapping(paths.get(path)).get("post"))
+        if not operation:
+            return None
         in_path = {name.strip("{}") for name in path.split("/") if name.startswith("{")}
-        fields = sorted(_fields(operation, components, in_path), key=lambda field: not field.required)
-        return Form(path.strip("/"), tuple(fields)) if operation else None
+        schema = _body_schema(operation, components)
+        fields = sorted(_fields(schema, in_path), key=lambda field: not field.required)
+        return Form(path.strip("/"), tuple(fields), as_mapping(schema.get("example")))
+
+    def login() -> Form | None:
+        path = _find_login(paths)
+        found = form(path)
+        return found and replace(found, fields=(*_path_fields(as_mapping(paths[path])), *found.fields))
 
     return MountDescription(
         roles=roles,
         config=form("/config"),
         role=form(object_path),
-        login=form("/login"),
+        login=login(),
         explain=form("/explain"),
         explains_denials="get" in as_mapping(paths.get("/explain/{reference}")),
         has_browser_logins="post" in as_mapping(paths.get("/oidc/auth_url"))
@@ -98,29 +124,49 @@ def _has_objects(paths: Mapping[str, Any], listed: str) -> bool:
     return any(path.startswith(f"{listed}{{") and path.endswith("}") for path in paths)
 
 
-def _fields(
-    operation: Mapping[str, Any], components: Mapping[str, Any], in_path: set[str]
-) -> Iterator[Field]:
+def _find_login(paths: Mapping[str, Any]) -> str:
+    """Return the path to log in at, empty if none is called so: `/login`, else the one with fewest fields."""
+    below = [path for path in paths if path.startswith("/login/") and "post" in as_mapping(paths[path])]
+    return "/login" if "/login" in paths else min(below, key=lambda path: path.count("{"), default="")
+
+
+def _path_fields(item: Mapping[str, Any]) -> Iterator[Field]:
+    parameters = item.get("parameters")
+    for each in map(as_mapping, parameters if isinstance(parameters, list) else ()):
+        if each.get("in") == "path":
+            name, about = str(each.get("name", "")), {**each, **as_mapping(each.get("schema"))}
+            yield replace(_field(name, about), required=True, in_path=True)
+
+
+def _body_schema(operation: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
     content = as_mapping(as_mapping(operation.get("requestBody")).get("content"))
     schema = as_mapping(as_mapping(content.get("application/json")).get("schema"))
     reference = str(schema.get("$ref", "")).rpartition("/")[2]
-    schema = as_mapping(components.get(reference)) if reference else schema
+    return as_mapping(components.get(reference)) if reference else schema
+
+
+def _fields(schema: Mapping[str, Any], in_path: set[str]) -> Iterator[Field]:
     required = schema.get("required")
     properties = list(as_mapping(schema.get("properties")).items())[:MAX_FIELDS]
     for name, described in properties:
         about = as_mapping(described)
-        display = as_mapping(about.get("x-vault-displayAttrs"))
         if name not in in_path and about.get("deprecated") is not True:
-            choices = as_mapping(about.get("items", about)).get("enum")
-            yield Field(
-                name=str(name),
-                help=str(about.get("description", "")),
-                required=isinstance(required, list) and name in required,
-                sensitive=display.get("sensitive") is True or about.get("format") == "password",
-                group=str(display.get("group", "")),
-                kind=str(about.get("type", "string")),
-                choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
-            )
+            is_required = isinstance(required, list) and name in required
+            yield replace(_field(str(name), about), required=is_required)
+
+
+def _field(name: str, about: Mapping[str, Any]) -> Field:
+    display = as_mapping(about.get("x-vault-displayAttrs"))
+    choices = as_mapping(about.get("items", about)).get("enum")
+    return Field(
+        name=name,
+        help=str(about.get("description", "")),
+        sensitive=display.get("sensitive") is True or about.get("format") == "password",
+        group=str(display.get("group", "")),
+        kind=str(about.get("type", "string")),
+        format=str(about.get("format", "")),
+        choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
+    )
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from authkit.host.http.access_log import AccessLog
 from authkit.host.http.application import Application, Bounds
 from authkit.host.http.server import listen, serving
 from authkit.host.messages import HostRequest, HostResponse
@@ -68,7 +69,11 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    core: FakeCore | None = None, *, bounds: Bounds | None = None, names: tuple[str, ...] = ()
+    core: FakeCore | None = None,
+    *,
+    bounds: Bounds | None = None,
+    names: tuple[str, ...] = (),
+    log: bool = False,
 ) -> AsyncIterator[Served]:
     """Serve a fake core on a free loopback port."""
     core = core or FakeCore()
@@ -76,7 +81,7 @@ async def served(
     port = listener.getsockname()[1]
     application = Application(core, names=names, bounds=bounds or Bounds())
     async with (
-        serving(application, listener),
+        serving(AccessLog(application) if log else application, listener),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
     ):
         yield Served(core, port, http)

@@ -41,8 +41,8 @@ async def test_it_says_what_to_do_and_leaves_nothing() -> None:
         printed = "".join(dev.lines)
         assert "development server" in printed
         assert printed.count(ROOT_TOKEN) == 1
-        assert "vault write auth/shared_pin/role/dev pin=..." in printed
-        assert "vault write auth/shared_pin/login role=dev member=... pin=..." in printed
+        assert "vault write auth/shared_pin/role/dev pin=dev" in printed
+        assert "vault write auth/shared_pin/login role=dev member=dev pin=dev" in printed
         assert "\x1b" not in printed
         plugins = dev.children()
         assert len(plugins) == 1

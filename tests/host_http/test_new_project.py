@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 from dev_process import dev_process
 
 from authkit.cli.new import write_project
+from authkit.doctor.command import run as inspect
 
 SECONDS = 300
 KEY = "4711-only-dev-knows"
@@ -41,12 +44,23 @@ def run(project: Path, *module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [("pytest", "-q"), ("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",)],
+    [
+        ("pytest", "-q", "-W", "error", "-p", "no:cacheprovider"),
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+    ],
     ids=str,
 )
 def test_it_passes(project: Path, module: tuple[str, ...]) -> None:
-    """What its Makefile calls `test` and `check`."""
+    """What its Makefile calls `test` and `check`, where a warning is an error."""
     run(project, *module)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="pyright needs node on PATH")
+def test_its_types_pass_pyright(project: Path) -> None:
+    """In the strict mode that its pyproject.toml asks for."""
+    run(project, "pyright", "--warnings", "--pythonpath", sys.executable)
 
 
 def test_a_name_that_its_own_code_uses(tmp_path: Path) -> None:
@@ -56,12 +70,20 @@ def test_a_name_that_its_own_code_uses(tmp_path: Path) -> None:
         run(tmp_path / name, "pytest", "-q")
 
 
-def test_its_launcher_is_a_plugin(project: Path) -> None:
-    """Started by hand it says so, and ends."""
-    done = subprocess.run(
-        [project / "launcher"], capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 1
+def test_its_launcher_is_a_plugin_that_a_server_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the interpreter that wrote it; the project is installed there."""
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    found_here = [place for place in sys.path if Path(place).is_dir()]
+    (packages / "test.pth").write_text("\n".join([*found_here, str(tmp_path / "team-key")]))
+    subprocess.run([python, "-m", "authkit", "new", "team-key"], cwd=tmp_path, check=True, timeout=SECONDS)
+
+    assert inspect([str(tmp_path / "team-key" / "launcher")]) == 0
+
+    assert capsys.readouterr().out.endswith("A server would take it.\n")
 
 
 async def test_it_runs(project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATE = ROOT / "docs" / "operate.md"
 JWT_README = ROOT / "examples" / "jwt_auth" / "README.md"
 JWT_EXPLAIN = ROOT / "docs" / "jwt-explain.md"
+JWT_GROUPS = ROOT / "docs" / "jwt-groups.md"
 JWT_ISSUERS = ROOT / "docs" / "jwt-issuers.md"
 AT_HOME = ["quickstart.md", "howto-dev.md", "howto-doctor.md"]
 """Pages about authkit's own server and command."""
@@ -47,9 +49,10 @@ def server(make_server: MakeServer, issuer: Issuer) -> Iterator[Server]:
     python_plugin(server.plugin_directory, "jwt_auth_next", NEXT_LAUNCHER)
     (server.home / "pub.pem").write_text(issuer.public_pem)
     (server.home / "token.jwt").write_text(issuer.token(repository="acme/shop"))
+    (server.home / "groups.jwt").write_text(issuer.token(groups=["platform", "ops"]))
     (server.home / "expired.jwt").write_text(issuer.token(iat=1, nbf=1, exp=2))
     yield server
-    for name in ("token.jwt", "expired.jwt"):
+    for name in ("token.jwt", "groups.jwt", "expired.jwt"):
         assert (server.home / name).read_text() not in server.log()
 
 
@@ -96,21 +99,72 @@ def test_pages_about_the_development_server_run_as_written(
 
 
 def test_the_pages_of_the_jwt_example_run_as_written(server: Server, issuer: Issuer) -> None:
-    """The tutorial, then explanations, then several issuers, on one mount."""
+    """The tutorial, then explanations, groups, and several issuers, on one mount."""
     tutorial = run(server, JWT_README)
     assert tutorial.stdout.count("token is expired") >= 2
     assert '"allowed": false' in tutorial.stdout
     assert "token is expired" in run(server, JWT_EXPLAIN).stdout
-    with serve_provider(issuer.jwk) as provider:
-        run(server, JWT_ISSUERS, ISSUER=provider.url)
+    run(server, JWT_GROUPS)
     client = server.client
+    client.delete("auth/jwt/role/people")  # its users are not named by their issuer
+    with serve_provider(issuer.jwk) as provider:
+        issuers = run(server, JWT_ISSUERS, ISSUER=provider.url)
+    assert "were reset to their defaults" not in issuers.stdout + issuers.stderr
     assert client.list("auth/jwt/issuer") == ["ci"]
-    assert client.read("auth/jwt/config")["default_role"] == "ci"
+    config = client.read("auth/jwt/config")
+    assert (config["default_role"], config["jwt_validation_pubkeys"]) == ("ci", [])
+
+
+def test_a_server_in_development_mode_takes_the_plugin_by_itself(
+    program: ServerProgram, tmp_path: Path
+) -> None:
+    """The commands of docs/operate.md that stand beside registration, on a free port."""
+    if program.is_bao:
+        pytest.skip("the page shows Vault's development mode")
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    python_plugin(plugins, "jwt_auth", JWT_LAUNCHER)
+    (tmp_path / "vault").symlink_to(program.path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    page = OPERATE.read_text()
+    section = page[page.index("### Without registration") : page.index("## Log in, renew, revoke")]
+    start, *commands = re.findall(r"^    (vault .*)$", section, re.MULTILINE)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "PLUGIN_DIRECTORY": str(plugins),
+        "VAULT_DEV_LISTEN_ADDRESS": address,
+        "VAULT_ADDR": f"http://{address}",
+        "VAULT_TOKEN": "root",
+    }
+    script = "\n".join(
+        [
+            f"{start} > server.log 2>&1 &",
+            "trap 'kill $!; wait $!' EXIT",
+            "until vault status > /dev/null 2>&1; do kill -0 $!; sleep 0.1; done",
+            *commands,
+        ]
+    )
+
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script],
+        env=environment,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^jwt_auth\s+auth\s+v0\.1\.0", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("page", "blocks"),
-    [(OPERATE, 5), (JWT_README, 5), (JWT_EXPLAIN, 3), (JWT_ISSUERS, 3)]
+    [(OPERATE, 5), (JWT_README, 5), (JWT_EXPLAIN, 3), (JWT_GROUPS, 3), (JWT_ISSUERS, 3)]
     + [(ROOT / "docs" / name, 2) for name in AT_HOME],
 )
 def test_the_pages_have_commands(page: Path, blocks: int) -> None:

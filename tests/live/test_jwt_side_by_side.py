@@ -43,6 +43,8 @@ MORE_FIELDS: dict[str, dict[str, Any]] = {
 """The row `more-fields` of the page: what reads of ours show beside what the official plugin shows."""
 FIELD = re.compile(r'(?:Field validation failed: )?error converting input for field "\w+": ')
 """The row `field-texts` of the page."""
+OWN_WARNING = re.compile("begins with http://|were reset to their defaults")
+"""The rows `plaintext` and `resets` of the page."""
 REFERENCE = re.compile(r" \(reference [a-z2-9]{8}\)$")
 """The row `reference` of the page."""
 
@@ -74,12 +76,12 @@ def test_the_page_and_the_requests_name_the_same_differences() -> None:
     rows = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
     with make_world() as world:
         named = {step.differs for step in requests(world)} - {""}
-    assert rows == named | {"field-texts", "more-fields", "reference"}
+    assert rows == named | {"field-texts", "more-fields", "reference", "resets"}
 
 
 def compare(step: Step, peer: Answer, ours: Answer) -> str:
     """Return what is wrong with two answers, nothing when they are as they should be."""
-    ours = without_plaintext_warning(without_reference(ours))
+    ours = without_own_warnings(without_reference(ours))
     if FIELD.match(peer.text):
         # How a value fails to be a text or a number is told in Go's words and in ours.
         same_field = FIELD.match(peer.text)[0] == (FIELD.match(ours.text) or [""])[0]
@@ -120,10 +122,10 @@ def without_reference(answer: Answer) -> Answer:
     return replace(answer, body=body)
 
 
-def without_plaintext_warning(answer: Answer) -> Answer:
-    """Return our answer without the warnings of the row `plaintext`; without others it is empty."""
+def without_own_warnings(answer: Answer) -> Answer:
+    """Return our answer without the warnings of the rows `plaintext` and `resets`: empty without others."""
     warnings = answer.body.get("warnings") if isinstance(answer.body, dict) else None
-    if not warnings or not all("begins with http://" in warning for warning in warnings):
+    if not warnings or not all(OWN_WARNING.search(warning) for warning in warnings):
         return answer
     return Answer(204, None)
 

@@ -5,9 +5,9 @@ What a field is beyond its type is said by `authkit.framework.fields.schema.fiel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import Enum, StrEnum
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -56,6 +56,8 @@ __all__ = [
     "Timestamp",
     "find_type",
     "is_field_annotation",
+    "suggest_annotations",
+    "suggest_names",
 ]
 
 Str = Annotated[str, TextType()]
@@ -111,3 +113,36 @@ def find_type(annotation: object) -> FieldType[Any] | None:
         return _PLAIN.get(annotation)
     except TypeError:  # an annotation that cannot be hashed is none of ours
         return None
+
+
+_NAMES: Final = ("Secret", *(name for name in __all__ if name[0].isupper()))
+_INSTEAD_OF: Final[Sequence[tuple[type, str]]] = (
+    (Mapping, "Map, or KV for texts"),
+    (bytes, "Str or Secret"),
+    (Collection, "CommaList, or StrList where a comma is part of a text"),
+    (date, "Timestamp"),
+    (Enum, "a StrEnum"),
+)
+
+
+def suggest_annotations(annotation: object) -> str:
+    """Return what the author of an annotation that names no field type may have meant, and what there is."""
+    cls = get_origin(annotation) or annotation
+    if cls is Literal:
+        hint = "; a Literal has texts alone."
+    elif cls in (Union, UnionType):
+        hint = "; a field has one type, or one and None."
+    elif isinstance(cls, type):
+        instead = next((hint for kind, hint in _INSTEAD_OF if issubclass(cls, kind)), "")
+        hint = f"; did you mean {instead}?" if instead else suggest_names(cls.__name__)
+    else:
+        hint = ""
+    return f"{hint or '.'} Field types: {', '.join(_NAMES)}, a Literal of texts, a StrEnum"
+
+
+def suggest_names(name: str, known: Collection[str] = ()) -> str:
+    """Return the field type, or the one of `known`, that is spelled most like a name; empty if none is."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, [*_NAMES, *known], n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from authkit.errors import UserError
+from authkit.framework.fields.annotations import suggest_annotations
 from authkit.framework.fields.schema import FieldData, FieldSchema, build_schema, is_field_annotation
 from authkit.framework.handler_threads import invoke
 from authkit.framework.models import Model
@@ -105,9 +106,10 @@ def read_arguments(
                 raise TypeError(f"{where}: {error}") from error
             fields[name] = replace(schema, max_length=schema.max_length or max_length)
         else:
+            shown = annotation.__qualname__ if isinstance(annotation, type) else repr(annotation)
             raise TypeError(
-                f"{where} has an unknown annotation: use a call, the model of a Singleton or "
-                "Collection of this class, or a field type such as Str or CommaList"
+                f"{where} has an unknown annotation, {shown}: it takes a {call.__name__}, the model of a "
+                f"Singleton or Collection of this class, or a field type{suggest_annotations(annotation)}"
             )
     is_async = inspect.iscoroutinefunction(handler)
     return Arguments(handler=handler, call=call_name, objects=objects, fields=fields, is_async=is_async)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from authkit.errors import CodedError, InternalError, UserError
 from authkit.framework.documents.help import documentation
@@ -25,7 +25,9 @@ from authkit.framework.objects.accessors import (
     CollectionPlace,
     SingletonPlace,
 )
+from authkit.framework.objects.examples import describe_example
 from authkit.framework.objects.listing import LIST_FIELDS, ListInfo, list_objects, read_list_info
+from authkit.framework.objects.resets import find_resets, reset_warning
 from authkit.framework.objects.secret_destinations import verify_destinations
 from authkit.framework.objects.write_rules import Ruled, Write
 from authkit.framework.routing.calls import Call
@@ -46,8 +48,18 @@ M = TypeVar("M", bound=Model)
 class _Served(Ruled[B], Generic[B, M]):
     """What singletons and collections share: the model and its way into storage."""
 
-    def __init__(self, model: type[M], *, seal_wrap: bool, local: bool, replace: bool, help: str) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        *,
+        seal_wrap: bool,
+        local: bool,
+        replace: bool,
+        example: Mapping[str, Any] | None,
+        help: str,
+    ) -> None:
         super().__init__()
+        self.infos = describe_example(model, example)
         self.model = model
         self.seal_wrap = seal_wrap
         self.local = local
@@ -101,6 +113,8 @@ class _Served(Ruled[B], Generic[B, M]):
                 for rule in rules:
                     await invoke(rule, backend, write)
                 await store.put(key, new, seal_wrap=self.seal_wrap)
+                if stored is not None and (resets := find_resets(stored, new, call.data)):
+                    call.warn(reset_warning(resets))
                 source = await store.find(key, self.model) if write.to_cache else None
             except BaseException:
                 for _, value in write.to_cache:
@@ -129,9 +143,11 @@ class Singleton(_Served[BoundSingleton[M], M]):
     Args:
         seal_wrap: the host encrypts it with the seal as well, where it can.
         local: it is not replicated to other clusters (Vault Enterprise).
-        replace: a write replaces the whole object instead of overlaying the provided fields.
+        replace: a write replaces the whole object instead of overlaying the provided fields. Its answer warns
+            of the settings that it has reset because the request does not name them; a patch resets none.
         deletable: whether the path has a delete operation.
         missing: what a caller reads who needs the object while there is none.
+        example: the fields of a write, as JSON: documents show it, and `authkit dev` as a command.
         help: one line for help pages; by default that of the model's docstring.
     """
 
@@ -145,9 +161,10 @@ class Singleton(_Served[BoundSingleton[M], M]):
         replace: bool = False,
         deletable: bool = True,
         missing: str = "could not load configuration",
+        example: Mapping[str, Any] | None = None,
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, example=example, help=help)
         self.template = PathTemplate.parse(path)
         if self.template.names:
             raise ValueError(f"a singleton has one path, {path!r} has many")
@@ -179,6 +196,7 @@ class Singleton(_Served[BoundSingleton[M], M]):
                 path=self.template,
                 operations=operations,
                 fields=self.model.schema,
+                infos=self.infos,
                 synopsis=synopsis,
                 description=description,
             )
@@ -219,7 +237,7 @@ class Collection(_Served[BoundCollection[M], M]):
         noun: what one object is called in messages; by default the path's first segment.
         list_info: what a list tells of each object, as `key_info`: names of fields, shown as in a read, or
             a function that returns an object to show. No secrets: lists are often open to more people.
-        seal_wrap, local, replace, help: as for `Singleton`.
+        seal_wrap, local, replace, example, help: as for `Singleton`.
     """
 
     def __init__(
@@ -233,9 +251,10 @@ class Collection(_Served[BoundCollection[M], M]):
         seal_wrap: bool = False,
         local: bool = False,
         replace: bool = False,
+        example: Mapping[str, Any] | None = None,
         help: str = "",
     ) -> None:
-        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, help=help)
+        super().__init__(model, seal_wrap=seal_wrap, local=local, replace=replace, example=example, help=help)
         self.template = PathTemplate.parse(path)
         prefix, names = self.template.prefix, self.template.names
         if not prefix.endswith("/") or len(names) != 1 or path != f"{prefix}{{{names[0]}}}":
@@ -280,6 +299,7 @@ class Collection(_Served[BoundCollection[M], M]):
                     Operation.DELETE: self._delete,
                 },
                 fields=self._fields(),
+                infos=self.infos,
                 exists=self._exists,
                 synopsis=synopsis,
                 description=description,

@@ -6,10 +6,11 @@ How it is called: `authkit.framework.handler_threads`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, get_type_hints
 
+from authkit.framework.fields.annotations import suggest_names
 from authkit.framework.fields.schema import FieldData
 from authkit.framework.fields.types import UNSET
 from authkit.logical import Connection, Request
@@ -77,7 +78,7 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
     try:
         hints = get_type_hints(handler, include_extras=True)
     except NameError as error:
-        hint = _nearest(error.name or "", handler.__globals__)
+        hint = suggest_names(error.name or "", handler.__globals__) or "; is it imported?"
         raise TypeError(f"{handler.__qualname__}: an annotation cannot be read: {error}{hint}") from error
     found = []
     for parameter in parameters[1:]:
@@ -88,10 +89,3 @@ def read_parameters(handler: Callable[..., Any]) -> tuple[Parameter, ...]:
         default = UNSET if parameter.default is parameter.empty else parameter.default
         found.append(Parameter(parameter.name, hints[parameter.name], default))
     return tuple(found)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    found = get_close_matches(name, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else "; is it imported?"

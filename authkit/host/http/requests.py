@@ -14,7 +14,7 @@ from authkit.host.http.bodies import media_type, read_object
 from authkit.host.http.targets import read_path, read_query
 from authkit.host.messages import Failure, HostRequest
 
-__all__ = ["API", "MERGE_PATCH", "read_request"]
+__all__ = ["API", "MERGE_PATCH", "read_request", "read_token"]
 
 API = "/v1/"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -35,7 +35,7 @@ def read_request(request: Request, body: bytes) -> HostRequest:
         path=read_path(request.scope["raw_path"].decode("ascii", "replace")).removeprefix(API),
         body=_read_body(request, body),
         query=read_query(request.scope["query_string"].decode("latin-1")),
-        token=_token(request),
+        token=read_token(request),
         headers=headers,
         remote_addr=request.client.host if request.client else "",
         remote_port=request.client.port if request.client else 0,
@@ -46,7 +46,7 @@ def read_request(request: Request, body: bytes) -> HostRequest:
     return read
 
 
-def _token(request: Request) -> str:
+def read_token(request: Request) -> str:
     """Return the client's token. The scheme `Bearer` is case-sensitive, as on a Vault server."""
     token = request.headers.get("X-Vault-Token", "")
     authorization = request.headers.get("Authorization", "")

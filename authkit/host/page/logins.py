@@ -61,7 +61,8 @@ async def log_in(visit: Visit) -> Response:
         answer = await visit.client.write(f"auth/{mount.path}{description.explain.path}", fields)
         return _explained(visit, mount, answer, role)
     try:
-        answer = await replace(visit.client, token="").post(f"auth/{mount.path}{login.path}", fields)
+        path, body = login.request(fields)
+        answer = await replace(visit.client, token="").post(f"auth/{mount.path}{path}", body)
     except APIError as error:
         return await login_page(visit, mount, error)
     return await show_granted(visit, mount, "Logged in", answer, role)

@@ -53,6 +53,21 @@ async def test_read_and_replace(bare: JWTMount, provider: Provider) -> None:
     assert await bare.read("config") == DEFAULTS | kept | {"jwks_url": provider.keys_url, "bound_issuer": "x"}
 
 
+async def test_a_write_warns_of_what_it_leaves_out(bare: JWTMount) -> None:
+    """By name, secrets too; a patch leaves nothing out."""
+    fields = {"jwt_validation_pubkeys": [public_pem()], "bound_issuer": "https://issuer.example"}
+    await bare.write("config", fields, default_role="dev", skip_jwks_validation=True)
+    answer = await bare.write("config", fields)
+    assert answer is not None
+    assert [text.partition("defaults: ")[2].partition(".")[0] for text in answer.warnings] == [
+        "[default_role]"
+    ]
+    assert await bare.request(Operation.PATCH, "config", {"default_role": "ci"}) is None
+    found = await bare.read("config")
+    assert found is not None
+    assert found["bound_issuer"] == fields["bound_issuer"]
+
+
 async def test_secrets_are_not_shown(bare: JWTMount, provider: Provider) -> None:
     """Neither the client's nor the provider's; both are stored."""
     lookups = {"provider": "okta", "api_token": "wL3mB6tTqkzR", "org_url": "https://okta.test"}
@@ -188,22 +203,22 @@ async def test_keys_of_a_provider(mount: JWTMount, provider: Provider, fields: d
     "fields", [{"jwks_url": "{url}/broken"}, {"oidc_discovery_url": "{url}/other"}], ids=str
 )
 async def test_a_provider_that_is_not_there_yet(
-    mount: JWTMount, provider: Provider, fields: dict[str, Any]
+    bare: JWTMount, provider: Provider, fields: dict[str, Any]
 ) -> None:
     """On request a configuration is stored all the same, with a warning; the request is not stored."""
-    response = await mount.write("config", fill(fields, provider), skip_jwks_validation=True)
+    response = await bare.write("config", fill(fields, provider), skip_jwks_validation=True)
     assert response is not None
     plaintext, warning = response.warnings
     assert "begins with http://" in plaintext
     assert warning.startswith("error checking ")
-    found = await mount.read("config")
+    found = await bare.read("config")
     assert found == DEFAULTS | fill(fields, provider)
-    entry = await mount.storage.get("config")
+    entry = await bare.storage.get("config")
     assert entry is not None
     assert b"skip_jwks" not in entry.value
     for wrong in ({}, {"jwks_url": "ftp://x"}, {"jwks_url": provider.keys_url, "jwks_ca_pem": "x"}):
         with pytest.raises(UserError):
-            await mount.write("config", wrong, skip_jwks_validation=True)
+            await bare.write("config", wrong, skip_jwks_validation=True)
 
 
 SECRETS = {"api_token": "wL3mB6tTqkzR", "gsuite_service_account": "9pGm2VxQ-account"}
@@ -404,10 +419,10 @@ async def test_attack_keys_that_anybody_on_the_way_can_replace(
     ],
 )
 async def test_plaintext_on_this_machine_is_told(
-    mount: JWTMount, provider: Provider, fields: dict[str, Any]
+    bare: JWTMount, provider: Provider, fields: dict[str, Any]
 ) -> None:
     """It is stored with a warning."""
-    response = await mount.write("config", fill(fields, provider))
+    response = await bare.write("config", fill(fields, provider))
     assert response is not None
     (name,) = fields
     assert response.warnings == (f"'{name}' begins with http://: the keys are fetched without encryption",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -89,9 +91,29 @@ def test_unknown_addresses_are_denied() -> None:
             verify_remote_address(blocks, connection)
 
 
-@pytest.mark.parametrize("name", ["metadata", "alias_metadata"])
-def test_metadata_are_texts(name: str) -> None:
-    """Anything else could not be sent; the error names the key and shows no value."""
-    fields: dict[str, Any] = {name: {"pin": Secret("hunter2-hunter2")}}
-    with pytest.raises(TypeError, match=r"^metadata have texts as values: 'pin' has a Secret$"):
-        Identity(name="a", **fields)
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"metadata": {"pin": Secret("hunter2-hunter2")}}, "metadata['pin'] is of type Secret"),
+        ({"alias_metadata": {"level": 3}}, "alias_metadata['level'] is of type int"),
+        ({"metadata": {3: "x"}}, "the key 3 of metadata is of type int"),
+        ({"groups": ["a", 1]}, "groups[1] is of type int"),
+        ({"policies": [None]}, "policies[0] is of type NoneType"),
+        ({"warnings": [b"x"]}, "warnings[0] is of type bytes"),
+        ({"display_name": 1}, "display_name is of type int"),
+        ({"name": 1}, "name is of type int"),
+    ],
+)
+def test_what_an_identity_has_are_texts(fields: dict[str, Any], where: str) -> None:
+    """Anything else could not be sent; the error says where it is, and shows no value."""
+    with pytest.raises(TypeError, match=f"^{re.escape(where)}, and has to be a text \\(str\\)$"):
+        Identity(**{"name": "a", **fields})
+
+
+def test_a_kind_of_text_is_a_text() -> None:
+    """Such as a member of an enumeration."""
+
+    class Level(StrEnum):
+        HIGH = "high"
+
+    assert Identity(name="a", metadata={"level": Level.HIGH}).metadata["level"] == "high"

@@ -315,6 +315,8 @@ def test_definitions_that_cannot_work() -> None:
 
 def test_updates_name_their_groups() -> None:
     """A group without a name is a mistake of the handler's."""
+    with pytest.raises(TypeError, match=r"a group is a text \(str\), not of type int"):
+        Renewal.update(groups=["ops", 1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="a group has no name"):
         Renewal.update(groups=["a", ""])
 

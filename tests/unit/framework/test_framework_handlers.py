@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
 
 import pytest
 from factories import Mount
@@ -361,12 +361,23 @@ class Unknown:
     """A class that stands for nothing."""
 
 
+class Sekret:
+    """A class of the author's own whose name is nearly that of a field type."""
+
+
 def _define(handler: Any, path: str | PathTemplate = "x/{id}", **options: Any) -> type[Backend]:
     return type("Bad", (Backend,), {"handler": read(path, **options)(handler)})
 
 
 async def _no_annotation(self: Any, id) -> None: ...  # type: ignore[no-untyped-def]
 async def _nothing_known(self: Any, id: Unknown) -> None: ...
+async def _dictionary(self: Any, id: dict[str, str]) -> None: ...
+async def _list(self: Any, id: list[str]) -> None: ...
+async def _bytes(self: Any, id: bytes) -> None: ...
+async def _day(self: Any, id: date) -> None: ...
+async def _two_types(self: Any, id: int | str) -> None: ...
+async def _numbers(self: Any, id: Literal[1]) -> None: ...
+async def _similar(self: Any, id: Sekret) -> None: ...
 async def _misspelt(self: Any, id: Secnds) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 async def _no_capture(self: Any) -> None: ...
 async def _many(self: Any, *id: Str) -> None: ...
@@ -381,7 +392,21 @@ async def _no_self() -> None: ...
     ("handler", "text"),
     [
         (_no_annotation, "_no_annotation: parameter 'id' has no annotation"),
-        (_nothing_known, "_nothing_known: parameter 'id' has an unknown annotation"),
+        (
+            _nothing_known,
+            "'id' has an unknown annotation, Unknown: it takes a Call, the model of a Singleton or",
+        ),
+        (
+            _nothing_known,
+            r"or a field type\. Field types: Secret, .*CommaList, .*, a Literal of texts, a StrEnum",
+        ),
+        (_dictionary, r"annotation, dict.str, str.: .* a field type; did you mean Map, or KV for texts\?"),
+        (_list, r"annotation, list.str.: .* a field type; did you mean CommaList, or StrList where"),
+        (_bytes, r"annotation, bytes: .* a field type; did you mean Str or Secret\?"),
+        (_day, r"annotation, date: .* a field type; did you mean Timestamp\?"),
+        (_two_types, r"int \| str: .* a field has one type, or one and None"),
+        (_numbers, r"Literal\[1\]: .* a Literal has texts alone"),
+        (_similar, r"annotation, Sekret: .*; did you mean 'Secret'\?"),
         (_misspelt, "name 'Secnds' is not defined; did you mean 'Seconds'?"),
         (_no_capture, "_no_capture has no parameter 'id', which the path 'x/{id}' captures"),
         (_many, r"_many: '\*id.*' is not a parameter"),
@@ -410,6 +435,7 @@ def _class(**attributes: Any) -> Callable[[], object]:
 
 CONFLICTS: list[tuple[Callable[[], object], str]] = [
     (_class(a=read("x/{id}")(_id), b=read("x/{id}")(_id)), "two handlers for read"),
+    (_class(a=field(help="x")), "Bad.a would have no effect: field\\(\\) is for a model"),
     (_class(a=read("x/{id}")(_id), b=write("x/{id}")(_other_type)), "'id' is of two types"),
     (
         _class(a=read("x/{id}")(_id), b=read("x/all")(_plain)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from factories import FakeSystem, Mount
 
-from authkit.errors import CodedError, InternalError, StorageError, SystemViewError, UserError
+from authkit.errors import CodedError, InternalError, ReadOnlyError, StorageError, SystemViewError, UserError
 from authkit.framework import (
     KV,
     Backend,
@@ -109,10 +109,49 @@ async def test_singleton_that_is_replaced() -> None:
     """With `replace` a write forgets what it does not provide; without delete the operation is unknown."""
     mount = Mount(Shop)
     await mount.write("fixed", url="u", size=5)
-    await mount.write("fixed", url="v")
+    answer = await mount.write("fixed", url="v")
     assert await mount.read("fixed") == {"url": "v", "size": 1}
+    assert answer is not None
+    (warning,) = answer.warnings
+    assert warning == (
+        "Settings that this request does not name were reset to their defaults: [size]. "
+        "To change some settings and keep the others, use a patch (vault patch)"
+    )
     with pytest.raises(Exception, match="unsupported operation"):
         await mount.delete("fixed")
+
+
+async def test_what_a_write_resets_is_told_by_name() -> None:
+    """Never by value; not what a request resets itself, what it keeps, or what was not set."""
+    mount = Mount(Shop)
+    assert await mount.write("fixed", url="u", size=5, key="4711-hunter2") is None
+    answer = await mount.write("fixed", url="u")
+    assert answer is not None
+    assert "[key size]" in answer.warnings[0]
+    assert "4711" not in answer.warnings[0]
+    assert await mount.write("fixed", url="u") is None
+    await mount.write("fixed", url="u", size=5)
+    assert await mount.write("fixed", url="u", size=None) is None
+    await mount.write("fixed", url="u", size=5)
+    assert await mount.request(Operation.PATCH, "fixed", {"url": "v"}) is None
+    assert await mount.request(Operation.PATCH, "fixed", {"size": None}) is None
+    await mount.write("sticky", kept="a", lost="b")
+    answer = await mount.write("sticky", other="c")
+    assert answer is not None
+    assert "[lost]" in answer.warnings[0]
+
+
+async def test_a_write_that_fails_resets_nothing() -> None:
+    """And it costs no read more than before."""
+    mount = Mount(Shop)
+    await mount.write("fixed", url="u", size=5)
+    reads = mount.storage.reads
+    mount.storage.failure = ReadOnlyError("read only")
+    with pytest.raises(ReadOnlyError):
+        await mount.write("fixed", url="v")
+    mount.storage.failure = None
+    assert mount.storage.reads == reads + 1
+    assert await mount.read("fixed") == {"url": "u", "size": 5}
 
 
 class Box(Model):

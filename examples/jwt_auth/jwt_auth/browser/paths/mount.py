@@ -37,12 +37,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BrowserMount"]
 
+ROLE = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault"}
+"""The example of a role."""
+
 
 class BrowserMount(AuthMethod):
     """Configuration and roles, and what is kept of browser logins."""
 
     config = Singleton(JWTConfig, "config", seal_wrap=True, replace=True, deletable=False)
-    roles = Collection(JWTRole, "role/{name}")
+    roles = Collection(JWTRole, "role/{name}", example=ROLE)
 
     async def start(self) -> None:
         """Know nothing yet."""
