@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authkit.packaging.bytecode import compile_all
+from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.interpreter import PROGRAM, copy_interpreter, copy_libraries, site_packages
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
@@ -89,6 +90,7 @@ def build_tree(
         for path in packages.rglob(pattern):
             path.unlink()
     copy_libraries(tree)
+    remove_outer_runpaths(tree)
     (tree / "main.py").write_text(_MAIN.format(plugin=project.plugin))
     compile_all(tree)
     return _load(project, tree)

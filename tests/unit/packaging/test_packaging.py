@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.checksums import add_checksums
+from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter import find_glibc, find_glibc_files
 from authkit.packaging.lock import install
@@ -101,3 +106,49 @@ def test_the_glibc_of_the_interpreter_is_found(tmp_path: Path) -> None:
     (tmp_path / "python").write_bytes(Path(sys.executable).resolve().read_bytes())
     major, minor = map(int, find_glibc(tmp_path).split("."))
     assert (major, minor) >= (2, 17)
+
+
+def link(library: Path, runpath: str) -> None:
+    """Make a library that searches others in the path."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    options = ["-shared", "-x", "c", f"-Wl,-rpath,{runpath}", "-o", library]
+    subprocess.run(["cc", *options, "/dev/null"], check=True, capture_output=True)
+
+
+def runpath_of(library: Path) -> str | None:
+    """Return what it searches, as ld.so reads it."""
+    with library.open("rb") as file:
+        (dynamic,) = ELFFile(file).iter_segments("PT_DYNAMIC")
+        return next((tag.runpath for tag in dynamic.iter_tags("DT_RUNPATH")), None)
+
+
+@pytest.mark.skipif(not shutil.which("cc") or sys.platform != "linux", reason="no linker for Linux")
+@pytest.mark.parametrize(
+    ("runpath", "kept"),
+    [
+        ("/home/builder/lib", False),
+        ("$ORIGIN/../a.libs", True),
+        ("${ORIGIN}:$ORIGIN/b", True),
+        ("$ORIGIN/../../../lib", False),
+        ("$ORIGIN/$LIB", False),
+        ("relative", False),
+        ("$ORIGINAL/b", False),
+    ],
+)
+def test_libraries_are_not_searched_outside(tmp_path: Path, runpath: str, kept: bool) -> None:
+    """Who has a folder of that name on a server would run code in the plugin."""
+    library = tmp_path / "tree/lib/a/b.so"
+    link(library, f"{runpath},--enable-new-dtags")
+    assert runpath_of(library) == runpath
+    remove_outer_runpaths(tmp_path / "tree")
+    assert runpath_of(library) == (runpath if kept else None)
+    ctypes.CDLL(str(library))
+
+
+@pytest.mark.skipif(not shutil.which("cc") or sys.platform != "linux", reason="no linker for Linux")
+@pytest.mark.parametrize("runpath", ["$ORIGIN:/home/builder/lib", "$ORIGIN::$ORIGIN/b"])
+def test_a_library_that_searches_inside_and_outside_is_refused(tmp_path: Path, runpath: str) -> None:
+    """It might not find what it needs without the path; an empty one is the working directory."""
+    link(tmp_path / "b.so", runpath)
+    with pytest.raises(PackagingError, match=r"b\.so searches libraries outside of the package: \$ORIGIN:"):
+        remove_outer_runpaths(tmp_path)

@@ -1,0 +1,1 @@
+"""What keeps a packed interpreter from loading anything that was not packed."""
