@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def copy_interpreter(tree: Path) -> None:
     if not extensions.is_dir():
         shutil.copytree(sysconfig.get_config_var("DESTSHARED"), extensions, ignore=ignore)
     _strip([program, *extensions.glob("*.so")])
+    # The interpreter takes the first that it finds in its own or any folder above (getpath.py): this one.
+    with zipfile.ZipFile(tree / sys.platlibdir / f"{_VERSION.replace('.', '')}.zip", "w"):
+        pass
 
 
 def copy_libraries(tree: Path) -> None:

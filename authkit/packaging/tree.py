@@ -9,6 +9,7 @@ from pathlib import Path
 
 from authkit.packaging.bytecode import compile_all
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
+from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter import PROGRAM, copy_interpreter, copy_libraries, site_packages
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
@@ -58,7 +59,7 @@ runpy.run_path(sys.argv[1])
 module, _, name = sys.argv[2].partition(":")
 plugin = getattr(importlib.import_module(module), name)
 plugin.factory()
-print(json.dumps([plugin.name, plugin.version]))
+print(json.dumps([plugin.name, plugin.version, sys.path]))
 """
 
 
@@ -100,5 +101,7 @@ def _load(project: Project, tree: Path) -> Plugin:
     command: list[str | Path] = [tree / PROGRAM, "-I", "-S", "-B", "-c", _LOAD, tree / MAIN, project.plugin]
     environment = {"LD_LIBRARY_PATH": str(tree / "lib")}
     what = f"{project.plugin} does not load from what was packed"
-    name, version = json.loads(run(command, what, environment=environment).splitlines()[-1])
+    name, version, searched = json.loads(run(command, what, environment=environment).splitlines()[-1])
+    if outside := [each for each in searched if not Path(each).is_relative_to(tree)]:
+        raise PackagingError(f"{what}: the interpreter imports from {', '.join(outside)}")
     return Plugin(name, version)

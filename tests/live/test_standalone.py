@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -281,6 +282,16 @@ def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, t
     os.chown(given, 65534, 65534)
     assert "belongs to another user" in refuse(built, given)
     assert "belongs to another user" in refuse(built, given / "below")
+
+
+def test_nothing_above_the_cache_is_imported(built: Standalone, tmp_path: Path) -> None:
+    """Python searches its archive in all folders above its own: `/tmp/lib` is anybody's to make."""
+    (tmp_path / "lib").mkdir()
+    with zipfile.ZipFile(
+        tmp_path / f"lib/python{sys.version_info[0]}{sys.version_info[1]}.zip", "w"
+    ) as planted:
+        planted.writestr("encodings/__init__.py", "raise SystemExit('planted')")
+    start(built, tmp_path / "authkit", tmp_path / "tmp")
 
 
 def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path: Path) -> None:
