@@ -300,6 +300,9 @@ def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path
     cut.write_bytes(built.file.read_bytes()[:-1])
     cut.chmod(0o755)
     assert "cut off or changed" in refuse(replace(built, file=cut), home)
+    lengths = (2**63 - 1).to_bytes(8, "big") * 2  # their sum is negative in 64 bits
+    cut.write_bytes(built.file.read_bytes()[:-24] + lengths + b"authkit1")
+    assert "cut off or changed" in refuse(replace(built, file=cut), home)
 
 
 # --- as an image -------------------------------------------------------------------------------

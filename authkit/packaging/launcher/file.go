@@ -56,7 +56,7 @@ func openFile(path string) (*pluginFile, error) {
 	}
 	archiveSize := int64(binary.BigEndian.Uint64(trailer))
 	manifestSize := int64(binary.BigEndian.Uint64(trailer[8:]))
-	if string(trailer[16:]) != magic || archiveSize < 0 || manifestSize < 0 || archiveSize+manifestSize > begin {
+	if string(trailer[16:]) != magic || archiveSize < 0 || archiveSize > begin || manifestSize < 0 || manifestSize > begin-archiveSize {
 		return nil, errors.New("it has been cut off or changed")
 	}
 	text := make([]byte, manifestSize)
