@@ -232,7 +232,15 @@ def open_to_others(entry: Path) -> None:
     next(entry.rglob("jwt_auth/")).chmod(0o777)
 
 
-@pytest.mark.parametrize("change", [add_module, remove_module, link_module, open_to_others])
+def forbid_execution(entry: Path) -> None:
+    """Let nobody execute the interpreter, as a copy to another file system does."""
+    next(entry.glob("bin/*")).chmod(0o400)
+
+
+CHANGES = [add_module, remove_module, link_module, open_to_others, forbid_execution]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_folder_is_replaced(
     built: Standalone, home: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:

@@ -41,7 +41,11 @@ func (f *pluginFile) verify(folder string) error {
 		if err != nil {
 			return err
 		}
-		if !info.Mode().IsRegular() || ownerOf(info) != os.Geteuid() || info.Mode().Perm()&othersWrite != 0 || info.Size() != wanted.Size {
+		mode := info.Mode().Perm()
+		if !info.Mode().IsRegular() || ownerOf(info) != os.Geteuid() || mode&othersWrite != 0 || info.Size() != wanted.Size {
+			return fmt.Errorf("%s was changed", name)
+		}
+		if wanted.Executable && mode&0o100 == 0 {
 			return fmt.Errorf("%s was changed", name)
 		}
 		found[name] = wanted
