@@ -292,6 +292,20 @@ def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, t
     assert "belongs to another user" in refuse(built, given / "below")
 
 
+def test_what_killed_starts_have_left_goes_first(built: Standalone, home: Path, tmp_path: Path) -> None:
+    """There may be room for one: it goes even if what is unpacked then does not arrive."""
+    (home / ".new-killed").mkdir(parents=True)
+    home.chmod(0o700)
+    damaged = tmp_path / "damaged"
+    content = bytearray(built.file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    damaged.write_bytes(content)
+    damaged.chmod(0o755)
+    assert "the plugin can't be unpacked into" in refuse(replace(built, file=damaged), home)
+    assert [path.name for path in home.iterdir() if path.is_dir()] == []
+
+
 def test_nothing_above_the_cache_is_imported(built: Standalone, tmp_path: Path) -> None:
     """Python searches its archive in all folders above its own: `/tmp/lib` is anybody's to make."""
     (tmp_path / "lib").mkdir()

@@ -135,10 +135,11 @@ func (c *cache) provide(file *pluginFile) (string, error) {
 		if starting, err = c.lock(".lock", syscall.LOCK_EX); err != nil {
 			return "", err
 		}
+		// First, so that there is room: a server kills starts that take long, and each leaves what it has unpacked.
+		c.removeUnused(file.Name, name)
 		if err := c.replace(file, entry); err != nil {
 			return "", fmt.Errorf("the plugin can't be unpacked into %s: %w", c.root, err)
 		}
-		c.removeUnused(file.Name, name)
 	}
 	held = append(held, starting)
 	// The interpreter inherits this lock. The other one ends when it begins.
