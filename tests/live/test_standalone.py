@@ -290,6 +290,13 @@ def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, t
     os.chown(given, 65534, 65534)
     assert "belongs to another user" in refuse(built, given)
     assert "belongs to another user" in refuse(built, given / "below")
+    link = tmp_path / "link"
+    own = tmp_path / "own"
+    own.mkdir(mode=0o700)
+    link.symlink_to(own)
+    os.lchown(link, 65534, 65534)
+    assert "link belongs to another user" in refuse(built, link)
+    assert list(own.iterdir()) == []
 
 
 def test_what_killed_starts_have_left_goes_first(built: Standalone, home: Path, tmp_path: Path) -> None:

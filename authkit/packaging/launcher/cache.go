@@ -57,6 +57,9 @@ func makePrivate(folder string) (string, error) {
 	if !filepath.IsAbs(folder) {
 		return "", fmt.Errorf("%s: not an absolute path", folder)
 	}
+	if info, err := os.Lstat(folder); err == nil && !isTrusted(info) {
+		return "", fmt.Errorf("%s belongs to another user", folder) // a link to a folder of this user's, perhaps
+	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
@@ -100,7 +103,7 @@ func verifyParent(folder string) error {
 	if err != nil {
 		return err
 	}
-	if owner := ownerOf(info); owner != 0 && owner != os.Geteuid() {
+	if !isTrusted(info) {
 		return fmt.Errorf("%s belongs to another user", folder)
 	}
 	if info.Mode().Perm()&othersWrite != 0 && info.Mode()&os.ModeSticky == 0 {
@@ -108,6 +111,9 @@ func verifyParent(folder string) error {
 	}
 	return nil
 }
+
+// isTrusted tells whether something is this user's or root's.
+func isTrusted(info os.FileInfo) bool { return ownerOf(info) == 0 || ownerOf(info) == os.Geteuid() }
 
 func ownerOf(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
