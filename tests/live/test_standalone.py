@@ -280,6 +280,7 @@ def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> No
     assert "others may write to it" in refuse(built, shared)
     assert "others may rename what is in it; name a folder" in refuse(built, shared / "below")
     assert "not an absolute path" in refuse(built, Path("relative"))
+    assert "one of the characters :;$" in refuse(built, tmp_path / "a:b")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

@@ -17,6 +17,7 @@ const (
 	cacheVariable = "AUTHKIT_CACHE_DIR"
 	lockSeconds   = 60
 	othersWrite   = 0o022
+	separators    = ":;$" // in LD_LIBRARY_PATH (man ld.so): the libraries would be searched elsewhere
 )
 
 // A cache is a folder that only this user can write to. Each plugin file has a folder in it, named by the plugin and the
@@ -66,6 +67,9 @@ func makePrivate(folder string) (string, error) {
 	real, err := filepath.EvalSymlinks(folder)
 	if err != nil {
 		return "", err
+	}
+	if strings.ContainsAny(real, separators) {
+		return "", fmt.Errorf("%q: its name has one of the characters %s", real, separators)
 	}
 	if err := verifyOwn(real); err != nil {
 		return "", err
