@@ -283,6 +283,26 @@ def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> No
     assert "one of the characters :;$" in refuse(built, tmp_path / "a:b")
 
 
+def test_a_cache_on_a_read_only_file_system_is_passed_over(built: Standalone, tmp_path: Path) -> None:
+    """The home of a service often is on one; the temporary folder is not."""
+    if not can_make_roots():
+        pytest.skip("not allowed to make mounts")
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    (home / ".cache/authkit").mkdir(parents=True)
+    temporary.mkdir()
+    mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2"'
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", home, built.file],
+        env=host_environment(temporary) | {"HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("1|5|unix|")
+        running.kill()
+    assert entry_of(temporary / f"authkit-{os.geteuid()}").is_dir()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, tmp_path: Path) -> None:
     """Its owner could put anything there."""

@@ -17,6 +17,7 @@ const (
 	cacheVariable = "AUTHKIT_CACHE_DIR"
 	lockSeconds   = 60
 	othersWrite   = 0o022
+	canWrite      = 2     // W_OK of access(2)
 	separators    = ":;$" // in LD_LIBRARY_PATH (man ld.so): the libraries would be searched elsewhere
 )
 
@@ -73,6 +74,9 @@ func makePrivate(folder string) (string, error) {
 	}
 	if err := verifyOwn(real); err != nil {
 		return "", err
+	}
+	if err := syscall.Access(real, canWrite); err != nil {
+		return "", fmt.Errorf("%s can't be written to: %w", real, err)
 	}
 	for parent := filepath.Dir(real); ; parent = filepath.Dir(parent) {
 		if err := verifyParent(parent); err != nil {
