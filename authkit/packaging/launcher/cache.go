@@ -15,7 +15,7 @@ import (
 
 const (
 	cacheVariable = "AUTHKIT_CACHE_DIR"
-	lockSeconds   = 60
+	lockSeconds   = 40 // for all locks: a server kills a start after 60 s, and nobody reads why
 	othersWrite   = 0o022
 	canWrite      = 2     // W_OK of access(2)
 	separators    = ":;$" // in LD_LIBRARY_PATH (man ld.so): the libraries would be searched elsewhere
@@ -27,7 +27,10 @@ const (
 // Two locks keep starts, repairs and clean-up apart. Who starts shares `.lock` until the interpreter runs; who
 // unpacks or removes has it alone. Beside each folder `FOLDER.lock` is shared by the processes that run from it,
 // for as long as they live: a folder whose lock can be had alone is used by nobody.
-type cache struct{ root string }
+type cache struct {
+	root  string
+	found time.Time
+}
 
 // findCache returns the cache in the first folder that can be used.
 func findCache() (*cache, error) {
@@ -47,7 +50,7 @@ func findCache() (*cache, error) {
 	for _, each := range candidates {
 		root, err := makePrivate(each)
 		if err == nil {
-			return &cache{root}, nil
+			return &cache{root, time.Now()}, nil
 		}
 		faults = append(faults, err)
 	}
@@ -224,7 +227,7 @@ func (c *cache) lock(name string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(lockSeconds * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for ; ; time.Sleep(10 * time.Millisecond) {
 		err := syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB)
 		if err == nil {
 			return file, nil
@@ -232,8 +235,8 @@ func (c *cache) lock(name string, how int) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, fmt.Errorf("%s can't be locked: %w", path, err)
 		}
-		if time.Now().After(end) {
-			return nil, fmt.Errorf("%s has been locked for %d s by another process", path, lockSeconds)
+		if time.Since(c.found) > lockSeconds*time.Second {
+			return nil, fmt.Errorf("%s is locked by another process; it has been waited for %d s", path, lockSeconds)
 		}
 	}
 }
