@@ -84,25 +84,19 @@ def install(
         ) from None
     left_out = {_normal(each) for each in without}
     wanted = [entry[0] for entry in _ENTRY.finditer(locked) if _normal(entry[1]) not in left_out]
-    options: list[str | Path] = ["install", "--no-deps", "--no-compile", "--target", target]
     with tempfile.TemporaryDirectory() as folder:
+        build = ["wheel", "--no-deps", "--wheel-dir", folder]
+        run([*_PIP, *build, project.folder], "the project can't be built")
+        (wheel,) = Path(folder).glob("*.whl")
+        name = wheel.name.partition("-")[0]
+        sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        wanted.append(f"{name} @ {wheel.as_uri()} --hash=sha256:{sha256}")
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text("\n".join(wanted) + "\n")
-        if wanted:
-            exact: list[str | Path] = [
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-                "--requirement",
-                requirements,
-            ]
-            run(
-                [*_PIP, *options, *_links(find_links), *exact], f"what {project.lock.name} lists can't be had"
-            )
-        run(
-            [*_PIP, "wheel", "--no-deps", "--wheel-dir", folder, project.folder], "the project can't be built"
-        )
-        run([*_PIP, *options, *Path(folder).glob("*.whl")], "the project can't be installed")
+        # At once: into a folder that has a package already, pip does not install another part of it.
+        options = ["install", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"]
+        command: list[str | Path] = [*_PIP, *options, "--target", target, *_links(find_links)]
+        run([*command, "--requirement", requirements], f"what {project.lock.name} lists can't be had")
 
 
 def _links(folders: Iterable[Path]) -> list[str | Path]:

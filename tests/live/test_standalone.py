@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.lock import write_lock
+from authkit.packaging.lock import install, write_lock
 from authkit.packaging.oci import Image, write_image
 from authkit.packaging.project import read_project
 from authkit.packaging.standalone import Standalone, build_standalone
@@ -456,6 +457,40 @@ def read_image(image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return manifest and configuration."""
     manifest = json.loads(blob_of(image, image.digest).read_text())
     return manifest, json.loads(blob_of(image, manifest["config"]["digest"]).read_text())
+
+
+# --- what is installed -------------------------------------------------------------------------
+
+
+def write_part(folder: Path, name: str) -> Path:
+    """Write a project with its part of the namespace package `acme`."""
+    (folder / "acme").mkdir(parents=True)
+    (folder / f"acme/{name}.py").write_text("class Method: ...\n")
+    (folder / "pyproject.toml").write_text(f"""
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+        [project]
+        name = "acme-{name}"
+        version = "1.0"
+        [tool.hatch.build.targets.wheel]
+        only-include = ["acme"]
+        [tool.authkit]
+        plugin = "acme.{name}:Method"
+    """)
+    return folder
+
+
+def test_a_package_that_the_lock_shares_with_the_project_is_whole(tmp_path: Path) -> None:
+    """A company's plugin and its libraries lie in one namespace."""
+    library, project = (write_part(tmp_path / name, name) for name in ("library", "plugin"))
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=library, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    locked = f"acme-library==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+    (project / "requirements.lock").write_text(locked)
+    install(read_project(project), tmp_path / "target", without=(), find_links=[tmp_path])
+    assert {path.name for path in (tmp_path / "target/acme").iterdir()} == {"library.py", "plugin.py"}
 
 
 # --- what cannot be built ----------------------------------------------------------------------
