@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from authkit.plugin.handshake import notice
 from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 
 __all__ = ["build_launcher"]
+
+_SETTING = re.compile(r"GO(?!ROOT|CACHE|TMPDIR|PATH)\w+")
+"""A variable that changes what the compiler makes, unlike those that name its folders."""
 
 _SOURCES = Path(__file__).parent / "launcher"
 
@@ -31,13 +35,12 @@ def build_launcher(folder: Path) -> Path:
     constants = "\n".join(f"const {name} = {json.dumps(value)}" for name, value in settings.items())
     (folder / "settings.go").write_text(f"package main\n\n{constants}\n")
     output = folder / "launcher"
-    # Neither C, nor modules, nor another compiler from the network.
-    environment = os.environ | {
+    # Neither C, nor modules, nor another compiler from the network; for any processor of this architecture.
+    inherited = {name: value for name, value in os.environ.items() if not _SETTING.fullmatch(name)}
+    environment = inherited | {
         "CGO_ENABLED": "0",
         "GO111MODULE": "on",
         "GOENV": "off",
-        "GOFLAGS": "",
-        "GOOS": "linux",
         "GOPROXY": "off",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",

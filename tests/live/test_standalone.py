@@ -27,6 +27,7 @@ from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.launcher import build_launcher
 from authkit.packaging.lock import install, write_lock
 from authkit.packaging.oci import Image, write_image
 from authkit.packaging.project import read_project
@@ -457,6 +458,14 @@ def read_image(image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return manifest and configuration."""
     manifest = json.loads(blob_of(image, image.digest).read_text())
     return manifest, json.loads(blob_of(image, manifest["config"]["digest"]).read_text())
+
+
+def test_settings_of_the_compiler_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's GOARCH made a file that no server runs, GOAMD64 one that few do."""
+    first = build_launcher(tmp_path / "first").read_bytes()
+    for name, value in {"GOARCH": "s390x", "GOAMD64": "v4", "GOFLAGS": "-race", "GOOS": "plan9"}.items():
+        monkeypatch.setenv(name, value)
+    assert build_launcher(tmp_path / "second").read_bytes() == first
 
 
 # --- what is installed -------------------------------------------------------------------------
