@@ -13,7 +13,7 @@ from authkit.packaging.programs import find_program, run
 from authkit.plugin.handshake import notice
 from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 
-__all__ = ["build_launcher"]
+__all__ = ["build_launcher", "find_go_version"]
 
 _SETTING = re.compile(r"GO(?!ROOT|CACHE|TMPDIR|PATH)\w+")
 """A variable that changes what the compiler makes, unlike those that name its folders."""
@@ -27,9 +27,7 @@ def build_launcher(folder: Path) -> Path:
     Raises:
         PackagingError: there is no Go compiler, or it fails.
     """
-    go = find_program("go")
-    if go is None:
-        raise PackagingError("the launcher is compiled by Go: install vault-authkit with its extra `build`")
+    go = _find_go()
     shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
     settings = {"cookieKey": COOKIE_KEY, "cookieValue": COOKIE_VALUE, "notice": notice("%s")}
     constants = "\n".join(f"const {name} = {json.dumps(value)}" for name, value in settings.items())
@@ -48,3 +46,21 @@ def build_launcher(folder: Path) -> Path:
     options = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="]
     run([go, "build", "-C", folder, *options, "-o", output, "."], "the launcher", environment=environment)
     return output
+
+
+def find_go_version() -> str:
+    """Return the version of the compiler, and so of the library in the launcher, such as `1.25.4`.
+
+    Raises:
+        PackagingError: there is no Go compiler, or it fails.
+    """
+    environment = os.environ | {"GOTOOLCHAIN": "local"}
+    told = run([_find_go(), "env", "GOVERSION"], "the version of Go", environment=environment)
+    return told.strip().removeprefix("go")
+
+
+def _find_go() -> Path:
+    go = find_program("go")
+    if go is None:
+        raise PackagingError("the launcher is compiled by Go: install vault-authkit with its extra `build`")
+    return go

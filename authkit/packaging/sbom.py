@@ -17,6 +17,8 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from authkit.packaging.launcher import find_go_version
+
 __all__ = ["write_sbom"]
 
 _EPOCH = "315532800"
@@ -35,7 +37,9 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
         bom_ref=file.name,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
-    bom = Bom(components=[*_distributions(packages), _interpreter(), *map(_library, sorted(libraries))])
+    bom = Bom(
+        components=[*_distributions(packages), _interpreter(), _go(), *map(_library, sorted(libraries))]
+    )
     bom.register_dependency(root, bom.components)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:sha256:{sha256}")
     bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", _EPOCH)), UTC)
@@ -68,6 +72,18 @@ def _interpreter() -> Component:
         type=ComponentType.PLATFORM,
         bom_ref="cpython",
         purl=PackageURL("generic", name="cpython", version=version),
+    )
+
+
+def _go() -> Component:
+    """Return what of Go is in the launcher."""
+    version = find_go_version()
+    return Component(
+        name="stdlib",
+        version=version,
+        type=ComponentType.LIBRARY,
+        bom_ref="golang:stdlib",
+        purl=PackageURL("golang", name="stdlib", version=version),
     )
 
 

@@ -199,6 +199,7 @@ def test_the_lists_beside_it_are_right(built: Standalone) -> None:
     listed = json.loads(built.sbom.read_text())
     names = {component["name"] for component in listed["components"]}
     assert {"vault-authkit", "vault-authkit-jwt", "cryptography", "cpython", "libcrypto.so.3"} <= names
+    assert "pkg:golang/stdlib@" in built.sbom.read_text()  # the launcher's
     assert "grpcio" not in names
     assert listed["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": built.sha256}]
 
