@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authkit.packaging.bytecode import compile_all
+from authkit.packaging.confinement.openssl import settings_folder, verify_settings_folder
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter import PROGRAM, copy_interpreter, copy_libraries, site_packages
@@ -80,6 +81,7 @@ def build_tree(
     Raises:
         PackagingError: something cannot be had, or the plugin does not load from what was packed.
     """
+    verify_settings_folder(settings_folder())
     copy_interpreter(tree)
     packages = site_packages(tree)
     install(project, packages, without=sorted({*LEFT_OUT} - {*keep}), find_links=find_links)

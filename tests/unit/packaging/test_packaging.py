@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.checksums import add_checksums
+from authkit.packaging.confinement.openssl import settings_folder, verify_settings_folder
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter import find_glibc, find_glibc_files
@@ -152,3 +154,18 @@ def test_a_library_that_searches_inside_and_outside_is_refused(tmp_path: Path, r
     link(tmp_path / "b.so", runpath)
     with pytest.raises(PackagingError, match=r"b\.so searches libraries outside of the package: \$ORIGIN:"):
         remove_outer_runpaths(tmp_path)
+
+
+def test_settings_of_openssl_are_roots() -> None:
+    """Also where nobody has made the folder yet; the interpreter of the tests has one."""
+    verify_settings_folder(Path("/nowhere/ssl"))
+    assert settings_folder().is_absolute()
+
+
+def test_settings_of_openssl_in_somebodys_home_are_refused(tmp_path: Path) -> None:
+    """They name libraries to load."""
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chmod(home, 0o777)  # as root runs the tests, it would be root's
+    with pytest.raises(PackagingError, match=r"reads settings from .*ssl, and .*home is not root's alone"):
+        verify_settings_folder(home / "miniconda3/ssl")
