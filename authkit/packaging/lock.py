@@ -25,7 +25,7 @@ from authkit.packaging.project import Project
 __all__ = ["install", "write_lock"]
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
-_ENTRY = re.compile(r"^([A-Za-z0-9][\w.-]*)[^\n]*(?:\\\n[^\n]*)*", re.MULTILINE)
+_ENTRY = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\\\n|[^\n])*", re.MULTILINE)
 """One requirement, with the lines that continue it."""
 
 
