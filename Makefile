@@ -1,8 +1,10 @@
 # Each target sets up what it needs: on a fresh machine `make demo` and `make test` are all there is to do.
 
 PYTHON := .venv/bin/python
-# As many tests at once as there are cores; those of one file one after the other, as they share what is slow to make.
-PARALLEL := -m pytest --numprocesses auto --dist loadfile
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Twice as many tests at once as there are cores, as many of them wait; those of one file one after the other, as they
+# share what is slow to make.
+PARALLEL := -m pytest --numprocesses $(WORKERS) --dist loadfile
 SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster ending faults handlers lifecycle logins oidc_cli session torture)
@@ -33,7 +35,7 @@ test: setup ## everything that needs no real server, on the oldest interpreter a
 test-all: test ## the same on the newest interpreter as well, on the wheels
 	@scripts/interpreters | tail -n +2 | while read interpreter; do \
 		scripts/environment .venv-latest "$$interpreter" && \
-		scripts/test_wheel .venv-latest --numprocesses auto --dist loadfile || exit 1; \
+		scripts/test_wheel .venv-latest --numprocesses $(WORKERS) --dist loadfile || exit 1; \
 	done
 
 test-shuffled: setup ## the same in random order; SEED=... repeats one
