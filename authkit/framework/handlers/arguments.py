@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from authkit.errors import UserError
 from authkit.framework.fields.annotations import suggest_annotations
@@ -106,10 +106,11 @@ def read_arguments(
                 raise TypeError(f"{where}: {error}") from error
             fields[name] = replace(schema, max_length=schema.max_length or max_length)
         else:
-            shown = annotation.__qualname__ if isinstance(annotation, type) else repr(annotation)
+            plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+            shown = plain.__qualname__ if isinstance(plain, type) else repr(plain)
             raise TypeError(
                 f"{where} has an unknown annotation, {shown}: it takes a {call.__name__}, the model of a "
-                f"Singleton or Collection of this class, or a field type{suggest_annotations(annotation)}"
+                f"Singleton or Collection of this class, or a field type{suggest_annotations(plain)}"
             )
     is_async = inspect.iscoroutinefunction(handler)
     return Arguments(handler=handler, call=call_name, objects=objects, fields=fields, is_async=is_async)
