@@ -197,7 +197,7 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
 def _in_short(error: APIError) -> str:
     """Return the first of the errors that a server lists. The log has all of them."""
     lines = str(error).splitlines()
-    listed = (line.strip("\t* ") for line in lines if line.startswith("\t* "))
+    listed = (line.strip("\t* ") for line in lines if line.startswith("\t* ") and "occurred:" not in line)
     return next(listed, lines[0] if lines else f"HTTP {error.status}")
 
 

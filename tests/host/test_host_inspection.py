@@ -223,6 +223,15 @@ async def test_a_plugin_that_ends_at_once(directory: Path) -> None:
     assert "exit status 1" in findings["handshake"].advice
 
 
+async def test_a_plugin_whose_module_cannot_be_imported(directory: Path) -> None:
+    """The exception is in the advice, not only that there was one."""
+    findings = await inspect(
+        write(directory, f"#!{sys.executable} -I\nfrom authkit import serve\nserve('no_such_module:A')\n")
+    )
+    assert bad(findings) == {"handshake": "failed"}
+    assert "could not be served: ModuleNotFoundError" in findings["handshake"].advice
+
+
 async def test_a_plugin_that_never_answers(directory: Path) -> None:
     """Is killed when its time is over."""
     path = write(directory, "#!/bin/sh\nexec sleep 60\n")

@@ -107,6 +107,8 @@ async def test_a_broken_plugin_is_told_about_and_mended_by_a_change(tmp_path: Pa
             "^shared_pin: not enabled: Unrecognized remote plugin message: *$", printed, re.MULTILINE
         )
         assert "authkit doctor " in printed
+        file.write_text("raise SystemExit('nor now')\n")
+        await dev.wait_for("shared_pin.py changed, but: Unrecognized remote plugin message")
         shutil.copy(SHARED_PIN, file)
         await dev.wait_for("shared_pin.py changed, reloaded")
         assert (await dev.call("GET", "auth/shared_pin/role/none")).status_code == 404

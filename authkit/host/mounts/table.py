@@ -224,7 +224,8 @@ class MountTable:
             await self._store(mount.entry)
             await self._initialize(mount)
         except (MountError, AuthKitError) as error:
-            logger.warning(f"auth/{mount.entry.path} could not be reloaded: {error}")
+            in_short = str(error).partition("\n")[0].rstrip(":")  # whoever asked for it is told the rest
+            logger.warning(f"auth/{mount.entry.path} could not be reloaded: {in_short}")
             return error
         return None
 

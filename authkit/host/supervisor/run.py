@@ -186,7 +186,8 @@ async def start_process(options: ProcessOptions) -> ProcessRun:
 
 async def _start(options: ProcessOptions, tail: deque[str]) -> ProcessRun:
     def on_record(record: PluginLog) -> None:
-        tail.append(record.message.strip()[:500])
+        cause = record.pairs.get("error")  # of a record with a traceback, which is too long for a hint
+        tail.append(f"{record.message.strip()}{f': {cause}' if cause else ''}"[:500])
         options.on_log(record)
 
     def on_line(line: bytes, is_piece: bool) -> None:
