@@ -51,7 +51,7 @@ def new(name: str, into: Path) -> None:
     out = console()
     out.print(f"wrote {folder}: an auth method, its tests, and a README.")
     out.print("Next:")
-    for command in (f"cd {folder}", "python -m pytest", "authkit dev ."):
+    for command in (f"cd {folder}", "pip install -e '.[dev]'", "python -m pytest", "authkit dev ."):
         out.print(f"    {command}")
 
 

@@ -37,6 +37,7 @@ authkit() {
     until grep -q '^Ready' "$HOME/dev.out"; do kill -0 $DEV; sleep 0.1; done
     eval "$(grep export "$HOME/dev.out")"
 }
+pip() { :; }  # what pages install is installed already
 set -eux
 """
 
