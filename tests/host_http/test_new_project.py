@@ -29,8 +29,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(project: Path, *module: str) -> None:
     """Run a module in the project, as its Makefile does."""
+    done = attempt(project, *module)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def attempt(project: Path, *module: str) -> subprocess.CompletedProcess[str]:
+    """Run a module in the project; it may fail."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", *module],
         cwd=project,
         env=environment,
@@ -39,7 +45,6 @@ def run(project: Path, *module: str) -> None:
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,18 @@ def test_it_passes(project: Path, module: tuple[str, ...]) -> None:
 def test_its_types_pass_pyright(project: Path) -> None:
     """In the strict mode that its pyproject.toml asks for."""
     run(project, "pyright", "--warnings", "--pythonpath", sys.executable)
+
+
+def test_its_types_find_a_forgotten_await(tmp_path: Path) -> None:
+    """A condition that is a coroutine is always true, and would let everybody in."""
+    write_project("team-key", tmp_path / "team-key")
+    method = tmp_path / "team-key" / "team_key" / "method.py"
+    source = method.read_text().replace("if key != role.key:", "if not self.matches(key, role):")
+    signature = "    async def matches(self, key: Secret, role: KeyRole) -> bool:"
+    method.write_text(f"{source}\n{signature}\n        return key == role.key\n")
+    done = attempt(tmp_path / "team-key", "mypy")
+    assert done.returncode == 1
+    assert "[truthy-bool]" in done.stdout
 
 
 def test_a_name_that_its_own_code_uses(tmp_path: Path) -> None:
