@@ -21,6 +21,9 @@ from authkit.values import Value
 
 __all__ = ["Mount", "Server", "connect"]
 
+_GUESSES = "\nThis usually means"
+"""Begins go-plugin's guesses about a plugin that did not start: ten lines, twice."""
+_HINT = ". `authkit doctor` says why, with the file in the plugin directory"
 _DEFAULT_ADDRESS = "https://127.0.0.1:8200"
 _SECONDS = 60
 
@@ -145,4 +148,5 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
 
 
 def _failed(path: str, error: Exception) -> DeploymentError:
-    return DeploymentError(f"{path}: {error}")
+    text, guesses, _ = str(error).partition(_GUESSES)
+    return DeploymentError(f"{path}: {text}{_HINT if guesses else ''}")

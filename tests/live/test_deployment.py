@@ -136,6 +136,8 @@ def test_a_version_that_does_not_run_is_undone(
     put(run, server, files["0.1.0"])
     done = run("upgrade", files["0.3.0"], "--plugin-dir", server.plugin_directory)
     assert done.returncode == 1
+    assert "authkit doctor" in done.stderr
+    assert "This usually means" not in done.stderr
     assert "auth/deployed/ runs v0.1.0 again" in done.stderr
     assert running(server) == "v0.1.0"
 
