@@ -13,18 +13,35 @@ ROOT = Path(__file__).resolve().parent.parent
 GUIDES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/README.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPES = ROOT / "docs" / "howto-recipes.md"
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=str)
 def test_code_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of one page, in order, in one module."""
-    module = ModuleType("documentation")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module = make_module(monkeypatch)
     text = (ROOT / page).read_text()
     for block in BLOCK.finditer(text):
         line = text[: block.start(1)].count("\n")
         exec(compile("\n" * line + block[1], str(page), "exec"), vars(module))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    BLOCK.findall(RECIPES.read_text()),
+    ids=lambda recipe: re.findall(r"^class (\w+)", recipe, re.MULTILINE)[0],
+)
+def test_recipes_run_alone(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its own imports, as somebody copies it."""
+    exec(recipe, vars(make_module(monkeypatch)))
+
+
+def make_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return an empty module that can be imported during a test."""
+    module = ModuleType("documentation")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
 
 
 @pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
