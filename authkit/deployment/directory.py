@@ -63,7 +63,7 @@ def copy_file(release: Release, directory: Path) -> Path:
 def _verify(directory: Path) -> None:
     if not directory.is_dir():
         raise DeploymentError(f"{directory} is not a folder")
-    if directory.resolve() != directory.absolute():
+    if directory.resolve() != Path(os.path.abspath(directory)):
         raise DeploymentError(
             f"{directory} is a symlink, or lies under one: servers start no plugin from it; "
             f"set plugin_directory to {directory.resolve()}"

@@ -54,6 +54,17 @@ def test_versions_have_an_order() -> None:
         version_key("1.0")
 
 
+def test_a_path_with_two_dots_is_no_link(tmp_path: Path) -> None:
+    """A folder that a link leads to is refused, with the path to use."""
+    (tmp_path / "m-1.0.0").write_bytes(b"x")
+    (tmp_path / "plugins").mkdir()
+    release = read_release(tmp_path / "m-1.0.0")
+    assert not is_copied(release, tmp_path / "plugins" / ".." / "plugins")
+    (tmp_path / "link").symlink_to(tmp_path / "plugins")
+    with pytest.raises(DeploymentError, match=f"set plugin_directory to {tmp_path / 'plugins'}$"):
+        is_copied(release, tmp_path / "link")
+
+
 def test_a_copy_is_whole_and_takes_the_place_of_another(tmp_path: Path) -> None:
     """What was there may be a link: it is replaced, and what it leads to is left alone."""
     source, directory, elsewhere = tmp_path / "m-1.0.0", tmp_path / "plugins", tmp_path / "elsewhere"
