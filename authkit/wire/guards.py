@@ -19,6 +19,7 @@ from authkit.errors import (
     LoginError,
     UnsupportedOperationError,
     UnsupportedPathError,
+    UpstreamError,
 )
 from authkit.logical import (
     Alias,
@@ -61,6 +62,9 @@ _LOGINS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.READ})
 
 MAX_KEPT_ROLES = 256
 """Roles whose reply is encoded once."""
+
+MAX_CAUSE = 500
+"""Characters in the log of why an upstream service failed: it may have sent them."""
 
 _FALLBACK_HELP = "No help is available for this plugin."
 
@@ -220,6 +224,9 @@ def _report(request: pb.Request, exc: BaseException) -> str:
         return failure("request failed", exc, **context)
     if isinstance(exc, LoginError) and exc.detail:
         logger.info("login refused", extra={"kv": {**context, "reason": exc.detail}})
+    if isinstance(exc, UpstreamError) and exc.__cause__ is not None:
+        cause = f"{type(exc.__cause__).__name__}: {exc.__cause__}"[:MAX_CAUSE]
+        logger.warning("an upstream service failed", extra={"kv": {**context, "error": cause}})
     return request.id
 
 

@@ -24,6 +24,7 @@ from authkit.errors import (
     ReadOnlyError,
     StorageError,
     UnsupportedOperationError,
+    UpstreamError,
     UserError,
 )
 from authkit.logical import Alias, Auth, LeasedSecret, Operation, RawBody, Request, Response
@@ -247,6 +248,17 @@ async def test_the_detail_of_a_refused_login_is_logged_only(caplog: pytest.LogCa
         "group missing",
         "r-1",
     )
+
+
+async def test_the_cause_of_an_upstream_error_is_logged_only(caplog: pytest.LogCaptureFixture) -> None:
+    """The caller reads that a service failed, the operator how; not at any length."""
+    error = UpstreamError("the desk cannot be asked")
+    error.__cause__ = TimeoutError("x" * 1000)
+    reply = await ask(error, id="r-1")
+    assert b"TimeoutError" not in reply.SerializeToString()
+    record = caplog.records[-1]
+    assert (record.levelno, record.kv["request_id"]) == (logging.WARNING, "r-1")
+    assert record.kv["error"] == f"TimeoutError: {'x' * 1000}"[:500]
 
 
 @pytest.mark.parametrize(
