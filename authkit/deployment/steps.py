@@ -74,10 +74,11 @@ def install(
         report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
     if dry_run:
         return
+    if before is None:
+        # Refused, there is nothing of ours to undo: a mount that is there all the same is somebody else's.
+        server.enable(path, release.name, release.version)
     try:
-        if before is None:
-            server.enable(path, release.name, release.version)
-        elif not before.runs(release):
+        if before is not None and not before.runs(release):
             server.run(path, release.version)
         _verify(server, release, path, probe, report)
     except DeploymentError as error:
