@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import hvac
+import requests
 from hvac.exceptions import InvalidPath, VaultError
-from requests import RequestException
 
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
@@ -102,17 +102,17 @@ class Server:
             answer = self._client.adapter.get(f"/v1/{path}", params=query)
         except InvalidPath:
             return None
-        except (VaultError, RequestException) as error:
+        except (VaultError, requests.RequestException) as error:
             raise _failed(path, error) from None
-        data: Mapping[str, Any] | None = answer.get("data")
+        data: Mapping[str, Any] | None = _read(path, answer).get("data")
         return data
 
     def _send(self, method: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             answer = self._client.adapter.request(method, f"/v1/{path}", json=dict(body))
-        except (VaultError, RequestException) as error:
+        except (VaultError, requests.RequestException) as error:
             raise _failed(path, error) from None
-        return answer if isinstance(answer, dict) else {}
+        return _read(path, answer)
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> Server:
@@ -140,8 +140,26 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
         verify=find("CACERT") or find("CAPATH") or True,
         namespace=find("NAMESPACE") or None,
         timeout=_SECONDS,
+        # The token, and the fields of a probe, are for this server alone.
+        allow_redirects=False,
     )
     return Server(lambda token: client(token=token), token)
+
+
+def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str, Any]:
+    """Return the JSON of an answer, empty for one without content.
+
+    Raises:
+        DeploymentError: it leads to another address, or is not JSON.
+    """
+    if isinstance(answer, dict):
+        return answer
+    if answer.is_redirect:
+        location = answer.headers["Location"]
+        raise DeploymentError(f"{path}: the server redirects to {location}: set VAULT_ADDR to the one to ask")
+    if answer.status_code in (requests.codes.accepted, requests.codes.no_content):
+        return {}
+    raise DeploymentError(f"{path}: the answer (HTTP {answer.status_code}) is not that of a Vault server")
 
 
 def _failed(path: str, error: Exception) -> DeploymentError:

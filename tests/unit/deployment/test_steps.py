@@ -91,3 +91,25 @@ def test_a_colleague_s_mount_is_not_disabled(release: Release) -> None:
             steps.install(server.connect(), release, "pin", report=told.append)
         assert "DELETE sys/auth/pin" not in dict(server.asked)
     assert not any("disable" in step for step in told)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_redirect_gets_the_token(method: str) -> None:
+    """Neither the operator's token nor what a probe logs in with."""
+    with answering() as other:
+        there = f"http://localhost:{other.server_port}/v1/sys/auth"
+        with answering(**{f"{method} sys/auth": (307, there), f"{method} login": (307, there)}) as server:
+            asked = server.connect()
+            call = {"GET": lambda: asked.find_mount("pin"), "POST": lambda: asked.log_in("login", {"a": "b"})}
+            with pytest.raises(DeploymentError, match=f"redirects to {there}"):
+                call[method]()
+        assert not other.asked
+
+
+def test_what_is_no_answer_of_a_server_is_told() -> None:
+    """Such as that of a proxy: the caller can undo what it has begun."""
+    with (
+        answering(**{"GET sys/auth": (203, {})}) as server,
+        pytest.raises(DeploymentError, match="not that of a Vault server"),
+    ):
+        server.connect().find_mount("pin")
