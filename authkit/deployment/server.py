@@ -88,14 +88,22 @@ class Server:
         self._send("post", f"sys/auth/{path}/tune", {"plugin_version": version})
         self._send("put", "sys/plugins/reload/backend", {"mounts": [f"auth/{path}/"]})
 
-    def log_in(self, path: str, body: Mapping[str, str]) -> None:
-        """Log in at a path, and revoke the token."""
+    def log_in(self, path: str, body: Mapping[str, str]) -> str:
+        """Log in at a path, and revoke the token.
+
+        Returns:
+            Why the token cannot be revoked, such as a batch token; empty if it is.
+        """
         stranger = Server(self._connect, "")
         answer = stranger._send("post", path, body)
         token = (answer.get("auth") or {}).get("client_token")
         if not token:
             raise DeploymentError(f"a login at {path} brought no token")
-        Server(self._connect, token)._send("post", "auth/token/revoke-self", {})
+        try:
+            Server(self._connect, token)._send("post", "auth/token/revoke-self", {})
+        except DeploymentError as error:
+            return str(error)
+        return ""
 
     def _get(self, path: str, **query: str) -> Mapping[str, Any] | None:
         try:

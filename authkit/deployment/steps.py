@@ -132,8 +132,8 @@ def _verify(server: Server, release: Release, path: str, probe: Probe | None, re
         raise DeploymentError(f"auth/{path}/ runs {runs}, not {release.version} with sha256 {release.sha256}")
     report(f"auth/{path}/ runs {release.name} {release.version} with sha256 {release.sha256}")
     if probe is not None:
-        server.log_in(f"auth/{path}/{probe.path}", probe.body)
-        report("the probe has logged in")
+        kept = server.log_in(f"auth/{path}/{probe.path}", probe.body)
+        report(f"the probe has logged in{kept and f'; its token lives on: {kept}'}")
 
 
 def _undo(

@@ -113,3 +113,12 @@ def test_what_is_no_answer_of_a_server_is_told() -> None:
         pytest.raises(DeploymentError, match="not that of a Vault server"),
     ):
         server.connect().find_mount("pin")
+
+
+def test_a_token_that_cannot_be_revoked_is_told() -> None:
+    """The login has succeeded all the same: batch tokens cannot be revoked, nor those without policies."""
+    granted = (200, {"auth": {"client_token": "hvb.granted"}})
+    refused = (400, {"errors": ["batch tokens cannot be revoked"]})
+    with answering(**{"POST login": granted, "POST auth/token/revoke-self": refused}) as server:
+        assert "batch tokens cannot be revoked" in server.connect().log_in("login", {})
+        assert server.asked == [("POST login", None), ("POST auth/token/revoke-self", "hvb.granted")]
