@@ -69,11 +69,18 @@ class Server:
 
     def find_mount(self, path: str) -> Mount | None:
         """Return the mount at a path, without `auth/`; `None` when there is none."""
-        found = (self._get("sys/auth") or {}).get(f"{path}/")
-        if found is None:
-            return None
-        version = found.get("running_plugin_version") or ""
-        return Mount(plugin=found["type"], version=version, sha256=found.get("running_sha256") or "")
+        return self.list_mounts().get(path)
+
+    def list_mounts(self) -> dict[str, Mount]:
+        """Return all mounts by their paths, without `auth/` and the slash at the end."""
+        return {
+            path.rstrip("/"): Mount(
+                plugin=found["type"],
+                version=found.get("running_plugin_version") or "",
+                sha256=found.get("running_sha256") or "",
+            )
+            for path, found in (self._get("sys/auth") or {}).items()
+        }
 
     def enable(self, path: str, name: str, version: str) -> None:
         """Enable a version at a path."""

@@ -14,7 +14,7 @@ from authkit.deployment.release import Release, version_key
 from authkit.deployment.server import Mount, Server
 from authkit.values import Value
 
-__all__ = ["Probe", "copy", "install", "roll_back"]
+__all__ = ["Probe", "copy", "install", "roll_back", "verify_unused"]
 
 Report = Callable[[str], None]
 """Told each step in a sentence."""
@@ -28,6 +28,23 @@ class Probe(Value, frozen=True, kw_only=True):
     body: Mapping[str, str]
 
     unshown = ("body",)
+
+
+def verify_unused(server: Server, release: Release) -> None:
+    """Check before a file is copied that no mount runs this version from another file.
+
+    The copy and the catalog's entry would take the place of what such a mount starts from, and there would be
+    nothing to go back to.
+
+    Raises:
+        DeploymentError: one does.
+    """
+    for path, mount in server.list_mounts().items():
+        if (mount.plugin, mount.version) == (release.name, release.version) and not mount.runs(release):
+            raise DeploymentError(
+                f"auth/{path}/ runs {release.name} {release.version} from another file, which this one would "
+                "replace: give it a version of its own"
+            )
 
 
 def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = False) -> None:

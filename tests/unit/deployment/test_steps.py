@@ -93,6 +93,16 @@ def test_a_colleague_s_mount_is_not_disabled(release: Release) -> None:
     assert not any("disable" in step for step in told)
 
 
+@pytest.mark.parametrize("plugin", ["pin", "other"])
+def test_what_a_mount_runs_is_not_replaced(release: Release, plugin: str) -> None:
+    """Neither its file nor its entry in the catalog: it could not be started again."""
+    running = {"type": plugin, "running_plugin_version": release.version, "running_sha256": "0" * 64}
+    with answering(**{"GET sys/auth": (200, {"data": {"team/pin/": running}})}) as server:
+        refusal = pytest.raises(DeploymentError, match=r"auth/team/pin/ runs pin .* from another file")
+        with refusal if plugin == "pin" else contextlib.nullcontext():
+            steps.verify_unused(server.connect(), release)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_redirect_gets_the_token(method: str) -> None:
     """Neither the operator's token nor what a probe logs in with."""
