@@ -250,7 +250,14 @@ async def test_what_a_browser_opens_of_the_api_is_a_page_when_it_is_refused() ->
         assert page.headers["Content-Type"].startswith("text/html")
         assert "Vault login failed." in browser.keep(page)
         assert html.escape(EVIL) in page.text
-        for headers in ({}, {"Accept": "application/json"}):
+        java = {"Accept": "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}
+        for headers in (
+            {},
+            {"Accept": "application/json"},
+            java | {"X-Vault-Token": ROOT},
+            java | {"Authorization": "Bearer hvs.unknown"},
+            java | {"X-Vault-Request": "true"},
+        ):
             answer = await browser.http.get(path, headers=headers)
             assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/json")
             assert answer.json()["errors"]
