@@ -34,6 +34,8 @@ from authkit import (
 )
 from authkit.auth import grant
 from authkit.framework import Call, Model
+from authkit.host.mount_overview import Field
+from authkit.host.page.forms import changes, form_text
 from authkit.host.page.sessions import BROWSER_LOGIN_SECONDS, LOGIN_COOKIE, Sessions
 from authkit.host.server.core import Core, HostRequest
 from authkit.logical import Response
@@ -341,6 +343,17 @@ async def test_a_role_is_written_and_edited() -> None:
         data = answer.body["data"]
         assert (data["bound"], data["loud"], data["token_ttl"]) == ({}, False, 0)
         assert data["allowed_redirect_uris"] == ["http://a", "http://b"]
+
+
+@pytest.mark.parametrize(
+    "elements", [["a", "b"], ["a, b"], ['["admin"]'], ["[a"], [" a"], ["a", ""], ["a\nb"], []]
+)
+def test_a_list_comes_back_as_it_was(elements: list[str]) -> None:
+    """Also with elements that look like something else."""
+    listed = Field(name="policies", kind="array")
+    text = form_text(listed, elements)
+    written = changes([listed], {"policies": text}, {"policies": elements}).get("policies", [])
+    assert (written.split(", ") if isinstance(written, str) else written) == elements
 
 
 @pytest.mark.parametrize(
