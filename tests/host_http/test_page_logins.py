@@ -56,6 +56,7 @@ class People(Role):
     role_type: Str = field(default="oidc", allowed=("oidc", "jwt"), help="The kind of login.")
     allowed_redirect_uris: CommaList = ()
     bound: Map = field(default={}, help="What is bound.")
+    role: Str = field(default="", help="A setting that is called as the field with the name is.")
     loud: Bool = False
     key: Secret = field(default="", help="A secret of the role.")
 
@@ -343,6 +344,22 @@ async def test_a_role_is_written_and_edited() -> None:
         data = answer.body["data"]
         assert (data["bound"], data["loud"], data["token_ttl"]) == ({}, False, 0)
         assert data["allowed_redirect_uris"] == ["http://a", "http://b"]
+
+
+async def test_the_role_of_the_address_is_written() -> None:
+    """Not the one that a setting names."""
+    async with opened() as (browser, core):
+        await browser.open("/ui/role?path=sso/&role=people")
+        fields = {"role": "admins", "role_type": "jwt"}
+        told = await browser.send("/ui/role?path=sso/&role=people", fields)
+        assert "The role people is written" in told
+        answers = {
+            name: await core.handle(HostRequest(method="GET", path=f"auth/sso/role/{name}", token=ROOT))
+            for name in ("people", "admins")
+        }
+        assert answers["people"].body
+        assert answers["people"].body["data"]["role"] == "admins"
+        assert answers["admins"].status == 404
 
 
 @pytest.mark.parametrize(
