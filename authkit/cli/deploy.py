@@ -114,7 +114,10 @@ def upgrade(**arguments: Any) -> None:
 @click.option("--to", "version", default="", help="The version; the next older one in the catalog otherwise.")
 @_options
 def rollback(**arguments: Any) -> None:
-    """Let a mount run an older version that the catalog has, and verify it."""
+    """Let a mount run an older version that the catalog has, and verify it.
+
+    If it does not run, or the probe cannot log in, the mount gets back what ran before.
+    """
     if not arguments["mount"]:
         raise CommandError("give --mount")
     _guarded(_roll_back, **arguments)

@@ -113,6 +113,8 @@ def roll_back(
 ) -> None:
     """Let a mount run an older version: the one that is named, else the next older one in the catalog.
 
+    If it does not run, or the probe cannot log in, the mount gets back what ran before.
+
     Raises:
         DeploymentError: there is none, something was refused, or the version does not run.
     """
@@ -128,10 +130,14 @@ def roll_back(
     )
     if not mount.runs(release):
         report(f"tune auth/{path}/ from {mount.version or 'no version'} to {target}, and reload it")
-        if not dry_run:
+    if dry_run:
+        return
+    try:
+        if not mount.runs(release):
             server.run(path, target)
-    if not dry_run:
         _verify(server, release, path, probe, report)
+    except DeploymentError as error:
+        raise _undo(server, path, mount, error, report) from None
 
 
 def _next_older(server: Server, mount: Mount) -> str:

@@ -140,6 +140,21 @@ def test_a_version_that_does_not_run_is_undone(
     assert running(server) == "v0.1.0"
 
 
+def test_a_rollback_that_fails_is_undone(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """The older file is gone, or nobody can log in with it: what ran before runs again."""
+    put(run, server, files["0.1.0"])
+    put(run, server, files["0.2.0"])
+    refused = run("rollback", "--mount", mount, "--probe", "jwt=canary-4711")
+    assert (refused.returncode, running(server)) == (1, "v0.2.0")
+    (server.plugin_directory / "deployed-0.1.0").unlink()
+    done = run("rollback", "--mount", mount)
+    assert done.returncode == 1
+    assert "auth/deployed/ runs v0.2.0 again" in done.stderr
+    assert running(server) == "v0.2.0"
+
+
 def test_a_rebuilt_version_takes_nobody_s_place(
     server: Server, run: Run, files: dict[str, Path], mount: str, tmp_path: Path
 ) -> None:
