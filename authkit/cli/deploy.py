@@ -52,10 +52,12 @@ def _install(
 
     report = _reporter(dry_run)
     release = read_release(file, name=name, version=plugin_version)
-    steps.copy(release, directory, report=report, dry_run=dry_run)
     if copy_only:
+        steps.copy(release, directory, report=report, dry_run=dry_run)
         return
     server = connect()
+    steps.verify_unused(server, release)
+    steps.copy(release, directory, report=report, dry_run=dry_run)
     path = mount.strip("/").removeprefix("auth/") or release.name
     if must_exist and server.find_mount(path) is None:
         raise CommandError(f"there is no mount at auth/{path}/: authkit install enables one")
@@ -112,7 +114,10 @@ def upgrade(**arguments: Any) -> None:
 @click.option("--to", "version", default="", help="The version; the next older one in the catalog otherwise.")
 @_options
 def rollback(**arguments: Any) -> None:
-    """Let a mount run an older version that the catalog has, and verify it."""
+    """Let a mount run an older version that the catalog has, and verify it.
+
+    If it does not run, or the probe cannot log in, the mount gets back what ran before.
+    """
     if not arguments["mount"]:
         raise CommandError("give --mount")
     _guarded(_roll_back, **arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 from authkit.deployment.errors import DeploymentError
@@ -36,7 +35,7 @@ def copy_file(release: Release, directory: Path) -> Path:
     (Vault 1.21, VAULT_ENABLE_FILE_PERMISSIONS_CHECK).
 
     Raises:
-        DeploymentError: the directory cannot be used by a server, or not written to.
+        DeploymentError: the directory cannot be used by a server, or not written to; the file has changed.
     """
     _verify(directory)
     target = directory / release.file.name
@@ -44,8 +43,8 @@ def copy_file(release: Release, directory: Path) -> Path:
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE)
         try:
-            with open(descriptor, "wb") as out, release.file.open("rb") as source:
-                shutil.copyfileobj(source, out)
+            with open(descriptor, "wb") as out:
+                out.write(_read(release))
                 os.fchmod(out.fileno(), _MODE)
                 if os.geteuid() == 0:
                     owner = directory.stat()
@@ -58,6 +57,14 @@ def copy_file(release: Release, directory: Path) -> Path:
     except OSError as error:
         raise DeploymentError(f"{target} can't be written: {error.strerror}") from None
     return target
+
+
+def _read(release: Release) -> bytes:
+    """Return what is in the file, which everybody will be able to read: only what `read_release` has seen."""
+    content = release.file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != release.sha256:
+        raise DeploymentError(f"{release.file} has changed while it was copied")
+    return content
 
 
 def _verify(directory: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import hvac
+import requests
 from hvac.exceptions import InvalidPath, VaultError
-from requests import RequestException
 
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
@@ -72,11 +72,18 @@ class Server:
 
     def find_mount(self, path: str) -> Mount | None:
         """Return the mount at a path, without `auth/`; `None` when there is none."""
-        found = (self._get("sys/auth") or {}).get(f"{path}/")
-        if found is None:
-            return None
-        version = found.get("running_plugin_version") or ""
-        return Mount(plugin=found["type"], version=version, sha256=found.get("running_sha256") or "")
+        return self.list_mounts().get(path)
+
+    def list_mounts(self) -> dict[str, Mount]:
+        """Return all mounts by their paths, without `auth/` and the slash at the end."""
+        return {
+            path.rstrip("/"): Mount(
+                plugin=found["type"],
+                version=found.get("running_plugin_version") or "",
+                sha256=found.get("running_sha256") or "",
+            )
+            for path, found in (self._get("sys/auth") or {}).items()
+        }
 
     def enable(self, path: str, name: str, version: str) -> None:
         """Enable a version at a path."""
@@ -91,31 +98,39 @@ class Server:
         self._send("post", f"sys/auth/{path}/tune", {"plugin_version": version})
         self._send("put", "sys/plugins/reload/backend", {"mounts": [f"auth/{path}/"]})
 
-    def log_in(self, path: str, body: Mapping[str, str]) -> None:
-        """Log in at a path, and revoke the token."""
+    def log_in(self, path: str, body: Mapping[str, str]) -> str:
+        """Log in at a path, and revoke the token.
+
+        Returns:
+            Why the token cannot be revoked, such as a batch token; empty if it is.
+        """
         stranger = Server(self._connect, "")
         answer = stranger._send("post", path, body)
         token = (answer.get("auth") or {}).get("client_token")
         if not token:
             raise DeploymentError(f"a login at {path} brought no token")
-        Server(self._connect, token)._send("post", "auth/token/revoke-self", {})
+        try:
+            Server(self._connect, token)._send("post", "auth/token/revoke-self", {})
+        except DeploymentError as error:
+            return str(error)
+        return ""
 
     def _get(self, path: str, **query: str) -> Mapping[str, Any] | None:
         try:
             answer = self._client.adapter.get(f"/v1/{path}", params=query)
         except InvalidPath:
             return None
-        except (VaultError, RequestException) as error:
+        except (VaultError, requests.RequestException) as error:
             raise _failed(path, error) from None
-        data: Mapping[str, Any] | None = answer.get("data")
+        data: Mapping[str, Any] | None = _read(path, answer).get("data")
         return data
 
     def _send(self, method: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             answer = self._client.adapter.request(method, f"/v1/{path}", json=dict(body))
-        except (VaultError, RequestException) as error:
+        except (VaultError, requests.RequestException) as error:
             raise _failed(path, error) from None
-        return answer if isinstance(answer, dict) else {}
+        return _read(path, answer)
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> Server:
@@ -143,8 +158,26 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
         verify=find("CACERT") or find("CAPATH") or True,
         namespace=find("NAMESPACE") or None,
         timeout=_SECONDS,
+        # The token, and the fields of a probe, are for this server alone.
+        allow_redirects=False,
     )
     return Server(lambda token: client(token=token), token)
+
+
+def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str, Any]:
+    """Return the JSON of an answer, empty for one without content.
+
+    Raises:
+        DeploymentError: it leads to another address, or is not JSON.
+    """
+    if isinstance(answer, dict):
+        return answer
+    if answer.is_redirect:
+        location = answer.headers["Location"]
+        raise DeploymentError(f"{path}: the server redirects to {location}: set VAULT_ADDR to the one to ask")
+    if answer.status_code in (requests.codes.accepted, requests.codes.no_content):
+        return {}
+    raise DeploymentError(f"{path}: the answer (HTTP {answer.status_code}) is not that of a Vault server")
 
 
 def _failed(path: str, error: Exception) -> DeploymentError:

@@ -14,7 +14,7 @@ from authkit.deployment.release import Release, version_key
 from authkit.deployment.server import Mount, Server
 from authkit.values import Value
 
-__all__ = ["Probe", "copy", "install", "roll_back"]
+__all__ = ["Probe", "copy", "install", "roll_back", "verify_unused"]
 
 Report = Callable[[str], None]
 """Told each step in a sentence."""
@@ -28,6 +28,23 @@ class Probe(Value, frozen=True, kw_only=True):
     body: Mapping[str, str]
 
     unshown = ("body",)
+
+
+def verify_unused(server: Server, release: Release) -> None:
+    """Check before a file is copied that no mount runs this version from another file.
+
+    The copy and the catalog's entry would take the place of what such a mount starts from, and there would be
+    nothing to go back to.
+
+    Raises:
+        DeploymentError: one does.
+    """
+    for path, mount in server.list_mounts().items():
+        if (mount.plugin, mount.version) == (release.name, release.version) and not mount.runs(release):
+            raise DeploymentError(
+                f"auth/{path}/ runs {release.name} {release.version} from another file, which this one would "
+                "replace: give it a version of its own"
+            )
 
 
 def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = False) -> None:
@@ -74,10 +91,11 @@ def install(
         report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
     if dry_run:
         return
+    if before is None:
+        # Refused, there is nothing of ours to undo: a mount that is there all the same is somebody else's.
+        server.enable(path, release.name, release.version)
     try:
-        if before is None:
-            server.enable(path, release.name, release.version)
-        elif not before.runs(release):
+        if before is not None and not before.runs(release):
             server.run(path, release.version)
         _verify(server, release, path, probe, report)
     except DeploymentError as error:
@@ -95,6 +113,8 @@ def roll_back(
 ) -> None:
     """Let a mount run an older version: the one that is named, else the next older one in the catalog.
 
+    If it does not run, or the probe cannot log in, the mount gets back what ran before.
+
     Raises:
         DeploymentError: there is none, something was refused, or the version does not run.
     """
@@ -110,10 +130,14 @@ def roll_back(
     )
     if not mount.runs(release):
         report(f"tune auth/{path}/ from {mount.version or 'no version'} to {target}, and reload it")
-        if not dry_run:
+    if dry_run:
+        return
+    try:
+        if not mount.runs(release):
             server.run(path, target)
-    if not dry_run:
         _verify(server, release, path, probe, report)
+    except DeploymentError as error:
+        raise _undo(server, path, mount, error, report) from None
 
 
 def _next_older(server: Server, mount: Mount) -> str:
@@ -131,8 +155,8 @@ def _verify(server: Server, release: Release, path: str, probe: Probe | None, re
         raise DeploymentError(f"auth/{path}/ runs {runs}, not {release.version} with sha256 {release.sha256}")
     report(f"auth/{path}/ runs {release.name} {release.version} with sha256 {release.sha256}")
     if probe is not None:
-        server.log_in(f"auth/{path}/{probe.path}", probe.body)
-        report("the probe has logged in")
+        kept = server.log_in(f"auth/{path}/{probe.path}", probe.body)
+        report(f"the probe has logged in{kept and f'; its token lives on: {kept}'}")
 
 
 def _undo(

@@ -104,12 +104,17 @@ class ServerProcess:
                         f"the server has ended with status {process.returncode}:\n{self.log()}"
                     )
                 try:
-                    if client.get(f"{self.address}/v1/sys/health").status_code == httpx.codes.OK:
+                    health = f"{self.address}/v1/sys/health"
+                    if self._has_started() and client.get(health).status_code == httpx.codes.OK:
                         return
                 except httpx.TransportError:
                     pass
                 time.sleep(0.05)
         raise RuntimeError(f"the server does not answer after {START_SECONDS:.0f} s:\n{self.log()}")
+
+    def _has_started(self) -> bool:
+        """Whether it says that it listens. What answers before that is somebody else's, at the same port."""
+        return b" server started!" in (self.folder / "server.log").read_bytes()
 
     def _environment(self) -> dict[str, str]:
         """Return what the server and its plugins see: nothing of the developer's."""

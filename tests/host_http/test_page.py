@@ -13,7 +13,10 @@ from shared_pin import SharedPIN, Team
 
 from authkit import Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
 from authkit.framework import Answer, read, write
+from authkit.host.mount_overview import Field
+from authkit.host.page.application import Page
 from authkit.host.page.sessions import COOKIE, MAX_SESSIONS, Sessions
+from authkit.host.server.core import Core
 
 EVIL = "<script>alert(1)</script>"
 CHECKS = [
@@ -243,6 +246,17 @@ async def test_a_token_that_has_ended_is_told() -> None:
         await browser.send("/ui/sign-in", {"token": token})
         await http.post("/v1/auth/token/revoke-self", headers={"X-Vault-Token": token})
         assert "The server answered 403" in await browser.open("/ui/")
+
+
+@pytest.mark.parametrize("kind", ["string", "object", "boolean"])
+async def test_names_of_fields_are_text(kind: str) -> None:
+    """They come from the mount's own document: none of them ends an attribute, or begins an element."""
+    field = Field(name='x"><meta http-equiv=refresh content="0;url=//evil">', help=EVIL, kind=kind)
+    page = Page(Core(root_token=ROOT))
+    shown = page._templates.get_template("macros.html").module.input(field)  # type: ignore[attr-defined]
+    assert "<meta" not in shown
+    assert EVIL not in shown
+    assert 'aria-describedby="help-x&#34;' in shown
 
 
 def test_sessions_end() -> None:

@@ -34,6 +34,8 @@ from authkit import (
 )
 from authkit.auth import grant
 from authkit.framework import Call, Model
+from authkit.host.mount_overview import Field
+from authkit.host.page.forms import changes, form_text
 from authkit.host.page.sessions import BROWSER_LOGIN_SECONDS, LOGIN_COOKIE, Sessions
 from authkit.host.server.core import Core, HostRequest
 from authkit.logical import Response
@@ -54,6 +56,7 @@ class People(Role):
     role_type: Str = field(default="oidc", allowed=("oidc", "jwt"), help="The kind of login.")
     allowed_redirect_uris: CommaList = ()
     bound: Map = field(default={}, help="What is bound.")
+    role: Str = field(default="", help="A setting that is called as the field with the name is.")
     loud: Bool = False
     key: Secret = field(default="", help="A secret of the role.")
 
@@ -250,7 +253,14 @@ async def test_what_a_browser_opens_of_the_api_is_a_page_when_it_is_refused() ->
         assert page.headers["Content-Type"].startswith("text/html")
         assert "Vault login failed." in browser.keep(page)
         assert html.escape(EVIL) in page.text
-        for headers in ({}, {"Accept": "application/json"}):
+        java = {"Accept": "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}
+        for headers in (
+            {},
+            {"Accept": "application/json"},
+            java | {"X-Vault-Token": ROOT},
+            java | {"Authorization": "Bearer hvs.unknown"},
+            java | {"X-Vault-Request": "true"},
+        ):
             answer = await browser.http.get(path, headers=headers)
             assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/json")
             assert answer.json()["errors"]
@@ -334,6 +344,33 @@ async def test_a_role_is_written_and_edited() -> None:
         data = answer.body["data"]
         assert (data["bound"], data["loud"], data["token_ttl"]) == ({}, False, 0)
         assert data["allowed_redirect_uris"] == ["http://a", "http://b"]
+
+
+async def test_the_role_of_the_address_is_written() -> None:
+    """Not the one that a setting names."""
+    async with opened() as (browser, core):
+        await browser.open("/ui/role?path=sso/&role=people")
+        fields = {"role": "admins", "role_type": "jwt"}
+        told = await browser.send("/ui/role?path=sso/&role=people", fields)
+        assert "The role people is written" in told
+        answers = {
+            name: await core.handle(HostRequest(method="GET", path=f"auth/sso/role/{name}", token=ROOT))
+            for name in ("people", "admins")
+        }
+        assert answers["people"].body
+        assert answers["people"].body["data"]["role"] == "admins"
+        assert answers["admins"].status == 404
+
+
+@pytest.mark.parametrize(
+    "elements", [["a", "b"], ["a, b"], ['["admin"]'], ["[a"], [" a"], ["a", ""], ["a\nb"], []]
+)
+def test_a_list_comes_back_as_it_was(elements: list[str]) -> None:
+    """Also with elements that look like something else."""
+    listed = Field(name="policies", kind="array")
+    text = form_text(listed, elements)
+    written = changes([listed], {"policies": text}, {"policies": elements}).get("policies", [])
+    assert (written.split(", ") if isinstance(written, str) else written) == elements
 
 
 @pytest.mark.parametrize(

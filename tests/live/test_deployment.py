@@ -142,6 +142,35 @@ def test_a_version_that_does_not_run_is_undone(
     assert running(server) == "v0.1.0"
 
 
+def test_a_rollback_that_fails_is_undone(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """The older file is gone, or nobody can log in with it: what ran before runs again."""
+    put(run, server, files["0.1.0"])
+    put(run, server, files["0.2.0"])
+    refused = run("rollback", "--mount", mount, "--probe", "jwt=canary-4711")
+    assert (refused.returncode, running(server)) == (1, "v0.2.0")
+    (server.plugin_directory / "deployed-0.1.0").unlink()
+    done = run("rollback", "--mount", mount)
+    assert done.returncode == 1
+    assert "auth/deployed/ runs v0.2.0 again" in done.stderr
+    assert running(server) == "v0.2.0"
+
+
+def test_a_rebuilt_version_takes_nobody_s_place(
+    server: Server, run: Run, files: dict[str, Path], mount: str, tmp_path: Path
+) -> None:
+    """Not that of a mount, also when it is for another one: the file that it runs stays."""
+    put(run, server, files["0.1.0"])
+    rebuilt = tmp_path / "rebuilt" / files["0.1.0"].name
+    rebuilt.parent.mkdir()
+    rebuilt.write_bytes(files["0.3.0"].read_bytes())
+    done = run("install", rebuilt, "--plugin-dir", server.plugin_directory, "--mount", "another")
+    assert (done.returncode, "auth/deployed/ runs deployed v0.1.0" in done.stderr) == (1, True), done.stderr
+    assert (server.plugin_directory / rebuilt.name).read_bytes() == files["0.1.0"].read_bytes()
+    put(run, server, files["0.1.0"])
+
+
 def test_a_version_whose_probe_is_refused_is_undone(
     server: Server, run: Run, files: dict[str, Path], mount: str
 ) -> None:

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from authkit.host.http.answers import redirect, refusal, write_answer
 from authkit.host.http.bodies import BODY_SECONDS, MAX_BODY_BYTES, read_body
-from authkit.host.http.requests import API, read_request
+from authkit.host.http.requests import API, read_request, read_token
 from authkit.host.http.targets import MalformedTargetError, clean, is_own_name, read_path
 from authkit.host.messages import Failure, HostRequest, HostResponse
 from authkit.values import Value, replace
@@ -152,9 +152,14 @@ class Application:
 
 
 def _is_opened_in_browser(request: Request) -> bool:
-    """Whether a person has opened the address: clients of the API do not ask for HTML."""
+    """Whether a person has opened the address.
+
+    Clients of the API seldom ask for HTML, but Java's does by default (HttpURLConnection): who sends a token,
+    or says that the request is for the API, is one of them.
+    """
     kinds = (each.partition(";")[0].strip() for each in request.headers.get("accept", "").split(","))
-    return request.method == "GET" and "text/html" in kinds
+    is_client = read_token(request) or request.headers.get("X-Vault-Request")
+    return request.method == "GET" and "text/html" in kinds and not is_client
 
 
 def _location(raw_path: str, *, has_page: bool) -> str:

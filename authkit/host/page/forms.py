@@ -21,10 +21,6 @@ EMPTY: Mapping[str, object] = {"object": {}, "array": [], "integer": 0, "number"
 """What is written for a field that was emptied, by the type of its schema. A text is empty."""
 
 
-_UNSAFE = {",", "\n"}
-"""Characters of a list's elements that a text with commas between them cannot hold."""
-
-
 async def read_form(request: Request) -> dict[str, str]:
     """Return a form posted from this origin. A request without an Origin header is refused.
 
@@ -56,11 +52,17 @@ def form_text(field: Field, value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list) and all(isinstance(each, str) and not _UNSAFE & {*each} for each in value):
+    if isinstance(value, list) and all(isinstance(each, str) and _is_plain(each) for each in value):
         return ", ".join(value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False) if value else ""
     return str(value)
+
+
+def _is_plain(element: str) -> bool:
+    """Whether a text with commas between a list's elements is read back with this one as it was."""
+    is_whole = element == element.strip() != "" and not {",", "\n"} & {*element}
+    return is_whole and not element.startswith("[")
 
 
 def changes(fields: Iterable[Field], form: Mapping[str, str], stored: Mapping[str, Any]) -> dict[str, Any]:

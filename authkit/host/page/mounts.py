@@ -59,7 +59,7 @@ async def write_role(visit: Visit) -> Response:
         return _role_form(visit, mount, form, visit.form, [str(error)])
     except APIError as error:
         return _role_form(visit, mount, form, visit.form, error.texts)
-    role = visit.parameter("role")
+    role = _role_name(visit)
     return visit.render(
         "done.html",
         mount=mount,
@@ -78,9 +78,14 @@ async def _find_role(visit: Visit, mount: MountSummary) -> tuple[Form, str, Mapp
     description = await visit.client.describe(mount)
     if description.role is None:
         raise PageError(404, "No roles here", f"{mount.path} does not describe roles.")
-    role = visit.parameter("role")
+    role = _role_name(visit)
     path = f"auth/{mount.path}{description.roles}{role}"
     return description.role, path, (await visit.client.read(path) or {}) if role else {}
+
+
+def _role_name(visit: Visit) -> str:
+    """Return the name in the address, that of the form for a new role: a setting may be called `role` too."""
+    return visit.request.query_params.get("role") or visit.form.get("role", "")
 
 
 def _role_form(
@@ -93,7 +98,7 @@ def _role_form(
         "role.html",
         400 if refused else 200,
         mount=mount,
-        role=visit.parameter("role"),
+        role=_role_name(visit),
         is_new=not visit.request.query_params.get("role"),
         groups=sorted(groups.items()),
         values=texts,

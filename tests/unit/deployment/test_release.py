@@ -78,3 +78,17 @@ def test_a_copy_is_whole_and_takes_the_place_of_another(tmp_path: Path) -> None:
     assert is_copied(release, directory)
     assert (target.read_bytes(), target.is_symlink(), elsewhere.read_bytes()) == (b"new", False, b"kept")
     assert [path.name for path in directory.iterdir()] == ["m-1.0.0"]
+
+
+def test_a_file_that_was_swapped_is_not_copied(tmp_path: Path) -> None:
+    """Everybody can read the copy: a link to a file of root's must not become one."""
+    secret, file, directory = tmp_path / "shadow", tmp_path / "pin-1.0.0", tmp_path / "plugins"
+    secret.write_text("root only")
+    file.write_text("the plugin")
+    directory.mkdir()
+    release = read_release(file)
+    file.unlink()
+    file.symlink_to(secret)
+    with pytest.raises(DeploymentError, match="has changed while it was copied"):
+        copy_file(release, directory)
+    assert not list(directory.iterdir())

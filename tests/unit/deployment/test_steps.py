@@ -1,0 +1,134 @@
+"""What a failed installation leaves alone, and where an operator's token goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authkit.deployment import steps
+from authkit.deployment.errors import DeploymentError
+from authkit.deployment.release import Release, read_release
+from authkit.deployment.server import Server, connect
+
+TOKEN = "operator-4711"
+
+
+class Answers(HTTPServer):
+    """Answers by method and path; keeps what was asked with which token."""
+
+    def __init__(self, answers: dict[str, tuple[int, Any]]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = answers
+        self.asked: list[tuple[str, str | None]] = []
+
+    def connect(self) -> Server:
+        """Connect as an operator."""
+        return connect({"VAULT_ADDR": f"http://127.0.0.1:{self.server_port}", "VAULT_TOKEN": TOKEN})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    def answer(self) -> None:
+        """Answer as told; a text is where to go instead."""
+        assert isinstance(self.server, Answers)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/v1/')}"
+        self.server.asked.append((asked, self.headers.get("X-Vault-Token")))
+        status, body = self.server.answers.get(asked, (404, {"errors": []}))
+        content = b"" if status == 204 or isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        if isinstance(body, str):
+            self.send_header("Location", body)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names of http.server
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@contextlib.contextmanager
+def answering(**answers: tuple[int, Any]) -> Iterator[Answers]:
+    """Serve these answers, `METHOD path` each."""
+    server = Answers(answers)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    """A file of a version."""
+    (tmp_path / "pin-1.0.0").write_bytes(b"x")
+    return read_release(tmp_path / "pin-1.0.0")
+
+
+def test_a_colleague_s_mount_is_not_disabled(release: Release) -> None:
+    """It was enabled after ours was looked for: the server refuses ours, and nothing is undone."""
+    told: list[str] = []
+    refused = (400, {"errors": ["path is already in use at pin/"]})
+    with answering(
+        **{"GET sys/auth": (200, {"data": {}}), "PUT sys/plugins/catalog/auth/pin": (204, None)},
+        **{"POST sys/auth/pin": refused},
+    ) as server:
+        with pytest.raises(DeploymentError, match="path is already in use"):
+            steps.install(server.connect(), release, "pin", report=told.append)
+        assert "DELETE sys/auth/pin" not in dict(server.asked)
+    assert not any("disable" in step for step in told)
+
+
+@pytest.mark.parametrize("plugin", ["pin", "other"])
+def test_what_a_mount_runs_is_not_replaced(release: Release, plugin: str) -> None:
+    """Neither its file nor its entry in the catalog: it could not be started again."""
+    running = {"type": plugin, "running_plugin_version": release.version, "running_sha256": "0" * 64}
+    with answering(**{"GET sys/auth": (200, {"data": {"team/pin/": running}})}) as server:
+        refusal = pytest.raises(DeploymentError, match=r"auth/team/pin/ runs pin .* from another file")
+        with refusal if plugin == "pin" else contextlib.nullcontext():
+            steps.verify_unused(server.connect(), release)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_redirect_gets_the_token(method: str) -> None:
+    """Neither the operator's token nor what a probe logs in with."""
+    with answering() as other:
+        there = f"http://localhost:{other.server_port}/v1/sys/auth"
+        with answering(**{f"{method} sys/auth": (307, there), f"{method} login": (307, there)}) as server:
+            asked = server.connect()
+            call = {"GET": lambda: asked.find_mount("pin"), "POST": lambda: asked.log_in("login", {"a": "b"})}
+            with pytest.raises(DeploymentError, match=f"redirects to {there}"):
+                call[method]()
+        assert not other.asked
+
+
+def test_what_is_no_answer_of_a_server_is_told() -> None:
+    """Such as that of a proxy: the caller can undo what it has begun."""
+    with (
+        answering(**{"GET sys/auth": (203, {})}) as server,
+        pytest.raises(DeploymentError, match="not that of a Vault server"),
+    ):
+        server.connect().find_mount("pin")
+
+
+def test_a_token_that_cannot_be_revoked_is_told() -> None:
+    """The login has succeeded all the same: batch tokens cannot be revoked, nor those without policies."""
+    granted = (200, {"auth": {"client_token": "hvb.granted"}})
+    refused = (400, {"errors": ["batch tokens cannot be revoked"]})
+    with answering(**{"POST login": granted, "POST auth/token/revoke-self": refused}) as server:
+        assert "batch tokens cannot be revoked" in server.connect().log_in("login", {})
+        assert server.asked == [("POST login", None), ("POST auth/token/revoke-self", "hvb.granted")]
