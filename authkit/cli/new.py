@@ -31,6 +31,11 @@ FILES = {
 }
 """Each file of a project, and what it is made of; nothing: it is empty."""
 EXECUTABLE = "launcher"
+NEXT_STEPS = (
+    "pip install -e '.[dev]'",
+    "python -m pytest",
+    "authkit dev .",
+)
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 MAX_NAME = 40
 
@@ -51,7 +56,7 @@ def new(name: str, into: Path) -> None:
     out = console()
     out.print(f"wrote {folder}: an auth method, its tests, and a README.")
     out.print("Next:")
-    for command in (f"cd {folder}", "pip install -e '.[dev]'", "python -m pytest", "authkit dev ."):
+    for command in (f"cd {folder}", *NEXT_STEPS):
         out.print(f"    {command}")
 
 
