@@ -35,7 +35,7 @@ def test_reload_in_mid_login(mount: Mount, oidc_provider: OIDCProvider) -> None:
         before = mount.pid
         mount.reload()
         assert mount.pid != before
-        ann.http.send(back)
+        ann.go_to_command(back)
         check_end(command, mount)
 
 
@@ -54,5 +54,5 @@ def test_fail_over_in_mid_login(
             back = ann.log_in(command.url())
             next_one = cluster.step_down()
             assert next_one is not mount.server
-            ann.http.send(back)
+            ann.go_to_command(back)
             check_end(command, replace(mount, server=next_one))
