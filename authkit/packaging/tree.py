@@ -34,7 +34,6 @@ _UNUSED = (
     "*.pxd",
     "*.c",
     "*.h",
-    "*.jinja",
     "RECORD",
     "INSTALLER",
     "REQUESTED",

@@ -56,6 +56,7 @@ def project(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The JWT example, locked to the versions of the development environment and the wheel."""
     folder = tmp_path_factory.mktemp("project") / "jwt_auth"
     shutil.copytree(ROOT / "examples/jwt_auth", folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    (folder / "jwt_auth/page.jinja").write_text("a template of the author's")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_CONSTRAINT", str(ROOT / "requirements/development.txt"))
         write_lock(read_project(folder), find_links=[wheels])
@@ -191,6 +192,15 @@ def test_nothing_of_development_is_in_it(built: Standalone, home: Path, tmp_path
     assert any(name.endswith("authkit/serving.pyc") for name in names)
     unwanted = re.compile(r"\.py$|/pip/|/grpc/|authkit/(host|doctor|testing|cli|packaging)|/test/")
     assert [name for name in names if unwanted.search(name)] == []
+
+
+def test_what_the_project_has_beside_its_modules_is_in_it(
+    built: Standalone, home: Path, tmp_path: Path
+) -> None:
+    """Templates and other data of the author's."""
+    start(built, home, tmp_path / "tmp")
+    (template,) = entry_of(home).rglob("page.jinja")
+    assert template.read_text() == "a template of the author's"
 
 
 def test_the_lists_beside_it_are_right(built: Standalone) -> None:
