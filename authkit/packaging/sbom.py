@@ -38,7 +38,12 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
     bom = Bom(
-        components=[*_distributions(packages), _interpreter(), _go(), *map(_library, sorted(libraries))]
+        components=[
+            *_distributions(packages),
+            _package("generic", "cpython", platform.python_version(), ComponentType.PLATFORM),
+            _package("golang", "stdlib", find_go_version()),  # in the launcher
+            *map(_library, sorted(libraries)),
+        ]
     )
     bom.register_dependency(root, bom.components)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:sha256:{sha256}")
@@ -51,39 +56,23 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
 
 def _distributions(packages: Path) -> Iterator[Component]:
     for each in sorted(distributions(path=[str(packages)]), key=_name):
-        yield Component(
-            name=_name(each),
-            version=each.version,
-            type=ComponentType.LIBRARY,
-            bom_ref=f"pypi:{_name(each)}",
-            purl=PackageURL("pypi", name=_name(each), version=each.version),
-        )
+        yield _package("pypi", _name(each), each.version)
 
 
 def _name(distribution: Distribution) -> str:
     return distribution.metadata["Name"].lower()
 
 
-def _interpreter() -> Component:
-    version = platform.python_version()
+def _package(
+    ecosystem: str, name: str, version: str, kind: ComponentType = ComponentType.LIBRARY
+) -> Component:
+    """Return a component that has a package URL: `pkg:ECOSYSTEM/NAME@VERSION`."""
     return Component(
-        name="cpython",
+        name=name,
         version=version,
-        type=ComponentType.PLATFORM,
-        bom_ref="cpython",
-        purl=PackageURL("generic", name="cpython", version=version),
-    )
-
-
-def _go() -> Component:
-    """Return what of Go is in the launcher."""
-    version = find_go_version()
-    return Component(
-        name="stdlib",
-        version=version,
-        type=ComponentType.LIBRARY,
-        bom_ref="golang:stdlib",
-        purl=PackageURL("golang", name="stdlib", version=version),
+        type=kind,
+        bom_ref=f"{ecosystem}:{name}",
+        purl=PackageURL(ecosystem, name=name, version=version),
     )
 
 
