@@ -136,6 +136,8 @@ def mask_text(text: str, own: Iterable[str] = ()) -> str:
     """
     if isinstance(own, str | bytes | bytearray):
         raise TypeError("'own' is one text where a collection is meant: write own=[...]")
+    if not text:
+        return text
     return _cover(text, [*_find_shapes(text), *_find_values(text, own)])
 
 

@@ -5,10 +5,10 @@ Called only when somebody reads a check. Nothing here shows the token, or a clai
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from authkit.json_reader import JSONError, LenientReader
 from authkit.masking import Secret
 
 __all__ = ["CLAIMS_FORM", "JWT_FORM", "REGISTERED_FORM", "show_claims", "show_form", "show_registered"]
@@ -17,6 +17,7 @@ JWT_FORM: Final = ("a signed JWT in compact form, three parts",)
 CLAIMS_FORM: Final = ("one JSON object, each member once",)
 REGISTERED_FORM: Final = ("texts and dates where RFC 7519 has them",)
 
+_READER: Final = LenientReader()
 _REGISTERED = ("iss", "sub", "aud", "azp", "exp", "nbf", "iat", "jti")
 
 
@@ -29,10 +30,9 @@ def show_form(token: Secret | str) -> tuple[object, ...]:
 def show_claims(payload: bytes) -> tuple[object, ...]:
     """Return the names of all claims; the length of a payload that is not a JSON object."""
     try:
-        read = json.loads(payload)
-    except (ValueError, RecursionError):
-        read = None
-    return ("an object with {}", list(read)) if isinstance(read, dict) else ("{} bytes", len(payload))
+        return ("an object with {}", list(_READER.read_object(payload)))
+    except JSONError:
+        return ("{} bytes", len(payload))
 
 
 def show_registered(claims: Mapping[str, Any]) -> dict[str, Any]:
