@@ -19,12 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from authkit.cli.console import CommandError, cell, console
+from authkit.deployment.environment import ServerEnvironment
+from authkit.deployment.errors import DeploymentError
 from authkit.host.page.formatting import Explained, Step
 
 __all__ = ["explain"]
-
-DEFAULT_ADDRESS = "https://127.0.0.1:8200"
-"""That of the `vault` command."""
 
 TIMEOUT_SECONDS = 60.0
 """Long enough for the method to fetch keys first."""
@@ -72,16 +71,20 @@ def explain(
 
 def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Return the data of an answer."""
-    address = os.environ.get("VAULT_ADDR") or DEFAULT_ADDRESS
-    headers = {"X-Vault-Token": _vault_token(), "X-Vault-Request": "true"}
-    if os.environ.get("VAULT_NAMESPACE"):
-        headers["X-Vault-Namespace"] = os.environ["VAULT_NAMESPACE"]
+    try:
+        server = ServerEnvironment.read(os.environ, ("VAULT",))
+    except DeploymentError as error:
+        raise CommandError(str(error)) from None
+    headers = {"X-Vault-Token": server.token, "X-Vault-Request": "true"}
+    if server.namespace:
+        headers["X-Vault-Namespace"] = server.namespace
     try:
         # None of httpx's own variables: a proxy has no business with tokens on their way to a server.
-        with httpx.Client(verify=_trust(), trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            answer = client.request(method, f"{address.rstrip('/')}/v1/{path}", json=body, headers=headers)
+        with httpx.Client(verify=_trust(server), trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            url = f"{server.address.rstrip('/')}/v1/{path}"
+            answer = client.request(method, url, json=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise CommandError(f"cannot ask {address}: {error}") from None
+        raise CommandError(f"cannot ask {server.address}: {error}") from None
     try:
         found = answer.json()
         data = found.get("data")
@@ -95,26 +98,13 @@ def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mappi
     raise CommandError(f"HTTP {answer.status_code} for {path}: {errors or 'nothing is explained there'}")
 
 
-def _trust() -> ssl.SSLContext:
+def _trust(server: ServerEnvironment) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(
-            cafile=os.environ.get("VAULT_CACERT") or None, capath=os.environ.get("VAULT_CAPATH") or None
-        )
+        return ssl.create_default_context(cafile=server.ca_file or None, capath=server.ca_folder or None)
     except OSError as error:
         raise CommandError(
             f"the certificates of VAULT_CACERT or VAULT_CAPATH cannot be read: {error}"
         ) from None
-
-
-def _vault_token() -> str:
-    """Return the token of the caller."""
-    token = os.environ.get("VAULT_TOKEN", "")
-    if not token:
-        try:
-            token = (Path.home() / ".vault-token").read_text()
-        except (OSError, UnicodeError):
-            raise CommandError("no token to ask with: set VAULT_TOKEN, or log in with vault login") from None
-    return token.strip()
 
 
 def _read_token(file: str) -> str:

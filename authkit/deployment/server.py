@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import hvac
 import requests
 from hvac.exceptions import InvalidPath, VaultError
 
+from authkit.deployment.environment import ServerEnvironment
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
 from authkit.values import Value
@@ -24,7 +24,6 @@ __all__ = ["Mount", "Server", "connect"]
 _GUESSES = "\nThis usually means"
 """Begins go-plugin's guesses about a plugin that did not start: ten lines, twice."""
 _HINT = ". `authkit doctor` says why, with the file in the plugin directory"
-_DEFAULT_ADDRESS = "https://127.0.0.1:8200"
 _SECONDS = 60
 
 
@@ -143,25 +142,18 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
         DeploymentError: there is no token.
     """
 
-    def find(name: str) -> str:
-        return environ.get(f"BAO_{name}") or environ.get(f"VAULT_{name}") or ""
-
-    file = Path.home() / ".vault-token"
-    token = find("TOKEN") or (file.read_text().strip() if file.is_file() else "")
-    if not token:
-        raise DeploymentError("no token: set VAULT_TOKEN, or log in with `vault login`")
-    certificate = (find("CLIENT_CERT"), find("CLIENT_KEY")) if find("CLIENT_CERT") else None
+    found = ServerEnvironment.read(environ, ("BAO", "VAULT"))
     client = partial(
         hvac.Client,
-        url=find("ADDR") or _DEFAULT_ADDRESS,
-        cert=certificate,
-        verify=find("CACERT") or find("CAPATH") or True,
-        namespace=find("NAMESPACE") or None,
+        url=found.address,
+        cert=found.client_certificate,
+        verify=found.ca_file or found.ca_folder or True,
+        namespace=found.namespace or None,
         timeout=_SECONDS,
         # The token, and the fields of a probe, are for this server alone.
         allow_redirects=False,
     )
-    return Server(lambda token: client(token=token), token)
+    return Server(lambda token: client(token=token), found.token)
 
 
 def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str, Any]:
