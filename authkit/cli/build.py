@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authkit.cli.console import CommandError, console
-from authkit.packaging.errors import PackagingError
+from authkit.cli.console import console
+from authkit.cli.extras import build_extra
 from authkit.packaging.project import read_project
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def build(
     """
     out = console()
     links = [each.resolve() for each in find_links]
-    try:
+    with build_extra():
         from authkit.packaging.lock import write_lock
         from authkit.packaging.oci import write_image
         from authkit.packaging.standalone import build_standalone
@@ -59,10 +59,6 @@ def build(
         folder = (output or found.folder / "dist").resolve()
         built = build_standalone(found, folder, keep=keep, find_links=links)
         image = write_image(built, folder) if oci else None
-    except PackagingError as error:
-        raise CommandError(str(error)) from None
-    except ModuleNotFoundError as error:
-        raise CommandError(f"{error}: install vault-authkit with its extra `build`") from None
     _summarize(out, built, image)
 
 

@@ -9,28 +9,54 @@ from typing import Any
 import click
 
 from authkit.cli.console import CommandError, console
+from authkit.cli.extras import build_extra
 
 __all__ = ["install", "rollback", "upgrade"]
 
-_MOUNT = click.option(
-    "--mount", default="", help="The path of the mount, without auth/; the plugin's name otherwise."
-)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Tell the steps, and take none.")
-_PROBE = click.option(
-    "--probe",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A field of a login that must succeed; @FILE as a value is what a file has in it.",
-)
-_PROBE_PATH = click.option(
-    "--probe-path", default="login", show_default=True, help="Where the probe logs in."
-)
+Command = Callable[..., None]
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (_DRY_RUN, _PROBE_PATH, _PROBE, _MOUNT):
-        command = option(command)
-    return command
+def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command these options, which its help lists in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_options = _with(
+    click.option(
+        "--mount", default="", help="The path of the mount, without auth/; the plugin's name otherwise."
+    ),
+    click.option(
+        "--probe",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A field of a login that must succeed; @FILE as a value is what a file has in it.",
+    ),
+    click.option("--probe-path", default="login", show_default=True, help="Where the probe logs in."),
+    click.option("--dry-run", is_flag=True, help="Tell the steps, and take none."),
+)
+_file_options = _with(
+    click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    click.option(
+        "--plugin-dir",
+        "directory",
+        required=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The server's plugin_directory.",
+    ),
+    click.option("--name", default="", help="In the catalog, for a file that is not named NAME-VERSION."),
+    click.option("--plugin-version", default="", help="Of a file that is not named NAME-VERSION."),
+    click.option(
+        "--copy-only",
+        is_flag=True,
+        help="Copy the file, and ask no server: for the other nodes of a cluster.",
+    ),
+)
 
 
 def _install(
@@ -55,38 +81,16 @@ def _install(
     if copy_only:
         steps.copy(release, directory, report=report, dry_run=dry_run)
         return
+    login = _read_probe(probe, probe_path)
     server = connect()
-    steps.verify_unused(server, release)
-    steps.copy(release, directory, report=report, dry_run=dry_run)
     path = mount.strip("/").removeprefix("auth/") or release.name
     if must_exist and server.find_mount(path) is None:
         raise CommandError(f"there is no mount at auth/{path}/: authkit install enables one")
-    login = _read_probe(probe, probe_path)
+    steps.verify_unused(server, release)
+    steps.copy(release, directory, report=report, dry_run=dry_run)
     steps.install(server, release, path, report=report, probe=login, dry_run=dry_run)
     if not dry_run:
         report("in a cluster, every node needs the file: authkit install --copy-only")
-
-
-def _file_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option(
-            "--copy-only",
-            is_flag=True,
-            help="Copy the file, and ask no server: for the other nodes of a cluster.",
-        ),
-        click.option("--plugin-version", default="", help="Of a file that is not named NAME-VERSION."),
-        click.option("--name", default="", help="In the catalog, for a file that is not named NAME-VERSION."),
-        click.option(
-            "--plugin-dir",
-            "directory",
-            required=True,
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="The server's plugin_directory.",
-        ),
-        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command(short_help="Copy a plugin's file to a server, register it, and enable or upgrade a mount.")
@@ -99,7 +103,8 @@ def install(**arguments: Any) -> None:
     kept. If the new version does not run, or the probe cannot log in, the mount gets back what ran before. A
     second run does nothing.
     """
-    _guarded(_install, must_exist=False, **arguments)
+    with build_extra():
+        _install(must_exist=False, **arguments)
 
 
 @click.command(short_help="Like install, for a mount that exists.")
@@ -107,7 +112,8 @@ def install(**arguments: Any) -> None:
 @_options
 def upgrade(**arguments: Any) -> None:
     """Copy FILE into the server's plugin directory, register it, and let a mount run it, as install does."""
-    _guarded(_install, must_exist=True, **arguments)
+    with build_extra():
+        _install(must_exist=True, **arguments)
 
 
 @click.command(short_help="Let a mount run the version before.")
@@ -120,7 +126,8 @@ def rollback(**arguments: Any) -> None:
     """
     if not arguments["mount"]:
         raise CommandError("give --mount")
-    _guarded(_roll_back, **arguments)
+    with build_extra():
+        _roll_back(**arguments)
 
 
 def _roll_back(version: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool) -> None:
@@ -131,17 +138,6 @@ def _roll_back(version: str, mount: str, probe: tuple[str, ...], probe_path: str
     path = mount.strip("/").removeprefix("auth/")
     report = _reporter(dry_run)
     steps.roll_back(connect(), path, version=version, report=report, probe=login, dry_run=dry_run)
-
-
-def _guarded(command: Callable[..., None], **arguments: Any) -> None:
-    try:
-        from authkit.deployment.errors import DeploymentError
-
-        command(**arguments)
-    except ModuleNotFoundError as error:
-        raise CommandError(f"{error}: install vault-authkit with its extra `build`") from None
-    except DeploymentError as error:
-        raise CommandError(str(error)) from None
 
 
 def _reporter(dry_run: bool) -> Callable[[str], None]:

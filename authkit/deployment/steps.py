@@ -77,29 +77,20 @@ def install(
     Raises:
         DeploymentError: something was refused, or the version does not run.
     """
+    before = server.find_mount(path)
+    if before is not None and before.plugin != release.name:
+        raise DeploymentError(f"auth/{path}/ is a mount of {before.plugin}, not of {release.name}")
     registered = server.find_registered(release.name, release.version)
     if registered is None or registered.get("sha256") != release.sha256:
         report(f"register {release.name} {release.version} with sha256 {release.sha256}")
         if not dry_run:
             server.register(release)
-    before = server.find_mount(path)
-    if before is not None and before.plugin != release.name:
-        raise DeploymentError(f"auth/{path}/ is a mount of {before.plugin}, not of {release.name}")
     if before is None:
         report(f"enable {release.name} {release.version} at auth/{path}/")
-    elif not before.runs(release):
-        report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
-    if dry_run:
-        return
-    if before is None:
-        # Refused, there is nothing of ours to undo: a mount that is there all the same is somebody else's.
-        server.enable(path, release.name, release.version)
-    try:
-        if before is not None and not before.runs(release):
-            server.run(path, release.version)
-        _verify(server, release, path, probe, report)
-    except DeploymentError as error:
-        raise _undo(server, path, before, error, report) from None
+        if not dry_run:
+            # Refused, there is nothing of ours to undo: a mount that is there is somebody else's.
+            server.enable(path, release.name, release.version)
+    _run(server, release, path, before, report=report, probe=probe, dry_run=dry_run)
 
 
 def roll_back(
@@ -128,16 +119,34 @@ def roll_back(
     release = Release(
         file=Path(registered["command"]), name=mount.plugin, version=target, sha256=registered["sha256"]
     )
-    if not mount.runs(release):
-        report(f"tune auth/{path}/ from {mount.version or 'no version'} to {target}, and reload it")
+    _run(server, release, path, mount, report=report, probe=probe, dry_run=dry_run)
+
+
+def _run(
+    server: Server,
+    release: Release,
+    path: str,
+    before: Mount | None,
+    *,
+    report: Report,
+    probe: Probe | None,
+    dry_run: bool,
+) -> None:
+    """Let a mount run a version and verify that it does, or give it back what ran before.
+
+    A mount that did not exist before has been enabled with the version.
+    """
+    is_other = before is not None and not before.runs(release)
+    if before is not None and is_other:
+        report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
     if dry_run:
         return
     try:
-        if not mount.runs(release):
-            server.run(path, target)
+        if is_other:
+            server.run(path, release.version)
         _verify(server, release, path, probe, report)
     except DeploymentError as error:
-        raise _undo(server, path, mount, error, report) from None
+        raise _undo(server, path, before, error, report) from None
 
 
 def _next_older(server: Server, mount: Mount) -> str:

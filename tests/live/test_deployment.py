@@ -215,7 +215,7 @@ def test_what_an_operator_gets_wrong_is_told(
         assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     done = run("upgrade", files["0.1.0"], "--plugin-dir", server.plugin_directory)
     assert "there is no mount at auth/deployed/: authkit install enables one" in done.stderr
-    (server.plugin_directory / "deployed-0.1.0").unlink()
+    assert not (server.plugin_directory / "deployed-0.1.0").exists()
 
 
 def test_only_the_file_is_copied(run: Run, files: dict[str, Path], tmp_path: Path) -> None:
