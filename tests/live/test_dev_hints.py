@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import pytest
 from livebed.binaries import ServerProgram
 from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
+from livebed.shell import run_script
 
 from authkit.cli.new import write_project
 
@@ -23,13 +24,12 @@ class ByName(AuthMethod, name="by_name"):
 
 serve(ByName)
 '''
-RUN_SECONDS = 60
 
 
 def test_every_hint_runs_as_it_is_printed(program: ServerProgram, tmp_path: Path) -> None:
     """From the address on: no line between the exports and those to complete may fail."""
     if program.is_bao:
-        return  # the hints say `vault`
+        pytest.skip("the hints say `vault`")
     (tmp_path / "vault").symlink_to(program.path)
     (tmp_path / "by_name.py").write_text(BY_NAME)
     write_project("team-key", tmp_path / "team-key")
@@ -37,14 +37,6 @@ def test_every_hint_runs_as_it_is_printed(program: ServerProgram, tmp_path: Path
     with DevServer(program, *plugins) as dev:
         commands = [line.strip() for line in dev.printed if line.startswith("    ") and "..." not in line]
         assert len(commands) >= 2 + 5 + 4 + 4 + 2
-        done = subprocess.run(
-            ["sh", "-eux", "-c", "\n".join(commands)],
-            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
+        done = run_script("\n".join(["set -eux", *commands]), environment, tmp_path)
     assert done.stdout.count("token_accessor") == 3

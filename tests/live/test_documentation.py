@@ -15,6 +15,7 @@ from livebed.binaries import ServerProgram
 from livebed.factories import MakeServer
 from livebed.plugins import JWT_LAUNCHER, NEXT_LAUNCHER, python_plugin
 from livebed.server import Server
+from livebed.shell import run_script
 from livebed.tokens import Issuer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,6 @@ JWT_ISSUERS = ROOT / "docs" / "jwt-issuers.md"
 AT_HOME = ["quickstart.md", "howto-dev.md", "howto-doctor.md"]
 """Pages about authkit's own server and command."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN_SECONDS = 120
 PRELUDE = r"""
 authkit() {
     if [ "$1" != dev ]; then python -m authkit "$@"; return; fi
@@ -85,18 +85,7 @@ def test_pages_about_the_development_server_run_as_written(
     }
 
     script = PRELUDE + "".join(BLOCK.findall((ROOT / "docs" / name).read_text()))
-    done = subprocess.run(
-        ["sh", "-c", script],
-        env=environment,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_script(script, environment, tmp_path)
 
 
 def test_the_pages_of_the_jwt_example_run_as_written(server: Server, issuer: Issuer) -> None:
@@ -141,6 +130,7 @@ def test_a_server_in_development_mode_takes_the_plugin_by_itself(
     }
     script = "\n".join(
         [
+            "set -eu",
             f"{start} > server.log 2>&1 &",
             "trap 'kill $!; wait $!' EXIT",
             "until vault status > /dev/null 2>&1; do kill -0 $!; sleep 0.1; done",
@@ -148,18 +138,8 @@ def test_a_server_in_development_mode_takes_the_plugin_by_itself(
         ]
     )
 
-    done = subprocess.run(
-        ["sh", "-eu", "-c", script],
-        env=environment,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    done = run_script(script, environment, tmp_path)
 
-    assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^jwt_auth\s+auth\s+v0\.1\.0", done.stdout, re.MULTILINE)
 
 
@@ -188,15 +168,4 @@ def run(server: Server, page: Path, **variables: str) -> subprocess.CompletedPro
     for prefix in ("VAULT", "BAO"):
         environment[f"{prefix}_ADDR"] = server.address
         environment[f"{prefix}_TOKEN"] = server.client.token
-    done = subprocess.run(
-        ["sh", "-c", "set -eux\n" + "".join(BLOCK.findall(page.read_text()))],
-        env=environment,
-        cwd=server.home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+    return run_script("set -eux\n" + "".join(BLOCK.findall(page.read_text())), environment, server.home)

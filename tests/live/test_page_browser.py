@@ -16,7 +16,7 @@ from livebed.oidc_person import log_in_on
 from livebed.oidc_provider import OIDCProvider, why_no_provider
 from livebed.server import ROOT_TOKEN
 from livebed.tokens import Issuer, usual_issuer
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 PIN = "4711-only-the-team-knows"
 EVIL = "<img src=x onerror=alert(1)> & 'more'"
@@ -77,12 +77,7 @@ def size(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def page(browser: Browser, shown: DevServer, scheme: str, size: str) -> Iterator[Page]:
     """The page, not signed in. Nothing may be loaded from elsewhere, and no policy be violated."""
-    width, height = SIZES[size]
-    context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": height},
-        base_url=shown.client.address,
-    )
+    context = new_context(browser, shown, scheme, size)
     opened = context.new_page()
     asked: list[str] = []
     said: list[str] = []
@@ -94,6 +89,16 @@ def page(browser: Browser, shown: DevServer, scheme: str, size: str) -> Iterator
     assert {url for url in asked if not url.startswith(shown.client.address)} == set()
     assert [text for text in said if "Failed to load resource: the server responded" not in text] == []
     context.close()
+
+
+def new_context(browser: Browser, shown: DevServer, scheme: str, size: str) -> BrowserContext:
+    """Open a browser of its own, which prefers a scheme and has a size."""
+    width, height = SIZES[size]
+    return browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": height},
+        base_url=shown.client.address,
+    )
 
 
 def look(page: Page, name: str) -> None:
@@ -266,12 +271,7 @@ def provider(shown: DevServer) -> Iterator[OIDCProvider]:
 @pytest.fixture
 def anywhere(browser: Browser, shown: DevServer, scheme: str, size: str) -> Iterator[Page]:
     """The page, signed in, in a browser that may go to the provider."""
-    width, height = SIZES[size]
-    context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": height},
-        base_url=shown.client.address,
-    )
+    context = new_context(browser, shown, scheme, size)
     opened = context.new_page()
     opened.goto("/ui/")
     sign_in(opened)
