@@ -153,6 +153,7 @@ SUBPACKAGES: dict[str, dict[str, set[str]]] = {
         "fields": set(),
         "handler_threads": set(),
         "replication": set(),
+        "ttl": {"fields"},
         "models": {"fields"},
         "stored": {"fields", "models", "handler_threads", "replication"},
         "routing": {"fields", "models", "stored", "replication"},

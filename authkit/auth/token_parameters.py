@@ -28,7 +28,7 @@ from authkit.framework import (
     field,
     format_block,
 )
-from authkit.logical import Auth, Lease, TokenType
+from authkit.logical import Auth, LeaseOptions, TokenType
 from authkit.values import Value, verify_collections
 
 __all__ = ["KEPT_SETTINGS", "Role", "TokenParameters", "TokenSettings"]
@@ -118,7 +118,7 @@ class TokenParameters(Model):
         """
         verify_policies(self.token_policies)
         return Auth(
-            lease=Lease(ttl=self.token_ttl, max_ttl=self.token_max_ttl, renewable=True),
+            lease=LeaseOptions(ttl=self.token_ttl, max_ttl=self.token_max_ttl, renewable=True),
             policies=tuple(dict.fromkeys(self.token_policies)),
             period=self.token_period,
             explicit_max_ttl=self.token_explicit_max_ttl,

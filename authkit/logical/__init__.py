@@ -4,7 +4,7 @@ Frozen values and Protocols; no I/O, no gRPC. Everything that an auth method and
 each other is said in these words.
 """
 
-from authkit.logical.auth import Alias, Auth, Lease, LeasedSecret, TokenType
+from authkit.logical.auth import Alias, Auth, LeasedSecret, LeaseOptions, TokenType
 from authkit.logical.backend import (
     Backend,
     BackendConfig,
@@ -49,7 +49,7 @@ __all__ = [
     "HasSecretFields",
     "IdentityToken",
     "JSONNumber",
-    "Lease",
+    "LeaseOptions",
     "LeasedSecret",
     "Operation",
     "PluginEnvironment",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from authkit.values import Value, field, verify_collections
 
-__all__ = ["Alias", "Auth", "Lease", "LeasedSecret", "TokenType"]
+__all__ = ["Alias", "Auth", "LeaseOptions", "LeasedSecret", "TokenType"]
 
 _ZERO = timedelta(0)
 
@@ -24,7 +24,7 @@ class TokenType(IntEnum):
     DEFAULT_BATCH = 4
 
 
-class Lease(Value, frozen=True, kw_only=True):
+class LeaseOptions(Value, frozen=True, kw_only=True):
     """How long a token or secret lives. Zero means: as the mount has it."""
 
     ttl: timedelta = _ZERO
@@ -66,7 +66,7 @@ class Alias(Value, frozen=True, kw_only=True):
 class Auth(Value, frozen=True, kw_only=True):
     """What a login grants; at renewal, what it granted."""
 
-    lease: Lease = field(default_factory=Lease)
+    lease: LeaseOptions = field(default_factory=LeaseOptions)
     """Set by the plugin."""
     internal_data: Mapping[str, Any] = field(default_factory=dict)
     """Set by the plugin; kept with the lease, returned at renewal, never shown."""
@@ -122,7 +122,7 @@ class Auth(Value, frozen=True, kw_only=True):
 class LeasedSecret(Value, frozen=True, kw_only=True):
     """A secret with a lease (`logical.Secret`). Auth methods have none."""
 
-    lease: Lease = field(default_factory=Lease)
+    lease: LeaseOptions = field(default_factory=LeaseOptions)
     """Set by the plugin."""
     internal_data: Mapping[str, Any] = field(default_factory=dict)
     """Set by the plugin; returned at renewal and revocation."""

@@ -25,7 +25,7 @@ from authkit.logical import (
     BackendConfig,
     BackendFactory,
     BackendType,
-    Lease,
+    LeaseOptions,
     Operation,
     RawBody,
     Request,
@@ -179,7 +179,7 @@ def raise_error(recipe: Any) -> None:
 def auth_of(recipe: Mapping[str, Any]) -> Auth:
     """Return the grant that a recipe describes."""
     return Auth(
-        lease=Lease(
+        lease=LeaseOptions(
             ttl=parse_duration(recipe.get("ttl", "")),
             max_ttl=parse_duration(recipe.get("max_ttl", "")),
             renewable=recipe.get("renewable", True),

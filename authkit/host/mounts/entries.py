@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from authkit.framework.ttl import MountLimits
 from authkit.host.store.times import whole_seconds
-from authkit.host.store.ttl import MountLimits
 from authkit.values import Value, field
 
 __all__ = [

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from authkit.auth.policies import find_refused_policy, sanitize_policies
 from authkit.errors import AuthKitError
+from authkit.framework.ttl import Lifetimes, calculate_ttl
 from authkit.host.messages import Failure, Outcome
 from authkit.host.mounts.entries import Mount
 from authkit.host.server.mount_requests import MountRequest, answer_of, ask
 from authkit.host.state import HostState
 from authkit.host.store.identity import IdentityError
 from authkit.host.store.tokens import BATCH, SERVICE, Token
-from authkit.host.store.ttl import Lifetimes, calculate_ttl
 from authkit.logical import Auth, Operation, TokenType
 from authkit.values import replace
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import AuthKitError, PermissionDeniedError
+from authkit.framework.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
 from authkit.host.messages import Failure, join_errors
 from authkit.host.server.envelope import STATUSES
 from authkit.host.server.mount_requests import send
 from authkit.host.state import HostState
 from authkit.host.store.plugin_errors import in_go_words
 from authkit.host.store.tokens import BATCH, Token
-from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl
 from authkit.logical import Auth, Connection, Operation, Request, Response
 from authkit.values import replace
 

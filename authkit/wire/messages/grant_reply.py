@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from authkit.errors import InternalError
-from authkit.logical import Alias, Auth, Lease, Response, TokenType
+from authkit.logical import Alias, Auth, LeaseOptions, Response, TokenType
 from authkit.wire.jsontext import NULL, encode_object
 from authkit.wire.messages.grants import encode_auth
 from authkit.wire.messages.identity import encode_alias
@@ -107,7 +107,7 @@ def _encode_auth(auth: Auth) -> bytes:
 
 @lru_cache(MAX_KEPT_SETTINGS, typed=True)
 def _encode_settings(
-    lease: Lease,
+    lease: LeaseOptions,
     policies: tuple[str, ...],
     period: timedelta,
     num_uses: int,

@@ -6,7 +6,7 @@ Whether a grant is allowed in a reply at all is decided in `authkit.wire.guards`
 from __future__ import annotations
 
 from authkit.errors import InternalError
-from authkit.logical import Auth, Lease, LeasedSecret, TokenType
+from authkit.logical import Auth, LeasedSecret, LeaseOptions, TokenType
 from authkit.wire.jsontext import decode_object, encode_object
 from authkit.wire.messages._values import (
     decode_duration,
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def encode_lease(lease: Lease) -> pb.LeaseOptions:
+def encode_lease(lease: LeaseOptions) -> pb.LeaseOptions:
     """Return the message for a lease, its issue time always set: a host refuses it otherwise.
 
     Raises:
@@ -45,9 +45,9 @@ def encode_lease(lease: Lease) -> pb.LeaseOptions:
     )
 
 
-def decode_lease(message: pb.LeaseOptions) -> Lease:
+def decode_lease(message: pb.LeaseOptions) -> LeaseOptions:
     """Return the lease in a message."""
-    return Lease(
+    return LeaseOptions(
         ttl=decode_duration(message.TTL),
         max_ttl=decode_duration(message.MaxTTL),
         renewable=message.renewable,

@@ -28,7 +28,7 @@ from authkit.logical import (
     BackendConfig,
     BackendFactory,
     BackendType,
-    Lease,
+    LeaseOptions,
     Operation,
     RawBody,
     Request,
@@ -102,7 +102,7 @@ def grant(request: Request, **fields: Any) -> Response:
         "alias": Alias(name="naughty"),
         "policies": ("default",),
         "display_name": "naughty",
-        "lease": Lease(ttl=timedelta(hours=1), renewable=True),
+        "lease": LeaseOptions(ttl=timedelta(hours=1), renewable=True),
         "internal_data": {"renew": request.data.get("renew", "keep")},
     }
     return Response(auth=Auth(**(auth | fields)))
@@ -358,9 +358,9 @@ DEEDS: dict[str, Deed] = {
     "policies are numbers": granted(policies=(1, None)),
     "root policy": granted(policies=("root",)),
     "metadata holds null": granted(metadata={"key": None}),
-    "ttl is negative": granted(lease=Lease(ttl=timedelta(hours=-1))),
-    "ttl is endless": granted(lease=Lease(ttl=timedelta.max)),
-    "ttl is a number": granted(lease=Lease(ttl=3600)),  # type: ignore[arg-type]
+    "ttl is negative": granted(lease=LeaseOptions(ttl=timedelta(hours=-1))),
+    "ttl is endless": granted(lease=LeaseOptions(ttl=timedelta.max)),
+    "ttl is a number": granted(lease=LeaseOptions(ttl=3600)),  # type: ignore[arg-type]
     "lease is missing": granted(lease=None),
     "token type is unknown": granted(token_type=99),
     "uses are negative": granted(num_uses=-1),

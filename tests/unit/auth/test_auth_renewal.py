@@ -24,7 +24,7 @@ from authkit.auth import (
 from authkit.errors import FieldError, InternalError, PermissionDeniedError, UserError
 from authkit.framework import Bool, Call, Collection, CommaList, Seconds, Str
 from authkit.framework import write as writes
-from authkit.logical import Alias, Auth, Lease, LeasedSecret, Operation, Request, Response
+from authkit.logical import Alias, Auth, LeasedSecret, LeaseOptions, Operation, Request, Response
 from authkit.values import replace
 from authkit.wire.guards import answer
 from authkit.wire.messages import encode_request
@@ -172,7 +172,7 @@ async def test_without_roles_somebody_must_decide() -> None:
     auth = await mount.login(user="ann")
     with pytest.raises(UserError, match="this auth type doesn't support renew"):
         await mount.renew(auth)
-    request = Request(operation=Operation.RENEW, secret=LeasedSecret(lease=Lease()))
+    request = Request(operation=Operation.RENEW, secret=LeasedSecret(lease=LeaseOptions()))
     with pytest.raises(UserError, match="secret is unsupported by this backend"):
         await mount.backend.handle_request(request)
 
@@ -447,7 +447,9 @@ async def test_without_role_the_last_ttl_stays() -> None:
             return Renewal.keep()
 
     mount = Mount(Going)
-    auth = replace(await mount.login(user="ann"), lease=Lease(ttl=timedelta(seconds=11), renewable=True))
+    auth = replace(
+        await mount.login(user="ann"), lease=LeaseOptions(ttl=timedelta(seconds=11), renewable=True)
+    )
     assert (await mount.renew(auth)).lease == auth.lease
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from authkit.framework.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl, human_duration
 from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
 from authkit.host.store.clock import SystemClock
 from authkit.host.store.hcl import Block, HCLError, parse_hcl
@@ -14,8 +15,7 @@ from authkit.host.store.policies import ACL, PolicyError, decode_text, parse_pol
 from authkit.host.store.records import dump, load
 from authkit.host.store.times import show_time
 from authkit.host.store.tokens import Token
-from authkit.host.store.ttl import Lifetimes, MountLimits, PastMaxTTLError, calculate_ttl, human_duration
-from authkit.logical import Alias, Auth, Lease, Operation, SpecialPaths, TokenType
+from authkit.logical import Alias, Auth, LeaseOptions, Operation, SpecialPaths, TokenType
 from authkit.testing import MovableClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ def test_words_for_durations(duration: timedelta, words: str) -> None:
 def test_records_come_back() -> None:
     """A token with everything in it, nested values included."""
     auth = Auth(
-        lease=Lease(ttl=HOUR, renewable=True, issue_time=NOW),
+        lease=LeaseOptions(ttl=HOUR, renewable=True, issue_time=NOW),
         internal_data={"role": "dev", "deep": {"a": [1, None, 1.5]}},
         policies=("a", "b"),
         alias=Alias(name="bob", metadata={"k": "v"}),
@@ -176,9 +176,9 @@ def test_records_come_back() -> None:
 
 def test_records_grow() -> None:
     """A reader takes the default for what an older writer left out, and skips what a newer one added."""
-    assert load(Lease, b'{"renewable": true, "from_the_future": 1}') == Lease(renewable=True)
-    with pytest.raises(ValueError, match="the stored Lease cannot be read"):
-        load(Lease, b"[]")
+    assert load(LeaseOptions, b'{"renewable": true, "from_the_future": 1}') == LeaseOptions(renewable=True)
+    with pytest.raises(ValueError, match="the stored LeaseOptions cannot be read"):
+        load(LeaseOptions, b"[]")
 
 
 # --- special paths -----------------------------------------------------------------------------

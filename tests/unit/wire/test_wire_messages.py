@@ -19,8 +19,8 @@ from authkit.logical import (
     Entity,
     Group,
     IdentityToken,
-    Lease,
     LeasedSecret,
+    LeaseOptions,
     Operation,
     PluginEnvironment,
     RawBody,
@@ -56,7 +56,12 @@ headers = st.dictionaries(text, texts, max_size=3)
 numbers = st.integers(0, 2**31 - 1)
 
 leases = st.builds(
-    Lease, ttl=lifetimes, max_ttl=lifetimes, renewable=st.booleans(), increment=durations, issue_time=times
+    LeaseOptions,
+    ttl=lifetimes,
+    max_ttl=lifetimes,
+    renewable=st.booleans(),
+    increment=durations,
+    issue_time=times,
 )
 aliases = st.builds(
     Alias,
@@ -217,7 +222,7 @@ def test_an_auth_comes_back(auth: Auth) -> None:
 
 @given(leases, secrets, aliases, wrap_infos, connections)
 def test_parts_come_back(
-    lease: Lease, secret: LeasedSecret, alias: Alias, wrap: WrapInfo, connection: Connection
+    lease: LeaseOptions, secret: LeasedSecret, alias: Alias, wrap: WrapInfo, connection: Connection
 ) -> None:
     """The parts of requests and responses are read as they were written."""
     assert m.decode_lease(over_the_wire(m.encode_lease(lease))) == lease
@@ -302,10 +307,10 @@ def test_times_are_always_present() -> None:
 def test_times_of_other_zones_and_before_1970() -> None:
     """A time is sent as the moment that it is."""
     early = datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)
-    message = m.encode_lease(Lease(issue_time=early)).issue_time
+    message = m.encode_lease(LeaseOptions(issue_time=early)).issue_time
     assert (message.seconds, message.nanos) == (-1, 500_000_000)
     east = datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
-    assert m.decode_lease(m.encode_lease(Lease(issue_time=east))).issue_time == datetime(
+    assert m.decode_lease(m.encode_lease(LeaseOptions(issue_time=east))).issue_time == datetime(
         2024, 1, 1, tzinfo=UTC
     )
 
@@ -313,7 +318,7 @@ def test_times_of_other_zones_and_before_1970() -> None:
 def test_a_time_without_zone_is_refused() -> None:
     """Nobody knows which moment it is."""
     with pytest.raises(InternalError, match="time zone"):
-        m.encode_lease(Lease(issue_time=datetime(2024, 1, 1)))
+        m.encode_lease(LeaseOptions(issue_time=datetime(2024, 1, 1)))
 
 
 @pytest.mark.parametrize("seconds", [2**62, -(2**62)])
@@ -328,14 +333,14 @@ def test_a_time_out_of_range_is_refused(seconds: int) -> None:
 def test_an_absent_lease_is_an_empty_one() -> None:
     """Messages without their optional parts are read."""
     assert m.decode_auth(pb.Auth(internal_data="null")) == Auth()
-    assert m.decode_lease(pb.LeaseOptions()) == Lease()
+    assert m.decode_lease(pb.LeaseOptions()) == LeaseOptions()
 
 
 def test_durations_are_nanoseconds() -> None:
     """Lifetimes are sent as nanoseconds, all of them."""
     message = m.encode_auth(
         Auth(
-            lease=Lease(ttl=timedelta(seconds=1), max_ttl=timedelta(seconds=2)),
+            lease=LeaseOptions(ttl=timedelta(seconds=1), max_ttl=timedelta(seconds=2)),
             period=timedelta(seconds=3),
             explicit_max_ttl=timedelta(microseconds=4),
         )
@@ -352,7 +357,7 @@ def test_durations_are_nanoseconds() -> None:
 @given(st.timedeltas(timedelta(0), timedelta.max))
 def test_any_lifetime_can_be_sent(ttl: timedelta) -> None:
     """A lifetime beyond 292 years is cut to that, not wrapped around."""
-    assert m.decode_lease(m.encode_lease(Lease(ttl=ttl))).ttl == min(ttl, m.MAX_DURATION)
+    assert m.decode_lease(m.encode_lease(LeaseOptions(ttl=ttl))).ttl == min(ttl, m.MAX_DURATION)
 
 
 def test_every_number_of_nanoseconds_can_be_read() -> None:
@@ -365,8 +370,8 @@ def test_every_number_of_nanoseconds_can_be_read() -> None:
 @pytest.mark.parametrize(
     "auth",
     [
-        Auth(lease=Lease(ttl=timedelta(seconds=-1))),
-        Auth(lease=Lease(max_ttl=timedelta(microseconds=-1))),
+        Auth(lease=LeaseOptions(ttl=timedelta(seconds=-1))),
+        Auth(lease=LeaseOptions(max_ttl=timedelta(microseconds=-1))),
         Auth(period=timedelta(days=-1)),
         Auth(explicit_max_ttl=timedelta.min),
         Auth(num_uses=-1),
@@ -378,7 +383,7 @@ def test_every_number_of_nanoseconds_can_be_read() -> None:
         Auth(display_name=None, alias="bob"),  # type: ignore[arg-type]
         Auth(display_name=Secret("a secret")),  # type: ignore[arg-type]
         Auth(display_name="\ud800"),
-        Auth(lease=Lease(ttl=3600)),  # type: ignore[arg-type]
+        Auth(lease=LeaseOptions(ttl=3600)),  # type: ignore[arg-type]
         Auth(internal_data={"token": Secret("a secret")}),
         Auth(alias=Alias(name=7)),  # type: ignore[arg-type]
     ],
@@ -534,7 +539,7 @@ def test_a_raw_body_of_another_plugin_is_read_as_hosts_do() -> None:
         Response(headers={"A": "b"}),
         Response(redirect=None, mount_type=7),  # type: ignore[arg-type]
         Response(wrap_info=WrapInfo(ttl=timedelta(-1))),
-        Response(secret=LeasedSecret(lease=Lease(ttl=timedelta(-1)))),
+        Response(secret=LeasedSecret(lease=LeaseOptions(ttl=timedelta(-1)))),
     ],
 )
 def test_a_response_of_wrong_content_is_not_sent(response: Response) -> None:

@@ -8,12 +8,12 @@ from datetime import timedelta
 from authkit.auth.policies import sanitize_policies
 from authkit.errors import UserError
 from authkit.framework import KV, Bool, Int, Model, Str, StrList, field, write
+from authkit.framework.ttl import Lifetimes, MountLimits, calculate_ttl
 from authkit.host.backends.base import HostBackend, OwnCall
 from authkit.host.store.policies import WRAPPING
 from authkit.host.store.times import read_duration
 from authkit.host.store.tokens import BATCH, SERVICE, Token
-from authkit.host.store.ttl import Lifetimes, MountLimits, calculate_ttl
-from authkit.logical import Auth, Lease, Response, TokenType
+from authkit.logical import Auth, LeaseOptions, Response, TokenType
 from authkit.values import replace
 
 __all__ = ["TokenCreation"]
@@ -118,7 +118,7 @@ class TokenCreation(HostBackend):
     async def _issue(self, token: Token, asked: NewToken) -> Auth:
         """Keep or seal a token; return it as a grant."""
         auth = Auth(
-            lease=Lease(
+            lease=LeaseOptions(
                 ttl=token.ttl, renewable=bool(asked.renewable and token.ttl) and token.type == SERVICE
             ),
             policies=token.policies,

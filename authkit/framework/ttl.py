@@ -1,4 +1,4 @@
-"""How long a token lives: the arithmetic of a Vault server, on plain values."""
+"""How long a token or a lease lives: the arithmetic of a Vault server, on plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ZERO = timedelta(0)
 
 
 class PastMaxTTLError(Exception):
-    """The token has lived as long as it may."""
+    """It has lived as long as it may."""
 
     TEXT = "past the max TTL, cannot renew"
 
