@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -64,8 +64,10 @@ class Response(Value, frozen=True, kw_only=True):
     wrap_info: WrapInfo | None = None
     raw: RawBody | None = None
     mount_type: str = ""
+    on_sent: Callable[[], None] | None = None
+    """Called once the answer is on its way, and not if it cannot be sent. It must not wait."""
 
-    unshown: ClassVar = ("data",)
+    unshown: ClassVar = ("data", "on_sent")
 
     def __post_init__(self) -> None:
         verify_collections(data=self.data, warnings=self.warnings, headers=self.headers)

@@ -15,11 +15,13 @@ from functools import lru_cache
 from typing import Any
 
 from authkit.errors import (
+    ErrorKind,
     InternalError,
     LoginError,
     UnsupportedOperationError,
     UnsupportedPathError,
     UpstreamError,
+    UserError,
 )
 from authkit.logical import (
     Alias,
@@ -60,6 +62,12 @@ logger = logging.getLogger("authkit.wire")
 _LOGINS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.READ})
 """Operations that may log in (OpenBao 2.6.2, sdk/logical/request.go, LoginOperations)."""
 
+_STRANDING = frozenset(
+    {ErrorKind.UNSUPPORTED_OPERATION, ErrorKind.UNSUPPORTED_PATH, ErrorKind.INVALID_REQUEST}
+)
+"""After one of these in answer to a revocation a host does not try again, and keeps the lease as irrevocable
+(Vault 1.21, vault/expiration.go, revocationJob). `UnrecoverableError` says that on purpose."""
+
 MAX_KEPT_ROLES = 256
 """Roles whose reply is encoded once."""
 
@@ -90,24 +98,38 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
         reference = _report(message, exc)
         return _refusal(message, *_shown(backend, request, exc, reference), reference)
     try:
-        return _encode(_checked(request, response))
+        reply = _encode(_checked(request, response))
     except BaseException as exc:
         # What is wrong with a response is the author's business: its text stays in the log.
         reference = _report(message, exc)
         shown = exc if is_expected(exc) else InternalError(neutral_text(reference))
         return _refusal(message, *_shown(backend, request, shown, reference), reference)
+    if response is not None and response.on_sent is not None:
+        response.on_sent()
+    return reply
 
 
 def _refusal(request: pb.Request, exc: BaseException, own_secrets: Collection[str], reference: str) -> bytes:
     """Return the reply to a request that failed with `exc`, in the form that its operation allows."""
     if _is_root_help(request):
         return _encode(_fallback_help())
-    # Its answer is read unchecked: an error response would crash the request.
-    if request.operation != Operation.ALIAS_LOOKAHEAD:
+    if _takes_error_response(request):
         response = error_response(exc, own_secrets)
         if response is not None:
             return _encode(response)
-    return _error_reply(encode_error(exc, neutral_text(reference), own_secrets))
+    error = encode_error(exc, neutral_text(reference), own_secrets)
+    if request.operation == Operation.REVOKE and error.err_type in _STRANDING:
+        error.err_type = ErrorKind.UNKNOWN
+    return _error_reply(error)
+
+
+def _takes_error_response(request: pb.Request) -> bool:
+    """Whether a host can do with an error response to this operation.
+
+    It reads the answer to a lookahead unchecked, and would crash. The answer about a lease it shows its
+    client as a dump of the whole response (Vault 1.21, vault/expiration.go).
+    """
+    return request.operation != Operation.ALIAS_LOOKAHEAD and not request.HasField("secret")
 
 
 def _shown(
@@ -254,6 +276,9 @@ def _checked(request: Request, response: Response | None) -> Response | None:
     if response is not None and not isinstance(response, Response):
         raise InternalError(f"the handler returned a {type(response).__name__}, not a Response")
     _require_error_text(response)
+    if request.secret is not None and response is not None and response.data and response.is_error:
+        # As an error it is shown as it is.
+        raise UserError(response.data["error"])
     if request.operation is Operation.RESOLVE_ROLE:
         return _checked_role(response)
     if request.operation is Operation.ALIAS_LOOKAHEAD:
@@ -316,9 +341,11 @@ def _require_help(request: Request, response: Response | None) -> None:
 
 
 def _require_renewal(request: Request, response: Response | None) -> None:
-    """Without an answer a token's renewal would end quietly, neither renewed nor refused."""
+    """Without an answer a renewal would end quietly, neither renewed nor refused: HTTP 204 for a lease."""
     if request.auth is not None and (response is None or not (response.auth or response.is_error)):
         raise InternalError("renewal was answered with neither auth nor an error")
+    if request.secret is not None and (response is None or response.secret is None):
+        raise InternalError("renewal was answered with neither a secret nor an error")
 
 
 def _require_names(request: Request, response: Response | None) -> None:

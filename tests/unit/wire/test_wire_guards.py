@@ -19,11 +19,14 @@ from authkit.errors import (
     ErrorKind,
     FieldError,
     InternalError,
+    InvalidRequestError,
     LoginError,
     PermissionDeniedError,
     ReadOnlyError,
     StorageError,
+    UnrecoverableError,
     UnsupportedOperationError,
+    UnsupportedPathError,
     UpstreamError,
     UserError,
 )
@@ -383,10 +386,38 @@ async def test_a_renewal_may_be_refused() -> None:
     assert text_of(await ask(Response.error("no longer"), "renew", auth=AUTH)) == "no longer"
 
 
-async def test_a_secrets_renewal_may_be_empty() -> None:
-    """The rule is for tokens."""
-    reply = await ask(None, "renew", secret=LeasedSecret())
-    assert not reply.HasField("err")
+@pytest.mark.parametrize("reply", [None, Response(), Response(data={"a": 1})])
+async def test_a_lease_is_never_renewed_quietly(reply: Any) -> None:
+    """A host would answer 204 and leave the lease as it is."""
+    result = await ask(reply, "renew", secret=LeasedSecret())
+    assert result.err.err_type == ErrorKind.INTERNAL
+    assert not result.HasField("response")
+
+
+@pytest.mark.parametrize("operation", ["renew", "revoke"])
+async def test_refusals_about_a_lease_are_errors(operation: str) -> None:
+    """An error response would reach the client as a dump of it."""
+    for refusal in (Response.error("no longer"), UserError("no longer")):
+        result = await ask(refusal, operation, secret=LeasedSecret())
+        assert (result.err.err_type, result.err.err_msg) == (ErrorKind.USER, "no longer")
+        assert not result.HasField("response")
+
+
+async def test_a_refused_revocation_strands_no_lease() -> None:
+    """After some kinds of errors a host would not try again."""
+    for error in (UnsupportedOperationError(), UnsupportedPathError(), InvalidRequestError()):
+        result = await ask(error, "revoke", secret=LeasedSecret())
+        assert (result.err.err_type, result.err.err_msg) == (ErrorKind.UNKNOWN, str(error))
+    on_purpose = await ask(UnrecoverableError(), "revoke", secret=LeasedSecret())
+    assert on_purpose.err.err_type == ErrorKind.UNRECOVERABLE
+
+
+async def test_who_answers_is_told_when_the_answer_leaves() -> None:
+    """And not when it cannot be sent."""
+    told: list[str] = []
+    await ask(Response(data={"a": 1}, on_sent=lambda: told.append("sent")), "read")
+    await ask(Response(data={"a": object()}, on_sent=lambda: told.append("unsendable")), "read")
+    assert told == ["sent"]
 
 
 # --- resolve-role ------------------------------------------------------------------------------
