@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logical": BOTTOM,
     "framework": {*BOTTOM, "logical"},
     "auth": {*BOTTOM, "logical", "framework"},
+    "secrets": {*BOTTOM, "logical", "framework"},
     "oidc": BOTTOM,
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},

@@ -7,7 +7,7 @@ of one of the method's collections.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import LoginError
@@ -22,7 +22,7 @@ from authkit.framework.handlers.arguments import (
 from authkit.framework.routing.calls import Parameter, read_parameters
 from authkit.values import Value
 
-__all__ = ["HandlerPlan", "verify_returns", "verify_unchanged"]
+__all__ = ["HandlerPlan", "verify_unchanged"]
 
 
 class HandlerPlan(Value, frozen=True, kw_only=True):
@@ -102,13 +102,6 @@ async def verify_unchanged(
     found = None if role is None else await getattr(backend, roles).find(role_name)
     if found != role or await plan.load_objects(backend) != objects:
         raise LoginError("the role or the configuration has changed meanwhile, try again")
-
-
-def verify_returns(handler: Callable[..., Any], expected: type) -> None:
-    """Raise TypeError if the handler promises to return something else than `expected`."""
-    returned = get_type_hints(handler).get("return")
-    if isinstance(returned, type) and not issubclass(returned, expected):
-        raise TypeError(f"{handler.__qualname__} has to return {expected.__name__}, not {returned.__name__}")
 
 
 def _is_role(parameter: Parameter) -> bool:

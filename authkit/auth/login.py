@@ -19,7 +19,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from authkit.auth.arguments import HandlerPlan, verify_returns, verify_unchanged
+from authkit.auth.arguments import HandlerPlan, verify_unchanged
 from authkit.auth.grants import make_auth, verify_login_address
 from authkit.auth.identity import Identity
 from authkit.auth.token_parameters import TokenParameters
@@ -29,6 +29,7 @@ from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.fields.types import LowerTextType, TextType
 from authkit.framework.handler_threads import invoke
+from authkit.framework.handlers.arguments import verify_returns
 from authkit.framework.routing.declarations import MethodDeclaration, MountContext
 from authkit.framework.routing.routes import Handler
 from authkit.logical import Alias, Auth, Operation, Response

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from authkit.auth.arguments import HandlerPlan, verify_returns
+from authkit.auth.arguments import HandlerPlan
 from authkit.auth.login import Login
 from authkit.auth.renewal import Renewal, RenewalHandler, RenewCall, RoleCollections, renew_auth
 from authkit.auth.role_resolution import RESOLVE_ROLE_PATH, RoleResolver
 from authkit.auth.token_parameters import TokenParameters
 from authkit.errors import BadRequestError, FieldError, LoginError, UserError
 from authkit.framework import Backend, Collection
+from authkit.framework.handlers.arguments import verify_returns
 from authkit.logical import BackendType, Operation, Request, Response
 
 __all__ = ["AuthMethod"]

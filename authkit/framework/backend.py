@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -28,7 +29,7 @@ from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import verify_disjoint
 from authkit.framework.stored.store import ObjectStore
 from authkit.framework.tasks.periodic import Periodic, Scheduler
-from authkit.framework.tasks.wal import Rollback, WriteAheadLog
+from authkit.framework.tasks.wal import WriteAheadLog, find_rollbacks
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -150,9 +151,8 @@ class Backend:
         self.log: Final = logging.getLogger(f"authkit.backend.{type(self).name}")
         self.objects: Final = ObjectStore(config.storage)
         self.node: Final = Node(config.system, config.storage)
-        rollbacks = [each for each in self.declarations.values() if isinstance(each, Rollback)]
         self.wal: Final = WriteAheadLog(
-            config.storage, rollbacks, config.clock.time, mount=config.backend_uuid
+            config.storage, find_rollbacks(type(self)), config.clock.time, mount=config.backend_uuid
         )
         self.cached_values: Final = CachedValues(config.clock.monotonic)
         tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
@@ -193,13 +193,11 @@ class Backend:
             return
         self._stopped = True
         self._threads.use()
-        try:
+        async with AsyncExitStack() as ending:
+            ending.callback(self._threads.close)
+            ending.push_async_callback(self.cached_values.close)
+            ending.push_async_callback(self.wal.commit_settled)
             await self.stop()
-        finally:
-            try:
-                await self.cached_values.close()
-            finally:
-                self._threads.close()
 
     async def invalidate_key(self, key: str) -> None:
         """Drop a key from the cache, then call `invalidated`."""
@@ -265,6 +263,10 @@ class Backend:
             raise UserError("this auth type doesn't support renew")
         raise UserError(_lease_refusal(request))
 
+    async def handle_revocation(self, request: Request) -> None:
+        """End a lease. A plain backend has none."""
+        raise UserError(_lease_refusal(request))
+
     # -------------------------------------------------------------------------------------------
 
     async def _answer_for_mount(self, request: Request) -> Response | None:
@@ -273,7 +275,8 @@ class Backend:
             case Operation.RENEW:
                 return await self.handle_renewal(request)
             case Operation.REVOKE:
-                raise UserError(_lease_refusal(request))
+                await self.handle_revocation(request)
+                return None
             case Operation.ROLLBACK:
                 await self._tick(request)
                 return None

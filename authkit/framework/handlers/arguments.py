@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from authkit.errors import UserError
 from authkit.framework.fields.annotations import suggest_annotations
@@ -19,7 +19,7 @@ from authkit.framework.routing.calls import Call, Parameter
 from authkit.framework.routing.declarations import MountContext
 from authkit.values import Value, replace
 
-__all__ = ["MAX_OPEN_FIELD_LENGTH", "Arguments", "find_declared", "read_arguments"]
+__all__ = ["MAX_OPEN_FIELD_LENGTH", "Arguments", "find_declared", "read_arguments", "verify_returns"]
 
 MAX_OPEN_FIELD_LENGTH: Final = 64 * 1024
 """Characters of one field of a path that is open without a token, unless it says otherwise."""
@@ -145,3 +145,10 @@ def find_declared(
             f"'{parameter}', it has {len(found)}{hint}"
         )
     return found[0]
+
+
+def verify_returns(handler: Callable[..., Any], expected: type) -> None:
+    """Raise TypeError if the handler promises to return something else than `expected`."""
+    returned = get_type_hints(handler).get("return")
+    if isinstance(returned, type) and not issubclass(returned, expected):
+        raise TypeError(f"{handler.__qualname__} has to return {expected.__name__}, not {returned.__name__}")

@@ -21,17 +21,11 @@ from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.handlers.answers import Answerable, make_response
 from authkit.framework.handlers.arguments import MAX_OPEN_FIELD_LENGTH, Arguments, read_arguments
-from authkit.framework.handlers.options import HandlerOptions, verify_options
+from authkit.framework.handlers.options import HandlerOptions, operation_info, verify_options
 from authkit.framework.routing.calls import Call, read_parameters
 from authkit.framework.routing.declarations import MethodDeclaration, MountContext
 from authkit.framework.routing.paths import PathTemplate
-from authkit.framework.routing.routes import (
-    Handler,
-    OperationInfo,
-    ResponseInfo,
-    Route,
-    join_fields,
-)
+from authkit.framework.routing.routes import Handler, Route, join_fields
 from authkit.logical import Operation, Response
 from authkit.values import Value, replace
 
@@ -93,7 +87,7 @@ class Handled(MethodDeclaration[P, R]):
                 f"which the path {path.text!r} captures"
             )
         synopsis, description = self._texts()
-        info = self._info(own, synopsis, description)
+        info = operation_info(own, synopsis, description, options)
         handle: Handler = flow.handle
         return Route(
             path=path,
@@ -128,22 +122,6 @@ class Handled(MethodDeclaration[P, R]):
     def _texts(self) -> tuple[str, str]:
         synopsis, description = documentation(self.handler)
         return self.options.get("summary", synopsis), self.options.get("description", description)
-
-    def _info(self, fields: Mapping[str, FieldSchema], summary: str, description: str) -> OperationInfo:
-        options = self.options
-        responses = {
-            status: each if isinstance(each, ResponseInfo) else ResponseInfo(description=each)
-            for status, each in options.get("responses", {}).items()
-        }
-        return OperationInfo(
-            summary=summary,
-            description=description,
-            deprecated=options.get("deprecated", False),
-            fields=fields,
-            examples=tuple(options.get("examples", ())),
-            responses=responses,
-            forward=options.get("forward", False),
-        )
 
 
 class HandlerDecorator(Protocol):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.models import Model
-from authkit.framework.routing.routes import ResponseInfo
+from authkit.framework.routing.routes import OperationInfo, ResponseInfo
 from authkit.values import verify_collections
 
-__all__ = ["HandlerOptions", "verify_options"]
+__all__ = ["HandlerOptions", "operation_info", "verify_options"]
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -52,3 +53,22 @@ def verify_options(options: HandlerOptions) -> None:
     for status in options.get("responses", {}):
         if not 100 <= status <= 599:
             raise TypeError(f"{status} is not an HTTP status")
+
+
+def operation_info(
+    fields: Mapping[str, FieldSchema], summary: str, description: str, options: HandlerOptions
+) -> OperationInfo:
+    """Return what documents and the router know of an operation with these options."""
+    responses = {
+        status: each if isinstance(each, ResponseInfo) else ResponseInfo(description=each)
+        for status, each in options.get("responses", {}).items()
+    }
+    return OperationInfo(
+        summary=summary,
+        description=description,
+        deprecated=options.get("deprecated", False),
+        fields=fields,
+        examples=tuple(options.get("examples", ())),
+        responses=responses,
+        forward=options.get("forward", False),
+    )

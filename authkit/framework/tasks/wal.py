@@ -15,12 +15,23 @@ plugin finds what that has left.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
-from authkit.errors import InternalError, ReadOnlyError
+from authkit.errors import InternalError, ReadOnlyError, StorageError
 from authkit.framework.fields.durations import parse_duration
 from authkit.framework.handler_threads import Exclusive, invoke
 from authkit.framework.replication import PROBE_KEY
@@ -32,7 +43,12 @@ from authkit.framework.stored.views import StorageView
 from authkit.logical import Request, Storage, StorageEntry
 from authkit.values import Value
 
-__all__ = ["Rollback", "WALEntry", "WriteAheadLog", "rollback"]
+__all__ = ["Rollback", "WALEntry", "WriteAheadLog", "find_rollbacks", "rollback"]
+
+if TYPE_CHECKING:
+    import asyncio
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +57,9 @@ _IDs = list[str]
 
 MAX_ENTRIES_PER_TICK: Final = 100
 """Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
+
+SETTLE_SECONDS: Final = 2.0
+"""From an answer on its way to the deletion of its entry: time for the host to act on the answer."""
 
 UNREADABLE: Final = "unreadable"
 """In place of a kind: the entry cannot be read."""
@@ -73,15 +92,33 @@ class Rollback(MethodDeclaration[P, R]):
         Raises:
             TypeError: another method of the class undoes the same kind.
         """
-        declared = backend.declarations.values()
-        same = [each for each in declared if isinstance(each, Rollback) and each.kind == self.kind]
+        same = [each for each in find_rollbacks(backend) if each.kind == self.kind]
         if len(same) > 1:
             raise TypeError(f"{backend.__name__} has two methods for @rollback({self.kind!r})")
         return ()
 
+    def rollbacks(self) -> Iterable[Rollback[..., Any]]:
+        """Return itself."""
+        return [self]
+
     def local_stored(self) -> Iterable[str]:
         """Return the log's prefix: another cluster could not undo what this one has done."""
         return [WAL_PREFIX]
+
+
+@runtime_checkable
+class HasRollbacks(Protocol):
+    """A declaration that writes ahead, and knows how to undo what it has written."""
+
+    def rollbacks(self) -> Iterable[Rollback[..., Any]]:
+        """Return how to undo each kind of its entries."""
+        ...
+
+
+def find_rollbacks(backend: type[MountContext]) -> list[Rollback[..., Any]]:
+    """Return how the declarations of a class undo what they write ahead."""
+    declared = backend.declarations.values()
+    return [each for one in declared if isinstance(one, HasRollbacks) for each in one.rollbacks()]
 
 
 class RollbackDecorator(Protocol):
@@ -129,6 +166,8 @@ class WriteAheadLog:
         self._handlers: Mapping[str, Rollback[..., Any]] = {handler.kind: handler for handler in handlers}
         self._clock = clock
         self._last = ""
+        self._settled: dict[str, asyncio.TimerHandle] = {}
+        self._committing: set[asyncio.Task[None]] = set()
         self._run = Exclusive.of(mount, "rolling back")
 
     async def put(self, kind: str, data: Any) -> str:
@@ -156,6 +195,46 @@ class WriteAheadLog:
             StorageError: the host refused it; the entry will be rolled back.
         """
         await self._view.delete(entry_id)
+
+    def commit_later(self, entry_id: str) -> None:
+        """Delete an entry `SETTLE_SECONDS` from now, for what the host does after this request.
+
+        If the deletion fails the next tick does it. If the process ends before, the entry is rolled back.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._settled[entry_id] = loop.call_later(SETTLE_SECONDS, self._start_commit, entry_id)
+
+    async def commit_settled(self) -> None:
+        """Delete what `commit_later` was given, now: at the end, and at a tick.
+
+        Raises:
+            StorageError: the host refused it; what is left will be deleted at the next tick.
+        """
+        for entry_id in list(self._settled):
+            await self._commit_settled(entry_id)
+
+    def _start_commit(self, entry_id: str) -> None:
+        import asyncio
+
+        task = asyncio.get_running_loop().create_task(self._try_commit(entry_id))
+        self._committing.add(task)
+        task.add_done_callback(self._committing.discard)
+
+    async def _try_commit(self, entry_id: str) -> None:
+        try:
+            await self._commit_settled(entry_id)
+        except StorageError as error:
+            log.warning("an entry of the write-ahead log stays until the next tick: %s", error)
+
+    async def _commit_settled(self, entry_id: str) -> None:
+        timer = self._settled.get(entry_id)
+        if timer is None:
+            return
+        timer.cancel()
+        await self.commit(entry_id)
+        self._settled.pop(entry_id, None)
 
     async def list(self) -> _IDs:
         """Return the ids of all entries."""
@@ -204,7 +283,9 @@ class WriteAheadLog:
                 if entry is None:
                     continue
                 kind = entry.kind
-                if kind not in self._handlers:
+                if entry_id in self._settled:
+                    await self._commit_settled(entry_id)
+                elif kind not in self._handlers:
                     failed.setdefault(kind, None)
                 elif immediate or self._is_due(entry):
                     await invoke(self._handlers[kind].handler, backend, entry)

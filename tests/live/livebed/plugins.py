@@ -54,6 +54,8 @@ class Plugin:
     file: Path
     version: str = ""
     """What the plugin says about itself; empty when it says nothing."""
+    kind: str = "auth"
+    """As the catalog has it: `auth`, `secret` or `database`."""
 
     @property
     def command(self) -> str:
@@ -72,11 +74,18 @@ class Plugin:
     def register(self, client: Client, **options: object) -> None:
         """Put it into the catalog through the API. `options` are further fields: version, env, args."""
         body = {"sha256": self.sha256, "command": self.command} | options
-        client.call("PUT", f"sys/plugins/catalog/auth/{self.name}", body)
+        client.call("PUT", f"sys/plugins/catalog/{self.kind}/{self.name}", body)
 
 
 def python_plugin(
-    folder: Path, name: str, body: str, *, version: str = "", command: str = "", interpreter: str = ""
+    folder: Path,
+    name: str,
+    body: str,
+    *,
+    version: str = "",
+    command: str = "",
+    interpreter: str = "",
+    kind: str = "auth",
 ) -> Plugin:
     """Write a launcher: an interpreter, this one by default, isolated from the server's environment."""
     shebang = f"#!{interpreter or sys.executable} -I"
@@ -84,7 +93,7 @@ def python_plugin(
     file = folder / (command or name)
     file.write_text(f"{shebang}\n{body}")
     file.chmod(0o755)
-    return Plugin(name, file, version)
+    return Plugin(name, file, version, kind)
 
 
 def go_peer(folder: Path, binary: Path) -> Plugin:

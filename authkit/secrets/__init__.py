@@ -1,0 +1,20 @@
+"""What every secrets engine repeats: leased credentials, their renewal and revocation, rotation.
+
+The names that an engine needs beside those of `authkit`.
+"""
+
+from authkit.secrets.calls import SLACK, CredsCall, RenewCall, RevokeCall
+from authkit.secrets.credentials import credentials
+from authkit.secrets.engine import SecretsEngine
+from authkit.secrets.leases import Lease, Renewal
+
+__all__ = [
+    "SLACK",
+    "CredsCall",
+    "Lease",
+    "RenewCall",
+    "Renewal",
+    "RevokeCall",
+    "SecretsEngine",
+    "credentials",
+]

@@ -1,0 +1,134 @@
+"""The parameters of the handlers of credentials.
+
+Beside what every handler may take (see `authkit.framework.handlers.arguments`): one object of a collection,
+called the role here, and what was kept for revocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from authkit.framework import BoundCollection, Call, Collection, Model, MountContext, Singleton
+from authkit.framework.fields.schema import FieldSchema
+from authkit.framework.fields.types import LowerTextType, TextType
+from authkit.framework.handlers.arguments import Arguments, find_declared, read_arguments
+from authkit.framework.routing.calls import Parameter, read_parameters
+from authkit.values import Value
+
+__all__ = ["CredentialsPlan"]
+
+MAX_ROLE_NAME: Final = 1024
+"""Characters of a role's name in a request."""
+
+
+class CredentialsPlan(Value, frozen=True, kw_only=True):
+    """A handler and where its arguments come from."""
+
+    arguments: Arguments
+    role: str = ""
+    """The parameter that takes the role, and the field that names it; empty when it takes none."""
+    roles: str = ""
+    """The attribute of the backend that holds the collection of the role."""
+    is_role_optional: bool = False
+    """Whether the handler takes `None` for a role that is gone."""
+    kept: str = ""
+    """The parameter that takes what was kept."""
+    kept_model: type[Model] | None = None
+
+    @property
+    def handler(self) -> Callable[..., Any]:
+        """Return the method."""
+        return self.arguments.handler
+
+    @classmethod
+    def read(
+        cls, handler: Callable[..., Any], backend: type[MountContext], call: type[Call]
+    ) -> CredentialsPlan:
+        """Read the signature of `handler`, a method of `backend`.
+
+        Raises:
+            TypeError: a parameter has an unknown annotation, or two are of one kind.
+        """
+        role: Parameter | None = None
+        kept: Parameter | None = None
+        others = []
+        for parameter in read_parameters(handler):
+            model, _ = _model(parameter.annotation)
+            if model is None or _serves(backend, Singleton, model):
+                others.append(parameter)
+            elif _serves(backend, Collection, model):
+                role = _only(handler, role, parameter)
+            else:
+                kept = _only(handler, kept, parameter)
+        arguments = read_arguments(handler, others, backend, call=call)
+        role_model, is_optional = _model(role.annotation) if role else (None, False)
+        roles = ""
+        if role is not None and role_model is not None:
+            roles = find_declared(backend, Collection, role_model, role.name)
+        return cls(
+            arguments=arguments,
+            role=role.name if role else "",
+            roles=roles,
+            is_role_optional=is_optional,
+            kept=kept.name if kept else "",
+            kept_model=_model(kept.annotation)[0] if kept else None,
+        )
+
+    def role_field(self, backend: type[MountContext]) -> Mapping[str, FieldSchema]:
+        """Return the field that names the role, none without one."""
+        if not self.role:
+            return {}
+        collection = backend.declarations[self.roles]
+        assert isinstance(collection, Collection)
+        kind = LowerTextType() if collection.lower_names else TextType()
+        text = f"Name of the {collection.noun}."
+        return {self.role: FieldSchema(name=self.role, type=kind, help=text, max_length=MAX_ROLE_NAME)}
+
+    async def find_role(self, backend: MountContext, name: str) -> Model | None:
+        """Return the role of this name, `None` if there is none or the handler takes none."""
+        if not self.role or not name:
+            return None
+        roles: BoundCollection[Model] = getattr(backend, self.roles)
+        return await roles.find(name)
+
+    async def run(
+        self, backend: MountContext, call: Call, *, role: Model | None, kept: Model | None = None
+    ) -> Any:
+        """Call the handler.
+
+        Raises:
+            UserError: a required field is absent or empty, or there is no configuration.
+        """
+        loaded: dict[str, Any] = await self.arguments.load_objects(backend)
+        if self.role:
+            loaded[self.role] = role
+        if self.kept:
+            loaded[self.kept] = kept
+        return await self.arguments.run(backend, call, loaded)
+
+
+def _model(annotation: Any) -> tuple[type[Model] | None, bool]:
+    """Return the model of an annotation, and whether it may be absent: `Role`, or `Role | None`."""
+    is_optional = False
+    if get_origin(annotation) in (Union, UnionType):
+        choices = [each for each in get_args(annotation) if each is not NoneType]
+        is_optional = len(choices) == 1 and len(get_args(annotation)) == 2
+        annotation = choices[0] if is_optional else annotation
+    is_model = isinstance(annotation, type) and issubclass(annotation, Model)
+    return (annotation, is_optional) if is_model else (None, False)
+
+
+def _serves(
+    backend: type[MountContext], kind: type[Singleton[Any]] | type[Collection[Any]], model: type[Model]
+) -> bool:
+    declared = backend.declarations.values()
+    return any(isinstance(each, kind) and issubclass(each.model, model) for each in declared)
+
+
+def _only(handler: Callable[..., Any], known: Parameter | None, found: Parameter) -> Parameter:
+    if known is not None:
+        both = f"'{known.name}' and '{found.name}'"
+        raise TypeError(f"{handler.__qualname__}: {both} are of one kind; take one of them")
+    return found

@@ -1,0 +1,210 @@
+"""`@credentials`: a path that makes a credential and leases it; how that is renewed and revoked.
+
+::
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: AccountRole) -> Lease:
+        name = self.names.make(display_name=call.display_name, role_name=call.role_name)
+        await call.keep(Account(username=name))      # first: what revoking needs
+        ...                                          # then make it
+        return Lease(data={"username": name, ...}, ttl=role.default_ttl, max_ttl=role.max_ttl)
+
+    @create.renew
+    async def extend(self, call: RenewCall, account: Account, role: AccountRole) -> Renewal: ...
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account) -> None: ...
+
+The author says once how a credential is undone: `revoke` runs when its lease ends, and when no lease
+came of it. What a host does with a lease: Vault 1.21, vault/expiration.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
+
+from authkit.framework import Declaration, MountContext, PathTemplate, Route, WALEntry, parse_duration
+from authkit.framework.handlers.options import HandlerOptions, verify_options
+from authkit.framework.routing.declarations import MethodDeclaration
+from authkit.framework.stored.storage_keys import WAL_PREFIX
+from authkit.framework.tasks.wal import Rollback
+from authkit.logical import Operation
+from authkit.secrets.flow import CredentialsFlow
+from authkit.secrets.leases import Lease, Renewal
+
+__all__ = ["Credentials", "credentials"]
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Lease | Awaitable[Lease])
+N = TypeVar("N", bound=Renewal | Awaitable[Renewal])
+V = TypeVar("V", bound=Awaitable[None] | None)
+
+MIN_ROLLBACK_AGE: Final = timedelta(minutes=1)
+"""A younger entry may be of a request that is still at work."""
+
+
+class RenewalHandler(MethodDeclaration[P, N]):
+    """A method that renews leases of one kind of credentials. Made by `Credentials.renew`."""
+
+    def __init__(self, handler: Callable[Concatenate[Any, P], N], of: Credentials[..., Any]) -> None:
+        super().__init__(handler)
+        self.of = of
+
+
+class RevocationHandler(MethodDeclaration[P, V]):
+    """A method that revokes one kind of credentials. Made by `Credentials.revoke`."""
+
+    def __init__(self, handler: Callable[Concatenate[Any, P], V], of: Credentials[..., Any]) -> None:
+        super().__init__(handler)
+        self.of = of
+
+
+class Credentials(MethodDeclaration[P, R]):
+    """A path whose answers are leased. Made by `credentials`."""
+
+    def __init__(
+        self,
+        handler: Callable[Concatenate[Any, P], R],
+        path: PathTemplate,
+        operations: Sequence[Operation],
+        *,
+        secret_type: str,
+        rollback_after: timedelta,
+        options: HandlerOptions,
+    ) -> None:
+        super().__init__(handler)
+        self.path = path
+        self.operations = tuple(operations)
+        self.secret_type = secret_type
+        self.rollback_after = rollback_after
+        self.options = options
+
+    def renew(self, handler: Callable[Concatenate[Any, P], N]) -> RenewalHandler[P, N]:
+        """Have a method decide on renewals. It returns a `Renewal`, or raises to refuse.
+
+        Its parameters are, by their annotations: a `RenewCall`, what was kept, the role as it is now, the
+        model of a singleton. If the role is gone the renewal is refused, unless the method takes
+        `Role | None`. Without such a method leases are not renewable.
+        """
+        return RenewalHandler(handler, self)
+
+    def revoke(self, handler: Callable[Concatenate[Any, P], V]) -> RevocationHandler[P, V]:
+        """Have a method undo what was made. It returns nothing, or raises; then the host tries again.
+
+        Its parameters are, by their annotations: a `RevokeCall`, what was kept, the role as it is now (as
+        `Role | None`: a lease outlives its role), the model of a singleton. What is not there any more is
+        revoked already: raise nothing. It may take `REVOKE_SECONDS`.
+        """
+        return RevocationHandler(handler, self)
+
+    def routes(self, backend: type[MountContext]) -> Iterable[Route]:
+        """Return the one route.
+
+        Raises:
+            TypeError: nothing revokes these credentials, or their handlers do not fit together.
+        """
+        return [self.flow(backend).route()]
+
+    def rollbacks(self) -> Iterable[Rollback[..., Any]]:
+        """Return how an entry of the write-ahead log is undone."""
+        return [Rollback(self._roll_back, self.wal_kind, self.rollback_after)]
+
+    def local_stored(self) -> Iterable[str]:
+        """Return the log's prefix: another cluster could not undo what this one has done."""
+        return [WAL_PREFIX]
+
+    @property
+    def wal_kind(self) -> str:
+        """Return the kind of its entries in the write-ahead log."""
+        return f"credentials/{self.secret_type}"
+
+    def flow(self, backend: type[MountContext]) -> CredentialsFlow:
+        """Return what serves these credentials on a class."""
+        return CredentialsFlow(
+            self,
+            backend,
+            renewal=_handler_of(self, RenewalHandler, backend),
+            revocation=_handler_of(self, RevocationHandler, backend),
+        )
+
+    async def _roll_back(self, backend: Any, entry: WALEntry) -> None:
+        await self.flow(type(backend)).roll_back(backend, entry.data)
+
+
+class CredentialsDecorator(Protocol):
+    """Declares a method, and keeps its parameters for type checkers."""
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], R], /) -> Credentials[P, R]:
+        """Return the declaration."""
+        ...
+
+
+def credentials(
+    path: str,
+    *,
+    operations: Sequence[Operation] = (Operation.READ,),
+    secret_type: str = "",
+    rollback_after: str = "10m",
+    **options: Unpack[HandlerOptions],
+) -> CredentialsDecorator:
+    """Make a method the source of leased credentials on a path.
+
+    The method returns a `Lease` or raises. Its parameters are, by their annotations: a `CredsCall`, one
+    object of a collection, loaded by the name in the field of the parameter's name (an unknown name is
+    refused), the model of a singleton, and fields of the request.
+
+    Args:
+        path: relative to the mount, such as `creds/{role}`.
+        operations: `Operation.READ`, as for most engines, or also or only `Operation.UPDATE`, where a request
+            has more to say.
+        secret_type: the name by which leases find what renews and revokes them; by default what the
+            path begins with (`creds`). Leases live for months: it stays for ever.
+        rollback_after: how old an entry of the write-ahead log is when it is undone. It must be longer
+            than any request takes.
+        options: see `HandlerOptions`; the path always needs a token.
+
+    Raises:
+        TypeError: an option is unknown or does not fit; the path is open without a token.
+        ValueError: the path is no template; `rollback_after` is shorter than a minute.
+    """
+    verify_options(options)
+    if options.get("unauthenticated"):
+        # A host would take the answer, keep no lease, and revoke nothing (Vault 1.21, observed).
+        raise TypeError("leased credentials need a token; a path that is open without one cannot lease")
+    if not operations or not {Operation.READ, Operation.UPDATE} >= set(operations):
+        raise TypeError("credentials are made by Operation.READ, Operation.UPDATE or both")
+    age = parse_duration(rollback_after)
+    if age < MIN_ROLLBACK_AGE:
+        raise ValueError("rollback_after is at least a minute: a younger entry may be of a running request")
+    template = PathTemplate.parse(path)
+    name = secret_type or template.prefix.rstrip("/")
+    if not name:
+        raise ValueError(f"{path!r} begins with a name that varies: give a secret_type")
+
+    def declare(handler: Callable[Concatenate[Any, P], R], /) -> Credentials[P, R]:
+        return Credentials(
+            handler, template, operations, secret_type=name, rollback_after=age, options=options
+        )
+
+    return declare
+
+
+H = TypeVar("H", bound=RenewalHandler[..., Any] | RevocationHandler[..., Any])
+
+
+def _handler_of(
+    of: Credentials[..., Any], kind: type[H], backend: type[MountContext]
+) -> Callable[..., Any] | None:
+    """Return the one method of this kind.
+
+    Raises:
+        TypeError: there are two.
+    """
+    declared: Iterable[Declaration[Any]] = backend.declarations.values()
+    found = [each.handler for each in declared if isinstance(each, kind) and each.of is of]
+    if len(found) > 1:
+        verb = "renew" if kind is RenewalHandler else "revoke"
+        raise TypeError(f"{backend.__name__}: two methods {verb} the credentials of {of.path.text!r}")
+    return found[0] if found else None
