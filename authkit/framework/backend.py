@@ -28,7 +28,7 @@ from authkit.framework.routing.warnings import add_warnings
 from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import verify_disjoint
 from authkit.framework.stored.store import ObjectStore
-from authkit.framework.tasks.periodic import Periodic, Scheduler
+from authkit.framework.tasks.periodic import Scheduler, find_tasks
 from authkit.framework.tasks.wal import WriteAheadLog, find_rollbacks
 from authkit.logical import (
     BackendConfig,
@@ -155,8 +155,7 @@ class Backend:
             config.storage, find_rollbacks(type(self)), config.clock.time, mount=config.backend_uuid
         )
         self.cached_values: Final = CachedValues(config.clock.monotonic)
-        tasks = [task for task in self.declarations.values() if isinstance(task, Periodic)]
-        self._scheduler = Scheduler(tasks, config.clock.monotonic, mount=config.backend_uuid)
+        self._scheduler = Scheduler(find_tasks(type(self)), config.clock.monotonic, mount=config.backend_uuid)
         self._threads = HandlerThreads()
         self._stopped = False
 

@@ -7,6 +7,9 @@ from authkit.secrets.calls import SLACK, CredsCall, RenewCall, RevokeCall
 from authkit.secrets.credentials import credentials
 from authkit.secrets.engine import SecretsEngine
 from authkit.secrets.leases import Lease, Renewal
+from authkit.secrets.root_rotation import root_rotation
+from authkit.secrets.rotation import RotateCall, rotated
+from authkit.secrets.schedules import RotatedRole
 
 __all__ = [
     "SLACK",
@@ -15,6 +18,10 @@ __all__ = [
     "RenewCall",
     "Renewal",
     "RevokeCall",
+    "RotateCall",
+    "RotatedRole",
     "SecretsEngine",
     "credentials",
+    "root_rotation",
+    "rotated",
 ]

@@ -1,4 +1,4 @@
-"""The parameters of the handlers of credentials.
+"""The parameters of the handlers of credentials and of rotations.
 
 Beside what every handler may take (see `authkit.framework.handlers.arguments`): one object of a collection,
 called the role here, and what was kept for revocation.
@@ -6,21 +6,29 @@ called the role here, and what was kept for revocation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import NoneType, UnionType
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
+from authkit.credentials import generate_password
+from authkit.errors import InternalError
 from authkit.framework import BoundCollection, Call, Collection, Model, MountContext, Singleton
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.fields.types import LowerTextType, TextType
 from authkit.framework.handlers.arguments import Arguments, find_declared, read_arguments
 from authkit.framework.routing.calls import Parameter, read_parameters
+from authkit.masking import Secret
 from authkit.values import Value
 
-__all__ = ["CredentialsPlan"]
+__all__ = ["CredentialsPlan", "PasswordPlan"]
 
 MAX_ROLE_NAME: Final = 1024
 """Characters of a role's name in a request."""
+
+
+SET_SECONDS: Final = 60.0
+"""For setting one password. A client waits, or a tick of the host, which has about 90 s (Vault 1.21)."""
 
 
 class CredentialsPlan(Value, frozen=True, kw_only=True):
@@ -44,9 +52,14 @@ class CredentialsPlan(Value, frozen=True, kw_only=True):
 
     @classmethod
     def read(
-        cls, handler: Callable[..., Any], backend: type[MountContext], call: type[Call]
+        cls,
+        handler: Callable[..., Any],
+        backend: type[MountContext],
+        call: type[Call],
+        *,
+        given: Sequence[str] = (),
     ) -> CredentialsPlan:
-        """Read the signature of `handler`, a method of `backend`.
+        """Read the signature of `handler`, a method of `backend`. The parameters `given` are the caller's.
 
         Raises:
             TypeError: a parameter has an unknown annotation, or two are of one kind.
@@ -55,6 +68,8 @@ class CredentialsPlan(Value, frozen=True, kw_only=True):
         kept: Parameter | None = None
         others = []
         for parameter in read_parameters(handler):
+            if parameter.name in given:
+                continue
             model, _ = _model(parameter.annotation)
             if model is None or _serves(backend, Singleton, model):
                 others.append(parameter)
@@ -94,19 +109,74 @@ class CredentialsPlan(Value, frozen=True, kw_only=True):
         return await roles.find(name)
 
     async def run(
-        self, backend: MountContext, call: Call, *, role: Model | None, kept: Model | None = None
+        self,
+        backend: MountContext,
+        call: Call,
+        *,
+        role: Model | None,
+        kept: Model | None = None,
+        given: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """Call the handler.
 
         Raises:
             UserError: a required field is absent or empty, or there is no configuration.
         """
-        loaded: dict[str, Any] = await self.arguments.load_objects(backend)
+        loaded: dict[str, Any] = {**await self.arguments.load_objects(backend), **given}
         if self.role:
             loaded[self.role] = role
         if self.kept:
             loaded[self.kept] = kept
         return await self.arguments.run(backend, call, loaded)
+
+
+class PasswordPlan(Value, frozen=True, kw_only=True):
+    """A handler that sets a password, and where its arguments come from."""
+
+    plan: CredentialsPlan
+    password: str
+    """The parameter that takes the password."""
+
+    @classmethod
+    def read(cls, handler: Callable[..., Any], backend: type[MountContext], call: type[Call]) -> PasswordPlan:
+        """Read the signature of `handler`, a method of `backend`.
+
+        Raises:
+            TypeError: it takes no password, or a field of a request.
+        """
+        where = f"{backend.__name__}: {handler.__qualname__}"
+        passwords = [each.name for each in read_parameters(handler) if each.annotation is Secret]
+        if len(passwords) != 1:
+            raise TypeError(f"{where} takes one Secret, the new password, and has {len(passwords)}")
+        plan = CredentialsPlan.read(handler, backend, call, given=passwords)
+        if plan.kept or plan.arguments.fields:
+            extra = plan.kept or next(iter(plan.arguments.fields))
+            raise TypeError(f"{where}: nothing gives '{extra}' a value")
+        return cls(plan=plan, password=passwords[0])
+
+    async def make_password(self, backend: Any, role: Model | None) -> Secret:
+        """Return a new password, by the policy that role or configuration name in `password_policy`.
+
+        Raises:
+            InternalError: the host made none by this policy.
+            UserError: there is no configuration.
+        """
+        objects = await self.plan.arguments.load_objects(backend)
+        named = [getattr(each, "password_policy", "") for each in (role, *objects.values())]
+        return await generate_password(backend.system, next(filter(None, named), ""))
+
+    async def run(self, backend: MountContext, call: Call, password: Secret, role: Model | None) -> None:
+        """Call the handler.
+
+        Raises:
+            UserError: there is no configuration.
+            InternalError: it did not end in time.
+        """
+        try:
+            async with asyncio.timeout(SET_SECONDS):
+                await self.plan.run(backend, call, role=role, given={self.password: password})
+        except TimeoutError as error:
+            raise InternalError(f"setting a password did not end within {SET_SECONDS:.0f} s") from error
 
 
 def _model(annotation: Any) -> tuple[type[Model] | None, bool]:

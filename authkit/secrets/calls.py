@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from authkit.clock import Clock
@@ -34,7 +34,7 @@ class _LeasedCall(Call, frozen=True, kw_only=True):
         self, ttl: timedelta, max_ttl: timedelta, increment: timedelta, issued: datetime | None
     ) -> datetime:
         limits = MountLimits(await self.system.default_lease_ttl(), await self.system.max_lease_ttl())
-        now = datetime.fromtimestamp(self.clock.time(), UTC)
+        now = self.clock.now()
         asked = Lifetimes(increment=increment, ttl=ttl, max_ttl=max_ttl)
         try:
             granted, _ = calculate_ttl(limits, asked, now=now, issued=issued)

@@ -172,6 +172,7 @@ class CredentialsFlow:
         if self.renewal is None:
             raise UserError("these credentials cannot be renewed")
         record = SecretRecord.read(request.secret.internal_data)
+        kept = self._kept(self.renewal, record)
         role = await self.renewal.find_role(backend, record.role)
         if self.renewal.role and role is None and not self.renewal.is_role_optional:
             raise UserError(f"role {_quoted(record.role)} could not be found, not renewing")
@@ -182,7 +183,7 @@ class CredentialsFlow:
             clock=backend.clock,
             secret=request.secret,
         )
-        renewal = await self.renewal.run(backend, call, role=role, kept=self._kept(self.renewal, record))
+        renewal = await self.renewal.run(backend, call, role=role, kept=kept)
         if not isinstance(renewal, Renewal):
             raise InternalError(f"the handler of renew returned {type(renewal).__name__}, not a Renewal")
         self._verify_kept(renewal.keep)

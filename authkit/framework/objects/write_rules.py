@@ -7,7 +7,7 @@ below, and a method of the same name replaces it. The object that it is for may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from authkit.framework.models import Model
 from authkit.framework.objects.cached import BoundCachedMethod
@@ -54,6 +54,15 @@ class Write(Value, Generic[M], frozen=True, kw_only=True):
         self.call.warn(text)
 
 
+@runtime_checkable
+class HasRules(Protocol):
+    """A declaration that has to accept the writes of another one."""
+
+    def rules_for(self, ruled: Ruled[Any], backend: type[MountContext]) -> Iterable[Callable[..., Any]]:
+        """Return what is called with the backend and the `Write`."""
+        ...
+
+
 class Ruled(Declaration[B]):
     """A declaration whose writes have rules."""
 
@@ -86,11 +95,8 @@ class Ruled(Declaration[B]):
                 f"the rule {lost[0].handler.__qualname__!r} would never run: write it in the body of a "
                 "class, under a name that nothing else in that body has"
             )
-        declared = backend.declarations.values()
-        return [each.handler for each in declared if isinstance(each, WriteRule) and self._has(each)]
-
-    def _has(self, rule: WriteRule[..., Any]) -> bool:
-        return any(each.origin is self.origin for each in rule.ruled)
+        ruling = [each for each in backend.declarations.values() if isinstance(each, HasRules)]
+        return [rule for each in ruling for rule in each.rules_for(self, backend)]
 
 
 class WriteRule(MethodDeclaration[P, R]):
@@ -99,6 +105,10 @@ class WriteRule(MethodDeclaration[P, R]):
     def __init__(self, handler: Callable[Concatenate[Any, P], R]) -> None:
         super().__init__(handler)
         self.ruled: tuple[Ruled[Any], ...] = ()
+
+    def rules_for(self, ruled: Ruled[Any], backend: type[MountContext]) -> Iterable[Callable[..., Any]]:
+        """Return the method, if it is a rule of this object."""
+        return [self.handler] if any(each.origin is ruled.origin for each in self.ruled) else []
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return none.

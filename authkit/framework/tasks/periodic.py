@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from authkit.errors import AuthKitError, InternalError, ReadOnlyError
 from authkit.framework.fields.durations import parse_duration
@@ -14,7 +14,7 @@ from authkit.framework.routing.declarations import MethodDeclaration, MountConte
 from authkit.logical import Request
 from authkit.values import Value
 
-__all__ = ["Periodic", "Scheduler", "Task", "every"]
+__all__ = ["Periodic", "Scheduler", "Task", "every", "find_tasks"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +39,25 @@ class Periodic(MethodDeclaration[P, R]):
         super().__init__(handler)
         self.interval = interval
         self.writes = writes
+
+    def tasks(self) -> Iterable[Periodic[..., Any]]:
+        """Return itself."""
+        return [self]
+
+
+@runtime_checkable
+class HasTasks(Protocol):
+    """A declaration that has something to do from time to time."""
+
+    def tasks(self) -> Iterable[Periodic[..., Any]]:
+        """Return what is to be done; each has a name in `attribute`."""
+        ...
+
+
+def find_tasks(backend: type[MountContext]) -> list[Periodic[..., Any]]:
+    """Return what the declarations of a class have to do from time to time."""
+    declared = backend.declarations.values()
+    return [each for one in declared if isinstance(one, HasTasks) for each in one.tasks()]
 
 
 class PeriodicDecorator(Protocol):

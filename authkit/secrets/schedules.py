@@ -1,0 +1,72 @@
+"""When a static credential is due: every so often, or by a schedule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from authkit.errors import UserError
+from authkit.framework import Model, Seconds, Str, field
+
+__all__ = ["MIN_PERIOD", "MIN_WINDOW", "RotatedRole"]
+
+MIN_PERIOD: Final = timedelta(minutes=1)
+"""A host gives a mount a turn about once each minute (Vault 1.21, vault/rollback.go)."""
+
+MIN_WINDOW: Final = timedelta(hours=1)
+"""As the server's own database engine has it (Vault 1.21, builtin/logical/database/path_roles.go)."""
+
+_ZERO: Final = timedelta(0)
+
+
+class RotatedRole(Model):
+    """A role whose credential is changed from time to time. Derive from it what the credential belongs to."""
+
+    rotation_period: Seconds = field(
+        default=timedelta(0), help="How often the credential is changed; one minute or more."
+    )
+    rotation_schedule: Str = field(
+        default="", help="In place of a period: five fields as in crontab(5), in UTC, such as '0 3 * * SAT'."
+    )
+    rotation_window: Seconds = field(
+        default=timedelta(0),
+        help="How long after a time of the schedule the credential may still be changed; an hour or more.",
+    )
+
+    def check(self) -> None:
+        """Refuse what gives no time, or two."""
+        if bool(self.rotation_period) is bool(self.rotation_schedule):
+            raise UserError("a static role needs rotation_period or rotation_schedule, and not both")
+        if self.rotation_period and self.rotation_period < MIN_PERIOD:
+            raise UserError("rotation_period is one minute or more")
+        if self.rotation_window and not self.rotation_schedule:
+            raise UserError("rotation_window belongs to a rotation_schedule")
+        if self.rotation_window and self.rotation_window < MIN_WINDOW:
+            raise UserError("rotation_window is one hour or more")
+        if self.rotation_schedule:
+            self._after(datetime(2000, 1, 1, tzinfo=UTC))
+
+    def next_rotation(self, last: datetime) -> datetime:
+        """Return when the credential is due, given when it was changed."""
+        return self._after(last) if self.rotation_schedule else last + self.rotation_period
+
+    def is_due(self, last: datetime, now: datetime) -> bool:
+        """Return whether the credential is to be changed now. What is past its window is missed."""
+        due = self.next_rotation(last)
+        if not self.rotation_window:
+            return due <= now
+        latest = due
+        while (following := self._after(latest)) <= now:
+            latest = following
+        return latest <= now < latest + self.rotation_window
+
+    def _after(self, moment: datetime) -> datetime:
+        from cronsim import CronSim, CronSimError
+
+        try:
+            if len(self.rotation_schedule.split()) != 5:  # a sixth would be seconds
+                raise CronSimError
+            found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC)))
+        except (CronSimError, StopIteration):
+            raise UserError("rotation_schedule is not five fields as in crontab(5), or never comes") from None
+        return found

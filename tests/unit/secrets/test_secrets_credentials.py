@@ -1,0 +1,250 @@
+"""Leased credentials: issued, renewed, revoked, and undone when no lease comes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from engines import Account, Engine, EngineMount, response_secret
+
+from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
+from authkit.framework.tasks.wal import SETTLE_SECONDS
+from authkit.logical import LeasedSecret, Operation, Request
+from authkit.secrets import SLACK
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def mount() -> EngineMount:
+    """One mount with the role `app`: one minute, two at most."""
+    made = EngineMount()
+    await made.write("roles/app", ttl="1m", max_ttl="2m")
+    return made
+
+
+async def test_an_answer_is_leased(mount: EngineMount) -> None:
+    """Lifetimes are the role's, secrets are sent as their text, and what was kept goes along unseen."""
+    response = await mount.issue(data={"size": "xl"})
+
+    assert response.data == {"name": "bob-0", "password": "hidden-until-sent", "size": "xl"}
+    secret = response_secret(response)
+    assert (secret.lease.ttl, secret.lease.max_ttl, secret.lease.renewable) == (MINUTE, 2 * MINUTE, True)
+    assert secret.internal_data == {
+        "secret_type": "creds",
+        "role": "app",
+        "kept": {"_version": 1, "name": "bob-0"},
+    }
+    assert response.warnings == ("mind the gap",)
+    assert "bob-0" not in repr(secret)
+
+
+async def test_an_unknown_role_is_refused(mount: EngineMount) -> None:
+    """Nothing is written ahead for it."""
+    with pytest.raises(UserError, match="unknown role: nobody"):
+        await mount.issue("nobody")
+    assert await mount.log() == []
+
+
+async def test_a_renewal_replaces_only_what_was_decided(mount: EngineMount) -> None:
+    """A host replaces everything by the answer, so the answer has everything."""
+    issued = await mount.issue()
+    await mount.write("roles/app", ttl="3m", max_ttl="9m")
+
+    renewed = await mount.renew_lease(issued)
+
+    secret = response_secret(renewed)
+    assert secret.internal_data == response_secret(issued).internal_data
+    assert (secret.lease.ttl, secret.lease.max_ttl, secret.lease.renewable) == (3 * MINUTE, 9 * MINUTE, True)
+    assert renewed.data is None
+
+
+async def test_a_renewal_may_keep_something_else(mount: EngineMount) -> None:
+    """What revocation needs can change."""
+    await mount.write("roles/app", fault="rename")
+    renewed = await mount.renew_lease(await mount.issue())
+    await mount.revoke_lease(renewed)
+    assert mount.backend.revocations == [("bob-0-renamed", "app", False, False)]
+
+
+async def test_a_handler_knows_until_when(mount: EngineMount) -> None:
+    """The increment counts, the maximum bounds it, and the credential outlives its lease a little."""
+    issued = await mount.issue()
+    for increment, granted in ((timedelta(0), MINUTE), (timedelta(seconds=90), timedelta(seconds=90))):
+        await mount.renew_lease(issued, increment)
+        assert mount.service.passwords["bob-0"] == (mount.clock.now() + granted + SLACK).isoformat()
+    await mount.renew_lease(issued, 100 * MINUTE)
+    assert mount.service.passwords["bob-0"] == (mount.clock.now() + 2 * MINUTE + SLACK).isoformat()
+
+
+async def test_a_renewal_needs_its_role(mount: EngineMount) -> None:
+    """Its lifetimes would be nobody's."""
+    issued = await mount.issue()
+    await mount.delete("roles/app")
+    with pytest.raises(UserError, match='role "app" could not be found, not renewing'):
+        await mount.renew_lease(issued)
+
+
+async def test_a_revocation_does_without_the_role(mount: EngineMount) -> None:
+    """A lease outlives it."""
+    issued = await mount.issue()
+    await mount.delete("roles/app")
+    await mount.revoke_lease(issued)
+    assert mount.service.accounts == set()
+    assert mount.backend.revocations == [("bob-0", "app", True, False)]
+
+
+async def test_a_failed_revocation_is_an_error(mount: EngineMount) -> None:
+    """So that the host tries again."""
+    issued = await mount.issue()
+    mount.fail("revoke")
+    with pytest.raises(UserError, match="the service is down"):
+        await mount.revoke_lease(issued)
+
+
+@pytest.mark.parametrize("operation", [Operation.RENEW, Operation.REVOKE])
+@pytest.mark.parametrize(
+    ("internal_data", "text"),
+    [
+        ({}, "secret type not found in the lease"),
+        ({"secret_type": "other"}, "secret is unsupported by this backend"),
+        ({"secret_type": "creds", "role": "app"}, "nothing was kept with the lease"),
+        ({"secret_type": "creds", "kept": {"_version": 99}}, "what was kept with the lease cannot be read"),
+        ({"secret_type": "creds", "kept": "text"}, "what was kept with the lease cannot be read"),
+    ],
+)
+async def test_leases_of_others_are_refused(
+    mount: EngineMount, operation: Operation, internal_data: dict[str, object], text: str
+) -> None:
+    """With a text, and as nothing that makes a host give up."""
+    request = Request(operation=operation, path="creds/app", secret=LeasedSecret(internal_data=internal_data))
+    with pytest.raises((UserError, InternalError), match=text):
+        await mount.backend.handle_request(request)
+
+
+# --- what no lease came of ---------------------------------------------------------------------
+
+
+async def test_the_log_has_what_undoing_needs_before_anything_is_made(mount: EngineMount) -> None:
+    """Without it nothing is made."""
+    mount.storage.failure = StorageError("no room")
+    with pytest.raises(StorageError):
+        await mount.issue()
+    assert mount.service.accounts == set()
+
+
+@pytest.mark.parametrize("fault", ["", "no lease"])
+async def test_a_failed_handler_leaves_nothing(mount: EngineMount, fault: str) -> None:
+    """What it has made is undone at once, and once more later: something may still be on its way."""
+    await mount.write("roles/app", fault=fault)
+    if not fault:
+        mount.fail("create")
+    with pytest.raises((UserError, InternalError)):
+        await mount.issue()
+    assert mount.service.accounts == set()
+    assert mount.backend.revocations == [("bob-0", "app", False, True)]
+
+    mount.clock.tick("9m")
+    await mount.tick()
+    assert len(await mount.log()) == 1
+    mount.clock.tick("2m")
+    await mount.tick()
+    assert await mount.log() == []
+    assert len(mount.backend.revocations) == 2
+
+
+async def test_a_caller_that_goes_away_leaves_nothing(mount: EngineMount) -> None:
+    """The host will make no lease."""
+    await mount.write("roles/app", fault="hang")
+    asking = asyncio.create_task(mount.issue())
+    await mount.service.entered.wait()
+    assert mount.service.accounts == {"bob-0"}
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.gather(*mount.backend.undoing)
+    assert mount.service.accounts == set()
+
+
+async def test_what_cannot_be_undone_yet_is_undone_later(mount: EngineMount) -> None:
+    """By the ticks, until it works."""
+    mount.fail("create", "revoke")
+    with pytest.raises(UserError):
+        await mount.issue()
+    assert mount.service.accounts == {"bob-0"}
+    mount.clock.tick("11m")
+    with pytest.raises(InternalError, match="credentials/creds"):
+        await mount.tick()
+    mount.fail()
+    await mount.tick()
+    assert mount.service.accounts == set()
+    assert await mount.log() == []
+
+
+async def test_an_answer_that_never_leaves_is_undone(mount: EngineMount) -> None:
+    """Nobody has said that it left: the process ended, or the answer could not be encoded."""
+    await mount.issue()
+    mount.clock.tick("11m")
+    await mount.tick()
+    assert mount.service.accounts == set()
+
+
+async def test_an_answer_that_left_is_settled(mount: EngineMount) -> None:
+    """Soon, at a tick at the latest, and never undone."""
+    response = await mount.issue()
+    assert response.on_sent is not None
+    response.on_sent()
+    assert len(await mount.log()) == 1
+    mount.clock.tick("11m")
+    await mount.tick()
+    assert await mount.log() == []
+    assert mount.service.accounts == {"bob-0"}
+
+
+async def test_settling_needs_no_tick(mount: EngineMount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host ticks once a minute; a crash within it would take back what was leased."""
+    assert SETTLE_SECONDS <= 5
+    monkeypatch.setattr("authkit.framework.tasks.wal.SETTLE_SECONDS", 0.0)
+    deleted = asyncio.Event()
+    delete = mount.storage.delete
+
+    async def note(key: str) -> None:
+        await delete(key)
+        deleted.set()
+
+    monkeypatch.setattr(mount.storage, "delete", note)
+    response = await mount.issue()
+    assert response.on_sent is not None
+    response.on_sent()
+    await asyncio.wait_for(deleted.wait(), 10)
+    assert await mount.log() == []
+
+
+async def test_the_end_settles_what_left(mount: EngineMount) -> None:
+    """A reload must not take back what was just leased."""
+    response = await mount.issue()
+    assert response.on_sent is not None
+    response.on_sent()
+    await mount.backend.cleanup()
+    assert await mount.log() == []
+
+
+async def test_keeping_twice_leaves_one_entry(mount: EngineMount) -> None:
+    """What is known only when the credential is made replaces what was known before."""
+
+    class Twice(Engine, name="twice"):
+        create = Engine.create
+
+    del Twice
+    response = await mount.issue()
+    assert len(await mount.log()) == 1
+    assert response_secret(response).internal_data["kept"] == Account(name="bob-0").to_stored()
+
+
+async def test_a_standby_makes_nothing(mount: EngineMount) -> None:
+    """The host forwards the request."""
+    mount.storage.failure = ReadOnlyError(ReadOnlyError.TEXT)
+    with pytest.raises(ReadOnlyError):
+        await mount.issue()
+    assert mount.service.accounts == set()

@@ -1,0 +1,299 @@
+"""Rotation: static roles by period, schedule and hand; the engine's own password; what breaks off between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from engines import EngineMount, StaticRole
+
+from authkit.errors import InternalError, NotFoundError, UserError
+from authkit.logical import Operation, StorageEntry
+
+PENDING = "rotated/static-creds/app"
+
+
+@pytest.fixture
+async def mount() -> EngineMount:
+    """One mount with a static role of an hour."""
+    made = EngineMount()
+    await made.write("static-roles/app", username="app", rotation_period="1h")
+    return made
+
+
+async def password_of(mount: EngineMount, role: str = "app") -> str:
+    """Return what clients read."""
+    shown = await mount.read(f"static-creds/{role}")
+    assert shown is not None
+    password: str = shown["password"]
+    return password
+
+
+async def test_the_first_write_sets_a_password(mount: EngineMount) -> None:
+    """And clients read it, with what they need to plan."""
+    shown = await mount.read("static-creds/app")
+    assert shown == {
+        "username": "app",
+        "password": mount.service.passwords["app"],
+        "rotation_period": 3600,
+        "last_vault_rotation": mount.clock.now(),
+        "ttl": timedelta(hours=1),
+    }
+    assert len(mount.service.passwords["app"]) == 20
+    role = await mount.read("static-roles/app")
+    assert role is not None
+    assert "password" not in role
+
+
+async def test_a_role_whose_password_cannot_be_set_is_not_written(mount: EngineMount) -> None:
+    """The operator sees it at once."""
+    mount.fail("before")
+    with pytest.raises(UserError, match="the service is down"):
+        await mount.write("static-roles/other", username="other", rotation_period="1h")
+    assert await mount.read("static-roles/other") is None
+    with pytest.raises(UserError, match="unknown role: other"):
+        await mount.read("static-creds/other")
+
+
+async def test_a_password_is_changed_when_it_is_due(mount: EngineMount) -> None:
+    """By the ticks, once."""
+    first = await password_of(mount)
+    mount.clock.tick("59m")
+    await mount.tick()
+    assert await password_of(mount) == first
+    mount.clock.tick("1m")
+    await mount.tick()
+    second = await password_of(mount)
+    assert second != first
+    assert second == mount.service.passwords["app"]
+    await mount.tick()
+    assert await password_of(mount) == second
+
+
+async def test_a_password_is_changed_by_hand(mount: EngineMount) -> None:
+    """And its time begins anew."""
+    first = await password_of(mount)
+    mount.clock.tick("30m")
+    await mount.request(Operation.UPDATE, "rotate-role/app")
+    assert await password_of(mount) != first
+    mount.clock.tick("59m")
+    await mount.tick()
+    assert len(mount.service.set) == 2
+
+
+async def test_times_change_without_a_new_password(mount: EngineMount) -> None:
+    """Another account does not."""
+    first = await password_of(mount)
+    await mount.write("static-roles/app", rotation_period="2h")
+    assert await password_of(mount) == first
+    await mount.write("static-roles/app", username="renamed")
+    assert await password_of(mount) == mount.service.passwords["renamed"] != first
+
+
+async def test_an_unclear_change_is_finished_with_the_same_password(mount: EngineMount) -> None:
+    """It was made, and nobody was told: the next one who asks gets what is valid."""
+    mount.fail("after")
+    with pytest.raises(UserError):
+        await mount.request(Operation.UPDATE, "rotate-role/app")
+    in_doubt = mount.service.passwords["app"]
+    mount.fail()
+    assert await password_of(mount) == in_doubt
+    assert mount.service.set[-1] == ("app", in_doubt, True)
+
+
+async def test_while_it_is_unclear_clients_are_warned(mount: EngineMount) -> None:
+    """They get what was valid last."""
+    first = await password_of(mount)
+    mount.fail("before")
+    with pytest.raises(UserError):
+        await mount.request(Operation.UPDATE, "rotate-role/app")
+    response = await mount.request(Operation.READ, "static-creds/app")
+    assert response is not None
+    assert response.data is not None
+    assert response.data["password"] == first
+    assert list(response.warnings) == [
+        "a new password could not be set yet; this one may not be valid any more",
+    ]
+
+
+async def test_a_password_that_is_refused_twice_is_given_up(mount: EngineMount) -> None:
+    """The service may not like it."""
+    mount.fail("before")
+    for _ in range(4):
+        with pytest.raises(UserError):
+            await mount.request(Operation.UPDATE, "rotate-role/app")
+    tried = [(password, is_retry) for _, password, is_retry in mount.service.set[1:]]
+    assert [is_retry for _, is_retry in tried] == [False, True, False, True]
+    assert tried[0][0] == tried[1][0] != tried[2][0] == tried[3][0]
+
+
+async def test_one_service_that_is_down_stops_no_other(mount: EngineMount) -> None:
+    """And the tick says that something failed."""
+    await mount.write("static-roles/second", username="second", rotation_period="1h")
+    before = dict(mount.service.passwords)
+
+    def fault(deed: str) -> None:
+        if mount.service.set[-1][0] == "app":
+            raise UserError("down")
+
+    mount.service.fault = fault
+    mount.clock.tick("1h")
+    with pytest.raises(InternalError, match="periodic tasks failed"):
+        await mount.tick()
+    assert mount.service.passwords["app"] == before["app"]
+    assert mount.service.passwords["second"] != before["second"]
+
+
+async def test_the_password_of_a_deleted_role_is_forgotten(mount: EngineMount) -> None:
+    """By the next tick; a new role of the name has one of its own."""
+    first = await password_of(mount)
+    await mount.delete("static-roles/app")
+    mount.clock.tick("1m")
+    await mount.tick()
+    assert await mount.storage.get(PENDING) is None
+    await mount.write("static-roles/app", username="app", rotation_period="1h")
+    assert await password_of(mount) != first
+
+
+async def test_a_role_without_a_password_says_so(mount: EngineMount) -> None:
+    """Such as after a restored backup of half the storage."""
+    await mount.storage.delete(PENDING)
+    await mount.backend.invalidate_key(PENDING)
+    with pytest.raises(NotFoundError, match="the role has no password yet"):
+        await mount.read("static-creds/app")
+    mount.clock.tick("1m")
+    await mount.tick()
+    assert await password_of(mount) == mount.service.passwords["app"]
+
+
+async def test_a_policy_of_the_host_makes_the_password(mount: EngineMount) -> None:
+    """That of the configuration, if the handler takes one."""
+    await mount.write("config", username="root", password_policy="strict")
+    await mount.request(Operation.UPDATE, "config/rotate-root")
+    assert mount.service.passwords["root"] == "password-for-tests"
+
+
+# --- times -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "needs rotation_period or rotation_schedule, and not both"),
+        ({"rotation_period": "1h", "rotation_schedule": "0 0 * * *"}, "and not both"),
+        ({"rotation_period": "59s"}, "rotation_period is one minute or more"),
+        ({"rotation_period": "1h", "rotation_window": "1h"}, "belongs to a rotation_schedule"),
+        ({"rotation_schedule": "0 0 * * *", "rotation_window": "59m"}, "rotation_window is one hour or more"),
+        ({"rotation_schedule": "every day"}, "is not five fields"),
+        ({"rotation_schedule": "0 0 * * * *"}, "is not five fields"),
+        ({"rotation_schedule": "0 0 31 2 *"}, "never comes"),
+    ],
+)
+async def test_impossible_times_are_refused(mount: EngineMount, fields: dict[str, Any], text: str) -> None:
+    """Before a password is set."""
+    with pytest.raises(UserError, match=text):
+        await mount.write("static-roles/bad", username="bad", **fields)
+    assert "bad" not in mount.service.passwords
+
+
+def at(hour: int, minute: int = 0, day: int = 1) -> datetime:
+    """Return a moment of January 2026, whose first day is a Thursday."""
+    return datetime(2026, 1, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("window", "last", "now", "due"),
+    [
+        ("0", at(4), at(2, day=2), False),
+        ("0", at(4), at(3, day=2), True),
+        ("0", at(4), at(23, day=5), True),
+        ("2h", at(4), at(2, 59, day=2), False),
+        ("2h", at(4), at(3, day=2), True),
+        ("2h", at(4), at(4, 59, day=2), True),
+        ("2h", at(4), at(5, day=2), False),
+        ("2h", at(4), at(4, day=5), True),
+    ],
+)
+def test_a_schedule_has_windows(window: str, last: datetime, now: datetime, due: bool) -> None:
+    """Every day at three; what is past its window waits for the next day."""
+    role = StaticRole(username="app", rotation_schedule="0 3 * * *", rotation_window=window)
+    assert role.is_due(last, now) is due
+
+
+# --- the engine's own password -----------------------------------------------------------------
+
+
+@pytest.fixture
+async def rooted() -> EngineMount:
+    """A mount whose configuration has a valid password."""
+    made = EngineMount()
+    await made.write("config", username="root", password="first")
+    made.service.passwords["root"] = "first"
+    return made
+
+
+async def stored_password(mount: EngineMount) -> str:
+    """Return the password of the configuration."""
+    return (await mount.backend.config.get()).password.reveal()
+
+
+async def test_the_engine_changes_its_own_password(rooted: EngineMount) -> None:
+    """Nobody is told the new one."""
+    assert await rooted.request(Operation.UPDATE, "config/rotate-root") is None
+    assert await stored_password(rooted) == rooted.service.passwords["root"] != "first"
+    shown = await rooted.read("config")
+    assert shown is not None
+    assert "password" not in shown
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_change_that_broke_off_is_settled(rooted: EngineMount, moment: str) -> None:
+    """By asking which password is valid."""
+    rooted.fail(moment)
+    with pytest.raises(UserError):
+        await rooted.request(Operation.UPDATE, "config/rotate-root")
+    rooted.fail()
+    rooted.clock.tick("1m")
+    await rooted.tick()
+    assert await stored_password(rooted) == rooted.service.passwords["root"]
+    assert (rooted.service.passwords["root"] == "first") is (moment == "before")
+    assert await rooted.storage.get("rotating/config/rotate-root") is None
+
+
+async def test_while_nobody_can_tell_both_are_kept(rooted: EngineMount) -> None:
+    """The service is down: the next tick asks again."""
+    rooted.fail("after", "check")
+    with pytest.raises(UserError):
+        await rooted.request(Operation.UPDATE, "config/rotate-root")
+    rooted.clock.tick("1m")
+    with pytest.raises(InternalError, match="periodic tasks failed"):
+        await rooted.tick()
+    assert await stored_password(rooted) == "first"
+    rooted.fail()
+    rooted.clock.tick("1m")
+    await rooted.tick()
+    assert await stored_password(rooted) == rooted.service.passwords["root"] != "first"
+
+
+async def test_two_invalid_passwords_are_an_operators_matter(rooted: EngineMount) -> None:
+    """Nothing is thrown away until one of them writes a valid one."""
+    rooted.fail("after")
+    with pytest.raises(UserError):
+        await rooted.request(Operation.UPDATE, "config/rotate-root")
+    rooted.fail()
+    rooted.service.passwords["root"] = "changed by somebody"
+    with pytest.raises(InternalError, match="neither the old nor the new password"):
+        await rooted.request(Operation.UPDATE, "config/rotate-root")
+    await rooted.write("config", password="changed by somebody")
+    await rooted.request(Operation.UPDATE, "config/rotate-root")
+    assert await stored_password(rooted) == rooted.service.passwords["root"]
+
+
+async def test_a_storage_that_fails_changes_nothing(rooted: EngineMount) -> None:
+    """The new password would be known to nobody."""
+    rooted.storage.failure = InternalError("no room")
+    with pytest.raises(InternalError):
+        await rooted.request(Operation.UPDATE, "config/rotate-root")
+    assert rooted.service.passwords["root"] == "first"
+    assert isinstance(await rooted.storage.get("config"), StorageEntry)
