@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "framework": {*BOTTOM, "logical"},
     "auth": {*BOTTOM, "logical", "framework"},
     "oidc": BOTTOM,
+    "credentials": BOTTOM,
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
