@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "auth": {*BOTTOM, "logical", "framework"},
     "secrets": {*BOTTOM, "logical", "framework"},
     "oidc": BOTTOM,
+    "credentials": BOTTOM,
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},

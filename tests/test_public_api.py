@@ -21,6 +21,7 @@ PUBLIC_PACKAGES = [
     "authkit.framework",
     "authkit.auth",
     "authkit.oidc",
+    "authkit.credentials",
     "authkit.rpc",
     "authkit.testing",
     "authkit.values",

@@ -1,0 +1,154 @@
+"""Names of users: templates of operators, fields of strangers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authkit.credentials import UsernameTemplate, is_safe, make_default_template, replace_unsafe
+from authkit.errors import InternalError, UserError
+
+DEFAULTS = {
+    "postgresql": {"max_length": 63},
+    "mysql": {"max_length": 32, "display_name": 10, "role_name": 10},
+    "mysql-legacy": {"max_length": 16, "display_name": 0, "role_name": 4},
+    "mssql": {"max_length": 128, "display_name": 20, "role_name": 20},
+    "mongodb": {"max_length": 100, "display_name": 15, "role_name": 15},
+    "cassandra": {
+        "max_length": 100,
+        "display_name": 15,
+        "role_name": 15,
+        "separator": "_",
+        "case": "lower",
+    },
+    "redis": {"max_length": 100, "display_name": 15, "role_name": 15, "separator": "_", "case": "upper"},
+    "snowflake": {"max_length": 255, "display_name": 32, "role_name": 32},
+}
+"""The shapes of the official plugins' defaults."""
+
+ANYTHING = st.text(max_size=200) | st.sampled_from(
+    [
+        "{{.RoleName}}",
+        "{{random 5}}",
+        "'; DROP TABLE users;--",
+        'a"b',
+        "%s%d%!",
+        "\0",
+        "\ud800",
+        "é" * 40,
+        "}}",
+    ]
+)
+
+
+def test_the_default_of_postgresql_is_that_of_the_official_plugin() -> None:
+    """Operators know it, and copy it to change it."""
+    assert make_default_template(max_length=63) == (
+        '{{ printf "v-%s-%s-%s-%s" (.DisplayName | truncate 8) (.RoleName | truncate 8) (random 20) '
+        "(unix_time) | truncate 63 }}"
+    )
+
+
+def test_a_default_name_has_its_parts() -> None:
+    """Display name and role name are cut, and the time is at the end."""
+    template = UsernameTemplate(make_default_template(max_length=63))
+    name = template.make(display_name="userpass-bob", role_name="app")
+    assert re.fullmatch(r"v-userpass-app-[A-Za-z0-9]{20}-[0-9]{10}", name)
+
+
+@pytest.mark.parametrize("database", DEFAULTS)
+@given(display_name=ANYTHING, role_name=ANYTHING)
+def test_a_default_name_fits_whatever_the_fields_hold(
+    database: str, display_name: str, role_name: str
+) -> None:
+    """In bytes, and two of the same fields differ."""
+    limits = DEFAULTS[database]
+    template = UsernameTemplate(make_default_template(**limits))  # type: ignore[arg-type]
+    fields = {"display_name": display_name.replace("\0", ""), "role_name": role_name.replace("\0", "")}
+    names = {template.make(**fields) for _ in range(3)}
+    assert len(names) == 3
+    for name in names:
+        assert len(name.encode()) <= int(limits["max_length"])  # type: ignore[call-overload]
+        assert name[0].lower() == "v"
+
+
+def test_a_default_keeps_enough_of_its_random_part() -> None:
+    """A template that long names make guessable, or equal, is refused when a plugin is written."""
+    with pytest.raises(ValueError, match="fewer than 8 random characters"):
+        make_default_template(max_length=128, display_name=64, role_name=64)
+
+
+def test_a_separator_is_not_template() -> None:
+    """It is put into the template as it is."""
+    with pytest.raises(ValueError, match="separator"):
+        make_default_template(max_length=63, separator='" }}')
+
+
+@given(field=ANYTHING)
+def test_fields_are_data(field: str) -> None:
+    """What a stranger's name holds is never read as a template or a format."""
+    name = UsernameTemplate("v-{{.DisplayName}}-{{.RoleName | printf `%s`}}")
+    expected = re.sub("[\ud800-\udfff]", "\ufffd", f"v-{field}-{field}")
+    if "\0" in field:
+        with pytest.raises(InternalError, match="has a NUL"):
+            name.make(display_name=field, role_name=field)
+    else:
+        assert name.make(display_name=field, role_name=field) == expected
+
+
+@given(field=ANYTHING)
+def test_names_of_cleaned_fields_are_safe(field: str) -> None:
+    """So a layer that puts names into statements need not refuse anybody."""
+    template = UsernameTemplate(make_default_template(max_length=63))
+    name = template.make(display_name=replace_unsafe(field), role_name=replace_unsafe(field))
+    assert is_safe(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "unable to initialize username template: missing template"),
+        (
+            "x" * 100_000,
+            "unable to initialize username template: template too large, length of template must",
+        ),
+        (
+            "{{.Foo}}",
+            "unable to initialize username template: unable to parse template: line 1: unknown field",
+        ),
+        ("{{random -1}}", "invalid username template: unable to apply template: line 1: random: length must"),
+        (
+            "{{truncate 0 .RoleName}}",
+            "invalid username template: unable to apply template: line 1: truncate: ",
+        ),
+    ],
+)
+def test_a_wrong_template_is_refused_when_it_is_written(text: str, error: str) -> None:
+    """The texts begin as a server's."""
+    with pytest.raises(UserError) as caught:
+        UsernameTemplate(text)
+    assert str(caught.value).startswith(error)
+
+
+def test_a_template_may_need_a_field() -> None:
+    """An empty name in the trial is no mistake; one that is made for a user is."""
+    template = UsernameTemplate("{{.DisplayName}}")
+    assert not template.has_random_part
+    assert template.make(display_name="bob") == "bob"
+    with pytest.raises(InternalError, match="is empty"):
+        template.make()
+
+
+def test_a_template_that_fails_later_shows_no_field() -> None:
+    """The error goes to whoever asked for credentials."""
+    template = UsernameTemplate("{{if .DisplayName}}{{decode_hex .DisplayName}}{{end}}{{random 8}}")
+    assert template.has_random_part
+    with pytest.raises(InternalError) as caught:
+        template.make(display_name="stranger")
+    assert str(caught.value) == (
+        "unable to generate username: unable to apply template: line 1: decode_hex: "
+        "the argument is not hexadecimal"
+    )
