@@ -13,8 +13,8 @@ import httpx
 import pytest
 from livebed.factories import MakeServer
 from livebed.plugins import Plugin, python_plugin
-from livebed.processes import wait_until
-from livebed.server import Server, wait_for_exit
+from livebed.processes import wait_for_exit, wait_until
+from livebed.server import Server
 
 SOURCE = Path(__file__).parent / "plugins" / "slow.py"
 

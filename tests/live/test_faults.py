@@ -15,8 +15,8 @@ from livebed.client import ServerError
 from livebed.misbehaviour import SECRET_LOOKALIKE, NaughtyMount, naughty_plugin
 from livebed.mounts import Mount
 from livebed.plugins import python_plugin
-from livebed.processes import is_alive, listening_sockets, wait_until
-from livebed.server import Server, wait_for_exit
+from livebed.processes import is_alive, listening_sockets, wait_for_exit, wait_until
+from livebed.server import Server
 from livebed.tls import handshake, self_made_identity
 
 # --- output ------------------------------------------------------------------------------------

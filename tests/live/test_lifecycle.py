@@ -13,8 +13,8 @@ from livebed.client import ServerError
 from livebed.factories import MakePlugin, MakeServer, our_plugin
 from livebed.mounts import Mount, mount_plugin
 from livebed.plugins import CURRENT, NEXT, NEXT_LAUNCHER, Plugin, python_plugin
-from livebed.processes import is_alive, wait_until
-from livebed.server import Server, wait_for_exit
+from livebed.processes import is_alive, wait_for_exit, wait_until
+from livebed.server import Server
 from livebed.tokens import Issuer
 
 ORPHAN_SECONDS = 5.0

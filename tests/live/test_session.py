@@ -7,7 +7,8 @@ from livebed.client import ServerError
 from livebed.factories import MakePlugin, MakeServer
 from livebed.mounts import Mount, mount_plugin
 from livebed.plugins import Plugin
-from livebed.server import Server, wait_for_exit
+from livebed.processes import wait_for_exit
+from livebed.server import Server
 from livebed.tokens import AUDIENCE, ISSUER, SUBJECT, Issuer
 
 STOP_SECONDS = 3.0

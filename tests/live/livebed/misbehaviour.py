@@ -10,7 +10,7 @@ import httpx
 from livebed.plugins import Plugin, python_plugin
 from livebed.server import Server
 
-__all__ = ["SECRET_LOOKALIKE", "NaughtyMount", "naughty_plugin"]
+__all__ = ["PLUGINS", "SECRET_LOOKALIKE", "NaughtyMount", "naughty_plugin"]
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 ANSWER_SECONDS = 8.0

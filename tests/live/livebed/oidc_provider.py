@@ -21,7 +21,7 @@ import httpx
 
 from livebed.processes import wait_until
 
-__all__ = ["OIDCProvider", "find_provider", "why_no_provider"]
+__all__ = ["REQUEST_SECONDS", "OIDCProvider", "find_provider", "why_no_provider"]
 
 SOURCES = Path(__file__).resolve().parents[1] / "provider"
 INSTALL = Path(__file__).resolve().parents[3] / "scripts" / "live" / "provider"

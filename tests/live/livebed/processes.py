@@ -16,6 +16,7 @@ __all__ = [
     "is_alive",
     "listening_sockets",
     "resident_kib",
+    "wait_for_exit",
     "wait_until",
 ]
 
@@ -38,6 +39,13 @@ def wait_until(check: Callable[[], T], what: str, *, timeout: float, pause: floa
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what}")
         time.sleep(pause)
+
+
+def wait_for_exit(pid: int, timeout: float) -> float:
+    """Return after how many seconds the process was gone."""
+    started = time.monotonic()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}", timeout=timeout)
+    return time.monotonic() - started
 
 
 def stat_fields(pid: int) -> list[str]:

@@ -13,7 +13,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from livebed.binaries import ServerProgram
 from livebed.client import Client
 from livebed.processes import children, command_line, wait_until
 
-__all__ = ["ROOT_TOKEN", "LogRecord", "Server"]
+__all__ = ["ROOT_TOKEN", "START_SECONDS", "LogRecord", "Server", "free_port"]
 
 ROOT_TOKEN = "root"
 START_SECONDS = 60.0
@@ -297,10 +296,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def wait_for_exit(pid: int, timeout: float) -> float:
-    """Return after how many seconds the process was gone."""
-    started = time.monotonic()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}", timeout=timeout)
-    return time.monotonic() - started

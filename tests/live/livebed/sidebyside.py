@@ -14,7 +14,7 @@ import httpx
 
 from livebed.client import Client
 
-__all__ = ["Answer", "Step", "send"]
+__all__ = ["Answer", "Side", "Step", "make", "send"]
 
 CHANCE = frozenset(
     {"request_id", "client_token", "accessor", "entity_id", "mount_type", "id", "creation_time", "issue_time"}

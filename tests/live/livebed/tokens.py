@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-__all__ = ["AUDIENCE", "ISSUER", "SUBJECT", "Issuer"]
+__all__ = ["AUDIENCE", "ISSUER", "SUBJECT", "Issuer", "usual_issuer"]
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "vault"

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from livebed.bench.curves import Curve
 
-__all__ = ["write_plots"]
+__all__ = ["nice_step", "write_plots"]
 
 WIDTH, HEIGHT = 520, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 20, 74, 44

@@ -12,7 +12,7 @@ from livebed.bench.load import Figures, run_load
 from livebed.bench.traffic import Traffic
 from livebed.server import Server
 
-__all__ = ["Lane", "Runs", "interleave", "median"]
+__all__ = ["Lane", "Runs", "interleave", "median", "run_lane"]
 
 WARM_UP = 50
 
