@@ -15,7 +15,7 @@ from pathlib import Path
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.interpreter import find_glibc_files
+from authkit.packaging.interpreter.libraries import glibc_files
 from authkit.packaging.standalone import Standalone
 from authkit.values import Value
 
@@ -90,7 +90,7 @@ def write_image(built: Standalone, output: Path) -> Image:
 
 def _machine() -> list[Member]:
     """Return what the executable needs of a machine: glibc, and a folder for temporary files."""
-    libraries = [Member(str(path).lstrip("/"), path, 0o755) for path in find_glibc_files()]
+    libraries = [Member(str(path).lstrip("/"), path, 0o755) for path in glibc_files()]
     return [Member("tmp", mode=0o1777), *libraries]
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.checksums import add_checksums
-from authkit.packaging.interpreter import PROGRAM, find_glibc, site_packages
+from authkit.packaging.interpreter.libraries import glibc_version
+from authkit.packaging.interpreter.program import PROGRAM, site_packages
 from authkit.packaging.launcher import build_launcher
 from authkit.packaging.project import Project
 from authkit.packaging.sbom import write_sbom
@@ -57,7 +58,7 @@ def build_standalone(
     with tempfile.TemporaryDirectory(prefix="authkit-build-") as folder:
         tree = Path(folder) / "tree"
         plugin = build_tree(project, tree, keep=keep, find_links=find_links)
-        glibc = find_glibc(tree)
+        glibc = glibc_version(tree)
         launcher = build_launcher(Path(folder) / "launcher").read_bytes()
         files = {str(path.relative_to(tree)): path for path in sorted(tree.rglob("*")) if path.is_file()}
         archive = compress(tar(Member(name, path) for name, path in files.items()))

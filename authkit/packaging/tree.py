@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from authkit.packaging.bytecode import compile_all
 from authkit.packaging.confinement.openssl import settings_folder, verify_settings_folder
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.interpreter import PROGRAM, copy_interpreter, copy_libraries, site_packages
+from authkit.packaging.interpreter.bytecode import compile_all
+from authkit.packaging.interpreter.libraries import copy_libraries
+from authkit.packaging.interpreter.program import PROGRAM, copy_interpreter, site_packages
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project

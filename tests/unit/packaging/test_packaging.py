@@ -21,7 +21,7 @@ from authkit.packaging.checksums import add_checksums
 from authkit.packaging.confinement.openssl import settings_folder, verify_settings_folder
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.interpreter import find_glibc, find_glibc_files
+from authkit.packaging.interpreter.libraries import glibc_files, glibc_version
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project, read_project
@@ -139,13 +139,13 @@ def test_archives_are_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
 def test_the_glibc_of_the_interpreter_is_found(tmp_path: Path) -> None:
     """Its loader, its library, and the version that a program asks for."""
-    names = {path.name for path in find_glibc_files()}
+    names = {path.name for path in glibc_files()}
     assert "libc.so.6" in names
     assert any(name.startswith("ld-linux") for name in names)
     (tmp_path / "text").write_text("no program")
-    assert find_glibc(tmp_path) == "2.17"
+    assert glibc_version(tmp_path) == "2.17"
     (tmp_path / "python").write_bytes(Path(sys.executable).resolve().read_bytes())
-    major, minor = map(int, find_glibc(tmp_path).split("."))
+    major, minor = map(int, glibc_version(tmp_path).split("."))
     assert (major, minor) >= (2, 17)
 
 

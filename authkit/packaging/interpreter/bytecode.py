@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from authkit.packaging.interpreter import PROGRAM
+from authkit.packaging.interpreter.program import PROGRAM
 from authkit.packaging.programs import run
 
 __all__ = ["compile_all"]
