@@ -181,7 +181,7 @@ NOT_FOR_AUTHORS = {
         "PathTemplate",
         "OperationInfo",
     ),
-    *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "SimulatedResponse", "GrantedToken"),
+    *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "ClientResponse", "GrantedToken"),
     "TokenVerifier.verify_unverified",
     "verify_remote_address",
     "Backend.call_type",

@@ -9,19 +9,20 @@
 """
 
 from authkit.host.mounts.memory import InMemoryStorage
-from authkit.testing.answers import Audited, RefusedError, SimulatedResponse
 from authkit.testing.blocking import BlockingHandlerWarning
 from authkit.testing.clock import MovableClock
-from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import MountClient
 from authkit.testing.provider_contract import ProviderContract
+from authkit.testing.responses import ClientResponse, RefusedError
 from authkit.testing.server import RealServer
-from authkit.testing.simulator import SimulatedMount, Simulator
+from authkit.testing.simulator import Audited, SimulatedMount, Simulator
 from authkit.testing.storage import HeldCall, StoredEntries
+from authkit.testing.tokens import GrantedToken
 
 __all__ = [
     "Audited",
     "BlockingHandlerWarning",
+    "ClientResponse",
     "GrantedToken",
     "HeldCall",
     "InMemoryStorage",
@@ -31,7 +32,6 @@ __all__ = [
     "RealServer",
     "RefusedError",
     "SimulatedMount",
-    "SimulatedResponse",
     "Simulator",
     "StoredEntries",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from authkit.testing.answers import SimulatedResponse
-from authkit.testing.grants import GrantedToken, TokenHost
+from authkit.testing.responses import ClientResponse
+from authkit.testing.tokens import GrantedToken, TokenHost
 from authkit.values import verify_collections
 
 __all__ = ["ROOT_TOKEN", "Host", "MountClient"]
@@ -29,7 +29,7 @@ class Host(TokenHost, Protocol):
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         wrap_ttl: str = "",
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Send a request to any path of the API."""
         ...
 
@@ -60,7 +60,7 @@ class MountClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         wrap_ttl: str = "",
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Send any request and return the answer, whatever it is: this method alone does not raise.
 
         Args:
@@ -82,13 +82,13 @@ class MountClient:
 
     async def write(
         self, path: str, data: Mapping[str, Any] | None = None, /, **fields: Any
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Write fields, given as a mapping, by name, or both; return the answer."""
         return (await self.request("POST", path, {**(data or {}), **fields})).verified()
 
     async def patch(
         self, path: str, data: Mapping[str, Any] | None = None, /, **fields: Any
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Change some fields of an object; return the answer."""
         return (await self.request("PATCH", path, {**(data or {}), **fields})).verified()
 

@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 import httpx
 
 from authkit.logical import Alias, Entity, Servable
-from authkit.testing.answers import SimulatedResponse
-from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
+from authkit.testing.responses import ClientResponse
 from authkit.testing.server_process import ServerProcess
+from authkit.testing.tokens import GrantedToken
 
 __all__ = ["RealServer"]
 
@@ -93,7 +93,7 @@ class RealServer(MountClient):
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         wrap_ttl: str = "",
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Send a request to any path of the API, such as `identity/entity`; return the answer.
 
         Raises:
@@ -160,14 +160,14 @@ def _launcher(backend: type[Servable]) -> str:
     return f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)}\n"
 
 
-def _as_response(answer: httpx.Response) -> SimulatedResponse:
+def _as_response(answer: httpx.Response) -> ClientResponse:
     kind = answer.headers.get("Content-Type", "")
     headers = {name: answer.headers.get_list(name) for name in answer.headers}
     if kind.partition(";")[0] == "application/json" or not answer.content:
-        return SimulatedResponse(
+        return ClientResponse(
             answer.status_code, answer.json() if answer.content else {}, headers, None, kind
         )
-    return SimulatedResponse(answer.status_code, {}, headers, answer.content, kind)
+    return ClientResponse(answer.status_code, {}, headers, answer.content, kind)
 
 
 def _as_entity(data: Mapping[str, Any]) -> Entity:

@@ -16,19 +16,34 @@ from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import Backend, BackendConfig, BackendFactory, Entity, Servable
-from authkit.testing.answers import Audited, SimulatedResponse
 from authkit.testing.blocking import BlockingWatch
 from authkit.testing.clock import MovableClock
-from authkit.testing.grants import GrantedToken
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
+from authkit.testing.responses import ClientResponse
 from authkit.testing.storage import StoredEntries
-from authkit.values import replace
+from authkit.testing.tokens import GrantedToken
+from authkit.values import Value, replace
 
-__all__ = ["SimulatedMount", "Simulator"]
+__all__ = ["Audited", "SimulatedMount", "Simulator"]
 
 DEFAULT_ADDRESS = "127.0.0.1"
 BLOCKING_SECONDS = 2.0
 """More than any handler takes that waits for nothing, also on a machine that does much else."""
+
+
+class Audited(Value, frozen=True):
+    """One request that was made. Kept by the simulator, without bodies: they hold credentials."""
+
+    method: str
+    path: str
+    """Below `/v1/`."""
+    remote_addr: str
+    status: int
+    errors: tuple[str, ...] = ()
+    accessor: str = ""
+    """Of the token that was granted."""
+    role: str = ""
+    """The role that the login was for, as the plugin resolved it when the host asked."""
 
 
 class SimulatedMount(MountClient):
@@ -125,7 +140,7 @@ class Simulator(SimulatedMount):
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         wrap_ttl: str = "",
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Send a request to any path of the API, such as `identity/entity`; return the answer."""
         if not self._is_entered:
             raise RuntimeError("the simulator is not running: use it with 'async with'")
@@ -139,7 +154,7 @@ class Simulator(SimulatedMount):
             remote_addr=addr or DEFAULT_ADDRESS,
             wrap_ttl=wrap_ttl,
         )
-        response = SimulatedResponse.of(await self.core.handle(request))
+        response = ClientResponse.of(await self.core.handle(request))
         accessor = (response.auth or {}).get("accessor", "")
         granted = self.core.state.tokens.find_accessor(accessor)
         role = granted.login_role if granted else ""

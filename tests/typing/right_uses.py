@@ -39,13 +39,13 @@ from authkit import (
 )
 from authkit.logical import Entity
 from authkit.testing import (
+    ClientResponse,
     GrantedToken,
     HeldCall,
     MountClient,
     MovableClock,
     RealServer,
     SimulatedMount,
-    SimulatedResponse,
     Simulator,
 )
 
@@ -207,7 +207,7 @@ async def use_the_simulator() -> None:
     """What a test gets has types."""
     async with Simulator(Tested, clock=MovableClock(), config={"max_lease_ttl": "1h"}) as vault:
         assert_type(vault, Simulator)
-        assert_type(await vault.write("role/dev", {"ttl": 1}, token_ttl="1h"), SimulatedResponse)
+        assert_type(await vault.write("role/dev", {"ttl": 1}, token_ttl="1h"), ClientResponse)
         assert_type(await vault.read("role/dev"), Mapping[str, Any])
         assert_type(await vault.list("role"), list[str])
         token = await vault.login(role="dev", addr="10.0.0.1")

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 from authkit.logical import Entity
-from authkit.testing.answers import SimulatedResponse
+from authkit.testing.responses import ClientResponse
 from authkit.values import Value
 
 __all__ = ["GrantedToken", "TokenHost"]
 
 
 class TokenHost(Protocol):
-    """Where a token is good: the simulator, or a real server."""
+    """A host that takes the token: the simulator, or a real server."""
 
     async def call(
         self,
@@ -25,7 +25,7 @@ class TokenHost(Protocol):
         *,
         token: str = "",
         addr: str = "",
-    ) -> SimulatedResponse:
+    ) -> ClientResponse:
         """Send a request."""
         ...
 
@@ -140,12 +140,12 @@ class GrantedToken(Value, frozen=True):
         assert data is not None
         return data
 
-    async def _send(self, method: str, path: str, body: Any, addr: str) -> SimulatedResponse:
+    async def _send(self, method: str, path: str, body: Any, addr: str) -> ClientResponse:
         response = await self.host.call(method, path, body, token=self.client_token, addr=addr)
         return response.verified()
 
     @classmethod
-    def of(cls, host: TokenHost, response: SimulatedResponse) -> GrantedToken:
+    def of(cls, host: TokenHost, response: ClientResponse) -> GrantedToken:
         """Return the token that an answer grants.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a simulated host answers, and what it remembers of the requests."""
+"""An answer of a host, simulated or real, and the error that refuses a request."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from authkit.errors import AuthKitError
 from authkit.host.server.core import HostResponse
 from authkit.values import Value, field
 
-__all__ = ["Audited", "RefusedError", "SimulatedResponse"]
+__all__ = ["ClientResponse", "RefusedError"]
 
 
 class RefusedError(AuthKitError):
     """A request was not served: any status outside 200 to 299."""
 
-    def __init__(self, response: SimulatedResponse) -> None:
+    def __init__(self, response: ClientResponse) -> None:
         super().__init__(f"HTTP {response.status}: {', '.join(response.errors) or 'no text'}")
         self.response = response
 
@@ -35,8 +35,8 @@ class RefusedError(AuthKitError):
         return "\n".join(self.errors)
 
 
-class SimulatedResponse(Value, frozen=True):
-    """An answer as a client of the HTTP API sees it. Made by the simulator."""
+class ClientResponse(Value, frozen=True):
+    """An answer as a client of the HTTP API sees it."""
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class SimulatedResponse(Value, frozen=True):
     unshown: ClassVar = ("body", "raw")
 
     @classmethod
-    def of(cls, response: HostResponse) -> SimulatedResponse:
+    def of(cls, response: HostResponse) -> ClientResponse:
         """Return what the client gets of a host's response."""
         return cls(
             response.status, response.body or {}, response.headers, response.raw, response.content_type
@@ -82,7 +82,7 @@ class SimulatedResponse(Value, frozen=True):
         auth: Mapping[str, Any] | None = self.body.get("auth")
         return auth
 
-    def verified(self) -> SimulatedResponse:
+    def verified(self) -> ClientResponse:
         """Return this response if it is a success.
 
         Raises:
@@ -91,18 +91,3 @@ class SimulatedResponse(Value, frozen=True):
         if not self.is_success:
             raise RefusedError(self)
         return self
-
-
-class Audited(Value, frozen=True):
-    """One request that was made. Kept by the simulator, without bodies: they hold credentials."""
-
-    method: str
-    path: str
-    """Below `/v1/`."""
-    remote_addr: str
-    status: int
-    errors: tuple[str, ...] = ()
-    accessor: str = ""
-    """Of the token that was granted."""
-    role: str = ""
-    """The role that the login was for, as the plugin resolved it when the host asked."""
