@@ -12,6 +12,7 @@ How a provider is used: `authkit.auth.providers`.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -148,8 +149,6 @@ def _refusal_of(method: Any, argument: object) -> Exception:
 
 
 def _run(method: Any, *arguments: object) -> Any:
-    import asyncio
-
     return asyncio.run(invoke(method, *arguments))
 
 
