@@ -193,7 +193,8 @@ SUBPACKAGES: dict[str, dict[str, set[str]]] = {
         "http": {"messages"},
         "api_client": {"messages", "http", "mount_overview"},
         "mount_overview": set(),
-        "page": {"messages", "http", "api_client", "mount_overview"},
+        "formatting": set(),
+        "page": {"messages", "http", "api_client", "mount_overview", "formatting"},
         "dev_server": {"api_client", "mount_overview", "store", "server", "supervisor", "http", "page"},
     },
 }

@@ -21,7 +21,7 @@ from rich.table import Table
 from authkit.cli.console import CommandError, cell, console
 from authkit.deployment.environment import ServerEnvironment
 from authkit.deployment.errors import DeploymentError
-from authkit.host.page.formatting import Explained, Step
+from authkit.host.formatting import Explained, Step
 
 __all__ = ["explain"]
 

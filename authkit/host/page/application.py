@@ -18,9 +18,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from authkit.host.api_client import APIClient, APIError
+from authkit.host.formatting import masked
 from authkit.host.http.application import Answering
 from authkit.host.page import browser_logins, logins, mounts
-from authkit.host.page.formatting import masked
 from authkit.host.page.forms import read_form
 from authkit.host.page.sessions import COOKIE, LOGIN_COOKIE, Session, Sessions
 from authkit.host.page.visits import PageError, Visit

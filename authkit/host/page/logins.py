@@ -9,8 +9,8 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from authkit.host.api_client import APIClient, APIError, MountSummary
+from authkit.host.formatting import Explained, Granted, reference_in, shown_entity, shown_settings
 from authkit.host.mount_overview import Form, MountDescription
-from authkit.host.page.formatting import Explained, Granted, reference_in, shown_entity, shown_settings
 from authkit.host.page.visits import PageError, Visit, address
 from authkit.values import replace
 

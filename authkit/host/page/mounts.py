@@ -8,8 +8,8 @@ from typing import Any
 from starlette.responses import Response
 
 from authkit.host.api_client import APIError, MountSummary
+from authkit.host.formatting import shown_settings
 from authkit.host.mount_overview import Field, Form
-from authkit.host.page.formatting import shown_settings
 from authkit.host.page.forms import changes, form_text
 from authkit.host.page.visits import PageError, Visit, address
 

@@ -1,4 +1,4 @@
-"""Formats values of the API for the page: pairs of text, masked tokens, steps of an explanation."""
+"""Values of the API as texts, for the page and the command line: pairs, masked tokens, explained logins."""
 
 from __future__ import annotations
 
