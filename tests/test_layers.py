@@ -1,4 +1,4 @@
-"""The direction of imports: one way, from the bottom of the house to the top."""
+"""The direction of imports: one way, from values and errors up to the commands."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_plugin_loads_no_development_code() -> None:
 
 
 DOCTOR_MAY_IMPORT = {"supervisor", "store", "mounts"}
-"""Rooms of the host that the inspection needs. Of `mounts` it takes what a mount in memory is served."""
+"""Packages of the host that the inspection needs. Of `mounts` it takes what a mount in memory is served."""
 
 
 def test_the_doctor_stands_beside_the_server() -> None:

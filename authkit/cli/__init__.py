@@ -1,4 +1,4 @@
-"""The `authkit` command: new, dev, doctor, explain.
+"""The `authkit` command: a module for each command or group of them; `main.py` lists them.
 
-Every command is a thin shell around `authkit.host`: it reads arguments, and prints what happens.
+A command reads its arguments, calls the package that does the work, and prints what happens.
 """

@@ -16,7 +16,6 @@ __all__ = ["show_logs"]
 MARK = "  | "
 """Marks further lines of a record, so that logged text can't forge a record."""
 
-
 ANEW_SECONDS = 5.0
 """After that a failure of a plugin is shown again: it has been started anew."""
 

@@ -25,7 +25,7 @@ COMMANDS = MappingProxyType(
         "upgrade": "deploy",
     }
 )
-"""Each is the function of that name in this module."""
+"""The module of each command. The function in it has the name of the command."""
 
 
 class _Commands(click.Group):
