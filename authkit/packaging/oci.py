@@ -1,7 +1,8 @@
 """An OCI image of a standalone plugin, written without a daemon (OCI image specification 1.1).
 
-OpenBao's declarative plugins take the one executable out of it, and Vault's container runtime runs it. So the
-executable is at the root, and glibc, which the interpreter needs, where that is on the machine that built it.
+OpenBao's declarative plugins take the one executable out of it, which is at the root. The image also runs by
+itself: glibc, which the interpreter needs, is where it is on the machine that built it. Vault's container
+runtime refuses the plugin, which declines brokered multiplexing (Vault 1.21.1, pluginutil/run_config.go).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _TAG = re.compile(r"[\w][\w.-]{0,127}")
 
 
 class Image(Value, frozen=True, kw_only=True):
-    """What was written."""
+    """One image that was written."""
 
     folder: Path
     """An image layout."""
