@@ -72,13 +72,8 @@ class Mount:
 
     @property
     def pid(self) -> int:
-        """The one process of the plugin.
-
-        A registration starts one as well, and the exit of a replaced one takes a moment.
-        """
-        command = self.plugin.command
-        wait_until(lambda: len(self.server.pids_of(command)) == 1, f"one process of {command}", timeout=10)
-        return self.server.pids_of(command)[0]
+        """The one process of the plugin."""
+        return self.server.wait_for_one_process(self.plugin.command)
 
     def configure(self, **config: Any) -> None:
         """Write the configuration: the issuer's public key, and `config` on top of it."""

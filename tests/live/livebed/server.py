@@ -6,7 +6,6 @@ What to ask of a running server is in client.py, what runs in its plugin directo
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,35 +13,21 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Set
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
 from livebed.binaries import ServerProgram
 from livebed.client import Client
+from livebed.log_records import LogRecord, parse_record
 from livebed.processes import children, command_line, wait_until
 
-__all__ = ["ROOT_TOKEN", "START_SECONDS", "LogRecord", "Server", "free_port"]
+__all__ = ["ROOT_TOKEN", "START_SECONDS", "Server", "free_port"]
 
 ROOT_TOKEN = "root"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class LogRecord:
-    """One line of the server's log."""
-
-    level: str
-    module: str
-    message: str
-    fields: dict[str, Any]
-
-    def __str__(self) -> str:
-        pairs = " ".join(f"{key}={value}" for key, value in self.fields.items())
-        return f"[{self.level.upper()}] {self.module}: {self.message} {pairs}"
 
 
 class Server:
@@ -208,6 +193,18 @@ class Server:
         path = str(self.plugin_directory / command)
         return [pid for pid in self.children() if path in command_line(pid)]
 
+    def wait_for_one_process(self, command: str) -> int:
+        """Return the one process that runs a file of the plugin directory.
+
+        A registration starts one as well, and the exit of a replaced one takes a moment.
+        """
+        found = wait_until(
+            lambda: pids if len(pids := self.pids_of(command)) == 1 else [],
+            f"one process of {command}",
+            timeout=10,
+        )
+        return found[0]
+
     def log(self) -> str:
         """Return the whole log so far."""
         return self.log_path.read_text(errors="replace")
@@ -276,18 +273,6 @@ class Server:
             cluster_addr     = "https://127.0.0.1:{self.cluster_port}"
             {self.dev_config()}
         """
-
-
-def parse_record(line: str) -> LogRecord | None:
-    """Return one line of a JSON log as a record, `None` when it is something else."""
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(fields, dict) or "@message" not in fields:
-        return None
-    level, module, message = (fields.pop(f"@{key}", "") for key in ("level", "module", "message"))
-    return LogRecord(level, module, message, fields)
 
 
 def free_port() -> int:

@@ -12,7 +12,6 @@ from livebed.bench.traffic import Request, Traffic
 from livebed.binaries import ServerProgram, find_built
 from livebed.mounts import Mount, mount_plugin
 from livebed.plugins import JWT_LAUNCHER, Plugin, go_peer, python_plugin
-from livebed.processes import wait_until
 from livebed.server import Server
 from livebed.tokens import Issuer
 
@@ -47,7 +46,7 @@ class Contender:
     @property
     def pid(self) -> int:
         """The process that serves all of its mounts. There has to be one."""
-        return process_of(self.server, self.plugin)
+        return self.server.wait_for_one_process(self.plugin.command)
 
     def mount(self, issuer: Issuer) -> Mount:
         """Mount it once more, with the key of this issuer and the role `dev`; until the bed ends."""
@@ -66,7 +65,7 @@ class Contender:
         client.write(f"auth/{path}/role/dev", pin="2468-1357", token_ttl="1h", token_policies=["default"])
         body = {"role": "dev", "member": "alice", "pin": "2468-1357"}
         traffic = Traffic([Request("POST", f"auth/{path}/login", body)])
-        return traffic, process_of(self.server, self.plain)
+        return traffic, self.server.wait_for_one_process(self.plain.command)
 
 
 @dataclass
@@ -123,16 +122,6 @@ def open_bed(engines: Sequence[str], beside: Sequence[str] = ()) -> Iterator[Bed
         register(server, official)
         contenders.append(Contender(GO, server, official, stack))
         yield Bed(server, contenders)
-
-
-def process_of(server: Server, plugin: Plugin) -> int:
-    """Return the one process of a mounted plugin; that of its registration ends a moment later."""
-    pids = wait_until(
-        lambda: pids if len(pids := server.pids_of(plugin.command)) == 1 else [],
-        f"one process of {plugin.command}",
-        timeout=10,
-    )
-    return pids[0]
 
 
 def register(server: Server, plugin: Plugin, *, engine: str = "") -> None:
