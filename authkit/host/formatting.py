@@ -25,6 +25,9 @@ SHOWN_OF_TOKEN = 8
 
 _REFERENCE = re.compile(r"\(reference ([A-Za-z0-9_-]{4,64})\)")
 
+_ORDER = ("time", "role", "remote_addr", "expected", "had", "error", "detail")
+"""Of the members of an explanation; others follow them."""
+
 
 class Granted(Value, frozen=True):
     """The result of a login. Read from its answer."""
@@ -157,9 +160,6 @@ def _named(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the members of an explanation in a fixed order, the well-known ones first."""
     ordered = {name: data[name] for name in _ORDER if name in data} | dict(data)
     return [(name.replace("_", " "), text) for name, text in shown_pairs(ordered)]
-
-
-_ORDER = ("time", "role", "remote_addr", "expected", "had", "error", "detail")
 
 
 def _duration(seconds: object) -> str:

@@ -121,7 +121,7 @@ class Page:
         client = APIClient(self.core, session.token, request.client.host if request.client else "")
         return Visit(request, session, self.sessions, client, form, self._render)
 
-    # --- coming and going ----------------------------------------------------------------------
+    # --- sign-in, and logins at a provider -----------------------------------------------------
 
     async def _sign_in(self, request: Request) -> Response:
         form = await read_form(request)
