@@ -37,6 +37,7 @@ from authkit.secrets.leases import Lease, Renewal
 __all__ = ["Credentials", "credentials"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", bound=Lease | Awaitable[Lease])
 N = TypeVar("N", bound=Renewal | Awaitable[Renewal])
 V = TypeVar("V", bound=Awaitable[None] | None)
@@ -81,7 +82,7 @@ class Credentials(MethodDeclaration[P, R]):
         self.rollback_after = rollback_after
         self.options = options
 
-    def renew(self, handler: Callable[Concatenate[Any, P], N]) -> RenewalHandler[P, N]:
+    def renew(self, handler: Callable[Concatenate[Any, Q], N]) -> RenewalHandler[Q, N]:
         """Have a method decide on renewals. It returns a `Renewal`, or raises to refuse.
 
         Its parameters are, by their annotations: a `RenewCall`, what was kept, the role as it is now, the
@@ -90,7 +91,7 @@ class Credentials(MethodDeclaration[P, R]):
         """
         return RenewalHandler(handler, self)
 
-    def revoke(self, handler: Callable[Concatenate[Any, P], V]) -> RevocationHandler[P, V]:
+    def revoke(self, handler: Callable[Concatenate[Any, Q], V]) -> RevocationHandler[Q, V]:
         """Have a method undo what was made. It returns nothing, or raises; then the host tries again.
 
         Its parameters are, by their annotations: a `RevokeCall`, what was kept, the role as it is now (as

@@ -35,6 +35,7 @@ from authkit.secrets.pending import PendingPassword
 __all__ = ["RootRotation", "root_rotation"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", bound=Awaitable[None] | None)
 C = TypeVar("C", bound=Awaitable[bool] | bool)
 
@@ -59,7 +60,7 @@ class RootRotation(MethodDeclaration[P, R]):
         self.path = path
         self.password_field = password_field
 
-    def check(self, handler: Callable[Concatenate[Any, P], C]) -> RootCheck[P, C]:
+    def check(self, handler: Callable[Concatenate[Any, Q], C]) -> RootCheck[Q, C]:
         """Have a method say whether the password of a configuration, which it takes, is valid.
 
         It returns a boolean, or raises when that cannot be told, such as when the service is down.

@@ -1,0 +1,204 @@
+"""The database: a pool of connections, operators' statements, and the statements of the engine's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from authkit import Secret, UpstreamError, mask_text
+from authkit.credentials import fill_placeholders, fill_url, format_expiration, split_statements
+from postgres_users.settings import DatabaseConfig
+
+__all__ = ["Database"]
+
+CONNECT_SECONDS: Final = 5
+WAIT_SECONDS: Final = 10.0
+"""For a connection of the pool."""
+STATEMENT_SECONDS: Final = 20
+"""For one statement. A revocation has several, and a minute."""
+
+_OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+
+_GRANTS: Final = """
+SELECT DISTINCT table_schema FROM information_schema.table_privileges WHERE grantee = %(name)s
+UNION SELECT DISTINCT routine_schema FROM information_schema.routine_privileges WHERE grantee = %(name)s
+UNION SELECT DISTINCT object_schema FROM information_schema.usage_privileges WHERE grantee = %(name)s
+UNION SELECT nspname FROM pg_namespace WHERE has_schema_privilege(%(name)s, oid, 'USAGE')
+    AND nspname NOT LIKE 'pg\\_%%' AND nspname <> 'information_schema'
+"""
+"""Schemas in which a user may have been granted something."""
+
+_IN_SCHEMA: Final = (
+    "ALL TABLES IN SCHEMA {}",
+    "ALL SEQUENCES IN SCHEMA {}",
+    "ALL ROUTINES IN SCHEMA {}",
+    "SCHEMA {}",
+)
+
+
+class Database:
+    """The database of one configuration. Connects when it is first used, and when a connection was lost."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self._config = config
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._opening = asyncio.Lock()
+
+    async def verify(self) -> None:
+        """Connect once.
+
+        Raises:
+            UpstreamError: that is not possible.
+        """
+        with _told("connect", self._config.password):
+            connection = await AsyncConnection.connect(**self._connection_options())
+            await connection.close()
+
+    async def run(
+        self,
+        statements: Sequence[str],
+        *,
+        username: str,
+        password: Secret | None = None,
+        expiration: datetime | None = None,
+        what: str,
+    ) -> None:
+        """Run an operator's statements in one transaction: all or none take effect.
+
+        Raises:
+            UpstreamError: one of them failed. The text says what PostgreSQL says, without secrets.
+            InternalError: a value cannot stand in a statement.
+        """
+        values: dict[str, str | Secret] = {"name": username, "username": username}
+        if password is not None:
+            values["password"] = password
+        if expiration is not None:
+            values["expiration"] = format_expiration(expiration)
+        filled = [fill_placeholders(each, values) for each in split_statements(statements)]
+        async with self._connection(what, password) as connection, connection.transaction():
+            for statement in filled:
+                await connection.execute(statement.encode())
+
+    async def set_password(self, username: str, password: Secret) -> None:
+        """Set the password of a user that exists.
+
+        Raises:
+            UpstreamError: there is no such user, or it failed.
+        """
+        async with self._connection("set the password", password) as connection:
+            shown = password.reveal()
+            if self._config.hashes_passwords:
+                encoded = connection.pgconn.encrypt_password(
+                    shown.encode(), username.encode(), b"scram-sha-256"
+                )
+                shown = encoded.decode()
+            change = sql.SQL("ALTER ROLE {} WITH PASSWORD {}")
+            await connection.execute(
+                change.format(sql.Identifier(username), sql.Literal(shown)), prepare=False
+            )
+
+    async def extend(self, username: str, until: datetime) -> None:
+        """Let a user's password be valid for longer.
+
+        Raises:
+            UpstreamError: it failed.
+        """
+        async with self._connection("extend the user") as connection:
+            change = sql.SQL("ALTER ROLE {} VALID UNTIL {}")
+            moment = sql.Literal(format_expiration(until))
+            await connection.execute(change.format(sql.Identifier(username), moment))
+
+    async def drop(self, username: str) -> None:
+        """Drop a user with what it was granted. One that is not there is dropped.
+
+        What it owns stays: PostgreSQL refuses to drop it until somebody has decided about that. It cannot log
+        in any more then; sessions that are open go on.
+
+        Raises:
+            UpstreamError: it failed.
+        """
+        async with self._connection("drop the user") as connection:
+            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
+            if await found.fetchone() is None:
+                return
+            user = sql.Identifier(username)
+            await connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
+            granted = [
+                sql.SQL(each).format(sql.Identifier(name)) for (name,) in schemas for each in _IN_SCHEMA
+            ]
+            granted.append(sql.SQL("DATABASE {}").format(sql.Identifier(connection.info.dbname)))
+            for objects in granted:
+                # Where the engine's user may not revoke, nothing was granted by it; the drop tells.
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(objects, user)
+                    await connection.execute(revoke)
+            await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(user))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    # -------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _connection(
+        self, what: str, password: Secret | None = None
+    ) -> AsyncIterator[AsyncConnection[Any]]:
+        with _told(what, self._config.password, password):
+            pool = await self._open_pool()
+            async with pool.connection() as connection:
+                yield connection
+
+    async def _open_pool(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+        async with self._opening:
+            if self._pool is None:
+                pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+                    kwargs=self._connection_options(),
+                    min_size=0,
+                    max_size=self._config.max_open_connections,
+                    max_waiting=32 * self._config.max_open_connections,
+                    timeout=WAIT_SECONDS,
+                    reconnect_timeout=WAIT_SECONDS,
+                    check=AsyncConnectionPool.check_connection,
+                    open=False,
+                )
+                await pool.open()
+                self._pool = pool
+            return self._pool
+
+    def _connection_options(self) -> dict[str, Any]:
+        config = self._config
+        values: dict[str, str | Secret] = {"username": config.username, "password": config.password}
+        options = psycopg.conninfo.conninfo_to_dict(fill_url(config.connection_url, values))
+        options.setdefault("application_name", "postgres_users")
+        options.setdefault("connect_timeout", str(CONNECT_SECONDS))
+        options["options"] = f"{options.get('options') or ''} {_OPTIONS}".strip()
+        # Statements are not prepared: those of operators come once, and hold passwords.
+        return {**options, "autocommit": True, "prepare_threshold": None}
+
+
+@contextmanager
+def _told(what: str, *secrets: Secret | None) -> Iterator[None]:
+    """Turn what the driver raises into an error without secrets: the driver quotes statements."""
+    try:
+        yield
+    except PoolTimeout:
+        raise UpstreamError(f"could not {what}: no connection to PostgreSQL") from None
+    except psycopg.Error as error:
+        own = [each.reveal() for each in secrets if each is not None]
+        raise UpstreamError(f"could not {what}: {mask_text(_first_line(error), own)}") from None
+
+
+def _first_line(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        return "unable to parse connection url"
+    return error.diag.message_primary or (str(error).splitlines() or ["no reason given"])[0]

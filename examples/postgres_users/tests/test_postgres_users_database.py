@@ -1,0 +1,214 @@
+"""The database half of the engine on a real PostgreSQL: statements, grants, hostile values, masked errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+import pytest
+from database_servers import PostgreSQL
+from postgres_users.database import Database
+from postgres_users.settings import DatabaseConfig, UserRole
+
+from authkit import InternalError, Secret, UpstreamError, UserError
+from authkit.credentials import make_password
+
+CREATE = "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
+UNTIL = datetime.now(UTC) + timedelta(hours=1)
+
+Root = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+async def database(postgresql: PostgreSQL) -> AsyncIterator[Database]:
+    """The database, as the engine has it."""
+    made = Database(DatabaseConfig(**postgresql.settings))
+    yield made
+    await made.close()
+
+
+def new_name() -> str:
+    """Return a name that nobody has."""
+    return f"u{uuid4().hex}"
+
+
+def exists(root: Root, name: str) -> bool:
+    """Return whether there is a user of this name."""
+    return root.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+
+
+async def create(database: Database, name: str, *more: str) -> Secret:
+    """Create a user, and return its password."""
+    password = make_password()
+    await database.run([CREATE, *more], username=name, password=password, expiration=UNTIL, what="create it")
+    return password
+
+
+async def test_a_user_is_created_and_logs_in(database: Database, postgresql: PostgreSQL) -> None:
+    """With its password, until it expires."""
+    name = new_name()
+    password = await create(database, name)
+    with psycopg.connect(postgresql.url(name, password.reveal())) as own:
+        assert own.execute("SELECT current_user").fetchone() == (name,)
+
+
+async def test_a_failed_statement_undoes_the_others(database: Database, root: Root) -> None:
+    """All or none, and the text has no password."""
+    name, password = new_name(), make_password()
+    with pytest.raises(
+        UpstreamError, match=r'could not create it: relation "nothing" does not exist'
+    ) as failed:
+        await database.run(
+            [CREATE, 'GRANT SELECT ON nothing TO "{{name}}"'],
+            username=name,
+            password=password,
+            expiration=UNTIL,
+            what="create it",
+        )
+    assert not exists(root, name)
+    assert failed.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE ROLE \"{{name}}\" PASSWORD '{{password}}' NONSENSE '{{password}}'",
+        "SELECT '{{password}}'::int",
+        "SELECT {{password}}",
+    ],
+)
+async def test_errors_hold_no_password(database: Database, statement: str) -> None:
+    """PostgreSQL quotes what it does not understand."""
+    password = make_password()
+    with pytest.raises(UpstreamError) as failed:
+        await database.run([statement], username=new_name(), password=password, what="run it")
+    assert password.reveal() not in repr(failed.value)
+    assert password.reveal() not in str(failed.value)
+
+
+@pytest.mark.parametrize("hostile", ['a"b', "a'b", "a\\b", "a\0b", "a$$b", "a\u2019b", "a\nb"])
+async def test_hostile_names_reach_no_statement(database: Database, hostile: str) -> None:
+    """Refused before anything is sent."""
+    with pytest.raises(InternalError, match="cannot carry safely"):
+        await database.run([CREATE], username=hostile, password=make_password(), expiration=UNTIL, what="x")
+
+
+async def test_a_placeholder_in_a_value_is_a_value(database: Database, root: Root) -> None:
+    """One pass: the password is not put into the name."""
+    name = "{{password}}" + uuid4().hex
+    await create(database, name)
+    assert exists(root, name)
+    await database.drop(name)
+
+
+async def test_drop_revokes_what_was_granted(database: Database, root: Root) -> None:
+    """Tables, sequences, functions, schemas, the database, in the public schema and another one."""
+    name, schema = new_name(), f"s{uuid4().hex}"
+    root.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.t (i serial)")
+    root.execute(f"CREATE TABLE public.t{schema} ()")
+    await create(
+        database,
+        name,
+        f'GRANT USAGE ON SCHEMA {schema} TO "{{{{name}}}}"',
+        f'GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO "{{{{name}}}}"',
+        f'GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO "{{{{name}}}}"',
+        f'GRANT SELECT ON public.t{schema} TO "{{{{name}}}}"',
+        'GRANT CONNECT ON DATABASE postgres TO "{{name}}"',
+    )
+    await database.drop(name)
+    assert not exists(root, name)
+    await database.drop(name)
+
+
+async def test_an_owner_is_locked_out_but_not_dropped(
+    database: Database, root: Root, postgresql: PostgreSQL
+) -> None:
+    """Somebody has to decide about the objects."""
+    name = new_name()
+    owned = 'CREATE TABLE public."{{name}}" (); ALTER TABLE public."{{name}}" OWNER TO "{{name}}"'
+    password = await create(database, name, owned)
+    with pytest.raises(UpstreamError, match="some objects depend on it"):
+        await database.drop(name)
+    assert exists(root, name)
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(postgresql.url(name, password.reveal()))
+    root.execute(f'DROP TABLE public."{name}"')
+    await database.drop(name)
+    assert not exists(root, name)
+
+
+async def test_passwords_are_sent_hashed(database: Database, postgresql: PostgreSQL, root: Root) -> None:
+    """And valid: also one with quotes, by a policy."""
+    name = new_name()
+    await create(database, name)
+    for password in ('it\'s "quoted" \\ {{name}}', "plain"):
+        await database.set_password(name, Secret(password))
+        psycopg.connect(postgresql.url(name, quote(password, safe=""))).close()
+    await database.drop(name)
+
+
+async def test_a_lost_connection_is_made_again(database: Database, root: Root) -> None:
+    """A restarted database is not a restarted plugin."""
+    await create(database, new_name())
+    root.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'postgres_users'"
+    )
+    await create(database, new_name())
+
+
+async def test_a_database_that_is_down_is_told(postgresql: PostgreSQL) -> None:
+    """In seconds, without the password."""
+    settings = {
+        **postgresql.settings,
+        "connection_url": "postgresql://{{username}}:{{password}}@127.0.0.1:1/x",
+    }
+    database = Database(DatabaseConfig(**settings))
+    with pytest.raises(UpstreamError, match="could not connect"):
+        await database.verify()
+    await database.close()
+
+
+async def test_a_wrong_url_is_not_shown() -> None:
+    """It may hold a password."""
+    database = Database(
+        DatabaseConfig(connection_url="postgresql://a:top-secret@h/?no=1", username="a", password="b")
+    )
+    with pytest.raises(UpstreamError, match="unable to parse connection url") as failed:
+        await database.verify()
+    assert "top-secret" not in repr(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"creation_statements": ["CREATE ROLE {{username }}"]}, "unknown placeholder"),
+        ({"creation_statements": ["CREATE ROLE {{user}}"]}, "unknown placeholder {{user}}"),
+        (
+            {"creation_statements": ["x"], "default_ttl": "2h", "max_ttl": "1h"},
+            "cannot be greater",
+        ),
+    ],
+)
+def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str) -> None:
+    """When they are written."""
+    with pytest.raises(UserError, match=text):
+        UserRole(**fields).verify()
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"max_open_connections": 0}, "1 to 100"),
+        ({"username": "{{username}}"}, "placeholder"),
+        ({"username_template": "v-{{.RoleName}}"}, "needs random or uuid"),
+        ({"username_template": "{{nonsense}}"}, "unable to initialize username template"),
+    ],
+)
+def test_configurations_that_cannot_work_are_refused(fields: dict[str, object], text: str) -> None:
+    """When they are written."""
+    usual = {"connection_url": "postgresql://h/", "username": "a", "password": "b"}
+    with pytest.raises(UserError, match=text):
+        DatabaseConfig(**{**usual, **fields}).verify()
