@@ -65,7 +65,8 @@ def test_unmounting_drops_all_users(postgres: PostgresMount) -> None:
 
 def test_a_failed_creation_leaves_no_user(postgres: PostgresMount) -> None:
     """The transaction is rolled back, and the rollback statements run."""
-    postgres.ask("CREATE TABLE IF NOT EXISTS rolled_back (name text)")
+    postgres.ask("DROP TABLE IF EXISTS rolled_back")
+    postgres.ask("CREATE TABLE rolled_back (name text)")
     postgres.write_role(
         "broken",
         creation_statements=[CREATION, 'GRANT nonsense TO "{{name}}"'],
