@@ -65,13 +65,12 @@ bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
 
-dist: setup ## wheels and source archives of authkit and of the JWT example, in dist/
-	@for project in . examples/jwt_auth; do \
-		(cd $$project && $(CURDIR)/$(PYTHON) -m hatchling build --directory $(CURDIR)/dist) || exit 1; \
-	done
+dist: ## wheels and source archives of authkit and of the JWT example, in dist/; one commit gives the same bytes
+	@scripts/environment .venv-release "$$(scripts/interpreters | sed -n 1p)" release
+	@.venv-release/bin/python scripts/dist dist
 
 proto: setup ## write the protobuf code anew
 	@$(PYTHON) scripts/proto
 
 clean: ## remove what the targets above made in the checkout
-	rm -rf .venv .venv-latest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest .venv-release build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
