@@ -42,11 +42,12 @@ test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
 
-check: setup ## format, lint, types, layers, generated code
+check: setup ## format, lint, types, layers, generated code, the release workflow
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/proto --check
+	@.venv/bin/zizmor --quiet --offline .github
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
 
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
