@@ -42,11 +42,12 @@ test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
 
-check: setup ## format, lint, types, layers, generated code
+check: setup ## format, lint, types, layers, generated code, the release workflow
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/proto --check
+	@.venv/bin/zizmor --quiet --offline .github
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
 
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
@@ -65,13 +66,12 @@ bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
 
-dist: setup ## wheels and source archives of authkit and of the JWT example, in dist/
-	@for project in . examples/jwt_auth; do \
-		(cd $$project && $(CURDIR)/$(PYTHON) -m hatchling build --directory $(CURDIR)/dist) || exit 1; \
-	done
+dist: ## wheels and source archives of authkit and of the JWT example, in dist/; one commit gives the same bytes
+	@scripts/environment .venv-release "$$(scripts/interpreters | sed -n 1p)" release
+	@.venv-release/bin/python scripts/dist dist
 
 proto: setup ## write the protobuf code anew
 	@$(PYTHON) scripts/proto
 
 clean: ## remove what the targets above made in the checkout
-	rm -rf .venv .venv-latest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest .venv-release build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

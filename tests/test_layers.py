@@ -291,7 +291,14 @@ def test_transport_knows_no_word_of_vault(part: str) -> None:
             assert not [text for text in texts if "vault" in text.lower() or text.startswith("/pb.")], path
 
 
-EXAMPLE_IMPORTS = {"authkit", "authkit.errors", "authkit.oidc"}
+EXAMPLE_IMPORTS = {
+    "authkit",
+    "authkit.credentials",
+    "authkit.database",
+    "authkit.errors",
+    "authkit.oidc",
+    "authkit.secrets",
+}
 
 
 def test_examples_use_the_public_names() -> None:
