@@ -76,6 +76,16 @@ def test_the_example_stays_small() -> None:
     assert len((ROOT / "examples/shared_pin/shared_pin.py").read_text().splitlines()) < 60
 
 
+def test_the_smallest_engine_stays_small() -> None:
+    """As many lines as its page says, and less than 60."""
+    page = (ROOT / "docs/howto-secrets.md").read_text()
+    block = BLOCK.findall(page)[0]
+    engine = block[: block.index("class Service")] + block[block.index("class Accounts") :]
+    lines = len(engine.splitlines())
+    assert f"without the service | {lines} |" in page
+    assert lines < 60
+
+
 def test_the_threat_table_names_tests_that_exist() -> None:
     """Every test that docs/security.md names is a function or a file of the suite, and each row names one."""
     files = [*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("examples/*/tests/test_*.py")]
