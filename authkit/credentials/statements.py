@@ -29,6 +29,7 @@ from msgspec.json import decode
 
 from authkit.errors import InternalError, UserError
 from authkit.masking import Secret
+from authkit.values import verify_collections
 
 __all__ = [
     "fill_placeholders",
@@ -65,6 +66,7 @@ def split_statements(items: Iterable[str]) -> list[str]:
     Raises:
         UserError: an item has a NUL, which no database takes.
     """
+    verify_collections(items=items)
     statements: list[str] = []
     for item in items:
         if _has_end(item):
@@ -81,6 +83,7 @@ def verify_placeholders(statements: Iterable[str], known: Collection[str]) -> No
 
     For the write of a role: a misspelt placeholder would make a user of that name.
     """
+    verify_collections(statements=statements, known=known)
     for statement in statements:
         for match in _MEANT_AS_PLACEHOLDER.finditer(statement):
             if match[1] not in known or match[0] != f"{{{{{match[1]}}}}}":

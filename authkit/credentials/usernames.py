@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from authkit.credentials.templates import Template, TemplateError
+from authkit.credentials.templates import MISSING, Template, TemplateError
 from authkit.errors import InternalError, UserError
 
 __all__ = ["UsernameTemplate", "make_default_template"]
@@ -35,8 +35,9 @@ class UsernameTemplate:
     name again. May be used by several threads at once.
 
     Raises:
-        UserError: the template is wrong, or a trial with empty fields fails, as on a server. The texts begin
-            as the server's do: `unable to initialize username template: ` and `invalid username template: `.
+        UserError: the template is wrong, or a trial with empty fields fails, as on a server, or shows that
+            `printf` lacks an argument. The texts begin as the server's do: `unable to initialize username
+            template: ` and `invalid username template: `.
     """
 
     def __init__(self, text: str) -> None:
@@ -45,9 +46,11 @@ class UsernameTemplate:
         except TemplateError as error:
             raise UserError(f"unable to initialize username template: {error}") from None
         try:
-            self._apply("", "")
+            name = self._apply("", "")
         except TemplateError as error:
             raise UserError(f"invalid username template: {error}") from None
+        if MISSING in name:
+            raise UserError("invalid username template: printf has fewer arguments than its format has verbs")
 
     @property
     def text(self) -> str:
@@ -97,7 +100,7 @@ def make_default_template(
         max_length: bytes of a name that the database takes.
         display_name: bytes of the display name that are kept; 0 leaves it out.
         role_name: the same for the role's name.
-        separator: between the parts.
+        separator: between the parts; takes the place of each `-` in them as well.
         case: of all letters, where the database changes them.
 
     Raises:
@@ -113,5 +116,7 @@ def make_default_template(
     arguments = "".join(f" (.{field} | truncate {size})" for field, size in kept)
     form = separator.join(["v", *["%s"] * (len(kept) + 2)])
     change = f"{case}case | " if case else ""
+    if separator != "-":
+        change = f'replace "-" "{separator}" | {change}'
     parts = f'printf "{form}"{arguments} (random {_RANDOM_LENGTH}) (unix_time)'
     return f"{{{{ {parts} | {change}truncate {max_length} }}}}"

@@ -9,7 +9,7 @@ Differences from Go, all of them on the safe side:
 
 - Values are Unicode text. `truncate` leaves out a character that does not fit in whole, where Go cuts it in
   two; a result that is not UTF-8 (`decode_hex`, `"\\xff"`) is an error.
-- `printf` fails where Go puts a complaint such as `%!d(string=x)` into the text.
+- `printf` fails where Go puts a complaint such as `%!d(string=x)` into the text, but for missing arguments.
 - Sizes are bounded: `MAX_TEMPLATE`, `MAX_DEPTH`, `MAX_VALUE`, `MAX_WORK`.
 
 Source: Go 1.26, text/template; Vault SDK 0.21, helper/template. `tests/live/test_go_templates.py` compares
@@ -17,6 +17,7 @@ the results with Go's.
 """
 
 from authkit.credentials.templates.errors import MAX_DEPTH, MAX_TEMPLATE, MAX_VALUE, MAX_WORK, TemplateError
+from authkit.credentials.templates.printf import MISSING
 from authkit.credentials.templates.template import Template
 
-__all__ = ["MAX_DEPTH", "MAX_TEMPLATE", "MAX_VALUE", "MAX_WORK", "Template", "TemplateError"]
+__all__ = ["MAX_DEPTH", "MAX_TEMPLATE", "MAX_VALUE", "MAX_WORK", "MISSING", "Template", "TemplateError"]

@@ -1,7 +1,8 @@
 """Go's `fmt.Sprintf` and `fmt.Sprint` for texts, whole numbers and booleans.
 
-Where Go writes a complaint into the text, such as `%!d(string=x)`, this is an error: such a name is a
-mistake that nobody has seen yet. Source: Go 1.26, fmt/doc.go.
+Where Go writes a complaint into the text, such as `%!d(string=x)`, this is an error: nobody wants that in a
+name. A missing argument alone becomes `%!s(MISSING)` as in Go: the default for old servers of the official
+MySQL plugin (Vault 1.21, plugins/database/mysql/mysql.go) has one, and cuts it off. Source: Go 1.26, fmt.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from typing import Final
 from authkit.credentials.templates.errors import TemplateError, verify_length
 from authkit.credentials.templates.scalars import Scalar, show, type_name
 
-__all__ = ["sprint", "sprintf"]
+__all__ = ["MISSING", "sprint", "sprintf"]
+
+MISSING: Final = "(MISSING)"
+"""The end of what is written for a missing argument."""
 
 _VERB: Final = re.compile(
     r"%(?P<flags>[-0]*)(?P<width>[0-9]*)(?:\.(?P<precision>[0-9]*))?(?P<verb>.?)", re.DOTALL
 )
+
+_VERBS: Final = tuple("sqdvtxX")
 
 _SHORT_ESCAPES: Final = {
     "\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v",
@@ -41,7 +47,7 @@ def sprintf(form: str, *values: Scalar) -> str:
     Width and precision count characters. Precision is for texts only.
 
     Raises:
-        TemplateError: another verb or flag, one that does not fit its value, or too many or too few values.
+        TemplateError: another verb or flag, one that does not fit its value, or too many values.
     """
     rest = list(reversed(values))
     parts: list[str] = []
@@ -63,8 +69,10 @@ def _format(match: re.Match[str], rest: list[Scalar]) -> str:
     verb, width = match["verb"], _read_number(match["width"])
     if match[0] == "%%":
         return "%"
+    if verb not in _VERBS:
+        raise TemplateError(f"{match[0]} is not supported")
     if not rest:
-        raise TemplateError(f"no argument for {match[0]}")
+        return f"%!{verb}{MISSING}"
     value = rest.pop()
     if match["precision"] is not None:
         if not isinstance(value, str) or verb not in "svq":

@@ -155,6 +155,14 @@ def test_misspelt_placeholders_are_found_when_a_role_is_written() -> None:
             verify_placeholders(["ok", f"x {wrong}"], known)
 
 
+def test_one_text_is_no_list() -> None:
+    """Its characters would be taken for statements."""
+    with pytest.raises(TypeError, match="items"):
+        split_statements("DROP ROLE x")
+    with pytest.raises(TypeError, match="statements"):
+        verify_placeholders("{{name}}", ["name"])
+
+
 def test_values_of_a_url_are_encoded() -> None:
     """A password's delimiters do not move the host; placeholders in values stay."""
     url = "postgresql://{{username}}:{{password}}@db:5432/{{other}}"

@@ -133,6 +133,22 @@ def test_a_wrong_template_is_refused_when_it_is_written(text: str, error: str) -
     assert str(caught.value).startswith(error)
 
 
+def test_a_default_with_a_missing_argument_works() -> None:
+    """That of the official MySQL plugin for old servers has one, and cuts off what Go writes for it."""
+    legacy = '{{ printf "v-%s-%s-%s" (.RoleName | truncate 4) (random 20) | truncate 16 }}'
+    assert re.fullmatch("v-app-[A-Za-z0-9]{10}", UsernameTemplate(legacy).make(role_name="app"))
+    with pytest.raises(UserError, match=r"^invalid username template: printf has fewer arguments"):
+        UsernameTemplate('{{ printf "v-%s-%s" (random 20) }}')
+
+
+def test_a_separator_takes_the_place_of_hyphens() -> None:
+    """For databases whose names have none."""
+    template = UsernameTemplate(make_default_template(max_length=100, separator="_", case="upper"))
+    assert re.fullmatch(
+        "V_USER_BOB_MY_APP_[A-Z0-9]{20}_[0-9]{10}", template.make(display_name="user-bob", role_name="my-app")
+    )
+
+
 def test_a_template_may_need_a_field() -> None:
     """An empty name in the trial is no mistake; one that is made for a user is."""
     template = UsernameTemplate("{{.DisplayName}}")
