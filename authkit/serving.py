@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from authkit.plugin.security.tls import TransportSecurity
     from authkit.plugin.server import Application, Dial, Plan
     from authkit.plugin.streams import StandardStreams
+    from authkit.wire.api_flags import APIFlags
 
 AUTO_MTLS_VERSION = 5
 
@@ -41,8 +42,11 @@ def serve(backend: type[Servable] | str) -> NoReturn:
     the cookie was checked and the log set up: start-up costs less when a server probes, and an error
     in its code reaches the server's log.
 
+    The arguments of the process are those that it was registered with: the flags of a Go plugin
+    (docs/hosts.md) and no others.
+
     The exit status is 0 after an orderly end, 1 when the process was not started by a host, when the
-    host's environment does not allow a start, or when the backend could not be loaded.
+    host's environment or the arguments do not allow a start, or when the backend could not be loaded.
     """
     if not is_cookie_right(os.environ, COOKIE_KEY, COOKIE_VALUE):
         sys.stderr.write(notice(os.path.basename(sys.argv[0]) or "this program"))
@@ -98,9 +102,14 @@ def _serve(backend: type[Servable] | str, streams: StandardStreams, ending: Endi
 
 def _try_to_load(backend: type[Servable] | str) -> str:
     """Return, for somebody at a terminal, whether the backend would load."""
+    from authkit.errors import HandshakeError
+
     try:
+        _flags()
         loaded = _load(backend)
         loaded.factory()
+    except HandshakeError as error:
+        return f"It would not be served: {error}\n"
     except BaseException as error:
         from traceback import format_exception
 
@@ -130,8 +139,9 @@ def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
     from authkit.plugin.server import Plan, agree_on_version
 
     version = agree_on_version(environment, PROTOCOL_VERSIONS)
+    flags = _flags()
     engine = _engine_name()
-    secure, metadata_mode = _security(environment, version)
+    secure, metadata_mode = _security(environment, version, flags)
     loaded = _load(backend)
     send_all(loaded.__module__.partition(".")[0])
     factory = loaded.factory()
@@ -150,7 +160,15 @@ def _plan(backend: type[Servable] | str, environment: HostEnvironment) -> Plan:
     )
 
 
-def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[str], TransportSecurity], bool]:
+def _flags() -> APIFlags:
+    from authkit.wire.api_flags import APIFlags
+
+    return APIFlags.parse(sys.argv[1:])
+
+
+def _security(
+    environment: HostEnvironment, version: int, flags: APIFlags
+) -> tuple[Callable[[str], TransportSecurity], bool]:
     """Return what makes the TLS contexts, and whether the host only asks what the plugin is."""
     from functools import partial
 
@@ -160,7 +178,7 @@ def _security(environment: HostEnvironment, version: int) -> tuple[Callable[[str
         return partial(auto_mtls, environment.client_certificate), False
     from authkit.wire.vault_tls import is_metadata_mode, secure_protocol_4
 
-    secure = partial(secure_protocol_4, environment, environ=os.environ, arguments=sys.argv[1:])
+    secure = partial(secure_protocol_4, environment, environ=os.environ, flags=flags)
     return secure, is_metadata_mode(os.environ)
 
 

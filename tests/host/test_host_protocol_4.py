@@ -39,9 +39,9 @@ async def host(short_directory: Path) -> AsyncIterator[Host]:
     await made.close()
 
 
-def wrapping_token(address: Any) -> str:
+def wrapping_token(address: Any, **claims: Any) -> str:
     """A token as the host makes them, as far as a plugin looks."""
-    parts = ({"alg": "ES512"}, {"addr": address, "type": "wrapping"})
+    parts = ({"alg": "ES512"}, {"addr": address, "type": "wrapping", **claims})
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join([*encoded, "c2lnbmF0dXJl"])
 
@@ -137,12 +137,16 @@ async def test_the_name_of_openbao_s_variable_comes_first(host: Host) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "expected"),
     [
-        (403, b"{}", "HTTP 403"),
-        (200, b"not json", "something else"),
-        (200, b'{"data": null}', "something else"),
+        (400, b"{}", "its token is not valid (HTTP 400)"),
+        (403, b"{}", "its token is not valid (HTTP 403)"),
+        (307, b"{}", "it redirects (HTTP 307)"),
+        (500, b"{}", "HTTP 500"),
+        (503, b"{}", "it is sealed"),
+        (200, b"not json", "not that of a Vault server"),
+        (200, b'{"data": null}', "not that of a Vault server"),
         (200, b'{"data": {"ServerCert": "QUJD", "ServerKey": "QUJD"}}', "unusable"),
         (200, b'{"data": {"ServerCert": 5, "ServerKey": 5}}', "unusable"),
-        (200, b"x" * 100_000, "cannot unwrap"),
+        (200, b"x" * 100_000, "the answer is too long"),
     ],
 )
 async def test_an_answer_that_is_no_certificate_ends_the_start(
@@ -159,7 +163,17 @@ async def test_an_answer_that_is_no_certificate_ends_the_start(
 
 
 @pytest.mark.parametrize(
-    "token", ["nonsense", "a.b.c", wrapping_token(""), wrapping_token(5), wrapping_token(None)]
+    "token",
+    [
+        "nonsense",
+        "a.b.c",
+        wrapping_token(""),
+        wrapping_token(5),
+        wrapping_token(None),
+        wrapping_token("127.0.0.1:8200"),
+        wrapping_token("unix:///run/vault"),
+        wrapping_token("http://[::1"),
+    ],
 )
 async def test_a_token_without_address_ends_the_start(token: str) -> None:
     """A server without api_addr makes such tokens; the operator reads what to set."""
@@ -168,6 +182,25 @@ async def test_a_token_without_address_ends_the_start(token: str) -> None:
     (record,) = process.records()
     assert "api_addr" in record["@message"] or "not a wrapping token" in record["@message"]
     assert token not in "".join(process.lines)
+
+
+async def test_an_expired_token_is_called_so() -> None:
+    """The server refuses it as it does a used one; the token itself says until when it was good."""
+    with api(400, b"{}") as (address, _):
+        variables = environment(None, **OLDER, VAULT_UNWRAP_TOKEN=wrapping_token(address, exp=1))
+        process = await start(PROBE, variables=variables)
+        assert await process.ended() == 1
+    (record,) = process.records()
+    assert "its token has expired (HTTP 400)" in record["@message"]
+
+
+@pytest.mark.parametrize("variables", [OLDER, {}, {"VAULT_PLUGIN_METADATA_MODE": "true", **OLDER}])
+async def test_unknown_arguments_end_the_start_on_every_protocol(variables: dict[str, str | None]) -> None:
+    """As they do in Go, so that an operator meets the mistake when it is made."""
+    process = await start(PROBE, "-ca-cer=/a", variables=environment(host_identity(NAME), **variables))
+    assert await process.ended() == 1
+    (record,) = process.records()
+    assert "no flag -ca-cer" in record["@message"]
 
 
 async def test_a_catalog_entry_of_protocol_4_is_mounted(short_directory: Path) -> None:

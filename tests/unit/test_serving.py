@@ -14,7 +14,7 @@ LAUNCHER = "from authkit import serve\nserve({name!r})\n"
 GOOD = "from authkit import AuthMethod\nclass Door(AuthMethod, name='door'):\n    '''A door.'''\n"
 
 
-def start_at_terminal(folder: Path, source: str) -> str:
+def start_at_terminal(folder: Path, source: str, *arguments: str) -> str:
     """Start the plugin of a source by hand, and return what the terminal shows."""
     (folder / "door.py").write_text(source)
     launcher = folder / "launcher.py"
@@ -22,7 +22,11 @@ def start_at_terminal(folder: Path, source: str) -> str:
     ours, terminal = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, launcher], stderr=terminal, stdin=subprocess.DEVNULL, check=False, timeout=60
+            [sys.executable, launcher, *arguments],
+            stderr=terminal,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=60,
         )
         os.close(terminal)
         assert done.returncode == 1
@@ -62,6 +66,13 @@ def test_a_start_by_hand_says_why_a_plugin_would_not_be_served(
     assert "It would not be served:\n" in shown
     assert shown.count(said) == 1
     assert "importlib" not in shown
+
+
+def test_a_start_by_hand_refuses_unknown_arguments(tmp_path: Path) -> None:
+    """They would end a start by a server too: the error is one line."""
+    shown = start_at_terminal(tmp_path, GOOD, "-ca-cer=/a")
+    assert "It would not be served: the plugin's arguments: a plugin has no flag -ca-cer;" in shown
+    assert "Traceback" not in shown
 
 
 def test_a_start_by_hand_says_that_a_plugin_would_be_served(tmp_path: Path) -> None:

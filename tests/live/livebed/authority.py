@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 __all__ = ["Authority"]
 
 DAY = timedelta(days=1)
+ADDRESS = ipaddress.ip_address("127.0.0.1")
 
 
 @dataclass
@@ -40,24 +41,27 @@ class Authority:
 
     def context(self, *, days: int) -> ssl.SSLContext:
         """Return what a server on 127.0.0.1 uses, with a certificate that ends in so many days."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write("".join(self.issue(x509.IPAddress(ADDRESS), days=days)).encode())
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    def issue(self, name: x509.GeneralName, *, days: int = 1) -> tuple[str, str]:
+        """Return a certificate that ends in so many days, for a server or a client, and its key: PEM."""
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         end = now + days * DAY
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = (
             self.builder("server", min(now, end) - DAY, end)
             .public_key(key.public_key())
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
             .add_extension(issuer_key, critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(certificate.public_bytes(Encoding.PEM))
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.flush()
-            context.load_cert_chain(file.name)
-        return context
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return certificate.public_bytes(Encoding.PEM).decode(), private.decode()
 
     def builder(self, name: str, begin: datetime, end: datetime) -> x509.CertificateBuilder:
         """Return the beginning of a certificate."""
