@@ -71,6 +71,15 @@ def test_the_readme_s_method_is_the_example() -> None:
     assert shown[shown.index("class Team") :] == example[example.index("class Team") :]
 
 
+@pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
+def test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run() -> None:
+    """What docs/hosts.md shows beside `serve` is compiled, and runs under the same host."""
+    (shown,) = re.findall(
+        r"^```go\n(.*?)^```$", (ROOT / "docs/hosts.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert shown == (ROOT / "tests/live/go/peer/main.go").read_text()
+
+
 def test_the_example_stays_small() -> None:
     """A complete auth method in under 60 lines."""
     assert len((ROOT / "examples/shared_pin/shared_pin.py").read_text().splitlines()) < 60
