@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from livebed.binaries import ServerProgram, find_built
+from livebed.mounts import DEV_ROLE
+from livebed.old_server import OldServer
 from livebed.plugins import JWT_LAUNCHER, python_plugin
 from livebed.tls_server import TLSServer
 from livebed.tokens import AUDIENCE, Issuer
@@ -181,6 +183,26 @@ def test_an_unknown_flag_ends_the_probe(
     assert "probe: " in done.stderr
     if either.name == "ours":
         assert "no flag -ca-cer" in done.stderr
+
+
+def test_a_server_of_vault_1_10(tmp_path: Path, issuer: Issuer) -> None:
+    """Its own order of starts and its own token: configured, logged in, renewed, revoked and disabled."""
+    program = find_built("oldvault")
+    if program is None:
+        pytest.skip("the older server is not built: run scripts/live/build oldvault")
+    with OldServer(program, tmp_path.resolve()) as old:
+        plugin = python_plugin(old.plugin_directory, "jwt_auth", JWT_LAUNCHER)
+        plugin.register(old.client, args=["-tls-server-name=unused.example"])
+        old.client.write("sys/auth/jwt", type="jwt_auth")
+        old.client.write("auth/jwt/config", jwt_validation_pubkeys=issuer.public_pem)
+        old.client.write("auth/jwt/role/dev", **DEV_ROLE)
+        auth = old.client.login("jwt", "dev", issuer.token())
+        assert auth["token_policies"] == ["default"]
+        renewed = old.client.write("auth/token/renew", token=auth["client_token"])["auth"]
+        assert renewed["lease_duration"] == 3600
+        old.client.write("auth/token/revoke", token=auth["client_token"])
+        old.client.delete("sys/auth/jwt")
+        assert "eyJ" not in old.log.read_text()
 
 
 def as_variables(flags: Flags) -> dict[str, str]:
