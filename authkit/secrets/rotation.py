@@ -14,8 +14,10 @@ breaks off between, the same password is set again: setting it twice must do no 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from random import shuffle
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from authkit.errors import NotFoundError, UserError
@@ -50,6 +52,9 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=Awaitable[None] | None)
 
 TICK: Final = timedelta(minutes=1)
+
+FINISH_SECONDS: Final = 5.0
+"""That a client who reads a password waits for one whose change broke off."""
 
 
 class RotateCall(Call, frozen=True, kw_only=True):
@@ -147,11 +152,7 @@ class Rotation(MethodDeclaration[P, R]):
         name, role = await self._find(backend, call, self.creds)
         known = await self._known(backend, name)
         if known.pending:
-            try:
-                known = await self._rotate(backend, name, call)
-            except Exception as error:
-                backend.log.warning("a new password could not be set", exc_info=error)
-                call.warn("a new password could not be set yet; this one may not be valid any more")
+            known = await self._finish(backend, name, call) or known
         if known.last_rotation is None:
             raise NotFoundError("the role has no password yet")
         shown = role.read_shape()
@@ -163,6 +164,17 @@ class Rotation(MethodDeclaration[P, R]):
             "ttl": max(timedelta(0), left),
         }
         return Response(data=data)
+
+    async def _finish(self, backend: Any, name: str, call: Call) -> PendingPassword | None:
+        """Set a password that may have been set, unless that takes long: then the client is warned."""
+        if not backend.objects.lock(self._roles(backend).path + name).locked():
+            try:
+                async with asyncio.timeout(FINISH_SECONDS):
+                    return await self._rotate(backend, name, call)
+            except Exception as error:
+                backend.log.warning("a new password could not be set", exc_info=error)
+        call.warn("a new password could not be set yet; this one may not be valid any more")
+        return None
 
     async def _rotate_now(self, backend: Any, call: Call) -> None:
         name, _ = await self._find(backend, call, self.rotate)
@@ -183,6 +195,8 @@ class Rotation(MethodDeclaration[P, R]):
         for name in set(await backend.objects.names(self._prefix)).difference(names):
             await backend.objects.delete(self._prefix + name)
         failed: list[Exception] = []
+        # In another order each time: what takes long or fails keeps nobody else waiting for ever.
+        shuffle(names)
         for name in names:
             try:
                 if await self._is_due(backend, name):

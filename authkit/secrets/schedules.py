@@ -44,29 +44,27 @@ class RotatedRole(Model):
         if self.rotation_window and self.rotation_window < MIN_WINDOW:
             raise UserError("rotation_window is one hour or more")
         if self.rotation_schedule:
-            self._after(datetime(2000, 1, 1, tzinfo=UTC))
+            self._find(datetime(2000, 1, 1, tzinfo=UTC))
 
     def next_rotation(self, last: datetime) -> datetime:
         """Return when the credential is due, given when it was changed."""
-        return self._after(last) if self.rotation_schedule else last + self.rotation_period
+        return self._find(last) if self.rotation_schedule else last + self.rotation_period
 
     def is_due(self, last: datetime, now: datetime) -> bool:
         """Return whether the credential is to be changed now. What is past its window is missed."""
-        due = self.next_rotation(last)
         if not self.rotation_window:
-            return due <= now
-        latest = due
-        while (following := self._after(latest)) <= now:
-            latest = following
-        return latest <= now < latest + self.rotation_window
+            return self.next_rotation(last) <= now
+        latest = self._find(now + timedelta(seconds=1), reverse=True)
+        return last < latest and now < latest + self.rotation_window
 
-    def _after(self, moment: datetime) -> datetime:
+    def _find(self, moment: datetime, *, reverse: bool = False) -> datetime:
+        """Return the first time of the schedule after a moment, or the last one before."""
         from cronsim import CronSim, CronSimError
 
         try:
             if len(self.rotation_schedule.split()) != 5:  # a sixth would be seconds
                 raise CronSimError
-            found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC)))
+            found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC), reverse=reverse))
         except (CronSimError, StopIteration):
             raise UserError("rotation_schedule is not five fields as in crontab(5), or never comes") from None
         return found

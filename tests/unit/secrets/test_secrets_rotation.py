@@ -117,6 +117,19 @@ async def test_while_it_is_unclear_clients_are_warned(mount: EngineMount) -> Non
     ]
 
 
+async def test_clients_do_not_queue_for_an_unclear_change(mount: EngineMount) -> None:
+    """While one is at it, the others get what was valid last, with the warning."""
+    mount.fail("after")
+    with pytest.raises(UserError):
+        await mount.request(Operation.UPDATE, "rotate-role/app")
+    tries = len(mount.service.set)
+    async with mount.backend.objects.lock("static-roles/app"):
+        response = await mount.request(Operation.READ, "static-creds/app")
+    assert response is not None
+    assert len(response.warnings) == 1
+    assert len(mount.service.set) == tries
+
+
 async def test_a_password_that_is_refused_twice_is_given_up(mount: EngineMount) -> None:
     """The service may not like it."""
     mount.fail("before")
@@ -219,6 +232,12 @@ def test_a_schedule_has_windows(window: str, last: datetime, now: datetime, due:
     """Every day at three; what is past its window waits for the next day."""
     role = StaticRole(username="app", rotation_schedule="0 3 * * *", rotation_window=window)
     assert role.is_due(last, now) is due
+
+
+def test_years_of_a_schedule_are_not_counted_one_by_one() -> None:
+    """A mount that comes back after a decade does not stop its process."""
+    role = StaticRole(username="app", rotation_schedule="* * * * *", rotation_window="1h")
+    assert role.is_due(at(0) - timedelta(days=3650), at(0))
 
 
 # --- the engine's own password -----------------------------------------------------------------
