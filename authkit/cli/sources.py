@@ -15,6 +15,7 @@ from authkit.cli.console import CommandError
 from authkit.host.supervisor.executable import MAX_FIRST_LINE_BYTES
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.project import PLUGIN_CLASS, read_project
+from authkit.packaging.whole_files import write_whole
 from authkit.plugin.environment import STALL_VARIABLE
 from authkit.values import Value, replace
 
@@ -65,15 +66,9 @@ def find_source(argument: str) -> Source:
 
 
 def write_launcher(source: Source, folder: Path) -> Path:
-    """Write the launcher atomically, and return its path."""
+    """Write the launcher, and return its path."""
     file = folder / source.name
-    beside = folder / f".{source.name}.new"
-    beside.unlink(missing_ok=True)  # of a server that was killed in between
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o700)
-    with open(descriptor, "w") as out:
-        out.write(source.launcher)
-    beside.chmod(0o700)
-    beside.replace(file)
+    write_whole(file, os.fsencode(source.launcher), mode=0o700)
     return file
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
+from authkit.packaging.whole_files import write_whole
 
 __all__ = ["copy_file", "is_copied"]
 
@@ -39,21 +39,11 @@ def copy_file(release: Release, directory: Path) -> Path:
     """
     _verify(directory)
     target = directory / release.file.name
-    beside = directory / f".{release.file.name}.{secrets.token_hex(4)}"
+    content = _read(release)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE)
-        try:
-            with open(descriptor, "wb") as out:
-                out.write(_read(release))
-                os.fchmod(out.fileno(), _MODE)
-                if os.geteuid() == 0:
-                    owner = directory.stat()
-                    os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        found = directory.stat()
+        owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        write_whole(target, content, mode=_MODE, owner=owner)
     except OSError as error:
         raise DeploymentError(f"{target} can't be written: {error.strerror}") from None
     return target

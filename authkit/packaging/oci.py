@@ -18,6 +18,7 @@ from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter.libraries import glibc_files
 from authkit.packaging.standalone import Standalone
+from authkit.packaging.whole_files import write_whole
 from authkit.values import Value
 
 __all__ = ["Image", "write_image"]
@@ -116,7 +117,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def _write_archive(file: Path, files: Mapping[str, bytes]) -> Path:
-    file.write_bytes(tar(Member(name, content) for name, content in sorted(files.items())))
+    write_whole(file, tar(Member(name, content) for name, content in sorted(files.items())))
     return file
 
 

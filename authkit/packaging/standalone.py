@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from authkit.packaging.archives import Member, compress, tar
-from authkit.packaging.checksums import add_checksums
+from authkit.packaging.contents.checksums import add_checksums
+from authkit.packaging.contents.sbom import write_sbom
 from authkit.packaging.interpreter.libraries import glibc_version
 from authkit.packaging.interpreter.program import PROGRAM, site_packages
 from authkit.packaging.launcher import build_launcher
 from authkit.packaging.project import Project
-from authkit.packaging.sbom import write_sbom
 from authkit.packaging.tree import MAIN, Plugin, build_tree
+from authkit.packaging.whole_files import write_whole
 from authkit.values import Value
 
 __all__ = ["Standalone", "build_standalone"]
@@ -75,7 +76,7 @@ def build_standalone(
         version = plugin.version.removeprefix("v") or "0"
         output.mkdir(parents=True, exist_ok=True)
         file = output / f"{plugin.name}-{version}"
-        _write(file, content)
+        write_whole(file, content, mode=0o755)
         libraries = (tree / "lib").glob("*.so*")
         sbom = write_sbom(
             file, sha256=sha256, version=version, packages=site_packages(tree), libraries=libraries
@@ -97,14 +98,6 @@ def _join(launcher: bytes, archive: bytes, manifest: Mapping[str, object]) -> by
     text = json.dumps(manifest, separators=(",", ":")).encode()
     lengths = len(archive).to_bytes(8, "big") + len(text).to_bytes(8, "big")
     return b"".join([launcher, archive, text, lengths, _MAGIC])
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write an executable, whole or not at all. A process that runs from the one before keeps that."""
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_bytes(content)
-    beside.chmod(0o755)
-    beside.replace(file)
 
 
 def _record(path: Path) -> dict[str, object]:

@@ -17,9 +17,9 @@ from elftools.elf.elffile import ELFFile
 
 from authkit.packaging import lock
 from authkit.packaging.archives import Member, compress, tar
-from authkit.packaging.checksums import add_checksums
 from authkit.packaging.confinement.openssl import settings_folder, verify_settings_folder
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
+from authkit.packaging.contents.checksums import add_checksums
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter.libraries import glibc_files, glibc_version
 from authkit.packaging.lock import install

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from authkit.packaging.whole_files import write_whole
+
 __all__ = ["add_checksums"]
 
 
@@ -16,5 +18,5 @@ def add_checksums(folder: Path, files: Iterable[Path]) -> Path:
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     sums |= {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     present = sorted(name for name in sums if (folder / name).is_file())
-    path.write_text("".join(f"{sums[name]}  {name}\n" for name in present))
+    write_whole(path, "".join(f"{sums[name]}  {name}\n" for name in present).encode())
     return path

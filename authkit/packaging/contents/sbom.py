@@ -18,6 +18,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from authkit.packaging.launcher import find_go_version
+from authkit.packaging.whole_files import write_whole
 
 __all__ = ["write_sbom"]
 
@@ -50,7 +51,7 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
     bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", _EPOCH)), UTC)
     bom.metadata.component = root
     path = file.with_name(f"{file.name}.cdx.json")
-    path.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n")
+    write_whole(path, (JsonV1Dot6(bom).output_as_string(indent=2) + "\n").encode())
     return path
 
 

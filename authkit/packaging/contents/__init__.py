@@ -1,0 +1,1 @@
+"""What lies beside a package: the list of its contents, and checksums."""
