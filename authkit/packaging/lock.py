@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,14 +18,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.locked import normalize, read_lock
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project
 
 __all__ = ["install", "write_lock"]
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
-_ENTRY = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\\\n|[^\n])*", re.MULTILINE)
-"""One requirement, with the lines that continue it."""
 
 
 def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
@@ -74,16 +72,11 @@ def install(
     """Install the project, and everything in its lock but the distributions `without`, into a folder.
 
     Raises:
-        PackagingError: there is no lock, something has another hash, or there is no wheel of it.
+        PackagingError: there is no lock, a line of it is not locked, something has another hash, or there is
+            no wheel of it.
     """
-    try:
-        locked = project.lock.read_text()
-    except OSError as error:
-        raise PackagingError(
-            f"{project.lock.name} can't be read ({error.strerror}): authkit build --lock writes one"
-        ) from None
-    left_out = {_normal(each) for each in without}
-    wanted = [entry[0] for entry in _ENTRY.finditer(locked) if _normal(entry[1]) not in left_out]
+    left_out = {normalize(each) for each in without}
+    wanted = [each.text for each in read_lock(project) if each.name not in left_out]
     with tempfile.TemporaryDirectory() as folder:
         build = ["wheel", "--no-deps", "--wheel-dir", folder]
         run([*_PIP, *build, project.folder], "the project can't be built")
@@ -101,7 +94,3 @@ def install(
 
 def _links(folders: Iterable[Path]) -> list[str | Path]:
     return [part for folder in folders for part in ("--find-links", folder)]
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
