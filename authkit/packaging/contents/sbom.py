@@ -8,7 +8,7 @@ import platform
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
 
 from cyclonedx.model import HashAlgorithm, HashType
@@ -17,6 +17,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from authkit.packaging.contents.bundled import list_bundled, list_references
 from authkit.packaging.launcher import find_go_version
 from authkit.packaging.whole_files import write_whole
 
@@ -38,15 +39,19 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
         bom_ref=file.name,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
-    bom = Bom(
-        components=[
-            *_distributions(packages),
-            _package("generic", "cpython", platform.python_version(), ComponentType.PLATFORM),
-            _package("golang", "stdlib", find_go_version()),  # in the launcher
-            *map(_library, sorted(libraries)),
-        ]
-    )
-    bom.register_dependency(root, bom.components)
+    bundled = sorted(path for path in packages.glob("*.libs/*") if path.is_file())  # auditwheel's
+    parts = [
+        _package("generic", "cpython", platform.python_version(), ComponentType.PLATFORM),
+        _package("golang", "stdlib", find_go_version()),  # in the launcher
+        *(_library(path, path.name) for path in sorted(libraries)),
+        *(_library(path, path.relative_to(packages).as_posix()) for path in bundled),
+    ]
+    bom = Bom(components=parts)
+    for distribution, contents in _distributions(packages):
+        parts.append(distribution)
+        bom.components.update([distribution, *contents])
+        bom.register_dependency(distribution, contents)
+    bom.register_dependency(root, parts)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:sha256:{sha256}")
     bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", _EPOCH)), UTC)
     bom.metadata.component = root
@@ -55,13 +60,13 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
     return path
 
 
-def _distributions(packages: Path) -> Iterator[Component]:
-    for each in sorted(distributions(path=[str(packages)]), key=_name):
-        yield _package("pypi", _name(each), each.version)
-
-
-def _name(distribution: Distribution) -> str:
-    return distribution.metadata["Name"].lower()
+def _distributions(packages: Path) -> Iterator[tuple[Component, list[Component]]]:
+    """Yield what was installed, each with what it has in it by its own lists."""
+    for metadata in sorted(packages.glob("*.dist-info")):
+        found = Distribution.at(metadata)
+        component = _package("pypi", found.metadata["Name"].lower(), found.version)
+        component.external_references.update(list_references(metadata))
+        yield component, list(list_bundled(metadata, component.bom_ref.value or ""))
 
 
 def _package(
@@ -77,11 +82,11 @@ def _package(
     )
 
 
-def _library(path: Path) -> Component:
+def _library(path: Path, reference: str) -> Component:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return Component(
         name=path.name,
         type=ComponentType.FILE,
-        bom_ref=f"file:{path.name}",
+        bom_ref=f"file:{reference}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
