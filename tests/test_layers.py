@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire"},
-    "deployment": {"values", "packaging"},
+    "deployment": {"values", "wire", "packaging"},
     "cli": {"printable", "values", "plugin", "host", "doctor", "packaging", "deployment"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""

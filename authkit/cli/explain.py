@@ -51,8 +51,9 @@ def explain(
 ) -> None:
     """Tell why the login with this REFERENCE was denied, or what one with --role and --jwt would meet.
 
-    The server is that of VAULT_ADDR, asked with VAULT_TOKEN or what `vault login` has kept; the token needs
-    `sudo` on the mount's path `explain`. The exit status is 1 for a login that is or would be denied.
+    The server is that of VAULT_ADDR or BAO_ADDR, asked with VAULT_TOKEN, BAO_TOKEN or what `vault login` has
+    kept; the token needs `sudo` on the mount's path `explain`. The exit status is 1 for a login that is or
+    would be denied.
     """
     if bool(reference) == bool(role and file):
         raise CommandError("give a reference, or --role and --jwt")
@@ -72,7 +73,7 @@ def explain(
 def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Return the data of an answer."""
     try:
-        server = ServerEnvironment.read(os.environ, ("VAULT",))
+        server = ServerEnvironment.read()
     except DeploymentError as error:
         raise CommandError(str(error)) from None
     headers = {"X-Vault-Token": server.token, "X-Vault-Request": "true"}

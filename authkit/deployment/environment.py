@@ -1,13 +1,21 @@
-"""The server that the environment names, as the server's own command line reads it."""
+"""The server that the environment names, as the server's own command line reads it.
+
+Each variable has two names, `BAO_X` and `VAULT_X`: the first that is set counts, also if it is empty, and for
+each variable by itself (OpenBao 2.6, api/env.go, ReadBaoVariable). `SKIP_VERIFY`, `TLS_SERVER_NAME` and
+`AGENT_ADDR` are not read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from authkit.deployment.errors import DeploymentError
 from authkit.values import Value
+from authkit.wire.variables import read_variable
 
 __all__ = ["ServerEnvironment"]
 
@@ -31,22 +39,20 @@ class ServerEnvironment(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("token",)
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], prefixes: Sequence[str]) -> ServerEnvironment:
-        """Read `PREFIX_ADDR`, `PREFIX_TOKEN` and so on. Of several prefixes the first with a value counts.
+    def read(cls, environ: Mapping[str, str] = os.environ) -> ServerEnvironment:
+        """Read `BAO_ADDR`, else `VAULT_ADDR`, and in the same way `TOKEN`, `CACERT`, `CAPATH` and so on.
 
-        The token may also be in `~/.vault-token`, where `vault login` keeps it.
+        The token may also be in the file that `BAO_TOKEN_PATH` names, else in `~/.vault-token`, where
+        `vault login` keeps it.
 
         Raises:
             DeploymentError: there is no token.
         """
-
-        def find(name: str) -> str:
-            return next(filter(None, (environ.get(f"{prefix}_{name}") for prefix in prefixes)), "")
-
+        find = partial(read_variable, environ)
         certificate = find("CLIENT_CERT")
         return cls(
             address=find("ADDR") or DEFAULT_ADDRESS,
-            token=find("TOKEN").strip() or _kept_token(),
+            token=find("TOKEN").strip() or _kept_token(find("TOKEN_PATH")),
             ca_file=find("CACERT"),
             ca_folder=find("CAPATH"),
             client_certificate=(certificate, find("CLIENT_KEY")) if certificate else None,
@@ -54,11 +60,14 @@ class ServerEnvironment(Value, frozen=True, kw_only=True):
         )
 
 
-def _kept_token() -> str:
+def _kept_token(named: str) -> str:
+    file = Path(named) if named else Path.home() / ".vault-token"
     try:
-        kept = (Path.home() / ".vault-token").read_text().strip()
+        kept = file.read_text().strip()
     except (OSError, UnicodeError):
         kept = ""
     if not kept:
-        raise DeploymentError("no token to ask with: set VAULT_TOKEN, or log in with vault login")
+        raise DeploymentError(
+            "no token to ask with: set VAULT_TOKEN or BAO_TOKEN, or log in with vault login"
+        )
     return kept

@@ -141,8 +141,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
     Raises:
         DeploymentError: there is no token.
     """
-
-    found = ServerEnvironment.read(environ, ("BAO", "VAULT"))
+    found = ServerEnvironment.read(environ)
     client = partial(
         hvac.Client,
         url=found.address,

@@ -129,7 +129,9 @@ async def test_the_token_that_vault_login_has_kept(tmp_path: Path) -> None:
         none = await run("x", address=address, token="")
         assert len(server.core.asked) == 1
     assert none.returncode == 1
-    assert none.stderr == "authkit: no token to ask with: set VAULT_TOKEN, or log in with vault login\n"
+    assert none.stderr == (
+        "authkit: no token to ask with: set VAULT_TOKEN or BAO_TOKEN, or log in with vault login\n"
+    )
 
 
 @pytest.mark.parametrize(
