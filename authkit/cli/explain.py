@@ -6,7 +6,6 @@ It asks a server for what the method's own path `explain` answers; the JWT examp
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from rich.table import Table
 from authkit.cli.console import CommandError, cell, console
 from authkit.deployment.environment import ServerEnvironment
 from authkit.deployment.errors import DeploymentError
+from authkit.deployment.unreachable import explain_unreachable
 from authkit.host.formatting import Explained, Step
 
 __all__ = ["explain"]
@@ -85,7 +85,7 @@ def _ask(method: str, path: str, body: Mapping[str, str] | None = None) -> Mappi
             url = f"{server.address.rstrip('/')}/v1/{path}"
             answer = client.request(method, url, json=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise CommandError(f"cannot ask {server.address}: {error}") from None
+        raise CommandError(explain_unreachable(server.address, error)) from None
     try:
         found = answer.json()
         data = found.get("data")

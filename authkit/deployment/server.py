@@ -17,6 +17,7 @@ from hvac.exceptions import InvalidPath, VaultError
 from authkit.deployment.environment import ServerEnvironment
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
+from authkit.deployment.unreachable import explain_unreachable
 from authkit.values import Value
 
 __all__ = ["Mount", "Server", "connect"]
@@ -45,7 +46,8 @@ class Mount(Value, frozen=True, kw_only=True):
 class Server:
     """A server, asked with an operator's token."""
 
-    def __init__(self, connect: Callable[[str], hvac.Client], token: str) -> None:
+    def __init__(self, address: str, connect: Callable[[str], hvac.Client], token: str) -> None:
+        self._address = address
         self._connect = connect
         self._client = connect(token)
 
@@ -103,40 +105,51 @@ class Server:
         Returns:
             Why the token cannot be revoked, such as a batch token; empty if it is.
         """
-        stranger = Server(self._connect, "")
+        stranger = Server(self._address, self._connect, "")
         answer = stranger._send("post", path, body)
         token = (answer.get("auth") or {}).get("client_token")
         if not token:
             raise DeploymentError(f"a login at {path} brought no token")
         try:
-            Server(self._connect, token)._send("post", "auth/token/revoke-self", {})
+            Server(self._address, self._connect, token)._send("post", "auth/token/revoke-self", {})
         except DeploymentError as error:
             return str(error)
         return ""
 
     def _get(self, path: str, **query: str) -> Mapping[str, Any] | None:
         try:
-            answer = self._client.adapter.get(f"/v1/{path}", params=query)
+            data: Mapping[str, Any] | None = self._request("get", path, params=query).get("data")
         except InvalidPath:
             return None
-        except (VaultError, requests.RequestException) as error:
-            raise _failed(path, error) from None
-        data: Mapping[str, Any] | None = _read(path, answer).get("data")
         return data
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _send(self, method: str, path: str, body: Mapping[str, Any], **query: str) -> Mapping[str, Any]:
         try:
-            answer = self._client.adapter.request(method, f"/v1/{path}", json=dict(body))
-        except (VaultError, requests.RequestException) as error:
-            raise _failed(path, error) from None
-        return _read(path, answer)
+            return self._request(method, path, json=dict(body), params=query)
+        except InvalidPath as error:
+            raise _refused(path, error) from None
+
+    def _request(self, method: str, path: str, **content: Any) -> Mapping[str, Any]:
+        """Return the JSON of an answer.
+
+        Raises:
+            InvalidPath: there is nothing at the path.
+            DeploymentError: anything else.
+        """
+        try:
+            return _read(path, self._client.adapter.request(method, f"/v1/{path}", **content))
+        except InvalidPath:
+            raise
+        except VaultError as error:
+            raise _refused(path, error) from None
+        except requests.RequestException as error:
+            raise DeploymentError(explain_unreachable(self._address, error)) from None
+        except OSError as error:  # the files of certificates, which requests reads
+            raise DeploymentError(f"cannot ask {self._address}: {error}") from None
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> Server:
     """Return the server that the environment names, with the operator's token.
-
-    `BAO_ADDR`, `BAO_TOKEN`, `BAO_CACERT`, `BAO_CAPATH`, `BAO_CLIENT_CERT`, `BAO_CLIENT_KEY` and
-    `BAO_NAMESPACE`, else the same with `VAULT_`; the token may be in `~/.vault-token`.
 
     Raises:
         DeploymentError: there is no token.
@@ -152,7 +165,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
         # The token, and the fields of a probe, are for this server alone.
         allow_redirects=False,
     )
-    return Server(lambda token: client(token=token), found.token)
+    return Server(found.address, lambda token: client(token=token), found.token)
 
 
 def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str, Any]:
@@ -171,6 +184,6 @@ def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str,
     raise DeploymentError(f"{path}: the answer (HTTP {answer.status_code}) is not that of a Vault server")
 
 
-def _failed(path: str, error: Exception) -> DeploymentError:
+def _refused(path: str, error: VaultError) -> DeploymentError:
     text, guesses, _ = str(error).partition(_GUESSES)
     return DeploymentError(f"{path}: {text}{_HINT if guesses else ''}")

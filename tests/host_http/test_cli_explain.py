@@ -162,7 +162,12 @@ async def test_refusals_are_one_line(response: HostResponse, text: str) -> None:
         (["--role=dev"], {}, "give a reference, or --role and --jwt"),
         (["--role=dev", "--jwt=/nonexistent"], {}, "the token in /nonexistent cannot be read: No such file"),
         (["--role=dev", "--jwt=/dev/zero"], {}, "/dev/zero is too long for a token"),
-        (["x"], {}, "cannot ask http://127.0.0.1:1: "),
+        (
+            ["x"],
+            {},
+            "cannot ask http://127.0.0.1:1: Connection refused. Check that the server runs, and that",
+        ),
+        (["x"], {"BAO_ADDR": "http://127.0.0.1:2"}, "cannot ask http://127.0.0.1:2: "),
         (["x"], {"VAULT_ADDR": "nonsense"}, "cannot ask nonsense: "),
         (
             ["x"],
