@@ -88,7 +88,7 @@ def _install(
         raise CommandError(f"there is no mount at auth/{path}/: authkit install enables one")
     steps.verify_unused(server, release)
     steps.copy(release, directory, report=report, dry_run=dry_run)
-    steps.install(server, release, path, report=report, probe=login, dry_run=dry_run)
+    steps.install(server, release, path, directory=directory, report=report, probe=login, dry_run=dry_run)
     if not dry_run:
         report("in a cluster, every node needs the file: authkit install --copy-only")
 

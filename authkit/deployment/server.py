@@ -71,6 +71,21 @@ class Server:
         body = {"sha256": release.sha256, "command": release.file.name, "version": release.version}
         self._send("put", f"sys/plugins/catalog/auth/{release.name}", body)
 
+    def deregister(self, release: Release) -> None:
+        """Take a version out of the catalog, which has it.
+
+        Otherwise the entry without a version would go (Vault 1.21, plugin_catalog.go, Delete).
+        """
+        self._send("delete", f"sys/plugins/catalog/auth/{release.name}", {}, version=release.version)
+
+    def is_used(self, release: Release) -> bool:
+        """Whether a mount runs a version, or will once it is reloaded."""
+        return any(
+            mount["type"] == release.name
+            and release.version in (mount.get("plugin_version"), mount.get("running_plugin_version"))
+            for mount in self._list_mounts().values()
+        )
+
     def find_mount(self, path: str) -> Mount | None:
         """Return the mount at a path, without `auth/`; `None` when there is none."""
         return self.list_mounts().get(path)
@@ -83,8 +98,11 @@ class Server:
                 version=found.get("running_plugin_version") or "",
                 sha256=found.get("running_sha256") or "",
             )
-            for path, found in (self._get("sys/auth") or {}).items()
+            for path, found in self._list_mounts().items()
         }
+
+    def _list_mounts(self) -> Mapping[str, Any]:
+        return self._get("sys/auth") or {}
 
     def enable(self, path: str, name: str, version: str) -> None:
         """Enable a version at a path."""

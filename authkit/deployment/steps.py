@@ -5,6 +5,7 @@ Every step is told before it is taken. A second run finds nothing to do.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -66,31 +67,37 @@ def install(
     release: Release,
     path: str,
     *,
+    directory: Path,
     report: Report,
     probe: Probe | None = None,
     dry_run: bool = False,
 ) -> None:
     """Register a version and let the mount run it; enable the mount if there is none.
 
-    If something else runs in the end, or the probe cannot log in, the mount gets back what ran before.
+    If something else runs in the end, or the probe cannot log in, the mount gets back what ran before, and a
+    version that is new leaves the catalog. Its file stays in `directory`, for `authkit doctor`.
 
     Raises:
-        DeploymentError: something was refused, or the version does not run.
+        DeploymentError: something was refused, or the version does not run; the text says what is left of it.
     """
     before = server.find_mount(path)
     if before is not None and before.plugin != release.name:
         raise DeploymentError(f"auth/{path}/ is a mount of {before.plugin}, not of {release.name}")
     registered = server.find_registered(release.name, release.version)
-    if registered is None or registered.get("sha256") != release.sha256:
-        report(f"register {release.name} {release.version} with sha256 {release.sha256}")
-        if not dry_run:
-            server.register(release)
-    if before is None:
-        report(f"enable {release.name} {release.version} at auth/{path}/")
-        if not dry_run:
-            # Refused, there is nothing of ours to undo: a mount that is there is somebody else's.
-            server.enable(path, release.name, release.version)
-    _run(server, release, path, before, report=report, probe=probe, dry_run=dry_run)
+    try:
+        if registered is None or registered.get("sha256") != release.sha256:
+            report(f"register {release.name} {release.version} with sha256 {release.sha256}")
+            if not dry_run:
+                server.register(release)
+        if before is None:
+            report(f"enable {release.name} {release.version} at auth/{path}/")
+            if not dry_run:
+                # Refused, there is no mount to undo: one that is there is somebody else's.
+                server.enable(path, release.name, release.version)
+        _run(server, release, path, before, report=report, probe=probe, dry_run=dry_run)
+    except DeploymentError as error:
+        left = _clean_up(server, release, directory, report, is_new=registered is None)
+        raise DeploymentError(f"{error}{left}") from None
 
 
 def roll_back(
@@ -147,6 +154,26 @@ def _run(
         _verify(server, release, path, probe, report)
     except DeploymentError as error:
         raise _undo(server, path, before, error, report) from None
+
+
+def _clean_up(server: Server, release: Release, directory: Path, report: Report, *, is_new: bool) -> str:
+    """Deregister a failed version if it is new and no mount uses it; return what is left, for the error."""
+    version = f"{release.name} {release.version}"
+    remove = f"vault plugin deregister -version={release.version} auth {release.name}"
+    in_catalog = ""
+    try:
+        if server.is_used(release):
+            return ""
+        registered = server.find_registered(release.name, release.version)
+        if registered is not None and is_new and registered.get("sha256") == release.sha256:
+            report(f"deregister {version}, which was registered just now")
+            server.deregister(release)
+        elif registered is not None:
+            in_catalog = f"; {version} stays in the catalog, which had it before: {remove} removes it"
+    except DeploymentError as error:
+        in_catalog = f"; {version} may still be in the catalog ({error}): {remove} removes it"
+    file = shlex.quote(str(directory / release.file.name))
+    return f"{in_catalog}; the file stays for authkit doctor: rm {file} removes it"
 
 
 def _next_older(server: Server, mount: Mount) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from livebed.commands import run_authkit
 from livebed.mounts import DEV_ROLE
 from livebed.plugins import JWT_LAUNCHER, NEXT_LAUNCHER, python_plugin
 from livebed.server import Server
@@ -25,25 +25,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(server: Server) -> Run:
     """The command line, for this server; the outcome is the test's to look at."""
-
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        prefix = "BAO" if server.program.is_bao else "VAULT"
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(server.home),
-            f"{prefix}_ADDR": server.address,
-            f"{prefix}_TOKEN": server.client.token,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "authkit", *map(str, arguments)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return command
+    return partial(run_authkit, server)
 
 
 @pytest.fixture
@@ -71,6 +53,12 @@ def running(server: Server) -> str:
     """Return the version that the mount runs, empty without a mount."""
     found = server.client.read("sys/auth").get("deployed/")
     return found["running_plugin_version"] if found else ""
+
+
+def versions(server: Server) -> list[str]:
+    """Return the versions in the catalog."""
+    listed = server.client.read("sys/plugins/catalog")["detailed"]
+    return [each["version"] for each in listed if each["name"] == "deployed"]
 
 
 def put(run: Run, server: Server, file: Path, *more: object) -> str:
@@ -139,7 +127,9 @@ def test_a_version_that_does_not_run_is_undone(
     assert "authkit doctor" in done.stderr
     assert "This usually means" not in done.stderr
     assert "auth/deployed/ runs v0.1.0 again" in done.stderr
+    assert f"rm {server.plugin_directory}/deployed-0.3.0 removes it\n" in done.stderr
     assert running(server) == "v0.1.0"
+    assert versions(server) == ["v0.1.0"]
 
 
 def test_a_rollback_that_fails_is_undone(
@@ -188,10 +178,22 @@ def test_a_version_whose_probe_is_refused_is_undone(
 def test_what_a_first_install_cannot_run_is_not_enabled(
     server: Server, run: Run, files: dict[str, Path], mount: str
 ) -> None:
-    """Nothing is left of it but the catalog's entry."""
+    """Nothing is left of it but the file, which the error names."""
     done = run("install", files["0.3.0"], "--plugin-dir", server.plugin_directory)
     assert done.returncode == 1
-    assert running(server) == ""
+    assert "; the file stays for authkit doctor: rm " in done.stderr
+    assert (running(server), versions(server)) == ("", [])
+
+
+def test_a_version_that_another_mount_runs_stays(
+    server: Server, run: Run, files: dict[str, Path], mount: str
+) -> None:
+    """Also in the catalog, when a login at a new mount of it fails."""
+    put(run, server, files["0.1.0"])
+    more = ("--plugin-dir", server.plugin_directory, "--mount", "another", "--probe", "jwt=x")
+    done = run("install", files["0.1.0"], *more)
+    assert (done.returncode, "rm " in done.stderr) == (1, False), done.stderr
+    assert (running(server), versions(server)) == ("v0.1.0", ["v0.1.0"])
 
 
 def test_what_an_operator_gets_wrong_is_told(

@@ -18,12 +18,15 @@ from authkit.deployment.release import Release, read_release
 from authkit.deployment.server import Server, connect
 
 TOKEN = "operator-4711"
+PLUGINS = Path("/opt/my plugins")
+CATALOG = "sys/plugins/catalog/auth/pin"
+Answer = tuple[int, Any]
 
 
 class Answers(HTTPServer):
-    """Answers by method and path; keeps what was asked with which token."""
+    """Answers by method and path, a list one by one; keeps what was asked with which token."""
 
-    def __init__(self, answers: dict[str, tuple[int, Any]]) -> None:
+    def __init__(self, answers: dict[str, Answer | list[Answer]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers = answers
         self.asked: list[tuple[str, str | None]] = []
@@ -42,7 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/v1/')}"
         self.server.asked.append((asked, self.headers.get("X-Vault-Token")))
-        status, body = self.server.answers.get(asked, (404, {"errors": []}))
+        answer = self.server.answers.get(asked, (404, {"errors": []}))
+        status, body = answer.pop(0) if isinstance(answer, list) else answer
         content = b"" if status == 204 or isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
         if isinstance(body, str):
@@ -59,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def answering(**answers: tuple[int, Any]) -> Iterator[Answers]:
+def answering(**answers: Answer | list[Answer]) -> Iterator[Answers]:
     """Serve these answers, `METHOD path` each."""
     server = Answers(answers)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -88,9 +92,61 @@ def test_a_colleague_s_mount_is_not_disabled(release: Release) -> None:
         **{"POST sys/auth/pin": refused},
     ) as server:
         with pytest.raises(DeploymentError, match="path is already in use"):
-            steps.install(server.connect(), release, "pin", report=told.append)
+            steps.install(server.connect(), release, "pin", directory=PLUGINS, report=told.append)
         assert "DELETE sys/auth/pin" not in dict(server.asked)
     assert not any("disable" in step for step in told)
+
+
+def entry(release: Release) -> Answer:
+    """Answer with the catalog's entry of a version."""
+    return 200, {"data": {"sha256": release.sha256}}
+
+
+def fail_to_enable(release: Release, **answers: Answer | list[Answer]) -> tuple[str, list[str]]:
+    """Install a version that the server does not start; return the error, and what was asked but by GET."""
+    usual: dict[str, Answer | list[Answer]] = {
+        "GET sys/auth": (200, {"data": {}}),
+        f"PUT {CATALOG}": (204, None),
+        f"DELETE {CATALOG}": (204, None),
+        "POST sys/auth/pin": (400, {"errors": ["Unrecognized remote plugin message"]}),
+    }
+    with answering(**usual | answers) as server:
+        with pytest.raises(DeploymentError, match="Unrecognized remote plugin") as raised:
+            steps.install(server.connect(), release, "pin", directory=PLUGINS, report=lambda _: None)
+        return str(raised.value), [asked for asked, _ in server.asked if not asked.startswith("GET")]
+
+
+def test_what_was_registered_in_vain_leaves_the_catalog(release: Release) -> None:
+    """Its file stays, and the error says how to remove that."""
+    error, asked = fail_to_enable(release, **{f"GET {CATALOG}": [(404, {"errors": []}), entry(release)]})
+    assert asked == [f"PUT {CATALOG}", "POST sys/auth/pin", f"DELETE {CATALOG}"]
+    assert error.endswith("; the file stays for authkit doctor: rm '/opt/my plugins/pin-1.0.0' removes it")
+
+
+def test_what_was_registered_before_stays_in_the_catalog(release: Release) -> None:
+    """Somebody may have put it there for another mount."""
+    error, asked = fail_to_enable(release, **{f"GET {CATALOG}": entry(release)})
+    assert asked == ["POST sys/auth/pin"]
+    assert "which had it before: vault plugin deregister -version=v1.0.0 auth pin removes it;" in error
+
+
+def test_what_a_mount_uses_stays_in_the_catalog(release: Release) -> None:
+    """Also one that will run it after its next reload."""
+    tuned = {"type": "pin", "plugin_version": release.version, "running_plugin_version": "v0.9.0"}
+    mounts: list[Answer] = [(200, {"data": {}}), (200, {"data": {"team/": tuned}})]
+    error, asked = fail_to_enable(release, **{"GET sys/auth": mounts})
+    assert f"DELETE {CATALOG}" not in asked
+    assert "rm " not in error
+
+
+def test_what_cannot_be_deregistered_is_told(release: Release) -> None:
+    """With the command for somebody who may."""
+    registered: list[Answer] = [(404, {"errors": []}), entry(release)]
+    refused: Answer = (403, {"errors": ["permission denied"]})
+    error, _ = fail_to_enable(release, **{f"GET {CATALOG}": registered, f"DELETE {CATALOG}": refused})
+    assert "pin v1.0.0 may still be in the catalog (" in error
+    assert "permission denied" in error
+    assert "vault plugin deregister -version=v1.0.0 auth pin" in error
 
 
 @pytest.mark.parametrize("plugin", ["pin", "other"])
