@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,10 +155,12 @@ def start(built: Standalone, home: Path, folder: Path) -> float:
     return seconds_to_handshake(built.file, host_environment(folder) | {"AUTHKIT_CACHE_DIR": str(home)})
 
 
-def refuse(built: Standalone, home: Path) -> str:
+def refuse(built: Standalone, home: Path, *, user: int | None = None) -> str:
     """Start the file as a server does, for a cache that cannot be used; return what it says."""
     environment = host_environment(built.file.parent) | {"AUTHKIT_CACHE_DIR": str(home)}
-    done = subprocess.run([built.file], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [built.file], env=environment, capture_output=True, text=True, timeout=60, user=user
+    )
     assert (done.returncode, done.stdout) == (1, "")
     line: dict[str, str] = json.loads(done.stderr)
     assert line["@level"] == "error"
@@ -290,8 +293,14 @@ def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> No
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    assert "others may write to it" in refuse(built, shared)
-    assert "others may rename what is in it; name a folder" in refuse(built, shared / "below")
+    advice = (
+        f"; AUTHKIT_CACHE_DIR has to name a folder that uid {os.geteuid()} owns, with mode 0700, or that it"
+    )
+    assert f"{shared} has mode 0777: others may write to it (chmod go-w {shared}){advice}" in refuse(
+        built, shared
+    )
+    renamed = f"{shared} has mode 0777: others may rename what is in it (chmod +t {shared}){advice}"
+    assert renamed in refuse(built, shared / "below")
     assert "not an absolute path" in refuse(built, Path("relative"))
     assert "one of the characters :;$" in refuse(built, tmp_path / "a:b")
 
@@ -322,15 +331,42 @@ def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, t
     given = tmp_path / "given"
     given.mkdir()
     os.chown(given, 65534, 65534)
-    assert "belongs to another user" in refuse(built, given)
-    assert "belongs to another user" in refuse(built, given / "below")
+    said = (
+        f"{given} belongs to uid 65534, another user than the server's, uid 0; AUTHKIT_CACHE_DIR has to name"
+    )
+    assert said in refuse(built, given)
+    assert said in refuse(built, given / "below")
     link = tmp_path / "link"
     own = tmp_path / "own"
     own.mkdir(mode=0o700)
     link.symlink_to(own)
     os.lchown(link, 65534, 65534)
-    assert "link belongs to another user" in refuse(built, link)
+    assert "link belongs to uid 65534, another user than" in refuse(built, link)
     assert list(own.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a plugin as another user")
+def test_a_volume_of_a_container_needs_the_sticky_bit(built: Standalone) -> None:
+    """An emptyDir of Kubernetes is root's, with mode 0777: as such, and below it, no cache is made."""
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        volume, temporary = folder / "volume", folder / "tmp"
+        for each, mode in ((volume, 0o777), (temporary, 0o1777)):
+            each.mkdir()
+            each.chmod(mode)
+        file = Path(shutil.copy2(built.file, folder))
+        standalone = replace(built, file=file)
+        assert f"{volume} belongs to uid 0, another user" in refuse(standalone, volume, user=nobody)
+        assert f"(chmod +t {volume})" in refuse(standalone, volume / "authkit", user=nobody)
+        assert not any(volume.rglob("*.lock"))
+        volume.chmod(0o1777)
+        environment = host_environment(temporary) | {"AUTHKIT_CACHE_DIR": str(volume / "authkit")}
+        with subprocess.Popen([file], env=environment, stdout=subprocess.PIPE, user=nobody) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith(b"1|5|unix|")
+            running.kill()
 
 
 def test_what_killed_starts_have_left_goes_first(built: Standalone, home: Path, tmp_path: Path) -> None:

@@ -46,15 +46,15 @@ func findCache() (*cache, error) {
 		}
 		candidates = append(candidates, filepath.Join(os.TempDir(), "authkit-"+strconv.Itoa(os.Geteuid())))
 	}
-	var faults []error
+	var faults []string
 	for _, each := range candidates {
 		root, err := makePrivate(each)
 		if err == nil {
 			return &cache{root, time.Now()}, nil
 		}
-		faults = append(faults, err)
+		faults = append(faults, err.Error())
 	}
-	return nil, fmt.Errorf("the plugin can't be unpacked: %w; name a folder of this user's own in %s", errors.Join(faults...), cacheVariable)
+	return nil, fmt.Errorf("the plugin can't be unpacked: %s; %s has to name a folder that uid %d owns, with mode 0700, or that it can make below one with mode 1777", strings.Join(faults, "; "), cacheVariable, os.Geteuid())
 }
 
 // makePrivate returns the real path of a folder that nobody else can write to, replace or rename. It is made if need be.
@@ -63,7 +63,7 @@ func makePrivate(folder string) (string, error) {
 		return "", fmt.Errorf("%s: not an absolute path", folder)
 	}
 	if info, err := os.Lstat(folder); err == nil && !isTrusted(info) {
-		return "", fmt.Errorf("%s belongs to another user", folder) // a link to a folder of this user's, perhaps
+		return "", otherOwner(folder, info) // a link to a folder of this user's, perhaps
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
@@ -101,9 +101,9 @@ func verifyOwn(folder string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a folder", folder)
 	case ownerOf(info) != os.Geteuid():
-		return fmt.Errorf("%s belongs to another user", folder)
+		return otherOwner(folder, info)
 	case info.Mode().Perm()&othersWrite != 0:
-		return fmt.Errorf("%s: others may write to it", folder)
+		return fmt.Errorf("%s has mode %#o: others may write to it (chmod go-w %[1]s)", folder, info.Mode().Perm())
 	}
 	return nil
 }
@@ -115,12 +115,16 @@ func verifyParent(folder string) error {
 		return err
 	}
 	if !isTrusted(info) {
-		return fmt.Errorf("%s belongs to another user", folder)
+		return otherOwner(folder, info)
 	}
 	if info.Mode().Perm()&othersWrite != 0 && info.Mode()&os.ModeSticky == 0 {
-		return fmt.Errorf("%s: others may rename what is in it", folder)
+		return fmt.Errorf("%s has mode %#o: others may rename what is in it (chmod +t %[1]s)", folder, info.Mode().Perm())
 	}
 	return nil
+}
+
+func otherOwner(folder string, info os.FileInfo) error {
+	return fmt.Errorf("%s belongs to uid %d, another user than the server's, uid %d", folder, ownerOf(info), os.Geteuid())
 }
 
 // isTrusted tells whether something is this user's or root's.
