@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import pytest
 from livebed.bare_root import can_make_roots, in_bare_root
 from livebed.binaries import ServerProgram, find_built
 from livebed.client import ServerError
-from livebed.mounts import mount_plugin
+from livebed.commands import run_authkit
+from livebed.mounts import Mount, mount_plugin
 from livebed.plugins import Plugin
 from livebed.server import Server
 from livebed.starts import host_environment, seconds_to_handshake
@@ -122,10 +124,56 @@ def test_a_server_without_python_runs_it(
             mount.reload()
 
 
+def test_a_server_without_python_gets_it_by_the_command(
+    bare_server: Server, built: Standalone, next_version: Standalone, tmp_path: Path
+) -> None:
+    """Installed, upgraded and rolled back from outside; what fails is undone, and logins go on."""
+    issuer = Issuer.rsa()
+    (tmp_path / "token").write_text(issuer.token())
+    probe = ("--probe", "role=dev", "--probe", f"jwt=@{tmp_path / 'token'}")
+    directory = ("--plugin-dir", bare_server.plugin_directory)
+    run = partial(run_authkit, bare_server)
+    installed = run("install", built.file, *directory)
+    assert installed.returncode == 0, installed.stderr
+    copied = bare_server.plugin_directory / built.file.name
+    mount = Mount(bare_server, Plugin("jwt_auth", copied, built.plugin.version), issuer, "jwt_auth")
+    mount.configure()
+    mount.write_role()
+
+    def running() -> str:
+        mount.login()
+        version: str = mount.client.read("sys/auth")["jwt_auth/"]["running_plugin_version"]
+        return version
+
+    cut = tmp_path / "jwt_auth-0.3.0"
+    cut.write_bytes(built.file.read_bytes()[:-1])
+    cut.chmod(0o755)
+    for file, fields in ((cut, probe), (next_version.file, ("--probe", "role=nobody"))):
+        failed = run("upgrade", file, *directory, *fields)
+        assert (failed.returncode, "runs v0.1.0 again" in failed.stderr) == (1, True), failed.stderr
+        assert running() == "v0.1.0"
+    upgraded = run("upgrade", next_version.file, *directory, *probe)
+    assert (upgraded.returncode, running()) == (0, "v0.2.0"), upgraded.stderr
+    back = run("rollback", "--mount", "jwt_auth", *probe)
+    assert (back.returncode, running()) == (0, "v0.1.0"), back.stderr
+
+
+def test_a_changed_cache_on_a_server_without_python(bare_server: Server, built: Standalone) -> None:
+    """As on another server."""
+    plugin = put(bare_server, built)
+    plugin.register(bare_server.client)
+    change_the_cache(bare_server, plugin)
+
+
 def test_what_was_changed_in_the_cache_does_not_run(server: Server, built: Standalone) -> None:
     """It is unpacked anew; the log says what was found, and logins go on."""
     plugin = put(server, built).called("jwt_standalone")
     plugin.register(server.client)
+    change_the_cache(server, plugin)
+
+
+def change_the_cache(server: Server, plugin: Plugin) -> None:
+    """Change a module that was unpacked; check that it is found and replaced when the plugin starts again."""
     with mount_plugin(server, plugin, Issuer.rsa()) as mount:
         mount.login()
         (entry,) = (server.home / ".cache/authkit").glob("jwt_auth-*/")
@@ -213,6 +261,7 @@ def test_the_lists_beside_it_are_right(built: Standalone) -> None:
     names = {component["name"] for component in listed["components"]}
     assert {"vault-authkit", "vault-authkit-jwt", "cryptography", "cpython", "libcrypto.so.3"} <= names
     assert "pkg:golang/stdlib@" in built.sbom.read_text()  # the launcher's
+    assert "pkg:generic/openssl@" in built.sbom.read_text()  # of cryptography, by the list of its wheel
     assert "grpcio" not in names
     assert listed["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": built.sha256}]
 
@@ -463,14 +512,22 @@ def test_the_image_runs_by_itself(built: Standalone, image: Image, tmp_path: Pat
         running.kill()
 
 
-def test_openbao_downloads_it(program: ServerProgram, built: Standalone, reference: str) -> None:
+@pytest.mark.parametrize("has_python", [True, False])
+def test_openbao_downloads_it(
+    program: ServerProgram, built: Standalone, reference: str, has_python: bool, tmp_path: Path
+) -> None:
     """Declared in the server's configuration, it is taken out of the image, registered, and runs."""
     if not program.is_bao:
         pytest.skip("only OpenBao has declarative plugins")
+    if not has_python:
+        if not can_make_roots():
+            pytest.skip("not allowed to make mounts")
+        program = in_bare_root(program, tmp_path)
     with Declaring(program, built, reference) as server:
         plugin = Plugin("declared", server.plugin_directory / f"auth-declared-{built.plugin.version}")
         with mount_plugin(server, plugin, Issuer.rsa()) as mount:
-            assert mount.login()["client_token"]
+            for _ in range(LOGINS):
+                mount.login()
 
 
 class Declaring(Server):
