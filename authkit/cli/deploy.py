@@ -29,6 +29,13 @@ def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
 _options = _with(
     click.option(
+        "--kind",
+        type=click.Choice(["auth", "secret", "database"]),
+        default="auth",
+        show_default=True,
+        help="What the plugin is. A database plugin has no mount: it is copied and registered.",
+    ),
+    click.option(
         "--mount", default="", help="The path of the mount, without auth/; the plugin's name otherwise."
     ),
     click.option(
@@ -65,6 +72,7 @@ def _install(
     name: str,
     plugin_version: str,
     copy_only: bool,
+    kind: str,
     mount: str,
     probe: tuple[str, ...],
     probe_path: str,
@@ -73,6 +81,7 @@ def _install(
     must_exist: bool,
 ) -> None:
     from authkit.deployment import steps
+    from authkit.deployment.kinds import DATABASE, KINDS
     from authkit.deployment.release import read_release
     from authkit.deployment.server import connect
 
@@ -81,11 +90,20 @@ def _install(
     if copy_only:
         steps.copy(release, directory, report=report, dry_run=dry_run)
         return
-    login = _read_probe(probe, probe_path)
-    server = connect()
-    path = mount.strip("/").removeprefix("auth/") or release.name
+    login = _read_probe(probe, probe_path, kind)
+    server = connect(kind=KINDS[kind])
+    if server.kind is DATABASE:
+        _require_no_mount(mount, must_exist)
+        steps.copy(release, directory, report=report, dry_run=dry_run)
+        steps.register(server, release, report=report, dry_run=dry_run)
+        report(
+            f"to use it: vault write database/config/NAME plugin_name={release.name} "
+            f"plugin_version={release.version}"
+        )
+        return
+    path = server.kind.mount_path(mount) or release.name
     if must_exist and server.find_mount(path) is None:
-        raise CommandError(f"there is no mount at auth/{path}/: authkit install enables one")
+        raise CommandError(f"there is no mount at {server.kind.shown(path)}: authkit install enables one")
     steps.verify_unused(server, release)
     steps.copy(release, directory, report=report, dry_run=dry_run)
     steps.install(server, release, path, directory=directory, report=report, probe=login, dry_run=dry_run)
@@ -130,14 +148,28 @@ def rollback(**arguments: Any) -> None:
         _roll_back(**arguments)
 
 
-def _roll_back(version: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool) -> None:
+def _roll_back(
+    version: str, kind: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool
+) -> None:
     from authkit.deployment import steps
+    from authkit.deployment.kinds import DATABASE, KINDS
     from authkit.deployment.server import connect
 
-    login = _read_probe(probe, probe_path)
-    path = mount.strip("/").removeprefix("auth/")
+    login = _read_probe(probe, probe_path, kind)
+    server = connect(kind=KINDS[kind])
+    if server.kind is DATABASE:
+        _require_no_mount(mount, must_exist=True)
+    path = server.kind.mount_path(mount)
     report = _reporter(dry_run)
-    steps.roll_back(connect(), path, version=version, report=report, probe=login, dry_run=dry_run)
+    steps.roll_back(server, path, version=version, report=report, probe=login, dry_run=dry_run)
+
+
+def _require_no_mount(mount: str, must_exist: bool) -> None:
+    if mount or must_exist:
+        raise CommandError(
+            "a database plugin has no mount: install it, and write plugin_version to each connection "
+            "(vault write database/config/NAME)"
+        )
 
 
 def _reporter(dry_run: bool) -> Callable[[str], None]:
@@ -145,11 +177,13 @@ def _reporter(dry_run: bool) -> Callable[[str], None]:
     return lambda step: out.print(f"would {step}" if dry_run else step)
 
 
-def _read_probe(fields: tuple[str, ...], path: str) -> Any:
+def _read_probe(fields: tuple[str, ...], path: str, kind: str) -> Any:
     from authkit.deployment.steps import Probe
 
     if not fields:
         return None
+    if kind != "auth":
+        raise CommandError("--probe is a login: it is for --kind auth")
     body = {}
     for field in fields:
         key, equals, value = field.partition("=")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import hvac
 import requests
@@ -16,6 +16,7 @@ from hvac.exceptions import InvalidPath, VaultError
 
 from authkit.deployment.environment import ServerEnvironment
 from authkit.deployment.errors import DeploymentError
+from authkit.deployment.kinds import AUTH, Kind
 from authkit.deployment.release import Release
 from authkit.deployment.unreachable import explain_unreachable
 from authkit.values import Value
@@ -29,7 +30,7 @@ _SECONDS = 60
 
 
 class Mount(Value, frozen=True, kw_only=True):
-    """A mount of an auth method, as the server lists it."""
+    """A mount of a plugin, as the server lists it."""
 
     plugin: str
     version: str
@@ -44,16 +45,19 @@ class Mount(Value, frozen=True, kw_only=True):
 
 
 class Server:
-    """A server, asked with an operator's token."""
+    """A server, asked with an operator's token about plugins of one kind."""
 
-    def __init__(self, address: str, connect: Callable[[str], hvac.Client], token: str) -> None:
+    def __init__(
+        self, address: str, connect: Callable[[str], hvac.Client], token: str, kind: Kind = AUTH
+    ) -> None:
+        self.kind: Final = kind
         self._address = address
         self._connect = connect
         self._client = connect(token)
 
     def find_registered(self, name: str, version: str) -> Mapping[str, Any] | None:
         """Return the catalog's entry of a version, `None` when there is none."""
-        return self._get(f"sys/plugins/catalog/auth/{name}", version=version)
+        return self._get(f"sys/plugins/catalog/{self.kind.name}/{name}", version=version)
 
     def list_versions(self, name: str) -> list[str]:
         """Return the versions in the catalog, but those that are built in."""
@@ -61,7 +65,7 @@ class Server:
         return [
             each["version"]
             for each in found.get("detailed") or ()
-            if (each["type"], each["name"]) == ("auth", name)
+            if (each["type"], each["name"]) == (self.kind.name, name)
             and not each.get("builtin")
             and each.get("version")
         ]
@@ -69,14 +73,16 @@ class Server:
     def register(self, release: Release) -> None:
         """Put a version into the catalog."""
         body = {"sha256": release.sha256, "command": release.file.name, "version": release.version}
-        self._send("put", f"sys/plugins/catalog/auth/{release.name}", body)
+        self._send("put", f"sys/plugins/catalog/{self.kind.name}/{release.name}", body)
 
     def deregister(self, release: Release) -> None:
         """Take a version out of the catalog, which has it.
 
         Otherwise the entry without a version would go (Vault 1.21, plugin_catalog.go, Delete).
         """
-        self._send("delete", f"sys/plugins/catalog/auth/{release.name}", {}, version=release.version)
+        self._send(
+            "delete", f"sys/plugins/catalog/{self.kind.name}/{release.name}", {}, version=release.version
+        )
 
     def is_used(self, release: Release) -> bool:
         """Whether a mount runs a version, or will once it is reloaded."""
@@ -87,7 +93,7 @@ class Server:
         )
 
     def find_mount(self, path: str) -> Mount | None:
-        """Return the mount at a path, without `auth/`; `None` when there is none."""
+        """Return the mount at a path, which is given without `auth/`; `None` when there is none."""
         return self.list_mounts().get(path)
 
     def list_mounts(self) -> dict[str, Mount]:
@@ -102,20 +108,22 @@ class Server:
         }
 
     def _list_mounts(self) -> Mapping[str, Any]:
-        return self._get("sys/auth") or {}
+        return self._get(self.kind.mounts) or {}
 
     def enable(self, path: str, name: str, version: str) -> None:
         """Enable a version at a path."""
-        self._send("post", f"sys/auth/{path}", {"type": name, "config": {"plugin_version": version}})
+        self._send(
+            "post", f"{self.kind.mounts}/{path}", {"type": name, "config": {"plugin_version": version}}
+        )
 
     def disable(self, path: str) -> None:
         """Disable a mount, with all that it has stored."""
-        self._send("delete", f"sys/auth/{path}", {})
+        self._send("delete", f"{self.kind.mounts}/{path}", {})
 
     def run(self, path: str, version: str) -> None:
         """Let a mount run a version from now on."""
-        self._send("post", f"sys/auth/{path}/tune", {"plugin_version": version})
-        self._send("put", "sys/plugins/reload/backend", {"mounts": [f"auth/{path}/"]})
+        self._send("post", f"{self.kind.mounts}/{path}/tune", {"plugin_version": version})
+        self._send("put", "sys/plugins/reload/backend", {"mounts": [self.kind.shown(path)]})
 
     def log_in(self, path: str, body: Mapping[str, str]) -> str:
         """Log in at a path, and revoke the token.
@@ -166,8 +174,8 @@ class Server:
             raise DeploymentError(f"cannot ask {self._address}: {error}") from None
 
 
-def connect(environ: Mapping[str, str] = os.environ) -> Server:
-    """Return the server that the environment names, with the operator's token.
+def connect(environ: Mapping[str, str] = os.environ, *, kind: Kind = AUTH) -> Server:
+    """Return the server that the environment names, with the operator's token, for one kind of plugins.
 
     Raises:
         DeploymentError: there is no token.
@@ -183,7 +191,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> Server:
         # The token, and the fields of a probe, are for this server alone.
         allow_redirects=False,
     )
-    return Server(found.address, lambda token: client(token=token), found.token)
+    return Server(found.address, lambda token: client(token=token), found.token, kind)
 
 
 def _read(path: str, answer: dict[str, Any] | requests.Response) -> Mapping[str, Any]:

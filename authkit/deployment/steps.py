@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from authkit.deployment.directory import copy_file, is_copied
 from authkit.deployment.errors import DeploymentError
@@ -15,7 +16,7 @@ from authkit.deployment.release import Release, version_key
 from authkit.deployment.server import Mount, Server
 from authkit.values import Value
 
-__all__ = ["Probe", "copy", "install", "roll_back", "verify_unused"]
+__all__ = ["Probe", "copy", "install", "register", "roll_back", "verify_unused"]
 
 Report = Callable[[str], None]
 """Told each step in a sentence."""
@@ -41,9 +42,10 @@ def verify_unused(server: Server, release: Release) -> None:
         DeploymentError: one does.
     """
     for path, mount in server.list_mounts().items():
+        where = server.kind.shown(path)
         if (mount.plugin, mount.version) == (release.name, release.version) and not mount.runs(release):
             raise DeploymentError(
-                f"auth/{path}/ runs {release.name} {release.version} from another file, which this one would "
+                f"{where} runs {release.name} {release.version} from another file, which this one would "
                 "replace: give it a version of its own"
             )
 
@@ -60,6 +62,16 @@ def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = F
     report(f"copy {release.file} to {directory}")
     if not dry_run:
         copy_file(release, directory)
+
+
+def register(server: Server, release: Release, *, report: Report, dry_run: bool = False) -> None:
+    """Put a version into the catalog, if it is not there with this checksum.
+
+    Raises:
+        DeploymentError: the server refused it.
+    """
+    found = server.find_registered(release.name, release.version)
+    _register(server, release, found, report=report, dry_run=dry_run)
 
 
 def install(
@@ -80,17 +92,14 @@ def install(
     Raises:
         DeploymentError: something was refused, or the version does not run; the text says what is left of it.
     """
-    before = server.find_mount(path)
+    where, before = server.kind.shown(path), server.find_mount(path)
     if before is not None and before.plugin != release.name:
-        raise DeploymentError(f"auth/{path}/ is a mount of {before.plugin}, not of {release.name}")
+        raise DeploymentError(f"{where} is a mount of {before.plugin}, not of {release.name}")
     registered = server.find_registered(release.name, release.version)
     try:
-        if registered is None or registered.get("sha256") != release.sha256:
-            report(f"register {release.name} {release.version} with sha256 {release.sha256}")
-            if not dry_run:
-                server.register(release)
+        _register(server, release, registered, report=report, dry_run=dry_run)
         if before is None:
-            report(f"enable {release.name} {release.version} at auth/{path}/")
+            report(f"enable {release.name} {release.version} at {where}")
             if not dry_run:
                 # Refused, there is no mount to undo: one that is there is somebody else's.
                 server.enable(path, release.name, release.version)
@@ -116,9 +125,9 @@ def roll_back(
     Raises:
         DeploymentError: there is none, something was refused, or the version does not run.
     """
-    mount = server.find_mount(path)
+    where, mount = server.kind.shown(path), server.find_mount(path)
     if mount is None:
-        raise DeploymentError(f"there is no mount at auth/{path}/")
+        raise DeploymentError(f"there is no mount at {where}")
     target = f"v{version.removeprefix('v')}" if version else _next_older(server, mount)
     registered = server.find_registered(mount.plugin, target)
     if registered is None:
@@ -127,6 +136,15 @@ def roll_back(
         file=Path(registered["command"]), name=mount.plugin, version=target, sha256=registered["sha256"]
     )
     _run(server, release, path, mount, report=report, probe=probe, dry_run=dry_run)
+
+
+def _register(
+    server: Server, release: Release, found: Mapping[str, Any] | None, *, report: Report, dry_run: bool
+) -> None:
+    if found is None or found.get("sha256") != release.sha256:
+        report(f"register {release.name} {release.version} with sha256 {release.sha256}")
+        if not dry_run:
+            server.register(release)
 
 
 def _run(
@@ -143,9 +161,10 @@ def _run(
 
     A mount that did not exist before has been enabled with the version.
     """
+    where = server.kind.shown(path)
     is_other = before is not None and not before.runs(release)
     if before is not None and is_other:
-        report(f"tune auth/{path}/ from {before.version or 'no version'} to {release.version}, and reload it")
+        report(f"tune {where} from {before.version or 'no version'} to {release.version}, and reload it")
     if dry_run:
         return
     try:
@@ -159,7 +178,7 @@ def _run(
 def _clean_up(server: Server, release: Release, directory: Path, report: Report, *, is_new: bool) -> str:
     """Deregister a failed version if it is new and no mount uses it; return what is left, for the error."""
     version = f"{release.name} {release.version}"
-    remove = f"vault plugin deregister -version={release.version} auth {release.name}"
+    remove = f"vault plugin deregister -version={release.version} {server.kind.name} {release.name}"
     in_catalog = ""
     try:
         if server.is_used(release):
@@ -185,13 +204,13 @@ def _next_older(server: Server, mount: Mount) -> str:
 
 
 def _verify(server: Server, release: Release, path: str, probe: Probe | None, report: Report) -> None:
-    mount = server.find_mount(path)
+    where, mount = server.kind.shown(path), server.find_mount(path)
     if mount is None or not mount.runs(release):
         runs = f"{mount.version} with sha256 {mount.sha256}" if mount else "nothing"
-        raise DeploymentError(f"auth/{path}/ runs {runs}, not {release.version} with sha256 {release.sha256}")
-    report(f"auth/{path}/ runs {release.name} {release.version} with sha256 {release.sha256}")
+        raise DeploymentError(f"{where} runs {runs}, not {release.version} with sha256 {release.sha256}")
+    report(f"{where} runs {release.name} {release.version} with sha256 {release.sha256}")
     if probe is not None:
-        kept = server.log_in(f"auth/{path}/{probe.path}", probe.body)
+        kept = server.log_in(f"{where}{probe.path}", probe.body)
         report(f"the probe has logged in{kept and f'; its token lives on: {kept}'}")
 
 
@@ -199,10 +218,11 @@ def _undo(
     server: Server, path: str, before: Mount | None, error: DeploymentError, report: Report
 ) -> DeploymentError:
     """Return the error, after the mount has got back what ran before."""
+    where = server.kind.shown(path)
     try:
         if before is None:
             if server.find_mount(path) is not None:
-                report(f"disable auth/{path}/, which was enabled just now")
+                report(f"disable {where}, which was enabled just now")
                 server.disable(path)
             return error
         report(f"go back to {before.version or 'no version'}")
@@ -212,4 +232,4 @@ def _undo(
         return DeploymentError(f"{error}; and going back failed: {second}")
     if mount != before:
         return DeploymentError(f"{error}; and going back failed: {mount} runs")
-    return DeploymentError(f"{error}; auth/{path}/ runs {before.version or 'what ran before'} again")
+    return DeploymentError(f"{error}; {where} runs {before.version or 'what ran before'} again")

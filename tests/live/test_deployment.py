@@ -227,3 +227,60 @@ def test_only_the_file_is_copied(run: Run, files: dict[str, Path], tmp_path: Pat
     done = run("install", files["0.1.0"], "--plugin-dir", directory, "--copy-only")
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.name for path in directory.iterdir()] == ["deployed-0.1.0"]
+
+
+ENGINE = """
+import sys
+sys.path.insert(0, {folder!r})
+from authkit import serve
+from accounts import Accounts
+
+class Deployed(Accounts, name="accounts", version="{version}"):
+    \"\"\"A release.\"\"\"
+
+serve(Deployed)
+"""
+
+
+def test_a_secrets_engine_is_installed_upgraded_and_rolled_back(
+    server: Server, run: Run, tmp_path: Path
+) -> None:
+    """At a path beside the server's own engines."""
+    folder = str(Path(__file__).parent / "plugins")
+    files = {
+        version: python_plugin(
+            tmp_path, f"accounts-{version}", ENGINE.format(folder=folder, version=version)
+        ).file
+        for version in ("0.1.0", "0.2.0")
+    }
+
+    def runs() -> str:
+        found = server.client.read("sys/mounts").get("accounts/")
+        return found["running_plugin_version"] if found else ""
+
+    kind = ("--kind", "secret", "--mount", "accounts")
+    try:
+        assert "enable accounts v0.1.0 at accounts/" in put(run, server, files["0.1.0"], *kind)
+        assert runs() == "v0.1.0"
+        assert "accounts/ runs accounts v0.2.0" in put(run, server, files["0.2.0"], *kind)
+        assert runs() == "v0.2.0"
+        done = run("rollback", *kind)
+        assert (done.returncode, runs()) == (0, "v0.1.0"), done.stderr
+        refused = run("rollback", *kind, "--probe", "role=dev")
+        assert (refused.returncode, "--probe is a login" in refused.stderr) == (1, True)
+    finally:
+        server.client.call("DELETE", "sys/mounts/accounts")
+        for version in ("v0.1.0", "v0.2.0"):
+            server.client.call("DELETE", "sys/plugins/catalog/secret/accounts", params={"version": version})
+
+
+def test_a_database_plugin_has_no_mount(server: Server, run: Run, tmp_path: Path) -> None:
+    """It is said what to do instead."""
+    file = python_plugin(tmp_path, "acl-0.1.0", "").file
+    directory = ("--plugin-dir", server.plugin_directory)
+    refused = run("upgrade", file, *directory, "--kind", "database")
+    assert refused.returncode == 1
+    assert "write plugin_version to each connection" in refused.stderr
+    told = run("install", file, *directory, "--kind", "database", "--dry-run")
+    assert "would register acl v0.1.0" in told.stdout
+    assert "plugin_name=acl plugin_version=v0.1.0" in told.stdout
