@@ -168,13 +168,13 @@ def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
 async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
     """Enable a plugin and print how to use it. If it can't start, wait for a change of its source."""
     try:
-        await server.enable(source.name)
+        route = await server.enable(source.name)
     except APIError as error:
         say(f"{source.name}: not enabled: {_in_short(error)}")
         say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
-    say(f"{source.name}: enabled at auth/{source.name}/. Try:")
-    hints = make_hints(source.name, await server.describe(source.name))
+    say(f"{source.name}: enabled at {route}/. Try:")
+    hints = make_hints(route, await server.describe(route))
     for command in hints.ready:
         say(f"    {command}")
     if hints.to_complete:

@@ -6,6 +6,7 @@ Values are made up, or the plugin's own examples. What comes from the plugin is 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -22,6 +23,9 @@ OWN = "..."
 """In place of a value that only the user knows."""
 
 
+_IN_PATH = re.compile(r"\{\w+\}")
+
+
 class Hints(Value, frozen=True):
     """Commands for one mount."""
 
@@ -31,9 +35,8 @@ class Hints(Value, frozen=True):
     """They have `...` where a value of the user's own belongs."""
 
 
-def make_hints(name: str, description: MountDescription) -> Hints:
-    """Return the commands for the mount `auth/NAME/`."""
-    mount = f"auth/{name}"
+def make_hints(mount: str, description: MountDescription) -> Hints:
+    """Return the commands for a mount, such as `auth/jwt` or, of a secrets engine, `accounts`."""
     commands = [shlex.join(["vault", "path-help", mount])]
     role: dict[str, str] = {}
     if description.config is not None:
@@ -42,6 +45,9 @@ def make_hints(name: str, description: MountDescription) -> Hints:
         role = _values(description.role)
         commands.append(_write(f"{mount}/{description.roles}{SAMPLE}", role, force=True))
         commands.append(shlex.join(["vault", "list", f"{mount}/{description.roles.rstrip('/')}"]))
+    if description.credentials:
+        path = _IN_PATH.sub(SAMPLE, description.credentials)
+        commands.append(shlex.join(["vault", "read", f"{mount}/{path}"]))
     if description.login is not None:
         path, values = description.login.request(_login_values(description.login, role))
         commands.append(_write(f"{mount}/{path}", values, force=True))

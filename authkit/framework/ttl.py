@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from authkit.framework.fields.durations import format_duration
-from authkit.logical import Auth
+from authkit.logical import Auth, LeasedSecret
 from authkit.values import Value
 
 __all__ = ["Lifetimes", "MountLimits", "PastMaxTTLError", "calculate_ttl", "human_duration"]
@@ -48,6 +48,11 @@ class Lifetimes(Value, frozen=True, kw_only=True):
             max_ttl=auth.lease.max_ttl,
             explicit_max_ttl=auth.explicit_max_ttl,
         )
+
+    @classmethod
+    def of_secret(cls, secret: LeasedSecret, increment: timedelta = _ZERO) -> Lifetimes:
+        """Return the lifetimes that a leased secret asks for."""
+        return cls(increment=increment, ttl=secret.lease.ttl, max_ttl=secret.lease.max_ttl)
 
 
 def calculate_ttl(

@@ -26,10 +26,10 @@ class APIError(Exception):
 
 
 class MountSummary(Value, frozen=True):
-    """One enabled auth method, as the host describes it."""
+    """One mount, as the host describes it."""
 
     path: str
-    """With a slash at the end."""
+    """With a slash at the end; that of an auth method without `auth/`."""
     type: str
     description: str
     accessor: str
@@ -49,7 +49,14 @@ class APIClient(Value, frozen=True):
 
     async def mounts(self) -> list[MountSummary]:
         """Return all auth methods except the token store."""
-        data = as_mapping(_checked(await self._send("GET", "sys/auth")).get("data"))
+        return await self._mounts("sys/auth", without=("token",))
+
+    async def engines(self) -> list[MountSummary]:
+        """Return all secrets engines that are not the host's own."""
+        return await self._mounts("sys/mounts", without=("cubbyhole", "identity", "system"))
+
+    async def _mounts(self, table: str, *, without: tuple[str, ...]) -> list[MountSummary]:
+        data = as_mapping(_checked(await self._send("GET", table)).get("data"))
         return [
             MountSummary(
                 path=str(path),
@@ -59,12 +66,12 @@ class APIClient(Value, frozen=True):
                 version=str(entry.get("running_plugin_version") or entry.get("plugin_version") or ""),
             )
             for path, entry in sorted(data.items())
-            if isinstance(entry, Mapping) and entry.get("type") != "token"
+            if isinstance(entry, Mapping) and entry.get("type") not in without
         ]
 
-    async def describe(self, mount: MountSummary) -> MountDescription:
-        """Return what a mount offers; empty if its plugin does not answer help."""
-        answer = await self._send("GET", f"auth/{mount.path}", query={"help": ["1"]})
+    async def describe(self, route: str) -> MountDescription:
+        """Return what the mount at a route such as `auth/jwt/` offers; empty if it does not answer help."""
+        answer = await self._send("GET", route, query={"help": ["1"]})
         return describe(as_mapping(answer.body).get("openapi"))
 
     async def names(self, mount: MountSummary, listed: str) -> list[str]:

@@ -11,14 +11,15 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from authkit.host.api_client import APIClient
+from authkit.errors import HostingError
+from authkit.host.api_client import APIClient, APIError
 from authkit.host.http.access_log import AccessLog
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.mount_overview import MountDescription
 from authkit.host.page.application import Page
 from authkit.host.server.core import Core
-from authkit.host.store.catalog import CatalogEntry
+from authkit.host.store.catalog import AUTH, CatalogEntry, CatalogError
 from authkit.host.store.plugins import HostedPlugin
 from authkit.host.store.storage import PhysicalStorage
 from authkit.host.supervisor.executable import find_command
@@ -38,21 +39,28 @@ class DevelopmentServer(Value, frozen=True):
     """Acts with the root token."""
     plugin_directory: Path
 
-    async def enable(self, name: str) -> None:
-        """Register a file of the plugin directory, and enable it at the path of its name.
+    async def enable(self, name: str) -> str:
+        """Register a file of the plugin directory as what it is, and enable it at the path of its name.
 
-        An existing registration is updated, and an enabled plugin reloaded.
+        An existing registration is updated, and an enabled plugin reloaded. Returns where it is mounted, such
+        as `auth/jwt`.
 
         Raises:
             APIError: the host refused it. The text is a Vault server's.
         """
-        file = self.plugin_directory / name
-        registration = {"command": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-        await self.client.write(f"sys/plugins/catalog/auth/{name}", registration)
-        if f"{name}/" in {mount.path for mount in await self.client.mounts()}:
+        sha256 = hashlib.sha256((self.plugin_directory / name).read_bytes()).hexdigest()
+        try:
+            entry = await self.core.catalog.register(
+                CatalogEntry(type="", name=name, command=name, sha256=sha256)
+            )
+        except (CatalogError, HostingError) as error:
+            raise APIError(400, [str(error)]) from error
+        table, route = ("sys/auth", f"auth/{name}") if entry.type == AUTH else ("sys/mounts", name)
+        if self.core.state.mounts.find(f"{route}/") is not None:
             await self.reload(name)
         else:
-            await self.client.write(f"sys/auth/{name}", {"type": name})
+            await self.client.write(f"{table}/{name}", {"type": name})
+        return route
 
     async def reload(self, name: str) -> None:
         """Restart the plugin's process.
@@ -62,11 +70,9 @@ class DevelopmentServer(Value, frozen=True):
         """
         await self.client.write("sys/plugins/reload/backend", {"plugin": name})
 
-    async def describe(self, name: str) -> MountDescription:
-        """Return what the mount at the path of that name offers."""
-        mounts = {mount.path: mount for mount in await self.client.mounts()}
-        mount = mounts.get(f"{name}/")
-        return await self.client.describe(mount) if mount else MountDescription()
+    async def describe(self, route: str) -> MountDescription:
+        """Return what a mount offers."""
+        return await self.client.describe(f"{route}/")
 
 
 @contextlib.asynccontextmanager

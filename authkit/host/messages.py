@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from authkit.logical import Auth, RawBody, WrapInfo
+from authkit.logical import Auth, LeasedSecret, RawBody, WrapInfo
 from authkit.values import Value, field
 
 __all__ = ["Failure", "HostRequest", "HostResponse", "Outcome", "join_errors"]
@@ -57,6 +57,8 @@ class Outcome(Value, frozen=True, kw_only=True):
 
     data: Mapping[str, Any] | None = None
     auth: Auth | None = None
+    secret: LeasedSecret | None = None
+    """Of an answer with a lease, without its internal data."""
     warnings: tuple[str, ...] = ()
     raw: RawBody | None = None
     redirect: str = ""

@@ -17,6 +17,7 @@ __all__ = ["Field", "Form", "MountDescription", "as_mapping", "describe"]
 
 T = TypeVar("T")
 
+_CREDENTIALS = re.compile(r"/creds/\{\w+\}")
 _IN_PATH = re.compile(r"\{(\w+)\}")
 MAX_FIELDS = 50
 """Most fields of one form."""
@@ -71,6 +72,8 @@ class MountDescription(Value, frozen=True):
     config: Form | None = None
     role: Form | None = None
     """What is written to `<roles><name>`."""
+    credentials: str = ""
+    """Where a secrets engine issues credentials, such as `creds/{role}`."""
     login: Form | None = None
     """The path `login`, or the first one below it, such as `login/{user}`."""
     explain: Form | None = None
@@ -106,6 +109,7 @@ def describe(document: object) -> MountDescription:
         roles=roles,
         config=form("/config"),
         role=form(object_path),
+        credentials=_find_credentials(paths),
         login=login(),
         explain=form("/explain"),
         explains_denials="get" in as_mapping(paths.get("/explain/{reference}")),
@@ -115,9 +119,18 @@ def describe(document: object) -> MountDescription:
 
 
 def _find_roles(paths: Mapping[str, Any]) -> str:
-    """Return the list path of the roles: `role/` if present, else the first list with objects below it."""
+    """Return the list path of the roles: `role/` or `roles/`, else the first list with objects below it."""
     lists = [path.strip("/") + "/" for path in paths if path.endswith("/") and _has_objects(paths, path)]
-    return "role/" if "role/" in lists else next(iter(lists), "")
+    usual = (name for name in ("role/", "roles/") if name in lists)
+    return next(usual, lists[0] if lists else "")
+
+
+def _find_credentials(paths: Mapping[str, Any]) -> str:
+    """Return the first path below `creds/` that is read with one name, without its first slash."""
+    found = (
+        path for path, item in paths.items() if _CREDENTIALS.fullmatch(path) and "get" in as_mapping(item)
+    )
+    return next(found, "").removeprefix("/")
 
 
 def _has_objects(paths: Mapping[str, Any], listed: str) -> bool:

@@ -11,6 +11,7 @@ from authkit.host.mounts.table import MountTable
 from authkit.host.store.catalog import Catalog
 from authkit.host.store.clock import Clock
 from authkit.host.store.identity import IdentityStore
+from authkit.host.store.leases import LeaseStore
 from authkit.host.store.policies import PolicyStore
 from authkit.host.store.storage import PhysicalStorage
 from authkit.host.store.tokens import TokenStore
@@ -35,6 +36,7 @@ class HostState(Value, frozen=True, kw_only=True):
     physical: PhysicalStorage
     gate: StorageGate
     tokens: TokenStore
+    leases: LeaseStore
     identity: IdentityStore
     policies: PolicyStore
     catalog: Catalog

@@ -6,11 +6,16 @@
         await vault.write("role/dev", token_policies="dev", token_ttl="1h")
         token = await vault.login(role="dev", secret="good")
         assert token.policies == ("default", "dev")
+
+    async with Simulator(Accounts) as vault:
+        credential = await vault.issue("creds/app")
+        await credential.revoke()
 """
 
 from authkit.host.mounts.memory import InMemoryStorage
 from authkit.testing.blocking import BlockingHandlerWarning
 from authkit.testing.clock import MovableClock
+from authkit.testing.leases import IssuedCredential
 from authkit.testing.mounts import MountClient
 from authkit.testing.provider_contract import ProviderContract
 from authkit.testing.responses import ClientResponse, RefusedError
@@ -26,6 +31,7 @@ __all__ = [
     "GrantedToken",
     "HeldCall",
     "InMemoryStorage",
+    "IssuedCredential",
     "MountClient",
     "MovableClock",
     "ProviderContract",

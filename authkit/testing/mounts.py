@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from authkit.logical import BackendType
+from authkit.testing.leases import IssuedCredential
 from authkit.testing.responses import ClientResponse
 from authkit.testing.tokens import GrantedToken, TokenHost
 from authkit.values import verify_collections
@@ -41,10 +43,15 @@ class MountClient:
     `RefusedError` when the host does not serve the request.
     """
 
-    def __init__(self, host: Host, path: str) -> None:
+    def __init__(self, host: Host, path: str, backend_type: BackendType = BackendType.CREDENTIAL) -> None:
         self._host = host
         self.path = path
         """Without `auth/` and without slashes around it."""
+        is_auth = backend_type is not BackendType.LOGICAL
+        self.route = f"auth/{path}" if is_auth else path
+        """Where its requests begin: `auth/jwt` for an auth method, `accounts` for a secrets engine."""
+        self.settings = f"sys/auth/{path}" if is_auth else f"sys/mounts/{path}"
+        """The path of the mount among those of the host."""
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -71,7 +78,7 @@ class MountClient:
         """
         return await self._host.call(
             method,
-            f"auth/{self.path}/{path}" if path else f"auth/{self.path}",
+            f"{self.route}/{path}" if path else self.route,
             data,
             token=token,
             addr=addr,
@@ -128,6 +135,25 @@ class MountClient:
         response = await self.request("POST", path, body, token=None, addr=addr, headers=headers)
         return GrantedToken.of(self._host, response.verified())
 
+    async def issue(
+        self,
+        path: str,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        token: GrantedToken | str = ROOT_TOKEN,
+        **query: str,
+    ) -> IssuedCredential:
+        """Read a path of a secrets engine, or write `data` to it; return the credential with its lease.
+
+        Raises:
+            RefusedError: the engine or the host refuses.
+            AssertionError: the answer has no lease.
+        """
+        method = "GET" if data is None else "POST"
+        response = await self.request(method, path, data, token=token, query=query)
+        return IssuedCredential.of(self._host, response.verified(), token)
+
     async def help(self, path: str = "") -> str:
         """Return the help page of a path, or that of the whole backend."""
         response = await self.request("GET", path, query={"help": "1"})
@@ -138,7 +164,7 @@ class MountClient:
 
     async def tune(self, **settings: Any) -> None:
         """Tune the mount: `default_lease_ttl`, `token_type`, `passthrough_request_headers` and so on."""
-        (await self._host.call("POST", f"sys/auth/{self.path}/tune", settings)).verified()
+        (await self._host.call("POST", f"{self.settings}/tune", settings)).verified()
 
     async def map_group(self, name: str, *, policies: Sequence[str] = (), group: str = "") -> str:
         """Map a group name of this mount to an external group with these policies; return the group's id."""
@@ -153,15 +179,38 @@ class MountClient:
 
     async def accessor(self) -> str:
         """Return what the host calls this mount."""
-        data = (await self._host.call("GET", f"sys/auth/{self.path}")).verified().data or {}
+        data = (await self._host.call("GET", self.settings)).verified().data or {}
         accessor: str = data["accessor"]
         return accessor
 
+    async def lease_ids(self, prefix: str = "") -> Sequence[str]:
+        """Return the ids of all leases whose path begins with a folder of this mount, by default of all."""
+        found = []
+        folders = [f"{self.route}/{prefix}".rstrip("/") + "/"]
+        while folders:
+            folder = folders.pop()
+            response = await self._host.call("LIST", f"sys/leases/lookup/{folder}")
+            names = (response.body.get("data") or {}).get("keys") or []
+            found += [folder + name for name in names if not name.endswith("/")]
+            folders += [folder + name for name in names if name.endswith("/")]
+        return sorted(found)
+
+    async def revoke_leases(self, prefix: str = "", *, force: bool = False) -> None:
+        """Revoke all leases below a folder of this mount; `force` forgets them whatever the engine says."""
+        action, folder = "revoke-force" if force else "revoke-prefix", f"{self.route}/{prefix}".rstrip("/")
+        (await self._host.call("PUT", f"sys/leases/{action}/{folder}")).verified()
+
+    async def make_token(self, *policies: str, **fields: Any) -> GrantedToken:
+        """Make a token with these policies, a child of the root token; `fields` as of `auth/token/create`."""
+        body = {"policies": list(policies), **fields}
+        response = await self._host.call("POST", "auth/token/create", body)
+        return GrantedToken.of(self._host, response.verified())
+
     async def reload(self) -> None:
         """Reload the plugin, as an operator does after an upgrade: a new backend on the same storage."""
-        body = {"mounts": [f"auth/{self.path}/"]}
+        body = {"mounts": [f"{self.route}/"]}
         (await self._host.call("PUT", "sys/plugins/reload/backend", body)).verified()
 
     async def disable(self) -> None:
-        """Remove the mount, its tokens and its storage."""
-        (await self._host.call("DELETE", f"sys/auth/{self.path}")).verified()
+        """Remove the mount, its tokens or leases, and its storage."""
+        (await self._host.call("DELETE", self.settings)).verified()

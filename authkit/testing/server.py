@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from authkit.host.store.catalog import type_of
 from authkit.logical import Alias, Entity, Servable
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
 from authkit.testing.responses import ClientResponse
@@ -55,7 +56,8 @@ class RealServer(MountClient):
     ) -> None:
         self._launcher = _launcher(backend)
         self._mount = {"type": backend.name, "options": dict(options or {}), "config": dict(config or {})}
-        super().__init__(self, path or backend.name)
+        self._backend_type = backend.factory().backend_type
+        super().__init__(self, path or backend.name, self._backend_type)
         self.name = backend.name
         """In the catalog."""
         self._process = ServerProcess(program)
@@ -67,7 +69,7 @@ class RealServer(MountClient):
         try:
             await asyncio.to_thread(self._process.start)
             await self._register()
-            (await self.call("POST", f"sys/auth/{self.path}", self._mount)).verified()
+            (await self.call("POST", self.settings, self._mount)).verified()
         except BaseException:
             await self._stop()
             raise
@@ -135,8 +137,9 @@ class RealServer(MountClient):
         file = self._process.plugins / self.name
         file.write_text(self._launcher)
         file.chmod(0o700)
+        kind = type_of(self._backend_type)
         body = {"command": file.name, "sha256": hashlib.sha256(self._launcher.encode()).hexdigest()}
-        (await self.call("PUT", f"sys/plugins/catalog/auth/{self.name}", body)).verified()
+        (await self.call("PUT", f"sys/plugins/catalog/{kind}/{self.name}", body)).verified()
 
     async def _stop(self) -> None:
         await self._client.aclose()

@@ -14,8 +14,9 @@ from typing import Any, Self
 from authkit.clock import Clock
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
+from authkit.host.store.catalog import type_of
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
-from authkit.logical import Backend, BackendConfig, BackendFactory, Entity, Servable
+from authkit.logical import Backend, BackendConfig, BackendFactory, BackendType, Entity, Servable
 from authkit.testing.blocking import BlockingWatch
 from authkit.testing.clock import MovableClock
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
@@ -49,9 +50,9 @@ class Audited(Value, frozen=True):
 class SimulatedMount(MountClient):
     """One mount of the simulator."""
 
-    def __init__(self, simulator: Simulator, path: str) -> None:
-        super().__init__(simulator, path)
-        self.storage = StoredEntries(simulator.core, path)
+    def __init__(self, simulator: Simulator, path: str, backend_type: BackendType) -> None:
+        super().__init__(simulator, path, backend_type)
+        self.storage = StoredEntries(simulator.core, self.route)
         """What the mount has stored."""
 
 
@@ -79,7 +80,7 @@ class Simulator(SimulatedMount):
         factory, name = _factory_of(backend, self.clock)
         self.core = Core(root_token=ROOT_TOKEN, clock=self.clock, works_by_itself=False)
         """The host itself, for what has no method here."""
-        super().__init__(self, path or name)
+        super().__init__(self, path or name, factory.backend_type)
         self.name = name
         """In the catalog."""
         self.audit: list[Audited] = []
@@ -88,7 +89,11 @@ class Simulator(SimulatedMount):
         self._is_entered = False
         self._plugins: list[InProcessPlugin] = []
         self._blocking = BlockingWatch(blocking_seconds)
-        self.core.catalog.add_local(name, lambda entry: self._make(factory), factory.version)
+        self._backend_type = factory.backend_type
+        plugin_type = type_of(factory.backend_type)
+        self.core.catalog.add_local(
+            name, lambda entry: self._make(factory), factory.version, type=plugin_type
+        )
 
     async def __aenter__(self) -> Self:
         await self.core.start()
@@ -125,8 +130,9 @@ class Simulator(SimulatedMount):
     ) -> SimulatedMount:
         """Mount the backend at another path as well; return the mount."""
         body = {"type": self.name, "options": dict(options or {}), "config": dict(config or {})}
-        (await self.call("POST", f"sys/auth/{path}", body)).verified()
-        return SimulatedMount(self, path)
+        mount = SimulatedMount(self, path, self._backend_type)
+        (await self.call("POST", mount.settings, body)).verified()
+        return mount
 
     async def call(
         self,
@@ -176,7 +182,7 @@ class Simulator(SimulatedMount):
     # --- what happens to a plugin --------------------------------------------------------------
 
     async def tick(self, duration: str | float | timedelta = "0s") -> None:
-        """Let time pass, and then everything happen that is due: expiry, periodic tasks (`@every`).
+        """Let time pass, and then everything happen that is due: expiry, revocations, tasks (`@every`).
 
         A server lets tasks run each minute; here they run once, at the end.
         """

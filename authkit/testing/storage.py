@@ -60,9 +60,9 @@ class StoredEntries:
         KeyError: from each method, there is no such mount.
     """
 
-    def __init__(self, core: Core, path: str) -> None:
+    def __init__(self, core: Core, route: str) -> None:
         self._core = core
-        self._path = path
+        self._route = route
 
     async def list(self, prefix: str = "") -> list[str]:
         """Return every key that begins with `prefix`, whole and sorted."""
@@ -136,10 +136,10 @@ class StoredEntries:
             held.release()
 
     def _mount(self) -> RunningMount:
-        path = f"auth/{self._path}/"
-        found = self._core.state.mounts.find(self._path + "/")
+        route = f"{self._route}/"
+        found = self._core.state.mounts.find(route)
         if found is None:
-            raise KeyError(f"nothing is mounted at {path}")
+            raise KeyError(f"nothing is mounted at {route}")
         return found
 
     def _storage(self) -> MountStorage:

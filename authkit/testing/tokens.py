@@ -23,7 +23,7 @@ class TokenHost(Protocol):
         data: Mapping[str, Any] | None = None,
         /,
         *,
-        token: str = "",
+        token: GrantedToken | str = "",
         addr: str = "",
     ) -> ClientResponse:
         """Send a request."""

@@ -6,21 +6,9 @@ statuses and what matters most; the whole answers are compared with those record
 
 from __future__ import annotations
 
-from conformance.session import (
-    CASES,
-    LAUNCHER,
-    MOUNT,
-    PLUGIN,
-    ROOT,
-    Case,
-    Session,
-    begin,
-    case,
-    clock_case,
-    run_case,
-)
+from conformance.session import MOUNT, PLUGIN, Session, begin, case, clock_case
 
-__all__ = ["CASES", "EVERYWHERE", "LAUNCHER", "PLUGIN", "ROOT", "Case", "run_case"]
+__all__ = ["LOGIN"]
 
 LOGIN = f"auth/{MOUNT}/login"
 ELSEWHERE = "127.0.0.2"
@@ -2808,7 +2796,3 @@ async def openness(host: Session) -> None:
     assert (await host.read("sys/health", token=None))["sealed"] is False
     assert (await host.read("sys/seal-status", token=None))["sealed"] is False
     assert "ha_enabled" in await host.read("sys/leader", token=None)
-
-
-EVERYWHERE = [each for each in CASES if not each.moves_clock]
-"""The cases that need no clock that moves."""

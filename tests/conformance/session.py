@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,21 +11,27 @@ from typing import Any
 from conformance.hosts import HERE, Reply, Way
 from conformance.normal import Normalizer
 
-__all__ = ["CASES", "Case", "Session", "case", "clock_case", "run_case"]
+__all__ = ["CASES", "ENGINE", "LAUNCHERS", "PLUGIN", "Case", "Session", "case", "clock_case", "run_case"]
 
 ROOT = "root"
 """The root token of every host under test."""
 
 PLUGIN = "answers"
+ENGINE = "issuer"
 MOUNT = "con"
 
-LAUNCHER = f"""
+
+def _launcher(target: str) -> str:
+    return f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
 from authkit import serve
-serve("conformance.answers:Answers")
+serve({target!r})
 """
-"""The answering plugin as an executable, without its first line."""
+
+
+LAUNCHERS = {PLUGIN: _launcher("conformance.answers:Answers"), ENGINE: _launcher("conformance.issuer:Issuer")}
+"""The plugins as executables, without their first line."""
 
 _KEPT_HEADERS = ("location", "x-answer", "cache-control", "www-authenticate")
 
@@ -101,6 +108,31 @@ class Session:
         """Let the plugin answer on a path that needs a token."""
         return await self.write(f"auth/{MOUNT}/{path}", recipe, status=status, token=token)
 
+    async def issue(
+        self, *, token: str | None = ROOT, beside: Mapping[str, Any] | None = None, **secret: Any
+    ) -> Any:
+        """Let the engine issue a secret; return the whole answer, which has a lease."""
+        recipe = {"data": {"password": "x"}, "secret": secret, **(beside or {})}
+        return await self.write(f"{MOUNT}/creds/a", recipe, token=token)
+
+    async def lease(self, action: str, lease_id: str, status: int = 200, **fields: Any) -> Any:
+        """Look up, renew or revoke a lease, as root."""
+        body = {"lease_id": lease_id, **fields}
+        return await self.call("PUT", f"sys/leases/{action}", body, status=status)
+
+    async def asked(self) -> Any:
+        """Return what the engine was asked about its leases."""
+        return (await self.read(f"{MOUNT}/asked"))["data"]["asked"]
+
+    async def asked_soon(self, count: int) -> Any:
+        """Return what the engine was asked, once that is so many requests: those nobody waits for as well."""
+        for _ in range(200):
+            asked = await self.asked()
+            if len(asked) >= count:
+                return asked
+            await asyncio.sleep(0)
+        raise AssertionError(f"the engine was not asked {count} times: {asked}")
+
     async def open(self, status: int = 200, *, path: str = "open/do", **recipe: Any) -> Any:
         """Let the plugin answer on a path that is open without a token."""
         return await self.write(f"auth/{MOUNT}/{path}", recipe, status=status, token=None)
@@ -171,6 +203,7 @@ class Case:
 
     run: Callable[[Session], Awaitable[None]]
     group: str
+    plugin: str
     moves_clock: bool = False
 
     @property
@@ -183,40 +216,42 @@ class Case:
 class _Registry:
     cases: list[Case] = field(default_factory=list)
     group: str = ""
+    plugin: str = PLUGIN
 
 
 _registry = _Registry()
 CASES = _registry.cases
 
 
-def begin(group: str) -> None:
-    """Put the cases that follow into a group."""
-    _registry.group = group
+def begin(group: str, plugin: str = PLUGIN) -> None:
+    """Put the cases that follow into a group, each with a mount of a plugin."""
+    _registry.group, _registry.plugin = group, plugin
 
 
 def case(run: Callable[[Session], Awaitable[None]]) -> Callable[[Session], Awaitable[None]]:
     """Declare a case that every host can run."""
-    CASES.append(Case(run, _registry.group))
+    CASES.append(Case(run, _registry.group, _registry.plugin))
     return run
 
 
 def clock_case(run: Callable[[Session], Awaitable[None]]) -> Callable[[Session], Awaitable[None]]:
     """Declare a case for hosts whose clock can be moved."""
-    CASES.append(Case(run, _registry.group, moves_clock=True))
+    CASES.append(Case(run, _registry.group, _registry.plugin, moves_clock=True))
     return run
 
 
 async def run_case(each: Case, way: Way) -> list[Step]:
     """Run a case on a fresh mount; return what was asked and answered."""
     options = {"token": ROOT, "query": {}, "headers": {}, "address": HERE}
-    enabled = await way.send("POST", f"sys/auth/{MOUNT}", {"type": PLUGIN}, **options)
+    mount = f"sys/{'mounts' if each.plugin == ENGINE else 'auth'}/{MOUNT}"
+    enabled = await way.send("POST", mount, {"type": each.plugin}, **options)
     assert enabled.status == 204, enabled
     session = Session(way)
     try:
         await each.run(session)
     finally:
         await session.clean_up()
-        await way.send("DELETE", f"sys/auth/{MOUNT}", None, **options)
+        await way.send("DELETE", mount, None, **options)
     return session.transcript
 
 

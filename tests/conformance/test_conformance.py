@@ -13,19 +13,22 @@ from authkit.host.server.core import Core
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.testing import MovableClock
 from conformance.answers import VERSION, Answers
-from conformance.cases import CASES, EVERYWHERE, LAUNCHER, PLUGIN, ROOT, Case, run_case
+from conformance.catalogue import EVERYWHERE
 from conformance.hosts import CoreWay, HTTPWay
+from conformance.issuer import Issuer
 from conformance.recording import recorded
+from conformance.session import CASES, ENGINE, LAUNCHERS, PLUGIN, ROOT, Case, run_case
 
 RECORDED = recorded()
 
 
 @pytest.fixture
 async def core_way() -> AsyncIterator[CoreWay]:
-    """A core in this process, with the answering plugin and a clock that moves."""
+    """A core in this process, with both plugins and a clock that moves."""
     clock = MovableClock()
     core = Core(root_token=ROOT, clock=clock)
     core.catalog.add_local(PLUGIN, lambda entry: InProcessPlugin(Answers), VERSION)
+    core.catalog.add_local(ENGINE, lambda entry: InProcessPlugin(Issuer), VERSION, type="secret")
     await core.start()
     yield CoreWay(core, clock)
     await core.stop()
@@ -40,11 +43,14 @@ async def test_in_this_process(core_way: CoreWay, each: Case) -> None:
 
 
 async def test_over_http(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    """So does the development server, over HTTP, with the plugin in a process of its own."""
-    launcher = tmp_path / PLUGIN
-    launcher.write_text(f"#!{sys.executable} -I\n{LAUNCHER}")
-    launcher.chmod(0o755)
-    async with dev_process(str(launcher), "--no-watch", "--no-ui", "--root-token", ROOT) as dev:
+    """So does the development server, over HTTP, with the plugins in processes of their own."""
+    launchers = []
+    for name, text in LAUNCHERS.items():
+        launcher = tmp_path / name
+        launcher.write_text(f"#!{sys.executable} -I\n{text}")
+        launcher.chmod(0o755)
+        launchers.append(str(launcher))
+    async with dev_process(*launchers, "--no-watch", "--no-ui", "--root-token", ROOT) as dev:
         way = HTTPWay(dev.address)
         for each in EVERYWHERE:
             with subtests.test(each.name):

@@ -17,6 +17,7 @@ from authkit.host.http.server import listen, serving
 from authkit.host.page.application import Page
 from authkit.host.page.sessions import Sessions
 from authkit.host.server.core import Core, HostRequest
+from authkit.host.store.catalog import type_of
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 
 ROOT = "root-token-of-the-test"
@@ -67,7 +68,8 @@ async def serve_page(
     """Serve the page of a core that knows these plugins by name."""
     core = Core(root_token=ROOT)
     for name, plugin in plugins.items():
-        core.catalog.add_local(name, lambda entry, plugin=plugin: InProcessPlugin(plugin))
+        kind = type_of(plugin.backend_type)
+        core.catalog.add_local(name, lambda entry, plugin=plugin: InProcessPlugin(plugin), type=kind)
     listener = listen("127.0.0.1", 0)
     await core.start()
     try:

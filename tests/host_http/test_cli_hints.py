@@ -13,6 +13,7 @@ from shared_pin import SharedPIN
 
 from authkit import (
     AuthMethod,
+    Backend,
     Bool,
     Cidrs,
     Collection,
@@ -30,6 +31,7 @@ from authkit.cli.hints import Hints, make_hints
 from authkit.framework import Model
 from authkit.host.mount_overview import Field, Form, MountDescription, describe
 from authkit.logical import Operation
+from authkit.secrets import CredsCall, Lease, RevokeCall, SecretsEngine, credentials
 
 
 class Config(Model):
@@ -80,11 +82,28 @@ class Exemplary(AuthMethod, name="exemplary"):
         return Identity(name="x")
 
 
-async def hints_for(method: type[AuthMethod]) -> Hints:
+class Users(SecretsEngine, name="users"):
+    """Temporary users."""
+
+    config = Singleton(Config, "config")
+    guests = Collection(Guarded, "guests/{name}")
+    roles = Collection(Member, "roles/{name}", example={"token_ttl": "1h"})
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: Member) -> Lease:
+        """Make a user."""
+        return Lease(data={})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall) -> None:
+        """Remove a user."""
+
+
+async def hints_for(method: type[Backend], mount: str = "auth/x") -> Hints:
     """The hints of its document."""
     answer = await Mount(method).request(Operation.HELP, "", {"requestResponsePrefix": "x"})
     assert answer is not None
-    return make_hints("x", describe(answer.data["openapi"]))
+    return make_hints(mount, describe(answer.data["openapi"]))
 
 
 @pytest.mark.parametrize(
@@ -140,11 +159,22 @@ async def test_hints(method: type[AuthMethod], ready: list[str], to_complete: li
     assert await hints_for(method) == Hints(tuple(ready), tuple(to_complete))
 
 
+async def test_hints_of_an_engine() -> None:
+    """Its roles are where credentials come from, and it lies at a path of its own."""
+    assert (await hints_for(Users, "x")).ready == (
+        "vault path-help x",
+        "vault write x/config url=dev hours=1 strict=true wait=1h mode=fast",
+        "vault write x/roles/dev token_ttl=1h",
+        "vault list x/roles",
+        "vault read x/creds/dev",
+    )
+
+
 def test_a_plugin_s_words_are_quoted() -> None:
     """They are pasted into a shell."""
     evil = "x; rm -rf ~ #"
     role = Form(f"{evil}/{{name}}", (Field(evil, required=True, choices=("$(id)",)),))
-    commands = make_hints(evil, MountDescription(roles=f"{evil}/", role=role)).ready
+    commands = make_hints(f"auth/{evil}", MountDescription(roles=f"{evil}/", role=role)).ready
     for command in commands:
         assert all(each.isalnum() or each in {"path-help"} or evil in each for each in shlex.split(command))
     assert "'x; rm -rf ~ #=$(id)'" in commands[1]

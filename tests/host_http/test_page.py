@@ -11,7 +11,7 @@ import pytest
 from page_browser import PIN, ROOT, Browser, serve_page, write_to
 from shared_pin import SharedPIN, Team
 
-from authkit import Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
+from authkit import Backend, Identity, LoginCall, LoginError, LowerStr, Secret, Str, login
 from authkit.framework import Answer, read, write
 from authkit.host.mount_overview import Field
 from authkit.host.page.application import Page
@@ -91,6 +91,22 @@ async def test_the_root_token_opens_the_page() -> None:
         assert "team/pin/" in text
         assert ROOT not in text
         assert html.escape(EVIL) in browser.text
+
+
+class Shelf(Backend, name="shelf", version="1.2.0"):
+    """A secrets engine with nothing in it."""
+
+
+async def test_secrets_engines_are_listed() -> None:
+    """By name and version, with the command that says more."""
+    async with serve_page(shelf=Shelf) as (browser, core):
+        await write_to(core, "sys/mounts/books", type="shelf", description="What is <read>")
+        text = await browser.sign_in()
+        assert "books/" in text
+        assert "shelf v1.2.0" in text
+        assert "vault path-help books/" in text
+        assert "&lt;read&gt;" in browser.text
+        assert "No plugin is enabled" not in text
 
 
 async def test_a_mount_shows_its_roles() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from livebed.binaries import ServerProgram
+from livebed.keys_engine import Keys
 from shared_pin import SharedPIN
 
 from authkit.testing import RealServer, RefusedError
@@ -51,6 +52,32 @@ async def test_groups_and_wrapping(acceptance: Accept) -> None:
     assert answer.body["wrap_info"]["token"]
     await vault.reload()
     await vault.login(role="dev", member="ann", pin=PIN)
+    await vault.disable()
+
+
+async def test_an_engine_is_the_same_on_both(acceptance: Accept) -> None:
+    """Leases and their renewals, their ends one by one, below a path and with a token."""
+    vault = await acceptance(Keys, config={"max_lease_ttl": "2h"})
+    await vault.write("roles/door", ttl="1h", max_ttl="90m")
+    assert await vault.list("roles") == ["door"]
+    credential = await vault.issue("creds/door")
+    assert credential.data == {"key": "key-0"}
+    assert (credential.ttl.total_seconds(), credential.renewable) == (3600, True)
+    renewed = await credential.renew("2h")
+    assert 5390 <= renewed.ttl.total_seconds() <= 5400
+    assert "capped accordingly" in renewed.warnings[0]
+    await renewed.revoke()
+    with pytest.raises(RefusedError, match="invalid lease"):
+        await credential.lookup()
+    issued = [await vault.issue("creds/door") for _ in range(2)]
+    assert await vault.lease_ids("creds") == sorted(each.lease_id for each in issued)
+    await vault.revoke_leases()
+    assert await vault.lease_ids() == []
+    token = await vault.make_token(num_uses=1)
+    with pytest.raises(RefusedError, match="token had one use left"):
+        await vault.issue("creds/door", token=token)
+    assert "Keys that fit" in await vault.help()
+    assert (await vault.accessor()).startswith("keys_")
     await vault.disable()
 
 

@@ -11,12 +11,49 @@ import msgspec
 from authkit.errors import FieldError, UserError
 from authkit.framework import Backend, Call
 from authkit.host.authorization import Caller
+from authkit.host.mounts.table import RunningMount
 from authkit.host.state import HostState
 from authkit.host.store.tokens import Token
 from authkit.logical import BackendConfig, Operation, Request, Response
 from authkit.wire.errors import error_response
 
-__all__ = ["HostBackend", "OwnCall", "OwnRequest", "OwnResponse", "Server"]
+__all__ = ["HostBackend", "OwnCall", "OwnRequest", "OwnResponse", "SecretLeases", "Server"]
+
+
+class SecretLeases(Protocol):
+    """What can be done with the leases of secrets. See `authkit.host.server.leases`."""
+
+    async def renew(self, lease_id: str, increment: timedelta) -> Response | None:
+        """Renew a lease; `None` when nothing was changed.
+
+        Raises:
+            UserError: it cannot be renewed, or its backend refuses or fails.
+        """
+        ...
+
+    async def revoke(self, lease_id: str, *, is_queued: bool = False) -> None:
+        """Revoke a lease, if there; `is_queued`: soon, and it is tried again if that fails.
+
+        Raises:
+            RevocationError: the backend refuses or fails.
+        """
+
+    async def revoke_below(self, prefix: str, *, force: bool = False, is_queued: bool = False) -> None:
+        """Revoke the lease of that id, else all below that path; `force` forgets them whatever backends say.
+
+        Raises:
+            RevocationError: one cannot be revoked.
+        """
+
+    async def tidy(self) -> None:
+        """Revoke leases whose token is gone, by force."""
+
+    async def end(self, mount: RunningMount) -> None:
+        """Revoke the leases of a mount that is to be removed; before, an engine is rolled back.
+
+        Raises:
+            RevocationError: one cannot be revoked. The mount has to stay.
+        """
 
 
 class Server(Protocol):
@@ -30,6 +67,11 @@ class Server(Protocol):
         Raises:
             Failure: the token cannot be renewed, or the backend that granted it refuses.
         """
+
+    @property
+    def leases(self) -> SecretLeases:
+        """The leases of secrets."""
+        ...
 
     async def describe_mounts(self, caller: Caller | None, *, generic: bool) -> dict[str, Any]:
         """Return the OpenAPI document of all mounts that the caller may see."""

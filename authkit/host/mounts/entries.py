@@ -12,10 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from authkit.framework.ttl import MountLimits
+from authkit.host.store.catalog import AUTH, SECRET
 from authkit.host.store.times import whole_seconds
 from authkit.values import Value, field
 
 __all__ = [
+    "AUTH_PREFIX",
     "SYSTEM_MAX_TTL",
     "Mount",
     "MountConfig",
@@ -29,6 +31,9 @@ SYSTEM_MAX_TTL = timedelta(hours=768)
 """Where an operator has set nothing (Vault 1.21, vault/core.go, defaultLeaseTTL and maxLeaseTTL)."""
 
 DEFAULT_SERVICE = "default-service"
+
+AUTH_PREFIX = "auth/"
+"""Before the path of every auth method."""
 
 _ZERO = timedelta(0)
 
@@ -63,7 +68,7 @@ class Mount(Value, frozen=True, kw_only=True):
 
     path: str
     """Without `auth/`, with a trailing slash."""
-    prefix: str = "auth/"
+    prefix: str = AUTH_PREFIX
     """Empty for a mount that is no auth method."""
     type: str
     """The catalog name of the plugin."""
@@ -87,6 +92,11 @@ class Mount(Value, frozen=True, kw_only=True):
         return f"{self.prefix}{self.path}"
 
     @property
+    def plugin_type(self) -> str:
+        """The type of its plugin in the catalog."""
+        return AUTH if self.prefix else SECRET
+
+    @property
     def limits(self) -> MountLimits:
         """The TTLs that it grants."""
         return MountLimits(
@@ -94,9 +104,9 @@ class Mount(Value, frozen=True, kw_only=True):
         )
 
 
-def make_accessor(backend_type: str) -> str:
-    """Return a new accessor for an auth mount, such as `auth_jwt_1a2b3c4d`."""
-    return f"auth_{backend_type}_{secrets.token_hex(4)}"
+def make_accessor(type: str, *, prefix: str = AUTH_PREFIX) -> str:
+    """Return a new accessor for a mount: `auth_jwt_1a2b3c4d`, `accounts_1a2b3c4d` for a secrets engine."""
+    return f"{prefix.replace('/', '_')}{type}_{secrets.token_hex(4)}"
 
 
 # --- as the API shows them ---------------------------------------------------------------------
@@ -138,8 +148,9 @@ def show_config(mount: Mount) -> dict[str, Any]:
         "description": mount.description,
         "force_no_cache": config.force_no_cache,
         "max_lease_ttl": whole_seconds(limits.max_ttl),
-        "token_type": config.token_type,
     } | _show_optional(config)
+    if mount.prefix:
+        shown["token_type"] = config.token_type
     if mount.options:
         shown["options"] = dict(mount.options)
     if mount.plugin_version:

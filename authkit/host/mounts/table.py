@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from authkit.errors import AuthKitError
-from authkit.host.mounts.entries import Mount
+from authkit.host.mounts.entries import AUTH_PREFIX, Mount, MountConfig, make_accessor
 from authkit.host.mounts.special_paths import CompiledPaths, PathPatternError
 from authkit.host.mounts.storage import MountStorage, StorageGate, remove_all
 from authkit.host.mounts.system_view import MountEvents, SystemViews
-from authkit.host.store.catalog import Catalog, CatalogEntry, CatalogError
+from authkit.host.store.catalog import AUTH, SECRET, Catalog, CatalogEntry, CatalogError
 from authkit.host.store.plugins import VAULT_VERSION, MountedBackend
 from authkit.host.store.records import dump, load, load_all
 from authkit.host.store.storage import PhysicalStorage
@@ -64,6 +63,10 @@ class RunningMount:
             if not self._calls:
                 self._idle.set()
 
+    async def wait_until_idle(self) -> None:
+        """Return once the calls under way have ended."""
+        await self._idle.wait()
+
     @asynccontextmanager
     async def exclusively(self) -> AsyncIterator[None]:
         """Keep new calls out, after those under way have ended."""
@@ -76,9 +79,9 @@ class RunningMount:
 
 
 class MountTable:
-    """The mounts of a host: auth methods, and its own."""
+    """The mounts of a host: auth methods, secrets engines, and its own. By route, such as `auth/jwt/`."""
 
-    PREFIX = "core/auth/"
+    PREFIXES: Final = {AUTH: "core/auth/", SECRET: "core/mounts/"}
     OF_TOKENS = "core/token-mount"
 
     def __init__(
@@ -94,11 +97,15 @@ class MountTable:
         """The mounts that the host serves itself, by type. The server sets their backends."""
 
     def __iter__(self) -> Iterator[RunningMount]:
-        return iter([self._mounts[path] for path in sorted(self._mounts)])
+        return iter([self._mounts[route] for route in sorted(self._mounts)])
 
-    def find(self, path: str) -> RunningMount | None:
-        """Return the mount at exactly `path`, such as `jwt/`."""
-        return self._mounts.get(path)
+    def find(self, route: str) -> RunningMount | None:
+        """Return the mount of a plugin at exactly that route, such as `auth/jwt/`."""
+        return self._mounts.get(route)
+
+    def of_type(self, plugin_type: str) -> list[RunningMount]:
+        """Return the mounts of all plugins of a type, in order."""
+        return [mount for mount in self if mount.entry.plugin_type == plugin_type]
 
     @property
     def token_mount(self) -> Mount:
@@ -107,7 +114,7 @@ class MountTable:
 
     @property
     def system_mounts(self) -> list[Mount]:
-        """The mounts that are no auth methods."""
+        """The host's own mounts that are no auth methods."""
         return [mount.entry for mount in self.own.values() if not mount.entry.prefix]
 
     def match(self, path: str) -> RunningMount | None:
@@ -116,7 +123,7 @@ class MountTable:
         found = [
             mount for mount in (*served, *self._mounts.values()) if f"{path}/".startswith(mount.entry.route)
         ]
-        return max(found, key=lambda mount: len(mount.entry.path), default=None)
+        return max(found, key=lambda mount: len(mount.entry.route), default=None)
 
     def by_accessor(self, accessor: str) -> RunningMount | None:
         """Return the mount of an accessor."""
@@ -136,13 +143,17 @@ class MountTable:
             await self.change_token_mount(self.token_mount)
         else:
             self.own["token"].entry = load(Mount, stored)
-        for entry in await load_all(Mount, self._physical, self.PREFIX):
-            mount = self._mounts[entry.path] = RunningMount(entry)
-            try:
-                await self._set_up(mount)
-                await self._initialize(mount)
-            except (MountError, AuthKitError) as error:
-                logger.warning(f"skipping the plugin of auth/{entry.path}: {error}", exc_info=error)
+        for prefix in self.PREFIXES.values():
+            for entry in await load_all(Mount, self._physical, prefix):
+                await self._start(entry)
+
+    async def _start(self, entry: Mount) -> None:
+        mount = self._mounts[entry.route] = RunningMount(entry)
+        try:
+            await self._set_up(mount)
+            await self._initialize(mount)
+        except (MountError, AuthKitError) as error:
+            logger.warning(f"skipping the plugin of {entry.route}: {error}", exc_info=error)
 
     async def stop(self) -> None:
         """Clean up every backend."""
@@ -157,7 +168,8 @@ class MountTable:
             AuthKitError: the plugin could not be set up or initialised.
         """
         async with self._changing:
-            for path in self._mounts:
+            for other in self.of_type(entry.plugin_type):
+                path = other.entry.path
                 if path.startswith(entry.path) or entry.path.startswith(path):
                     raise MountError(f"path is already in use at {path}")
             mount = RunningMount(entry)
@@ -169,7 +181,7 @@ class MountTable:
                 await remove_all(self._physical, self.storage_prefix(entry))
                 raise
             await self._store(mount.entry)
-            self._mounts[entry.path] = mount
+            self._mounts[entry.route] = mount
 
     async def change(self, mount: RunningMount, tune: Callable[[Mount], Mount]) -> None:
         """Tune a mount, and store it.
@@ -178,8 +190,8 @@ class MountTable:
             MountError: it has been disabled meanwhile; stored again, it would be back after a restart.
         """
         async with self._changing:
-            if self._mounts.get(mount.entry.path) is not mount:
-                raise MountError(no_mount_to_tune(mount.entry.path))
+            if self._mounts.get(mount.entry.route) is not mount:
+                raise MountError(no_mount_to_tune(mount.entry.route))
             before = mount.entry
             mount.entry = tune(before)
             try:
@@ -189,14 +201,14 @@ class MountTable:
                 raise
 
     async def disable(self, mount: RunningMount) -> None:
-        """Remove a mount and all that it stored. Its tokens are the caller's to revoke, before."""
+        """Remove a mount and all that it stored. Its tokens and leases are the caller's to revoke, before."""
         async with self._changing:
             mount.is_tainted = True
             async with mount.exclusively():
                 await _clean_up(mount)
             await self._physical.apply({self._key(mount.entry): None})
             await remove_all(self._physical, self.storage_prefix(mount.entry))
-            self._mounts.pop(mount.entry.path, None)
+            self._mounts.pop(mount.entry.route, None)
 
     async def reload(self, mounts: list[RunningMount]) -> None:
         """Restart the plugins of these mounts, and of mounts that share a process with them.
@@ -225,13 +237,13 @@ class MountTable:
             await self._initialize(mount)
         except (MountError, AuthKitError) as error:
             in_short = str(error).partition("\n")[0].rstrip(":")  # whoever asked for it is told the rest
-            logger.warning(f"auth/{mount.entry.path} could not be reloaded: {in_short}")
+            logger.warning(f"{mount.entry.route} could not be reloaded: {in_short}")
             return error
         return None
 
     async def _set_up(self, mount: RunningMount) -> None:
         entry = mount.entry
-        chosen = self._catalog.choose(entry.type, entry.plugin_version)
+        chosen = self._catalog.choose(entry.plugin_type, entry.type, entry.plugin_version)
         if chosen is None:
             raise MountError(f"plugin not found in the catalog: {entry.type}")
         storage = MountStorage(self._physical, self.storage_prefix(entry), self._gate)
@@ -241,7 +253,7 @@ class MountTable:
             events=MountEvents(),
             options={
                 "plugin_name": entry.type,
-                "plugin_type": "auth",
+                "plugin_type": entry.plugin_type,
                 "plugin_version": entry.plugin_version,
                 "plugin_tier": "unknown",
                 **(entry.options or {}),
@@ -254,9 +266,7 @@ class MountTable:
             raise MountError(str(error)) from error
         backend = await plugin.set_up(config)
         try:
-            if plugin.backend_type is not BackendType.CREDENTIAL:
-                kind = "secret" if plugin.backend_type is BackendType.LOGICAL else "unknown"
-                raise MountError(f'cannot mount "{entry.type}" of type "{kind}" as an auth backend')
+            _verify_type(entry, plugin.backend_type)
             mount.paths = CompiledPaths(await backend.special_paths())
         except PathPatternError as error:
             await backend.cleanup()
@@ -280,17 +290,30 @@ class MountTable:
         await self._physical.apply({self._key(entry): dump(entry)})
 
     def _key(self, entry: Mount) -> str:
-        return self.PREFIX + entry.uuid
+        return self.PREFIXES[entry.plugin_type] + entry.uuid
 
     @staticmethod
     def storage_prefix(entry: Mount) -> str:
         """Return where the host's storage has what the mount stores."""
-        return f"auth/{entry.backend_uuid}/"
+        return f"{'auth' if entry.prefix else 'logical'}/{entry.backend_uuid}/"
 
 
-def no_mount_to_tune(path: str) -> str:
+def no_mount_to_tune(route: str) -> str:
     """Return what is said where there is nothing to tune."""
-    return f'tune of path "auth/{path}" failed: no mount entry found'
+    return f'tune of path "{route}" failed: no mount entry found'
+
+
+def _verify_type(entry: Mount, found: BackendType) -> None:
+    """Check that a backend is what the operator mounts it as.
+
+    Raises:
+        MountError: it is not. The texts are those of Vault 1.21 (vault/auth.go and vault/mount.go).
+    """
+    if entry.prefix and found is not BackendType.CREDENTIAL:
+        kind = "secret" if found is BackendType.LOGICAL else "unknown"
+        raise MountError(f'cannot mount "{entry.type}" of type "{kind}" as an auth backend')
+    if not entry.prefix and found is not BackendType.LOGICAL:
+        raise MountError(f'unknown backend type: "{entry.type}"')
 
 
 async def _clean_up(mount: RunningMount) -> None:
@@ -307,16 +330,17 @@ def _own_mounts() -> list[Mount]:
             path=path,
             prefix=prefix,
             type=kind,
-            accessor=f"{'auth_' if prefix else ''}{kind}_{secrets.token_hex(4)}",
+            accessor=make_accessor(kind, prefix=prefix),
             description=description,
             running_version=f"v{VAULT_VERSION}+builtin.vault",
             **flags,
         )
 
+    of_system = MountConfig(passthrough_request_headers=("Accept",))
     system = "system endpoints used for control, policy and debugging"
     return [
-        make("token", "token/", "token based credentials", prefix="auth/"),
+        make("token", "token/", "token based credentials", prefix=AUTH_PREFIX),
         make("cubbyhole", "cubbyhole/", "per-token private secret storage", local=True),
         make("identity", "identity/", "identity store"),
-        make("system", "sys/", system, seal_wrap=True),
+        make("system", "sys/", system, seal_wrap=True, config=of_system),
     ]

@@ -130,7 +130,7 @@ async def _usual_role(
 
 
 async def _describe_login(visit: Visit, mount: MountSummary) -> tuple[MountDescription, Form]:
-    description = await visit.client.describe(mount)
+    description = await visit.client.describe(f"auth/{mount.path}")
     if description.login is None:
         raise PageError(404, "No login here", f"{mount.path} does not describe a path to log in at.")
     return description, description.login

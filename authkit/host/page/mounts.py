@@ -18,13 +18,14 @@ __all__ = ["show_mount", "show_mounts", "show_role", "write_role"]
 
 async def show_mounts(visit: Visit) -> Response:
     """Show all mounts."""
-    return visit.render("mounts.html", mounts=await visit.client.mounts())
+    mounts, engines = await visit.client.mounts(), await visit.client.engines()
+    return visit.render("mounts.html", mounts=mounts, engines=engines)
 
 
 async def show_mount(visit: Visit) -> Response:
     """Show the roles and the configuration of a mount."""
     mount = await visit.mount()
-    description = await visit.client.describe(mount)
+    description = await visit.client.describe(f"auth/{mount.path}")
     roles = await visit.client.names(mount, description.roles) if description.roles else []
     config = await visit.client.read(f"auth/{mount.path}config") if description.config else None
     return visit.render(
@@ -75,7 +76,7 @@ async def write_role(visit: Visit) -> Response:
 
 async def _find_role(visit: Visit, mount: MountSummary) -> tuple[Form, str, Mapping[str, Any]]:
     """Return the form of a role, its path, and what is stored there."""
-    description = await visit.client.describe(mount)
+    description = await visit.client.describe(f"auth/{mount.path}")
     if description.role is None:
         raise PageError(404, "No roles here", f"{mount.path} does not describe roles.")
     role = _role_name(visit)

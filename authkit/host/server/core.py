@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from authkit.errors import AuthKitError
 from authkit.host.authorization import Caller
 from authkit.host.backends.base import HostBackend
 from authkit.host.backends.identity.backend import IdentityBackend
@@ -23,10 +22,11 @@ from authkit.host.messages import Failure, HostRequest, HostResponse, Outcome, j
 from authkit.host.mounts.special_paths import CompiledPaths
 from authkit.host.mounts.storage import MountStorage, StorageGate
 from authkit.host.mounts.system_view import MountEvents, SystemViews
-from authkit.host.mounts.table import MountTable, RunningMount
+from authkit.host.mounts.table import MountTable
 from authkit.host.server.envelope import render
 from authkit.host.server.gatekeeper import Gatekeeper
 from authkit.host.server.health import public_answers
+from authkit.host.server.leases import Leases
 from authkit.host.server.logins import answer_login
 from authkit.host.server.mount_requests import MountRequest, answer_of, ask, check_existence
 from authkit.host.server.openapi import describe_mounts
@@ -37,10 +37,11 @@ from authkit.host.state import HostState, Identification
 from authkit.host.store.catalog import Catalog, PluginMaker
 from authkit.host.store.clock import Clock, SystemClock
 from authkit.host.store.identity import IdentityStore
+from authkit.host.store.leases import LeaseStore
 from authkit.host.store.policies import ROOT, PolicyStore
 from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage
 from authkit.host.store.tokens import Token, TokenStore, random_text
-from authkit.logical import BackendConfig, ClusterInfo, Operation, Request, Response
+from authkit.logical import BackendConfig, ClusterInfo, Operation, Response
 from authkit.values import replace
 
 __all__ = ["Core", "HostRequest", "HostResponse"]
@@ -50,10 +51,11 @@ logger = logging.getLogger("authkit.host")
 TICK = timedelta(seconds=60)
 """How often every mount may do its periodic work (Vault 1.21, vault/core.go, rollbackPeriod)."""
 
-TICK_TIMEOUT = timedelta(seconds=90)
-
 _WRAPPING_PATHS = ("sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/rewrap")
 _WRITES = (Operation.UPDATE, Operation.PATCH)
+_REVOKED_AT_ONCE = (
+    "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked."
+)
 
 
 class Core:
@@ -61,7 +63,8 @@ class Core:
 
     `root_token` is valid from the start; without one a random token is made, see `root_token`. Plugins
     come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables.
-    Unless it `works_by_itself`, expired tokens are removed and periodic work is done by `run_due_work` alone.
+    Unless it `works_by_itself`, expired tokens are removed, leases revoked and periodic work done by
+    `run_due_work` alone.
     """
 
     def __init__(
@@ -85,12 +88,16 @@ class Core:
             physical=physical,
             gate=gate,
             tokens=TokenStore(physical, clock),
+            leases=LeaseStore(physical),
             identity=identity,
             policies=PolicyStore(physical),
             catalog=catalog,
             mounts=MountTable(physical, gate, catalog, self.system_views),
             about=about,
         )
+        self.leases = Leases(self.state)
+        """The leases of secrets, and their revocation."""
+        self.state.tokens.on_end = self.leases.expiration.end_with
         for kind in (SystemBackend, TokenBackend, IdentityBackend):
             self._serve(kind)
         self._gate = Gatekeeper(self.state)
@@ -125,11 +132,12 @@ class Core:
         """
         state = self.state
         try:
-            for part in (state.policies, state.tokens, state.identity, state.catalog):
+            for part in (state.policies, state.tokens, state.leases, state.identity, state.catalog):
                 await part.load()
             if state.tokens.find(self.root_token) is None:
                 await self._add_root_token()
             await state.mounts.start()
+            self.leases.expiration.load()
         except ValueError as error:
             await self.stop()
             raise OSError(f"the storage holds what this version cannot read: {error}") from error
@@ -137,13 +145,15 @@ class Core:
             await self.stop()
             raise
         if self._works_by_itself:
-            self._work = [asyncio.create_task(self._expire()), asyncio.create_task(self._tick())]
+            work = (self._expire(), self.leases.expiration.work(), self._tick())
+            self._work = [asyncio.create_task(each) for each in work]
 
     async def stop(self) -> None:
         """End every plugin and close the storage."""
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self.leases.expiration.stop()
         await self.state.mounts.stop()
         await self.state.catalog.close()
         await self.state.physical.close()
@@ -172,24 +182,14 @@ class Core:
             await _survive(self.run_periodic_work)
 
     async def run_due_work(self) -> None:
-        """Do now what is due: remove expired tokens, let every mount do its periodic work."""
+        """Do now what is due: remove expired tokens, revoke leases, let every mount do its periodic work."""
         await self.state.tokens.expire()
+        await self.leases.expiration.run()
         await self.run_periodic_work()
 
     async def run_periodic_work(self) -> None:
         """Let every mount do its periodic work now."""
-        await asyncio.gather(*(self._roll_back(mount) for mount in self.state.mounts))
-
-    async def _roll_back(self, mount: RunningMount) -> None:
-        entry = mount.entry
-        request = Request(operation=Operation.ROLLBACK, mount_point=entry.route, mount_type=entry.type)
-        try:
-            async with mount.in_use() as backend, asyncio.timeout(TICK_TIMEOUT.total_seconds()):
-                if backend is not None:
-                    await backend.handle_request(request)
-        except (AuthKitError, TimeoutError) as error:
-            if "unsupported operation" not in str(error) and "readonly storage" not in str(error):
-                logger.error("rollback failed", extra={"kv": {"mount": entry.route}}, exc_info=error)
+        await asyncio.gather(*(self.leases.roll_back(mount) for mount in self.state.mounts))
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -253,10 +253,21 @@ class Core:
             answer = answer_of(call, response)
             if response is None or answer is None:
                 return None
-            if response.secret is not None or (response.auth is not None and not call.mount.is_own):
+            if response.auth is not None and not call.mount.is_own:
                 logger.error("unexpected Auth response for non-token backend: %s", asked.path)
                 raise Failure(500, join_errors("internal error"))
-            return replace(answer, auth=response.auth)
+            answer = replace(answer, auth=response.auth)
+            answer = await self._with_lease(call, response, answer)
+        if used.token.is_used_up and answer.secret is not None and answer.secret.lease_id:
+            raise Failure(400, _REVOKED_AT_ONCE)
+        return answer
+
+    async def _with_lease(self, call: MountRequest, response: Response, answer: Outcome) -> Outcome:
+        """Return the answer with the lease of its secret. Nothing waits before the lease is known."""
+        if response.secret is None or call.mount.is_own:
+            return replace(answer, secret=response.secret)
+        secret, warnings = await self.leases.register(call, response)
+        return replace(answer, secret=secret, warnings=answer.warnings + warnings)
 
     async def _answer_without_token(self, call: MountRequest) -> Outcome | None:
         """Answer on a path that needs no token, such as a login."""

@@ -16,7 +16,7 @@ from authkit.errors import BadRequestError, CodedError, LogicalError
 from authkit.host.messages import Failure, HostResponse, Outcome, join_errors
 from authkit.host.server.operations import Asked
 from authkit.host.store.times import show_time, whole_seconds
-from authkit.logical import Auth, Operation, TokenType, WrapInfo
+from authkit.logical import Auth, LeasedSecret, Operation, TokenType, WrapInfo
 
 __all__ = ["envelope", "failure_of", "plain_numbers", "render"]
 
@@ -96,11 +96,12 @@ def render(asked: Asked, answer: Outcome | None, request_id: str) -> HostRespons
 def envelope(answer: Outcome, request_id: str) -> dict[str, Any]:
     """Return the JSON object that holds an answer."""
     is_wrapped = answer.wrap_info is not None
+    secret = LeasedSecret() if is_wrapped or answer.secret is None else answer.secret
     return {
         "request_id": "" if is_wrapped else request_id,
-        "lease_id": "",
-        "renewable": False,
-        "lease_duration": 0,
+        "lease_id": secret.lease_id,
+        "renewable": secret.lease.renewable,
+        "lease_duration": whole_seconds(secret.lease.ttl),
         "data": None if is_wrapped else answer.data,
         "wrap_info": _show_wrap_info(answer.wrap_info) if answer.wrap_info else None,
         "warnings": None if is_wrapped else list(answer.warnings) or None,

@@ -30,6 +30,9 @@ logger = logging.getLogger("authkit.host")
 REQUEST_TIMEOUT = timedelta(seconds=90)
 """For one answer of a plugin (Vault 1.21, internalshared/configutil, DefaultMaxRequestDuration)."""
 
+_ALSO_WHEN_TAINTED = (Operation.REVOKE, Operation.ROLLBACK)
+"""What a mount that is being removed is still asked (Vault 1.21, vault/router.go, routeCommon)."""
+
 _NEVER_PASSED = frozenset({"x-vault-token", "x-vault-request"})
 
 
@@ -108,7 +111,7 @@ async def ask(call: MountRequest, request: Request) -> Response | None:
         Failure: it refused or failed, or there is no backend.
     """
     try:
-        response = await send(call.mount, request, f"auth/{call.mount.entry.path}{request.path}")
+        response = await send(call.mount, request, f"{call.mount.entry.route}{request.path}")
     except AuthKitError as error:
         raise failure_of(in_go_words(error), authenticated=not call.unauthenticated) from error
     if response is not None and response.is_error:
@@ -118,19 +121,26 @@ async def ask(call: MountRequest, request: Request) -> Response | None:
 
 
 async def send(mount: RunningMount, request: Request, route: str) -> Response | None:
-    """Return the backend's answer as it is.
+    """Return the backend's answer as it is, within `REQUEST_TIMEOUT`. Raises what `send_within` does."""
+    return await send_within(REQUEST_TIMEOUT, mount, request, route)
+
+
+async def send_within(
+    limit: timedelta | None, mount: RunningMount, request: Request, route: str
+) -> Response | None:
+    """Return the backend's answer as it is. `None` for a limit: it may take as long as it likes.
 
     Raises:
-        Failure: there is no backend.
+        Failure: there is no backend, or the mount is being removed.
         AuthKitError: what the backend, or the way to it, reported.
     """
     async with mount.in_use() as backend:
-        if mount.is_tainted:
+        if mount.is_tainted and request.operation not in _ALSO_WHEN_TAINTED:
             raise Failure(404, f'no handler for route "{route}". route entry is tainted.')
         if backend is None:
             raise Failure(404, f'no handler for route "{route}". route entry found, but backend is nil.')
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(None if limit is None else limit.total_seconds()):
                 return await backend.handle_request(request)
         except TimeoutError as error:
             raise RPCError(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded") from error
@@ -157,9 +167,16 @@ def answer_of(call: MountRequest, response: Response | None) -> Outcome | None:
         headers=_allowed_headers(response.headers, entry.config.allowed_response_headers),
         wrap_ttl=min(ttls) if ttls else timedelta(0),
         wrap_info=response.wrap_info if call.mount.is_own else None,
-        # A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
-        mount_type="" if call.unauthenticated or f"{call.asked.path}/" == entry.route else entry.type,
+        mount_type=entry.type if _is_named(call) and own.status == 200 else "",
     )
+
+
+def _is_named(call: MountRequest) -> bool:
+    """Whether the answer says which mount it is from.
+
+    A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
+    """
+    return not call.unauthenticated and f"{call.asked.path}/" != call.mount.entry.route
 
 
 def _salted(mount_uuid: str, token: str) -> str:

@@ -92,7 +92,7 @@ def _below(mount: RunningMount, paths: Mapping[str, Any], *, generic: bool) -> d
         "required": True,
     }
     return {
-        f"/auth/{{{parameter}}}/{path.lstrip('/')}": {
+        f"/{mount.entry.prefix}{{{parameter}}}/{path.lstrip('/')}": {
             **item,
             "parameters": [*item.get("parameters", ()), shown],
         }

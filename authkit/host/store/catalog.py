@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from authkit.errors import AuthKitError
 from authkit.host.store.plugins import HostedPlugin
 from authkit.host.store.records import dump, load_all
 from authkit.host.store.storage import PhysicalStorage
+from authkit.logical import BackendType
 from authkit.values import Value, replace
 
-__all__ = ["Catalog", "CatalogEntry", "CatalogError", "PluginMaker", "semantic_version"]
+__all__ = [
+    "AUTH",
+    "SECRET",
+    "Catalog",
+    "CatalogEntry",
+    "CatalogError",
+    "PluginMaker",
+    "semantic_version",
+    "type_of",
+]
+
+AUTH: Final = "auth"
+SECRET: Final = "secret"  # noqa: S105 - a word
+"""The types of plugins that this host runs, as operators write them."""
 
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
@@ -27,6 +41,8 @@ class CatalogError(Exception):
 class CatalogEntry(Value, frozen=True, kw_only=True):
     """One registered plugin in one version. Set at registration."""
 
+    type: str = AUTH
+    """`AUTH` or `SECRET`; empty before its registration: what the plugin says it is."""
     name: str
     version: str = ""
     """As `v1.2.3`; empty for an unversioned one."""
@@ -42,24 +58,24 @@ PluginMaker = Callable[[CatalogEntry], HostedPlugin]
 
 
 class Catalog:
-    """The registered auth plugins of a host.
+    """The registered plugins of a host, by type and name.
 
     `make` runs executables; without it only plugins of this process can be used.
     """
 
-    PREFIX = "core/plugin-catalog/auth/"
+    PREFIX = "core/plugin-catalog/"
 
     def __init__(self, physical: PhysicalStorage, make: PluginMaker | None = None) -> None:
         self._physical = physical
         self._make = make
-        self._makers: dict[tuple[str, str], PluginMaker] = {}
-        self._entries: dict[tuple[str, str], CatalogEntry] = {}
+        self._makers: dict[tuple[str, str, str], PluginMaker] = {}
+        self._entries: dict[tuple[str, str, str], CatalogEntry] = {}
         self._running: dict[CatalogEntry, HostedPlugin] = {}
 
     async def load(self) -> None:
         """Read what is stored."""
         for entry in await load_all(CatalogEntry, self._physical, self.PREFIX):
-            self._entries.setdefault((entry.name, entry.version), entry)
+            self._entries.setdefault(_key_of(entry), entry)
 
     async def close(self) -> None:
         """End every plugin."""
@@ -69,13 +85,14 @@ class Catalog:
 
     # --- entries -------------------------------------------------------------------------------
 
-    def add_local(self, name: str, maker: PluginMaker, version: str = "") -> None:
+    def add_local(self, name: str, maker: PluginMaker, version: str = "", *, type: str = AUTH) -> None:
         """Add a plugin of this process. It is not stored: add it at each start of the host."""
-        self._makers[name, version] = maker
-        self._entries[name, version] = CatalogEntry(name=name, version=version)
+        entry = CatalogEntry(type=type, name=name, version=version)
+        self._makers[_key_of(entry)] = maker
+        self._entries[_key_of(entry)] = entry
 
-    async def register(self, entry: CatalogEntry) -> None:
-        """Register an executable; a version that it reports becomes that of an entry without.
+    async def register(self, entry: CatalogEntry) -> CatalogEntry:
+        """Register an executable; return the entry with the type and version that it reports, if it had none.
 
         Like a Vault server it takes a plugin that cannot be started at all: that shows when it is used.
 
@@ -95,32 +112,35 @@ class Catalog:
                 f"plugin version mismatch: {entry.name} reported version ({reported}) did not match "
                 f"requested version ({entry.version})"
             )
-        entry = replace(entry, version=entry.version or reported)
+        plugin_type = entry.type or type_of(plugin.backend_type)
+        entry = replace(entry, type=plugin_type, version=entry.version or reported)
         await self._physical.apply({self._key(entry): dump(entry)})
-        self._entries[entry.name, entry.version] = entry
+        self._entries[_key_of(entry)] = entry
+        return entry
 
-    async def deregister(self, name: str, version: str) -> None:
+    async def deregister(self, type: str, name: str, version: str) -> None:
         """Remove an entry, if there. What runs goes on until it is reloaded."""
-        entry = self._entries.pop((name, version), None)
+        entry = self._entries.pop((type, name, version), None)
         if entry is not None:
             await self._physical.apply({self._key(entry): None})
 
-    def find(self, name: str, version: str = "") -> CatalogEntry | None:
+    def find(self, type: str, name: str, version: str = "") -> CatalogEntry | None:
         """Return an entry of exactly that version."""
-        return self._entries.get((name, version))
+        return self._entries.get((type, name, version))
 
-    def choose(self, name: str, version: str = "") -> CatalogEntry | None:
+    def choose(self, type: str, name: str, version: str = "") -> CatalogEntry | None:
         """Return what a mount gets: the version asked for, else the unversioned entry, else the newest."""
         if version:
-            return self.find(name, version)
-        if (name, "") in self._entries:
-            return self._entries[name, ""]
-        versions = [entry for entry in self._entries.values() if entry.name == name]
+            return self.find(type, name, version)
+        if (type, name, "") in self._entries:
+            return self._entries[type, name, ""]
+        versions = [entry for entry in self.entries(type) if entry.name == name]
         return max(versions, key=lambda entry: _precedence(entry.version), default=None)
 
-    def entries(self) -> list[CatalogEntry]:
-        """Return all entries, sorted by name and version."""
-        return sorted(self._entries.values(), key=lambda entry: (entry.name, _precedence(entry.version)))
+    def entries(self, *types: str) -> list[CatalogEntry]:
+        """Return the entries of these types, by default of all, sorted by type, name and version."""
+        found = [entry for entry in self._entries.values() if not types or entry.type in types]
+        return sorted(found, key=lambda entry: (entry.type, entry.name, _precedence(entry.version)))
 
     # --- plugins that run ----------------------------------------------------------------------
 
@@ -141,13 +161,22 @@ class Catalog:
             await plugin.close()
 
     def _maker(self, entry: CatalogEntry) -> PluginMaker:
-        maker = self._makers.get((entry.name, entry.version), self._make)
+        maker = self._makers.get(_key_of(entry), self._make)
         if maker is None:
             raise CatalogError(f"this host runs no executables: {entry.name}")
         return maker
 
     def _key(self, entry: CatalogEntry) -> str:
-        return f"{self.PREFIX}{entry.name}/{entry.version}"
+        return f"{self.PREFIX}{entry.type}/{entry.name}/{entry.version}"
+
+
+def type_of(backend_type: BackendType) -> str:
+    """Return the type of a plugin whose backends are of this type, an auth method's where they do not say."""
+    return SECRET if backend_type is BackendType.LOGICAL else AUTH
+
+
+def _key_of(entry: CatalogEntry) -> tuple[str, str, str]:
+    return entry.type, entry.name, entry.version
 
 
 def semantic_version(text: str) -> str:

@@ -34,6 +34,9 @@ def whole_seconds(duration: timedelta) -> int:
 
 
 def seconds_left(end: datetime, now: datetime) -> int:
-    """Return the whole seconds until `end`, as lookups show them (Vault 1.21, vault/expiration.go, ttl)."""
+    """Return the whole seconds until `end`, as lookups show them (Vault 1.21, vault/expiration.go, ttl).
+
+    They are negative when it is over, as that of a lease whose revocation fails.
+    """
     rounded = (now + timedelta(microseconds=500_000)).replace(microsecond=0)
-    return max(0, whole_seconds(end - rounded))
+    return whole_seconds(end - rounded)

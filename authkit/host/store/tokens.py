@@ -12,7 +12,7 @@ import heapq
 import secrets
 import string
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,6 +112,8 @@ class TokenStore:
         self._accessors: dict[str, str] = {}
         self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._due: list[tuple[datetime, str]] = []
+        self.on_end: Callable[[Iterable[str]], None] = lambda keys: None
+        """Called with the keys of tokens that are gone, before anything waits."""
         self._sealer = _make_sealer(secrets.token_bytes(KEY_BYTES))
 
     async def load(self) -> None:
@@ -138,7 +140,8 @@ class TokenStore:
         changes = {self.PREFIX + token.key: dump(token)}
         if wrapped is not None:
             changes[wrapped_key(token.key)] = wrapped
-        self._drop(token.key)  # one of that text that has run out
+        if self._drop(token.key) is not None:  # one of that text that has run out
+            self.on_end([token.key])
         # Before anything waits: it can be revoked from now on, whether or not its client waits for it.
         self._take(token)
         try:
@@ -190,6 +193,10 @@ class TokenStore:
         """Return the token of a lease."""
         token = self._alive(lease_id.rpartition("/h")[2])
         return token if token is not None and token.lease_id == lease_id else None
+
+    def has(self, key: str) -> bool:
+        """Whether there is a token of that key, whose time is not over."""
+        return self._alive(key) is not None
 
     def accessors(self) -> list[str]:
         """Return the accessors of all tokens."""
@@ -315,6 +322,8 @@ class TokenStore:
             for token in [*gone, *unchanged]:
                 self._take(token)
             raise
+        finally:
+            self.on_end([each.key for each in gone if each.key not in self._tokens])
 
     def _drop(self, key: str) -> Token | None:
         token = self._tokens.pop(key, None)

@@ -9,6 +9,7 @@ from typing import Any
 from conformance.answers import Answers
 
 from authkit.host.server.core import Core, HostRequest, HostResponse
+from authkit.host.store.catalog import type_of
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import BackendFactory
 
@@ -41,9 +42,14 @@ class Host:
 
 @asynccontextmanager
 async def running(
-    backend: BackendFactory | None = None, *, name: str = "answers", mounted: bool = True, **options: Any
+    backend: BackendFactory | None = None,
+    *,
+    name: str = "answers",
+    mounted: bool = True,
+    plugin_type: str = "",
+    **options: Any,
 ) -> AsyncIterator[Host]:
-    """Run a core with one local plugin, mounted at `a`."""
+    """Run a core with one local plugin, mounted at `a`. `plugin_type` is by default what the plugin is."""
     plugins: list[InProcessPlugin] = []
     factory = backend or Answers.factory()
 
@@ -52,12 +58,13 @@ async def running(
         return plugins[-1]
 
     core = Core(root_token="root", **options)
-    core.catalog.add_local(name, make, factory.version)
+    plugin_type = plugin_type or type_of(factory.backend_type)
+    core.catalog.add_local(name, make, factory.version, type=plugin_type)
     await core.start()
     host = Host(core, plugins)
     try:
         if mounted:
-            await host.ok("POST", "sys/auth/a", {"type": name})
+            await host.ok("POST", f"sys/{'mounts' if plugin_type == 'secret' else 'auth'}/a", {"type": name})
         yield host
     finally:
         await core.stop()

@@ -255,6 +255,13 @@ def wrong_paths(self: object) -> SpecialPaths:
     return SpecialPaths(unauthenticated=("log*in",))
 
 
+async def test_an_auth_method_is_no_secrets_engine() -> None:
+    """Whatever it was registered as. The text is a server's."""
+    async with running(mounted=False, plugin_type="secret") as host:
+        response = await host.ask("POST", "sys/mounts/a", {"type": "answers"})
+        assert response.body == {"errors": ['unknown backend type: "answers"']}
+
+
 @pytest.mark.parametrize(
     ("factory", "text"),
     [
@@ -269,7 +276,7 @@ def wrong_paths(self: object) -> SpecialPaths:
 )
 async def test_a_plugin_that_cannot_be_mounted(factory: BackendFactory, text: str) -> None:
     """Enabling fails with a reason, and leaves nothing behind."""
-    async with running(factory, mounted=False) as host:
+    async with running(factory, mounted=False, plugin_type="auth") as host:
         response = await host.ask("POST", "sys/auth/a", {"type": "answers"})
         assert response.status == 400
         assert text in json.dumps(response.body).replace('\\"', '"')

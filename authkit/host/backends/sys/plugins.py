@@ -24,7 +24,7 @@ from authkit.framework import (
 from authkit.host.backends.base import HostBackend, OwnResponse
 from authkit.host.backends.sys.versions import read_version
 from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.store.catalog import CatalogEntry, CatalogError
+from authkit.host.store.catalog import AUTH, SECRET, CatalogEntry, CatalogError
 from authkit.host.store.plugin_errors import in_go_words
 from authkit.logical import Operation, Response
 
@@ -56,19 +56,18 @@ class Plugins(HostBackend):
     @list_(PathTemplate.from_regex(f"plugins/catalog/{_TYPE}/?"))
     async def list_plugins(self, type: Str) -> Listing:
         """Return the names of the plugins of a type."""
-        names = {entry.name for entry in self.state.catalog.entries()} if type == "auth" else set()
-        return Listing(sorted(names))
+        return Listing(sorted({entry.name for entry in self.state.catalog.entries(type)}))
 
     @read(PathTemplate.from_regex("plugins/catalog/?"))
     async def read_catalog(self) -> dict[str, Any]:
         """Return all plugins."""
-        entries = self.state.catalog.entries()
-        detailed = [
-            {"builtin": False, "name": entry.name, "type": "auth", "version": entry.version}
-            | ({"sha256": entry.sha256} if entry.sha256 else {})
-            for entry in entries
-        ]
-        return {"auth": sorted({entry.name for entry in entries}), "detailed": detailed} if entries else {}
+        names: dict[str, Any] = {}
+        detailed = []
+        for entry in self.state.catalog.entries():
+            names.setdefault(entry.type, {})[entry.name] = None
+            shown = {"builtin": False, "name": entry.name, "type": entry.type, "version": entry.version}
+            detailed.append(shown | ({"sha256": entry.sha256} if entry.sha256 else {}))
+        return {kind: list(found) for kind, found in names.items()} | {"detailed": detailed} if names else {}
 
     @read(PathTemplate.from_regex("plugins/pins/?"))
     async def list_pins(self) -> dict[str, Any]:
@@ -80,7 +79,7 @@ class Plugins(HostBackend):
         """Return a registered plugin."""
         asked = Registration(**call.data.values)
         version = read_version(asked.version)
-        entry = self.state.catalog.find(asked.name, version) if asked.type == "auth" else None
+        entry = self.state.catalog.find(asked.type, asked.name, version)
         if entry is None:
             return None
         return {
@@ -113,9 +112,10 @@ class Plugins(HostBackend):
         if ".." in command:
             raise InternalError("path cannot contain parent references")
         _verify_hex(sha256)
-        if asked.type != "auth":
-            raise UserError("this host runs auth plugins only")
+        if asked.type not in (AUTH, SECRET):
+            raise UserError("this host runs no database plugins")
         entry = CatalogEntry(
+            type=asked.type,
             name=asked.name,
             version=version,
             command=command,
@@ -134,7 +134,7 @@ class Plugins(HostBackend):
     async def deregister(self, call: Call) -> None:
         """Remove a plugin from the catalog."""
         asked = Registration(**call.data.values)
-        await self.state.catalog.deregister(asked.name, read_version(asked.version))
+        await self.state.catalog.deregister(asked.type, asked.name, read_version(asked.version))
 
     @route("plugins/catalog/{name:path}", Operation.READ, Operation.UPDATE, Operation.DELETE)
     async def refuse_without_type(self, name: Str) -> None:
@@ -148,14 +148,17 @@ class Plugins(HostBackend):
         self, call: Call, plugin: Str = "", mounts: CommaList = (), scope: Str = ""
     ) -> Response:
         """Restart a plugin, or the plugins of some mounts."""
-        return await self._reload(call, plugin, mounts, scope)
+        return await self._reload(call, plugin, mounts, scope, (AUTH, SECRET))
 
     @write(PathTemplate.from_regex("plugins/reload/(?P<type>auth|database|secret|unknown)/(?P<plugin>.+)"))
     async def reload_plugin(self, call: Call, type: Str, plugin: Str, scope: Str = "") -> Response:
         """Restart a plugin."""
-        return await self._reload(call, plugin, (), scope)
+        types = (AUTH, SECRET) if type == "unknown" else (type,)
+        return await self._reload(call, plugin, (), scope, types)
 
-    async def _reload(self, call: Call, plugin: str, mounts: Sequence[str], scope: str) -> Response:
+    async def _reload(
+        self, call: Call, plugin: str, mounts: Sequence[str], scope: str, types: Sequence[str]
+    ) -> Response:
         if scope not in ("", "global"):
             raise UserError("reload scope must be omitted or 'global'")
         if plugin and mounts:
@@ -163,7 +166,8 @@ class Plugins(HostBackend):
         if not plugin and not mounts:
             raise UserError("plugin or mounts must be provided")
         if plugin:
-            chosen = [mount for mount in self.state.mounts if mount.entry.type == plugin]
+            of_types = [mount for kind in types for mount in self.state.mounts.of_type(kind)]
+            chosen = [mount for mount in of_types if mount.entry.type == plugin]
         else:
             chosen = [self._mount_at(path) for path in mounts]
         try:

@@ -42,7 +42,7 @@ _PLAIN: Final = (
 class TuningFields(Model):
     """What can be tuned. Durations are texts to Vault's schema as well."""
 
-    path: Str = field(default="", help="Where the mount lies, below `auth/`.")
+    path: Str = field(default="", help="Where the mount lies; of an auth method, below `auth/`.")
     default_lease_ttl: Str = field(default="", help="The TTL of its tokens; `system` for the host's.")
     max_lease_ttl: Str = field(default="", help="The longest TTL of its tokens; `system` for the host's.")
     force_no_cache: Bool = field(default=False, help="Whether caches are off. Only when it is made.")
@@ -109,6 +109,8 @@ def tuned(entry: Mount, data: Mapping[str, Any]) -> Mount:
             f"backend max lease TTL of {below} would be less than backend default lease TTL of {above}"
         )
     plain = _plain(data)
+    if "token_type" in data and not entry.prefix:
+        raise UserError("'token_type' can only be modified on auth mounts")
     config = replace(
         config,
         default_lease_ttl=default,

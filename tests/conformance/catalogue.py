@@ -1,0 +1,14 @@
+"""All cases, of auth methods and of secrets engines."""
+
+from __future__ import annotations
+
+from conformance import cases, lease_cases
+from conformance.session import CASES
+
+__all__ = ["EVERYWHERE", "MODULES"]
+
+MODULES = (cases, lease_cases)
+"""Where the cases are declared."""
+
+EVERYWHERE = [each for each in CASES if not each.moves_clock]
+"""The cases that need no clock that moves."""
