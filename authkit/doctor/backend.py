@@ -10,7 +10,7 @@ from typing import Any
 
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.errors import AuthKitError, PluginSetupError, RPCError
-from authkit.host.mounts.entries import Mount, make_accessor
+from authkit.host.mounts.entries import AUTH_PREFIX, Mount, make_accessor
 from authkit.host.mounts.memory import InMemoryStorage
 from authkit.host.mounts.special_paths import PathPatternError, PathPatterns
 from authkit.host.mounts.system_view import MountEvents, SystemViews
@@ -43,28 +43,32 @@ END_FOLLOWS = timedelta(seconds=1)
 """How long after its connection closes a process may take to be reported as ended."""
 
 
-async def inspect_registration(run: Run) -> list[Finding]:
-    """Set the backend up as registration does, and check its type and version."""
+async def inspect_registration(run: Run) -> tuple[list[Finding], BackendType]:
+    """Set the backend up as registration does, and check its type and version; return the type as well."""
     check = "registration"
     try:
         client = await set_up_for_probe(run)
     except (PluginSetupError, RPCError) as error:
         seen = await _seen(run, error)
         advice = explain(seen) or "Setup has to succeed without options, storage and system view."
-        return [failed(check, seen, f"{advice} A server registers it without its version.")]
+        finding = failed(check, seen, f"{advice} A server registers it without its version.")
+        return [finding], BackendType.UNKNOWN
     findings = [passed(check, "set up without options, storage and system view")]
-    findings.append(_judge_type(await client.backend_type()))
+    backend_type = await client.backend_type()
+    findings.append(_judge_type(backend_type))
     findings.append(_judge_version(await client.version()))
     await client.cleanup()
-    return findings
+    return findings, backend_type
 
 
 def _judge_type(found: BackendType) -> Finding:
-    if found is BackendType.CREDENTIAL:
-        return passed("type", "auth method")
-    what = {BackendType.LOGICAL: "secrets engine", BackendType.UNKNOWN: "unknown"}[found]
+    names = {BackendType.CREDENTIAL: "auth method", BackendType.LOGICAL: "secrets engine"}
+    if found in names:
+        return passed("type", names[found])
     return failed(
-        "type", what, "An auth method answers pb.Backend/Type with 2; a server refuses to mount others."
+        "type",
+        "unknown",
+        "An auth method answers pb.Backend/Type with 2, a secrets engine with 1; a server mounts no others.",
     )
 
 
@@ -82,10 +86,13 @@ def _judge_version(version: str) -> Finding:
     return passed("version", version)
 
 
-async def inspect_mount(run: Run, name: str) -> list[Finding]:
+async def inspect_mount(run: Run, name: str, backend_type: BackendType) -> list[Finding]:
     """Mount the backend in memory, check paths, initialization and help, and unmount it."""
     client = client_of(run)
-    served = _scratch(name)
+    is_engine = backend_type is BackendType.LOGICAL
+    prefix = "" if is_engine else AUTH_PREFIX
+    entry = Mount(path="doctor/", prefix=prefix, type=name, accessor=make_accessor(name, prefix=prefix))
+    served = _scratch(entry)
     broker_id = await run.offer(host_services(served))
     try:
         await client.set_up(
@@ -96,9 +103,9 @@ async def inspect_mount(run: Run, name: str) -> list[Finding]:
         return [failed("setup", seen, explain(seen) or _LOOK_AT_LOG)]
     findings = [passed("setup", "set up with storage and system view")]
     try:
-        findings += [*_judge_paths(await client.special_paths())]
+        findings += [*_judge_paths(await client.special_paths(), is_engine=is_engine)]
         findings.append(await _initialize(run, client))
-        findings += await _help(client, name)
+        findings += await _help(client, entry)
     finally:
         await client.cleanup()
         await run.withdraw(broker_id)
@@ -113,9 +120,8 @@ _TUNING = (
 _LOOK_AT_LOG = "Look into its log for the cause."
 
 
-def _scratch(name: str) -> BackendConfig:
+def _scratch(entry: Mount) -> BackendConfig:
     """Return the host services of a mount in memory."""
-    entry = Mount(path="doctor/", type=name, accessor=make_accessor(name))
     views = SystemViews(
         IdentityStore(InMemoryPhysicalStorage(), SystemClock()),
         ClusterInfo(cluster_id="doctor"),
@@ -124,17 +130,19 @@ def _scratch(name: str) -> BackendConfig:
         storage=InMemoryStorage(),
         system=views.of(lambda: entry, lambda: False),
         events=MountEvents(),
-        options={"plugin_name": name, "plugin_type": "auth", "plugin_version": ""},
+        options={"plugin_name": entry.type, "plugin_type": entry.plugin_type, "plugin_version": ""},
         backend_uuid=entry.backend_uuid,
     )
 
 
-def _judge_paths(paths: SpecialPaths) -> Iterator[Finding]:
+def _judge_paths(paths: SpecialPaths, *, is_engine: bool) -> Iterator[Finding]:
     check = "special paths"
     problems = [*_path_problems(paths)]
     for seen, advice in problems:
         yield failed(check, seen, advice)
-    if not paths.unauthenticated:
+    if not paths.unauthenticated and is_engine:
+        yield passed(check, "no path is open without a token")
+    elif not paths.unauthenticated:
         yield warning(
             check,
             "no path is open without a token",
@@ -179,15 +187,15 @@ async def _seen(run: Run, error: AuthKitError) -> str:
     return run.ended.result() if run.ended.done() else str(error)
 
 
-async def _help(client: BackendClient, name: str) -> list[Finding]:
+async def _help(client: BackendClient, entry: Mount) -> list[Finding]:
     request = Request(
         operation=Operation.HELP,
         path="",
         id="doctor",
-        data={"requestResponsePrefix": name},
+        data={"requestResponsePrefix": entry.type},
         has_data=True,
-        mount_point="auth/doctor/",
-        mount_type=name,
+        mount_point=entry.route,
+        mount_type=entry.type,
     )
     try:
         response = await client.handle_request(request)
@@ -204,7 +212,7 @@ def _judge_help(response: Response | None) -> Finding:
         return failed("help", str(response.data["error"]), advice)
     text = response.data.get("help")
     if not isinstance(text, str) or not text.strip():
-        return warning("help", "a page without text", "Say what the method is for.")
+        return warning("help", "a page without text", "Say what the plugin is for.")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return passed("help", lines[0] if lines else "a page")
 

@@ -81,10 +81,11 @@ async def _inspect_run(candidate: Candidate, run: ProcessRun) -> AsyncIterator[F
             for finding in inspect_certificate(run.announcement.certificate):
                 yield finding
             yield await inspect_strangers(candidate, run)
-        for finding in await inspect_registration(run):
+        findings, backend_type = await inspect_registration(run)
+        for finding in findings:
             yield finding
         if speaks_tls:
-            for finding in await inspect_mount(run, candidate.path.name):
+            for finding in await inspect_mount(run, candidate.path.name, backend_type):
                 yield finding
     except AuthKitError as error:
         seen = run.ended.result() if run.ended.done() else str(error)

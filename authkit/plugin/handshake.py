@@ -30,7 +30,7 @@ def notice(program: str) -> str:
     return (
         f"{program} is a plugin: it is started by a Vault or OpenBao server, not by hand. "
         "Put it into the server's plugin_directory, register it with `vault plugin register` "
-        "and enable it with `vault auth enable`.\n"
+        "and enable it with `vault auth enable` or `vault secrets enable`.\n"
     )
 
 

@@ -27,6 +27,7 @@ from authkit.doctor.starts import Watched
 from authkit.doctor.trust import inspect_certificate
 from authkit.host.supervisor.in_process.channel import InProcessChannel
 from authkit.host.supervisor.logs import parse_line
+from authkit.logical import BackendType
 from authkit.plugin.security.certificates import generate_identity
 from authkit.rpc import UnaryMethod
 from authkit.wire.pb import backend_pb2 as pb
@@ -290,7 +291,24 @@ CHANGES: dict[str, tuple[list[tuple[str, str]], str, str, str]] = {
     ),
     "a version without v": ([('version="v1.2.3"', 'version="1.2.3"')], "version", "failed", "1.2.3"),
     "no version": ([('version="v1.2.3"', 'version=""')], "version", "warning", "none"),
-    "a secrets engine": ([("BackendType.CREDENTIAL", "BackendType.LOGICAL")], "type", "failed", "secrets"),
+    "a secrets engine": (
+        [("BackendType.CREDENTIAL", "BackendType.LOGICAL"), ('("login",)', "()")],
+        "type",
+        "passed",
+        "secrets engine",
+    ),
+    "neither a method nor an engine": (
+        [("BackendType.CREDENTIAL", "BackendType.UNKNOWN")],
+        "type",
+        "failed",
+        "unknown",
+    ),
+    "an engine without open paths": (
+        [("BackendType.CREDENTIAL", "BackendType.LOGICAL"), ('("login",)', "()")],
+        "special paths",
+        "passed",
+        "no path is open",
+    ),
     "options needed in setup": (
         [("self.config = config", "self.config = config\n        config.options['plugin_name']")],
         "registration",
@@ -495,7 +513,7 @@ async def test_help_pages(name: str) -> None:
         HandleRequest=reply,
         Cleanup=pb.Empty(),
     )
-    findings = {finding.check: finding for finding in await inspect_mount(run, "x")}
+    findings = {finding.check: finding for finding in await inspect_mount(run, "x", BackendType.CREDENTIAL)}
     assert bad(findings) == expected
 
 
@@ -512,7 +530,7 @@ async def test_pages_for_browsers_name_their_tuning() -> None:
         ),
         Cleanup=pb.Empty(),
     )
-    findings = {finding.check: finding for finding in await inspect_mount(run, "x")}
+    findings = {finding.check: finding for finding in await inspect_mount(run, "x", BackendType.CREDENTIAL)}
     assert bad(findings) == {}
     assert findings["pages"].seen.startswith("/callback: ")
     assert "-allowed-response-headers=X-Frame-Options" in findings["pages"].seen
