@@ -13,10 +13,28 @@ import click
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from authkit.cli.console import CommandError, console
+from authkit.values import Value
 
-__all__ = ["check_name", "new", "write_project"]
+__all__ = ["KINDS", "check_name", "new", "write_project"]
 
 TEMPLATES = Path(__file__).parent / "project"
+
+
+class Kind(Value, frozen=True, kw_only=True):
+    """What a project can be. Set here."""
+
+    what: str
+    """In a sentence, such as `an auth method`."""
+    module: str
+    """The module of its own, and the name of its template."""
+    suffix: str
+    """Of its class."""
+
+
+KINDS = {
+    "auth": Kind(what="an auth method", module="method", suffix="Auth"),
+    "secrets": Kind(what="a secrets engine", module="engine", suffix="Engine"),
+}
 FILES = {
     "pyproject.toml": "pyproject.toml.jinja",
     "README.md": "README.md.jinja",
@@ -25,9 +43,9 @@ FILES = {
     "launcher": "launcher.jinja",
     "{package}/__init__.py": "package/init.py.jinja",
     "{package}/__main__.py": "package/main.py.jinja",
-    "{package}/method.py": "package/method.py.jinja",
+    "{package}/{module}.py": "package/{module}.py.jinja",
     "{package}/py.typed": "",
-    "tests/test_{package}.py": "tests/test_method.py.jinja",
+    "tests/test_{package}.py": "tests/test_{module}.py.jinja",
 }
 """Each file of a project, and what it is made of; nothing: it is empty."""
 EXECUTABLE = "launcher"
@@ -48,13 +66,20 @@ MAX_NAME = 40
     default=Path(),
     help="The folder in which the project's own is made; this one by default.",
 )
-def new(name: str, into: Path) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice(list(KINDS)),
+    default="auth",
+    show_default=True,
+    help="An auth method, or a secrets engine.",
+)
+def new(name: str, into: Path, kind: str) -> None:
     """Write a plugin project into a new folder NAME."""
     check_name(name)
     folder = into / name
-    write_project(name, folder)
+    write_project(name, folder, kind)
     out = console()
-    out.print(f"wrote {folder}: an auth method, its tests, and a README.")
+    out.print(f"wrote {folder}: {KINDS[kind].what}, its tests, and a README.")
     out.print("Next:")
     for command in (f"cd {folder}", *NEXT_STEPS):
         out.print(f"    {command}")
@@ -76,18 +101,22 @@ def check_name(name: str) -> None:
         raise CommandError(f"{name!r} is the name of something in Python already: choose another")
 
 
-def write_project(name: str, folder: Path) -> None:
-    """Write the project: all of it, or nothing.
+def write_project(name: str, folder: Path, kind: str = "auth") -> None:
+    """Write the project: all of it, or nothing. `kind` is one of `KINDS`.
 
     Raises:
         CommandError: the folder is there already, or can't be made.
     """
     package = name.replace("-", "_")
+    chosen = KINDS[kind]
     words = [word.capitalize() for word in package.split("_")]
     values = {
         "name": name,
         "package": package,
-        "class_name": "".join(words).removesuffix("Auth") + "Auth",
+        "class_name": "".join(words).removesuffix(chosen.suffix) + chosen.suffix,
+        "is_auth": kind == "auth",
+        "what": chosen.what,
+        "module": chosen.module,
         "title": " ".join(words),
         "interpreter": sys.executable,
     }
@@ -98,7 +127,9 @@ def write_project(name: str, folder: Path) -> None:
         keep_trailing_newline=True,
     )
     texts = {
-        path.format(package=package): templates.get_template(template).render(values) if template else ""
+        path.format(**values): templates.get_template(template.format(**values)).render(values)
+        if template
+        else ""
         for path, template in FILES.items()
     }
     try:

@@ -65,6 +65,18 @@ def test_a_project_is_written(tmp_path: Path) -> None:
     assert "authkit dev ." in done.output
 
 
+def test_a_project_of_an_engine_is_written(tmp_path: Path) -> None:
+    """Its own module is another, and its README says how it is enabled."""
+    done = CliRunner().invoke(cli, ["new", "my-users", "--kind", "secrets", "--into", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "a secrets engine, its tests" in done.output
+    folder = tmp_path / "my-users"
+    assert (folder / "my_users" / "engine.py").exists()
+    assert not (folder / "my_users" / "method.py").exists()
+    assert 'plugin = "my_users:MyUsersEngine"' in (folder / "pyproject.toml").read_text()
+    assert "vault secrets enable my_users" in (folder / "README.md").read_text()
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """A folder that is there stays as it is, even an empty one."""
     (tmp_path / "acme").mkdir()

@@ -21,9 +21,17 @@ KEY = "4711-only-dev-knows"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh project."""
+    """A fresh project of an auth method."""
     folder = tmp_path_factory.mktemp("new") / "team-key"
     write_project("team-key", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project of a secrets engine."""
+    folder = tmp_path_factory.mktemp("new") / "team-users"
+    write_project("team-users", folder, "secrets")
     return folder
 
 
@@ -47,6 +55,7 @@ def attempt(project: Path, *module: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("kind", ["project", "engine"])
 @pytest.mark.parametrize(
     "module",
     [
@@ -57,9 +66,9 @@ def attempt(project: Path, *module: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=str,
 )
-def test_it_passes(project: Path, module: tuple[str, ...]) -> None:
+def test_it_passes(request: pytest.FixtureRequest, module: tuple[str, ...], kind: str) -> None:
     """What its Makefile calls `test` and `check`, where a warning is an error."""
-    run(project, *module)
+    run(request.getfixturevalue(kind), *module)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="pyright needs node on PATH")
@@ -109,3 +118,12 @@ async def test_it_runs(project: Path) -> None:
         await dev.call("POST", "auth/team_key/role/dev", key=KEY, token_policies="dev")
         login = await dev.call("POST", "auth/team_key/login", role="dev", user="Ann", key=KEY)
         assert login.json()["auth"]["metadata"] == {"user": "ann"}
+
+
+async def test_an_engine_runs(engine: Path) -> None:
+    """At a path of its own, and what it issues has a lease."""
+    async with dev_process(str(engine)) as dev:
+        await dev.call("POST", "team_users/roles/dev", ttl="1h")
+        issued = (await dev.call("GET", "team_users/creds/dev")).json()
+        assert issued["lease_id"].startswith("team_users/creds/dev/")
+        await dev.call("PUT", "sys/leases/revoke", lease_id=issued["lease_id"])
