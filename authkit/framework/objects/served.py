@@ -234,7 +234,7 @@ class Collection(_Served[BoundCollection[M], M]):
 
     Args:
         lower_names: names are lower-cased, in requests and in storage.
-        noun: what one object is called in messages; by default the path's first segment.
+        noun: what one object is called in messages; by default the path's first segment, `role` for `roles/`.
         list_info: what a list tells of each object, as `key_info`: names of fields, shown as in a read, or
             a function that returns an object to show. No secrets: lists are often open to more people.
         seal_wrap, local, replace, example, help: as for `Singleton`.
@@ -263,7 +263,7 @@ class Collection(_Served[BoundCollection[M], M]):
         if self.name_field in model.schema:
             raise TypeError(f"{path!r} captures a field of {model.__name__}; name one of them differently")
         self.lower_names = lower_names
-        self.noun = noun or path.partition("/")[0]
+        self.noun = noun or _noun_of(path.partition("/")[0])
         self.place = CollectionPlace(
             model=model, prefix=prefix, seal_wrap=seal_wrap, noun=self.noun, lower_names=lower_names
         )
@@ -349,3 +349,8 @@ class Collection(_Served[BoundCollection[M], M]):
 
     async def _exists(self, backend: MountContext, call: Call) -> bool:
         return await backend.objects.find(self._key(call), self.model) is not None
+
+
+def _noun_of(segment: str) -> str:
+    """Return what one object below a segment is called: `static role` below `static-roles` of an engine."""
+    return segment.removesuffix("s").replace("-", " ") if segment.endswith("roles") else segment

@@ -32,7 +32,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
 
     config = Singleton(DatabaseConfig, "config", seal_wrap=True)
     roles = Collection(UserRole, "roles/{name}")
-    static_roles = Collection(StaticRole, "static-roles/{name}", noun="static role")
+    static_roles = Collection(StaticRole, "static-roles/{name}")
 
     @cached
     def database(self, config: DatabaseConfig) -> Database:

@@ -400,6 +400,20 @@ async def test_existence_check() -> None:
     assert await exists("config") is None
 
 
+@pytest.mark.parametrize(
+    ("path", "noun"),
+    [
+        ("role/{name}", "role"),
+        ("roles/{name}", "role"),
+        ("static-roles/{name}", "static role"),
+        ("access/{name}", "access"),
+    ],
+)
+def test_what_an_object_is_called(path: str, noun: str) -> None:
+    """As the path says, in the singular where engines have a plural."""
+    assert Collection(Item, path).noun == noun
+
+
 async def test_refused_writes_store_nothing() -> None:
     """Neither the model's check nor a rule leaves a trace."""
     mount = Mount(Shop)
