@@ -16,7 +16,8 @@ MIN_PERIOD: Final = timedelta(minutes=1)
 MIN_WINDOW: Final = timedelta(hours=1)
 """As the server's own database engine has it (Vault 1.21, builtin/logical/database/path_roles.go)."""
 
-_ZERO: Final = timedelta(0)
+MAX_SCHEDULE: Final = 256
+"""Characters of a schedule. It is read at each tick and each read, in the loop that serves all mounts."""
 
 
 class RotatedRole(Model):
@@ -26,7 +27,9 @@ class RotatedRole(Model):
         default=timedelta(0), help="How often the credential is changed; one minute or more."
     )
     rotation_schedule: Str = field(
-        default="", help="In place of a period: five fields as in crontab(5), in UTC, such as '0 3 * * SAT'."
+        default="",
+        max_length=MAX_SCHEDULE,
+        help="In place of a period: five fields as in crontab(5), in UTC, such as '0 3 * * SAT'.",
     )
     rotation_window: Seconds = field(
         default=timedelta(0),
@@ -55,18 +58,22 @@ class RotatedRole(Model):
         due = self.next_rotation(last)
         if not self.rotation_window:
             return due <= now
-        latest = due
-        while (following := self._after(latest)) <= now:
-            latest = following
-        return latest <= now < latest + self.rotation_window
+        # Not each time since: there may be a year of minutes.
+        if due > now:
+            return False
+        latest = self._next(now + timedelta(minutes=1), reverse=True)
+        return now < latest + self.rotation_window
 
     def _after(self, moment: datetime) -> datetime:
+        return self._next(moment, reverse=False)
+
+    def _next(self, moment: datetime, *, reverse: bool) -> datetime:
         from cronsim import CronSim, CronSimError
 
         try:
             if len(self.rotation_schedule.split()) != 5:  # a sixth would be seconds
                 raise CronSimError
-            found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC)))
-        except (CronSimError, StopIteration):
+            found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC), reverse=reverse))
+        except (CronSimError, StopIteration, ValueError):
             raise UserError("rotation_schedule is not five fields as in crontab(5), or never comes") from None
         return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from engines import EngineMount, StaticRole
 
-from authkit.errors import InternalError, NotFoundError, UserError
+from authkit.errors import FieldError, InternalError, NotFoundError, UserError
 from authkit.logical import Operation, StorageEntry
 
 PENDING = "rotated/static-creds/app"
@@ -297,3 +298,18 @@ async def test_a_storage_that_fails_changes_nothing(rooted: EngineMount) -> None
         await rooted.request(Operation.UPDATE, "config/rotate-root")
     assert rooted.service.passwords["root"] == "first"
     assert isinstance(await rooted.storage.get("config"), StorageEntry)
+
+
+def test_a_schedule_costs_nothing_after_years() -> None:
+    """Each tick asks, in the loop that serves all mounts: it does not go through each minute since."""
+    role = StaticRole(username="app", rotation_schedule="* * * * *", rotation_window="1h")
+    begun = time.perf_counter()
+    assert role.is_due(datetime(1990, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize("minutes", [",".join(["0-59"] * 100), "9" * 5000])
+async def test_a_schedule_is_short(mount: EngineMount, minutes: str) -> None:
+    """It is read again and again."""
+    with pytest.raises(FieldError):
+        await mount.write("static-roles/app", rotation_period=0, rotation_schedule=f"{minutes} * * * *")
