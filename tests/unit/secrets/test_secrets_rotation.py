@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from engines import EngineMount, StaticRole
+from engines import Engine, EngineMount, StaticRole
 
-from authkit.errors import FieldError, InternalError, NotFoundError, UserError
+from authkit import Secret
+from authkit.errors import FieldError, InternalError, NotFoundError, StorageError, UserError
 from authkit.logical import Operation, StorageEntry
+from authkit.secrets import RotateCall, rotated
 
 PENDING = "rotated/static-creds/app"
 
@@ -313,3 +316,84 @@ async def test_a_schedule_is_short(mount: EngineMount, minutes: str) -> None:
     """It is read again and again."""
     with pytest.raises(FieldError):
         await mount.write("static-roles/app", rotation_period=0, rotation_schedule=f"{minutes} * * * *")
+
+
+class Slow(Engine, name="slow", version="0.1.0"):
+    """A service that takes a moment, or hangs."""
+
+    hanging = ""
+
+    @rotated(creds="static-creds/{name}", rotate="rotate-role/{name}", shows=("username",))
+    async def set_password(self, call: RotateCall, role: StaticRole, password: Secret) -> None:
+        """Set a password."""
+        self.service.set.append((role.username, password.reveal(), call.is_retry))
+        await asyncio.sleep(30 if role.username == self.hanging else 0.01)
+        self.service.passwords[role.username] = password.reveal()
+        self.service.fault("after")
+
+
+@pytest.fixture
+async def slow() -> EngineMount:
+    """The same with a service that takes a moment."""
+    made = EngineMount(Slow)
+    await made.write("static-roles/app", username="app", rotation_period="1h")
+    return made
+
+
+async def test_readers_of_an_unclear_password_get_the_same(slow: EngineMount) -> None:
+    """One of them, or the tick, settles it: another change would make theirs invalid at once."""
+    slow.fail("after")
+    with pytest.raises(UserError):
+        await slow.request(Operation.UPDATE, "rotate-role/app")
+    slow.fail()
+    slow.clock.tick("1m")
+    *read, _ = await asyncio.gather(*(password_of(slow) for _ in range(3)), slow.tick())
+    assert {*read, await password_of(slow)} == {slow.service.passwords["app"]}
+
+
+async def test_a_service_that_hangs_holds_up_no_other(slow: EngineMount) -> None:
+    """A host ends the tick, and the next one goes on with the role behind."""
+    await slow.write("static-roles/aaa", username="aaa", rotation_period="1h")
+    slow.backend.hanging = "aaa"  # type: ignore[attr-defined]
+    slow.clock.tick("2h")
+    del slow.service.set[:]
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(slow.tick(), 0.2)
+        slow.clock.tick("1m")
+    assert "app" in {username for username, _, _ in slow.service.set}
+
+
+async def test_a_role_that_was_not_stored_leaves_no_password_of_another_account(mount: EngineMount) -> None:
+    """The write had set a password for the new account; clients would have read it as the old one's."""
+    put = mount.storage.put
+
+    async def refuse(entry: StorageEntry) -> None:
+        if entry.key == "static-roles/app":
+            raise StorageError("no room")
+        await put(entry)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mount.storage, "put", refuse)
+        with pytest.raises(StorageError):
+            await mount.write("static-roles/app", username="another")
+    assert await password_of(mount) == mount.service.passwords["app"] != mount.service.passwords["another"]
+
+
+async def test_a_tick_leaves_the_password_of_a_role_that_is_being_written(mount: EngineMount) -> None:
+    """Its password is stored first."""
+    put = mount.storage.put
+    ticks: list[asyncio.Task[Any]] = []
+
+    async def put_later(entry: StorageEntry) -> None:
+        if entry.key == "static-roles/new":
+            mount.clock.tick("1m")
+            ticks.append(asyncio.ensure_future(mount.tick()))
+            await asyncio.sleep(0.05)
+        await put(entry)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mount.storage, "put", put_later)
+        await mount.write("static-roles/new", username="new", rotation_period="1h")
+    await asyncio.gather(*ticks)
+    assert await password_of(mount, "new") == mount.service.passwords["new"]
