@@ -28,6 +28,8 @@ class PendingPassword(Model):
     """One that may have been set: nobody knows whether the change arrived."""
     tries: Int = 0
     """How often `pending` was given out to be set."""
+    begun: Timestamp | None = None
+    """When the engine's own password was given out to be set."""
     last_rotation: Timestamp | None = None
     account: Secret = field(default="")
     """The role that `password` was set for, as it was then. Empty in what an earlier release stored."""

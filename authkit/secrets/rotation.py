@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from authkit.errors import NotFoundError, UserError
+from authkit.errors import NotFoundError, TooManyRequestsError, UserError
 from authkit.framework import (
     BoundCollection,
     Call,
@@ -33,6 +33,7 @@ from authkit.framework import (
 from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.fields.types import LowerTextType, TextType
+from authkit.framework.handler_threads import Exclusive
 from authkit.framework.objects.write_rules import Ruled
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.routing.routes import OperationInfo
@@ -230,6 +231,10 @@ class Rotation(MethodDeclaration[P, R]):
 
     async def _set(self, backend: Any, name: str, role: RotatedRole, call: Call) -> PendingPassword:
         plan = self._plan(type(backend))
+        # A thread of a request that has ended may still be at work, and would set its password later.
+        setting = Exclusive.of(backend.mount_id, f"setting the password of {self._prefix}{name}")
+        if not setting.may_begin():
+            raise TooManyRequestsError("the password is still being set; try again later")
 
         async def set_it(password: Secret, is_retry: bool) -> None:
             rotate_call = RotateCall(
@@ -240,15 +245,16 @@ class Rotation(MethodDeclaration[P, R]):
         async def make() -> Secret:
             return await plan.make_password(backend, role)
 
-        return await set_new_password(
-            backend.objects,
-            backend.clock,
-            self._prefix + name,
-            account=Secret(encode_entry(role.to_stored()).decode()),
-            is_same=lambda account: _is_about(account, role),
-            make=make,
-            set_it=set_it,
-        )
+        with setting.run():
+            return await set_new_password(
+                backend.objects,
+                backend.clock,
+                self._prefix + name,
+                account=Secret(encode_entry(role.to_stored()).decode()),
+                is_same=lambda account: _is_about(account, role),
+                make=make,
+                set_it=set_it,
+            )
 
     async def _known(self, backend: Any, name: str) -> PendingPassword:
         found = await backend.objects.find(self._prefix + name, PendingPassword)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from engines import Engine, EngineMount, StaticRole
+from engines import Config, Engine, EngineMount, StaticRole
+from factories import Mount
 
-from authkit import Secret
-from authkit.errors import FieldError, InternalError, NotFoundError, StorageError, UserError
-from authkit.logical import Operation, StorageEntry
-from authkit.secrets import RotateCall, rotated
+from authkit import Call, Model, Secret, Singleton, Str, field
+from authkit.errors import (
+    FieldError,
+    InternalError,
+    NotFoundError,
+    StorageError,
+    TooManyRequestsError,
+    UserError,
+)
+from authkit.logical import BackendConfig, Operation, StorageEntry
+from authkit.secrets import RotateCall, SecretsEngine, root_rotation, rotated
 
 PENDING = "rotated/static-creds/app"
 
@@ -397,3 +408,121 @@ async def test_a_tick_leaves_the_password_of_a_role_that_is_being_written(mount:
         await mount.write("static-roles/new", username="new", rotation_period="1h")
     await asyncio.gather(*ticks)
     assert await password_of(mount, "new") == mount.service.passwords["new"]
+
+
+class Threads(Engine, name="threads", version="0.1.0"):
+    """A service whose client blocks."""
+
+    gate = threading.Event()
+
+    @rotated(creds="static-creds/{name}", rotate="rotate-role/{name}", shows=("username",))
+    def set_password(self, call: RotateCall, role: StaticRole, password: Secret) -> None:
+        """Set a password."""
+        self.gate.wait(5)
+        self.service.passwords[role.username] = password.reveal()
+
+    @root_rotation("config/rotate-root")
+    def rotate_root(self, call: Call, config: Config, password: Secret) -> None:
+        """Set the engine's own password."""
+        self.gate.wait(5)
+        self.service.passwords[config.username] = password.reveal()
+
+    @rotate_root.check
+    async def can_log_in(self, config: Config) -> bool:
+        """Whether the password is valid."""
+        return self.service.passwords.get(config.username) == config.password.reveal()
+
+
+@pytest.mark.parametrize("path", ["rotate-role/app", "config/rotate-root"])
+async def test_a_thread_that_ends_late_leaves_its_password_known(path: str) -> None:
+    """Its caller went away: nobody decides about its password, or sets another one, before it has ended."""
+    mount = EngineMount(Threads)
+    mount.backend.mount_id = "m-1"  # type: ignore[misc]
+    mount.backend.gate = threading.Event()  # type: ignore[attr-defined]
+    mount.backend.gate.set()  # type: ignore[attr-defined]
+    await mount.write("static-roles/app", username="app", rotation_period="1h")
+    await mount.write("config", username="root", password="first")
+    mount.service.passwords["root"] = "first"
+    mount.backend.gate.clear()  # type: ignore[attr-defined]
+    for _ in range(3):
+        with suppress(TimeoutError, TooManyRequestsError):
+            await asyncio.wait_for(mount.request(Operation.UPDATE, path), 0.05)
+    mount.clock.tick("2m")
+    with suppress(InternalError):
+        await mount.tick()
+    mount.backend.gate.set()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    mount.clock.tick("2m")
+    await mount.tick()
+    assert await stored_password(mount) == mount.service.passwords["root"]
+    assert await password_of(mount) == mount.service.passwords["app"]
+
+
+class MovedConfig(Model):
+    """How the engine logs in, and where."""
+
+    url: Str = ""
+    password: Secret = field(default="", goes_to=["url"])
+
+
+class Moved(SecretsEngine, name="moved", version="0.1.0"):
+    """An engine whose configuration may be moved by who does not know the password."""
+
+    config = Singleton(MovedConfig, "config")
+
+    def __init__(self, config: BackendConfig) -> None:
+        super().__init__(config)
+        self.valid = "first"
+        self.seen: list[tuple[str, str]] = []
+        self.during: Callable[[], Awaitable[None]] | None = None
+
+    @root_rotation("config/rotate-root")
+    async def rotate_root(self, call: Call, config: MovedConfig, password: Secret) -> None:
+        """Set the password."""
+        self.valid = password.reveal()
+        if self.during is not None:
+            await self.during()
+
+    @rotate_root.check
+    async def can_log_in(self, config: MovedConfig) -> bool:
+        """Send the password."""
+        self.seen.append((config.url, config.password.reveal()))
+        return config.url == "theirs" or config.password.reveal() == self.valid
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_new_password_goes_nowhere_else(is_lost: bool) -> None:
+    """Who moves the configuration while the password is changed, or unsettled, gets no new one."""
+    mount = Mount(Moved)
+    await mount.write("config", url="ours", password="first")
+
+    async def move() -> None:
+        await mount.write("config", url="theirs", password="x")
+        if is_lost:
+            raise UserError("the answer was lost")
+
+    mount.backend.during = move
+    with pytest.raises((UserError, InternalError)):
+        await mount.request(Operation.UPDATE, "config/rotate-root")
+    await mount.tick()
+    assert (await mount.backend.config.get()).password.reveal() == "x"
+    assert ("theirs", mount.backend.valid) not in mount.backend.seen
+
+
+async def test_a_new_password_waits_for_the_way_back() -> None:
+    """An operator has moved the configuration while it was set: it is kept until that is undone."""
+    mount = Mount(Moved)
+    await mount.write("config", url="ours", password="first")
+
+    async def move() -> None:
+        await mount.write("config", url="ours?tls=1", password="first")
+
+    mount.backend.during = move
+    with pytest.raises(InternalError, match="'url' was changed"):
+        await mount.request(Operation.UPDATE, "config/rotate-root")
+    with pytest.raises(InternalError, match="periodic tasks failed"):
+        await mount.tick()
+    await mount.write("config", url="ours", password="first")
+    mount.backend.during = None
+    await mount.request(Operation.UPDATE, "config/rotate-root")
+    assert (await mount.backend.config.get()).password.reveal() == mount.backend.valid != "first"
