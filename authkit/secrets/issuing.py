@@ -48,7 +48,9 @@ class Issue:
         """
         if self._kept_model is None or not isinstance(kept, self._kept_model):
             wanted = self._kept_model.__name__ if self._kept_model else "nothing"
-            raise TypeError(f"the handler of revoke takes {wanted}, so keep() does not take {kept!r}")
+            raise TypeError(
+                f"the handler of revoke takes {wanted}, so keep() does not take {type(kept).__name__}"
+            )
         self.record = replace(self.record, kept=kept.to_stored())
         before, self._entry = self._entry, await self._wal.put(self._kind, self.entry_data())
         if before:
