@@ -279,6 +279,10 @@ class WriteAheadLog:
         for entry_id in entries:
             kind = UNREADABLE
             try:
+                # Before it is read: its own timer may delete it meanwhile.
+                if entry_id in self._settled:
+                    await self._commit_settled(entry_id)
+                    continue
                 entry = await self.find(entry_id)
                 if entry is None:
                     continue
