@@ -12,9 +12,9 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from authkit import Secret, UpstreamError, mask_text
+from authkit import Secret, UpstreamError, UserError, mask_text
 from authkit.credentials import fill_placeholders, fill_url, format_expiration, split_statements
-from postgres_users.settings import DatabaseConfig
+from postgres_users.settings import MAX_NAME, DatabaseConfig
 
 __all__ = ["Database"]
 
@@ -34,6 +34,13 @@ UNION SELECT nspname FROM pg_namespace WHERE has_schema_privilege(%(name)s, oid,
     AND nspname NOT LIKE 'pg\\_%%' AND nspname <> 'information_schema'
 """
 """Schemas in which a user may have been granted something."""
+
+_GROUPS: Final = """
+SELECT DISTINCT granted.rolname FROM pg_auth_members
+JOIN pg_roles granted ON granted.oid = roleid JOIN pg_roles own ON own.oid = member
+WHERE own.rolname = %s
+"""
+"""Roles that a user is a member of."""
 
 _IN_SCHEMA: Final = (
     "ALL TABLES IN SCHEMA {}",
@@ -86,6 +93,20 @@ class Database:
             for statement in filled:
                 await connection.execute(statement.encode())
 
+    async def verify_new(self, username: str) -> None:
+        """Ask whether a name is free, and is not cut: its random part may be at the end.
+
+        Raises:
+            UserError: it is not.
+            UpstreamError: the database cannot be asked.
+        """
+        if len(username.encode()) > MAX_NAME:
+            raise UserError(f"username_template makes a name of more than {MAX_NAME} bytes")
+        async with self._connection("create the user") as connection:
+            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
+            if await found.fetchone() is not None:
+                raise UserError("username_template makes the name of a user that exists")
+
     async def set_password(self, username: str, password: Secret) -> None:
         """Set the password of a user that exists.
 
@@ -130,6 +151,12 @@ class Database:
                 return
             user = sql.Identifier(username)
             await connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            # First: what the user owns, such as a temporary table, keeps it and its open sessions.
+            groups = await (await connection.execute(_GROUPS, [username])).fetchall()
+            for (group,) in groups:
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    leave = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), user)
+                    await connection.execute(leave)
             schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
             granted = [
                 sql.SQL(each).format(sql.Identifier(name)) for (name,) in schemas for each in _IN_SCHEMA
