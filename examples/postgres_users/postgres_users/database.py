@@ -55,7 +55,8 @@ class Database:
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._config = config
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._pools: dict[bool, AsyncConnectionPool[AsyncConnection[Any]]] = {}
+        """By `True` that of what ends users: callers who ask for users never fill it."""
         self._opening = asyncio.Lock()
 
     async def verify(self) -> None:
@@ -76,6 +77,7 @@ class Database:
         password: Secret | None = None,
         expiration: datetime | None = None,
         what: str,
+        is_end: bool = False,
     ) -> None:
         """Run an operator's statements in one transaction: all or none take effect.
 
@@ -89,7 +91,7 @@ class Database:
         if expiration is not None:
             values["expiration"] = format_expiration(expiration)
         filled = [fill_placeholders(each, values) for each in split_statements(statements)]
-        async with self._connection(what, password) as connection, connection.transaction():
+        async with self._connection(what, password, is_end=is_end) as connection, connection.transaction():
             for statement in filled:
                 await connection.execute(statement.encode())
 
@@ -145,7 +147,7 @@ class Database:
         Raises:
             UpstreamError: it failed.
         """
-        async with self._connection("drop the user") as connection:
+        async with self._connection("drop the user", is_end=True) as connection:
             found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
             if await found.fetchone() is None:
                 return
@@ -171,23 +173,23 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._pool is not None:
-            await self._pool.close()
+        for pool in self._pools.values():
+            await pool.close()
 
     # -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _connection(
-        self, what: str, password: Secret | None = None
+        self, what: str, password: Secret | None = None, *, is_end: bool = False
     ) -> AsyncIterator[AsyncConnection[Any]]:
         with _told(what, self._config.password, password):
-            pool = await self._open_pool()
+            pool = await self._open_pool(is_end)
             async with pool.connection() as connection:
                 yield connection
 
-    async def _open_pool(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+    async def _open_pool(self, is_end: bool) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:
-            if self._pool is None:
+            if is_end not in self._pools:
                 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
                     kwargs=self._connection_options(),
                     min_size=0,
@@ -199,8 +201,8 @@ class Database:
                     open=False,
                 )
                 await pool.open()
-                self._pool = pool
-            return self._pool
+                self._pools[is_end] = pool
+            return self._pools[is_end]
 
     def _connection_options(self) -> dict[str, Any]:
         config = self._config

@@ -95,11 +95,17 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         database, statements = self.database(config), role or user
         if call.is_rollback and statements.rollback_statements:
             await database.run(
-                statements.rollback_statements, username=user.username, what="roll back the creation"
+                statements.rollback_statements,
+                username=user.username,
+                what="roll back the creation",
+                is_end=True,
             )
         if statements.revocation_statements:
             await database.run(
-                statements.revocation_statements, username=user.username, what="revoke the user"
+                statements.revocation_statements,
+                username=user.username,
+                what="revoke the user",
+                is_end=True,
             )
         else:
             await database.drop(user.username)

@@ -39,7 +39,9 @@ class DatabaseConfig(Model):
         default=DEFAULT_TEMPLATE, help="A Go template with .DisplayName and .RoleName."
     )
     password_policy: Str = field(default="", help="A password policy of the server; empty: 20 characters.")
-    max_open_connections: Int = field(default=4, help="At most that many connections, 1 to 100.")
+    max_open_connections: Int = field(
+        default=4, help="At most that many connections, 1 to 100, and as many that end users."
+    )
     verify_connection: Bool = field(default=True, help="Whether a write of this object connects.")
     root_rotation_statements: StrList = field(default=(), help="Default: ALTER ROLE ... PASSWORD.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -255,3 +256,16 @@ def test_a_url_in_another_form_is_refused(postgresql: PostgreSQL) -> None:
     settings = {**postgresql.settings, "connection_url": "host=db password={{password}}"}
     with pytest.raises(UserError, match="begins with postgresql://"):
         DatabaseConfig(**settings).verify()
+
+
+async def test_callers_do_not_hold_up_the_end_of_users(database: Database, root: Root) -> None:
+    """Six failed revocations make a lease irrevocable, and whoever asks for users could cause them."""
+    name = new_name()
+    await create(database, name)
+    asked = [asyncio.ensure_future(create(database, new_name(), "SELECT pg_sleep(5)")) for _ in range(140)]
+    await asyncio.sleep(0.5)
+    await database.drop(name)
+    assert not exists(root, name)
+    for each in asked:
+        each.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
