@@ -160,6 +160,8 @@ class CredentialsFlow:
         except BaseException as error:
             await self._abandon(backend, issue, is_cancelled=isinstance(error, asyncio.CancelledError))
             raise
+        finally:
+            issue.release()
         return replace(response, on_sent=issue.settle)
 
     async def renew(self, backend: Any, request: Request) -> Response:

@@ -287,3 +287,41 @@ async def test_what_cannot_be_kept_is_not_shown() -> None:
     with pytest.raises(TypeError, match="does not take dict") as failed:
         await mount.issue(data={"size": "x"})
     assert "hidden" not in str(failed.value)
+
+
+class Long(Engine, name="long", version="0.1.0"):
+    """A service that takes longer than a minute."""
+
+    @credentials("creds/{role}", rollback_after="1m")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Create an account, and go on for long."""
+        await call.keep(Account(name="bob"))
+        self.service.accounts.add("bob")
+        self.service.entered.set()
+        await asyncio.sleep(0.1)
+        return Lease(data={"name": "bob"})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+        self.service.accounts.discard(account.name)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_tick_undoes_nothing_of_a_request_at_work(is_lost: bool) -> None:
+    """However long it takes; afterwards it does, if no lease came of it."""
+    mount = EngineMount(Long)
+    await mount.write("roles/app")
+    request = asyncio.ensure_future(mount.issue())
+    await mount.service.entered.wait()
+    mount.clock.tick("2m")
+    await mount.tick()
+    response = await request
+    assert mount.service.accounts == {"bob"}
+    if not is_lost:
+        assert response.on_sent is not None
+        response.on_sent()
+    mount.clock.tick("2m")
+    await mount.tick()
+    assert mount.service.accounts == (set() if is_lost else {"bob"})
+    assert await mount.log() == []
