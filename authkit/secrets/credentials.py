@@ -106,6 +106,11 @@ class Credentials(MethodDeclaration[P, R]):
         Raises:
             TypeError: nothing revokes these credentials, or their handlers do not fit together.
         """
+        if not hasattr(backend, "_flows"):
+            raise TypeError(
+                f"{backend.__name__}: no request to revoke credentials would reach "
+                f"{self.handler.__qualname__}: derive the class from SecretsEngine"
+            )
         return [self.flow(backend).route()]
 
     def rollbacks(self) -> Iterable[Rollback[..., Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from authkit.clock import Clock
@@ -159,6 +160,8 @@ class CredentialsFlow:
         except BaseException as error:
             await self._abandon(backend, issue, is_cancelled=isinstance(error, asyncio.CancelledError))
             raise
+        finally:
+            issue.release()
         return replace(response, on_sent=issue.settle)
 
     async def renew(self, backend: Any, request: Request) -> Response:
@@ -206,12 +209,22 @@ class CredentialsFlow:
             is_rollback=is_rollback,
         )
         kept = self._kept(self.revocation, record)
+
+        async def run() -> None:
+            role = await self.revocation.find_role(backend, record.role)
+            await self.revocation.run(backend, call, role=role, kept=kept)
+
+        # Not `asyncio.timeout`: what it cancels may go on waiting, as a driver on a dead connection does.
+        task = asyncio.get_running_loop().create_task(run())
+        backend.undoing.add(task)
+        task.add_done_callback(partial(_forget, backend.undoing))
         try:
-            async with asyncio.timeout(REVOKE_SECONDS):
-                role = await self.revocation.find_role(backend, record.role)
-                await self.revocation.run(backend, call, role=role, kept=kept)
-        except TimeoutError as error:
-            raise InternalError(f"the revocation did not end within {REVOKE_SECONDS:.0f} s") from error
+            done, _ = await asyncio.wait({task}, timeout=REVOKE_SECONDS)
+        finally:
+            task.cancel()
+        if not done:
+            raise InternalError(f"the revocation did not end within {REVOKE_SECONDS:.0f} s")
+        await task
 
     async def roll_back(self, backend: Any, entry: Mapping[str, Any]) -> None:
         """Undo what an entry of the write-ahead log is about.
@@ -282,6 +295,13 @@ class CredentialsFlow:
         model = self.revocation.kept_model
         if kept is not None and (model is None or not isinstance(kept, model)):
             raise InternalError("the handler of renew keeps another model than revoke takes")
+
+
+def _forget(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    """Be done with a task that nobody waits for any more; what it raised has been answered."""
+    tasks.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 def _quoted(name: str) -> str:

@@ -48,15 +48,23 @@ class Issue:
         """
         if self._kept_model is None or not isinstance(kept, self._kept_model):
             wanted = self._kept_model.__name__ if self._kept_model else "nothing"
-            raise TypeError(f"the handler of revoke takes {wanted}, so keep() does not take {kept!r}")
+            raise TypeError(
+                f"the handler of revoke takes {wanted}, so keep() does not take {type(kept).__name__}"
+            )
         self.record = replace(self.record, kept=kept.to_stored())
         before, self._entry = self._entry, await self._wal.put(self._kind, self.entry_data())
+        self._wal.hold(self._entry)
         if before:
+            self._wal.release(before)
             await self._wal.commit(before)
 
     def entry_data(self) -> dict[str, Any]:
         """Return what stands in the log."""
         return {PATH_KEY: self._path, RECORD_KEY: self.record.internal_data()}
+
+    def release(self) -> None:
+        """Have the entry rolled back when it is old, unless it is settled: the handler has ended."""
+        self._wal.release(self._entry)
 
     def settle(self) -> None:
         """Have the entry deleted soon: the answer is on its way."""

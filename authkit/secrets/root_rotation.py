@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from authkit.errors import InternalError
+from authkit.errors import InternalError, TooManyRequestsError
 from authkit.framework import BoundSingleton, Call, Model, MountContext, PathTemplate, Route, Singleton, Task
 from authkit.framework.documents.help import documentation
-from authkit.framework.handler_threads import invoke
+from authkit.framework.handler_threads import Exclusive, invoke
+from authkit.framework.objects.secret_destinations import find_moved
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.routing.routes import OperationInfo
+from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.framework.stored.storage_keys import KeyRange
 from authkit.framework.tasks.periodic import Periodic
 from authkit.logical import Operation
@@ -114,11 +116,19 @@ class RootRotation(MethodDeclaration[P, R]):
         plan = PasswordPlan.read(self.handler, type(backend), Call)
         async with backend.objects.lock(self._key):
             await self._settle(backend)
-            await self._stored(backend).get()
-            password = await plan.make_password(backend, None)
-            await backend.objects.put(self._key, PendingPassword(pending=password), seal_wrap=True)
-            await plan.run(backend, call, password, None)
-            await self._keep(backend, password)
+            config = await self._stored(backend).get()
+            known = await backend.objects.find(self._key, PendingPassword)
+            # What is left may still be set by an earlier try: that must do no harm.
+            password = known.pending if known else await plan.make_password(backend, None)
+            changing = PendingPassword(
+                pending=password,
+                pending_account=Secret(encode_entry(config.to_stored()).decode()),
+                begun=backend.clock.now(),
+            )
+            await backend.objects.put(self._key, changing, seal_wrap=True)
+            with self._setting(backend).run():
+                await plan.run(backend, call, password, None)
+            await self._keep(backend, changing)
 
     async def _finish(self, backend: Any, task: Task) -> None:
         async with backend.objects.lock(self._key):
@@ -126,27 +136,57 @@ class RootRotation(MethodDeclaration[P, R]):
 
     async def _settle(self, backend: Any) -> None:
         """Find out whether a change that broke off took place."""
+        if not self._setting(backend).may_begin():
+            raise TooManyRequestsError("the password is still being set; try again later")
         known = await backend.objects.find(self._key, PendingPassword)
         if known is None:
             return
         config = await self._stored(backend).find()
         if config is not None:
+            moved = self._moved(backend, known, config)
             changed = config.replaced(**{self.password_field: known.pending})
-            if await self._is_valid(backend, changed):
-                await self._keep(backend, known.pending)
+            if not moved and await self._is_valid(backend, changed):
+                await self._keep(backend, known)
                 return
             if not await self._is_valid(backend, config):
-                raise InternalError("neither the old nor the new password of the configuration is valid")
+                hint = f"; the new one was for another '{moved}': write that again" if moved else ""
+                raise InternalError(
+                    f"neither the old nor the new password of the configuration is valid{hint}"
+                )
+            if not moved and _is_young(known, backend.clock.now()):
+                return
         await backend.objects.delete(self._key)
 
-    async def _keep(self, backend: Any, password: Secret) -> None:
-        """Store the new password, and leave alone what else was written meanwhile."""
+    async def _keep(self, backend: Any, changing: PendingPassword) -> None:
+        """Store the new password, and leave alone what else was written meanwhile.
+
+        Raises:
+            InternalError: it would be sent to another place than the one where it was set.
+        """
         declared = self._config(type(backend))
         async with backend.objects.lock(declared.key):
             config = await self._stored(backend).get()
-            changed = config.replaced(**{self.password_field: password})
+            moved = self._moved(backend, changing, config)
+            if moved:
+                raise InternalError(f"'{moved}' was changed while the password was")
+            changed = config.replaced(**{self.password_field: changing.pending})
             await backend.objects.put(declared.key, changed, seal_wrap=declared.seal_wrap)
         await backend.objects.delete(self._key)
+
+    def _moved(self, backend: Any, changing: PendingPassword, config: Model) -> str:
+        """Return the place of the password (`goes_to`) that is another now, empty if none is.
+
+        Who may write that must not get a password that somebody else had set.
+        """
+        if not changing.pending_account:
+            return ""
+        model = self._config(type(backend)).model
+        before = model.from_stored(decode_entry(changing.pending_account.reveal().encode()))
+        return find_moved(before, config, model.schema[self.password_field])
+
+    def _setting(self, backend: Any) -> Exclusive:
+        """Return what knows whether a thread of a request that has ended still sets a password."""
+        return Exclusive.of(backend.mount_id, f"setting the password by {self.path.text}")
 
     async def _is_valid(self, backend: Any, config: Model) -> bool:
         async with asyncio.timeout(SET_SECONDS):
@@ -178,6 +218,11 @@ class RootRotation(MethodDeclaration[P, R]):
                 f"password is valid: @{self.handler.__name__}.check"
             )
         return found[0]
+
+
+def _is_young(known: PendingPassword, now: datetime) -> bool:
+    """Whether the password may still be set by what was begun, such as before the process ended."""
+    return known.begun is not None and timedelta(0) <= now - known.begun < timedelta(seconds=SET_SECONDS)
 
 
 class RootRotationDecorator(Protocol):

@@ -17,10 +17,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
-from random import shuffle
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
-from authkit.errors import NotFoundError, UserError
+from authkit.errors import NotFoundError, TooManyRequestsError, UserError
 from authkit.framework import (
     BoundCollection,
     Call,
@@ -34,9 +34,11 @@ from authkit.framework import (
 from authkit.framework.documents.help import documentation
 from authkit.framework.fields.schema import FieldSchema
 from authkit.framework.fields.types import LowerTextType, TextType
+from authkit.framework.handler_threads import Exclusive
 from authkit.framework.objects.write_rules import Ruled
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.routing.routes import OperationInfo
+from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.framework.stored.storage_keys import KeyRange, Span
 from authkit.framework.tasks.periodic import Periodic
 from authkit.logical import Operation, Response
@@ -55,6 +57,8 @@ TICK: Final = timedelta(minutes=1)
 
 FINISH_SECONDS: Final = 5.0
 """That a client who reads a password waits for one whose change broke off."""
+
+_Judgement = Callable[[RotatedRole, PendingPassword], bool]
 
 
 class RotateCall(Call, frozen=True, kw_only=True):
@@ -80,6 +84,8 @@ class Rotation(MethodDeclaration[P, R]):
         self.creds = creds
         self.rotate = rotate
         self.shows = tuple(shows)
+        self._last: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        """By mount, the role that the last tick was at."""
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the path that shows the credential, and the one that changes it.
@@ -151,9 +157,9 @@ class Rotation(MethodDeclaration[P, R]):
     async def _read(self, backend: Any, call: Call) -> Response:
         name, role = await self._find(backend, call, self.creds)
         known = await self._known(backend, name)
-        if known.pending:
-            known = await self._finish(backend, name, call) or known
-        if known.last_rotation is None:
+        if _is_unclear(role, known):
+            role, known = await self._finish(backend, name, call) or (role, known)
+        if known.last_rotation is None or not _is_about(known.account, role):
             raise NotFoundError("the role has no password yet")
         shown = role.read_shape()
         left = role.next_rotation(known.last_rotation) - backend.clock.now()
@@ -165,14 +171,15 @@ class Rotation(MethodDeclaration[P, R]):
         }
         return Response(data=data)
 
-    async def _finish(self, backend: Any, name: str, call: Call) -> PendingPassword | None:
+    async def _finish(
+        self, backend: Any, name: str, call: Call
+    ) -> tuple[RotatedRole, PendingPassword] | None:
         """Set a password that may have been set, unless that takes long: then the client is warned."""
-        if not backend.objects.lock(self._roles(backend).path + name).locked():
-            try:
-                async with asyncio.timeout(FINISH_SECONDS):
-                    return await self._rotate(backend, name, call)
-            except Exception as error:
-                backend.log.warning("a new password could not be set", exc_info=error)
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                return await self._rotate(backend, name, call, _is_unclear)
+        except Exception as error:
+            backend.log.warning("a new password could not be set", exc_info=error)
         call.warn("a new password could not be set yet; this one may not be valid any more")
         return None
 
@@ -193,14 +200,18 @@ class Rotation(MethodDeclaration[P, R]):
     async def _rotate_due(self, backend: Any, task: Task) -> None:
         names = await self._roles(backend).names()
         for name in set(await backend.objects.names(self._prefix)).difference(names):
-            await backend.objects.delete(self._prefix + name)
+            # Under the lock: the password of a new role is stored before the role.
+            async with backend.objects.lock(self._roles(backend).path + name):
+                if await self._roles(backend).find(name) is None:
+                    await backend.objects.delete(self._prefix + name)
         failed: list[Exception] = []
-        # In another order each time: what takes long or fails keeps nobody else waiting for ever.
-        shuffle(names)
-        for name in names:
+        # A host ends a long tick: the next one goes on behind the role that it was at.
+        last = self._last.get(backend, "")
+        for name in sorted(names, key=lambda name: (name <= last, name)):
+            self._last[backend] = name
             try:
                 if await self._is_due(backend, name):
-                    await self._rotate(backend, name, Call(request=task.request))
+                    await self._rotate(backend, name, Call(request=task.request), self._due_now(backend))
             except Exception as error:
                 backend.log.warning("the password of a static role was not changed", exc_info=error)
                 failed.append(error)
@@ -209,19 +220,33 @@ class Rotation(MethodDeclaration[P, R]):
 
     async def _is_due(self, backend: Any, name: str) -> bool:
         role, known = await self._roles(backend).find(name), await self._known(backend, name)
-        if role is None:
-            return False
-        if known.pending or known.last_rotation is None:
-            return True
-        return role.is_due(known.last_rotation, backend.clock.now())
+        return role is not None and self._due_now(backend)(role, known)
 
-    async def _rotate(self, backend: Any, name: str, call: Call) -> PendingPassword:
+    def _due_now(self, backend: Any) -> _Judgement:
+        def is_due(role: RotatedRole, known: PendingPassword) -> bool:
+            if _is_unclear(role, known) or known.last_rotation is None:
+                return True
+            return role.is_due(known.last_rotation, backend.clock.now())
+
+        return is_due
+
+    async def _rotate(
+        self, backend: Any, name: str, call: Call, is_needed: _Judgement | None = None
+    ) -> tuple[RotatedRole, PendingPassword]:
+        """Set a new password, unless it is not needed any more: another request may have set one."""
         roles = self._roles(backend)
         async with backend.objects.lock(roles.path + name):
-            return await self._set(backend, name, await roles.get(name), call)
+            role, known = await roles.get(name), await self._known(backend, name)
+            if is_needed is None or is_needed(role, known):
+                known = await self._set(backend, name, role, call)
+            return role, known
 
     async def _set(self, backend: Any, name: str, role: RotatedRole, call: Call) -> PendingPassword:
         plan = self._plan(type(backend))
+        # A thread of a request that has ended may still be at work, and would set its password later.
+        setting = Exclusive.of(backend.mount_id, f"setting the password of {self._prefix}{name}")
+        if not setting.may_begin():
+            raise TooManyRequestsError("the password is still being set; try again later")
 
         async def set_it(password: Secret, is_retry: bool) -> None:
             rotate_call = RotateCall(
@@ -232,8 +257,16 @@ class Rotation(MethodDeclaration[P, R]):
         async def make() -> Secret:
             return await plan.make_password(backend, role)
 
-        key = self._prefix + name
-        return await set_new_password(backend.objects, backend.clock, key, make=make, set_it=set_it)
+        with setting.run():
+            return await set_new_password(
+                backend.objects,
+                backend.clock,
+                self._prefix + name,
+                account=Secret(encode_entry(role.to_stored()).decode()),
+                is_same=lambda account: _is_about(account, role),
+                make=make,
+                set_it=set_it,
+            )
 
     async def _known(self, backend: Any, name: str) -> PendingPassword:
         found = await backend.objects.find(self._prefix + name, PendingPassword)
@@ -251,6 +284,22 @@ class Rotation(MethodDeclaration[P, R]):
 def _account(role: RotatedRole) -> dict[str, Any]:
     """Return what says whose password it is: all but the times."""
     return {name: value for name, value in role.to_stored().items() if name not in RotatedRole.schema}
+
+
+def _is_about(account: Secret, role: RotatedRole) -> bool:
+    """Whether what was set for a role, as it was then, is for the role as it is now."""
+    if not account:
+        return True
+    try:
+        before = type(role).from_stored(decode_entry(account.reveal().encode()))
+    except Exception:
+        return False
+    return _account(before) == _account(role)
+
+
+def _is_unclear(role: RotatedRole, known: PendingPassword) -> bool:
+    """Whether another password may be valid than the one that is known, or that one is not the role's."""
+    return bool(known.pending) or not _is_about(known.account, role)
 
 
 class RotationDecorator(Protocol):

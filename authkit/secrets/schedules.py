@@ -16,7 +16,8 @@ MIN_PERIOD: Final = timedelta(minutes=1)
 MIN_WINDOW: Final = timedelta(hours=1)
 """As the server's own database engine has it (Vault 1.21, builtin/logical/database/path_roles.go)."""
 
-_ZERO: Final = timedelta(0)
+MAX_SCHEDULE: Final = 256
+"""Characters of a schedule. It is read at each tick and each read, in the loop that serves all mounts."""
 
 
 class RotatedRole(Model):
@@ -26,7 +27,9 @@ class RotatedRole(Model):
         default=timedelta(0), help="How often the credential is changed; one minute or more."
     )
     rotation_schedule: Str = field(
-        default="", help="In place of a period: five fields as in crontab(5), in UTC, such as '0 3 * * SAT'."
+        default="",
+        max_length=MAX_SCHEDULE,
+        help="In place of a period: five fields as in crontab(5), in UTC, such as '0 3 * * SAT'.",
     )
     rotation_window: Seconds = field(
         default=timedelta(0),
@@ -65,6 +68,6 @@ class RotatedRole(Model):
             if len(self.rotation_schedule.split()) != 5:  # a sixth would be seconds
                 raise CronSimError
             found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC), reverse=reverse))
-        except (CronSimError, StopIteration):
+        except (CronSimError, StopIteration, ValueError):
             raise UserError("rotation_schedule is not five fields as in crontab(5), or never comes") from None
         return found

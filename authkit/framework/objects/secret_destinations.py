@@ -9,13 +9,13 @@ from authkit.errors import UserError
 from authkit.framework.fields.schema import FieldData, FieldSchema
 from authkit.framework.models import Model
 
-__all__ = ["verify_destinations"]
+__all__ = ["find_moved", "verify_destinations"]
 
 
 def verify_destinations(stored: Model, new: Model, data: FieldData) -> None:
     """Raise UserError if a stored secret of `new` would be sent to another place than before."""
     for name, declared in new.schema.items():
-        moved = next((place for place in declared.goes_to if _find(stored, place) != _find(new, place)), "")
+        moved = find_moved(stored, new, declared)
         if not moved:
             continue
         for secret in _secrets(declared, getattr(new, name)):
@@ -24,6 +24,11 @@ def verify_destinations(stored: Model, new: Model, data: FieldData) -> None:
                     f"'{secret}' must be sent again: this request changes '{moved}', "
                     "which is where the secret goes"
                 )
+
+
+def find_moved(stored: Model, new: Model, declared: FieldSchema) -> str:
+    """Return the first place of a secret that differs, empty if it would be sent to the same one."""
+    return next((place for place in declared.goes_to if _find(stored, place) != _find(new, place)), "")
 
 
 def _secrets(declared: FieldSchema, value: Any) -> Iterator[str]:

@@ -167,6 +167,7 @@ class WriteAheadLog:
         self._clock = clock
         self._last = ""
         self._settled: dict[str, asyncio.TimerHandle] = {}
+        self._held: set[str] = set()
         self._committing: set[asyncio.Task[None]] = set()
         self._run = Exclusive.of(mount, "rolling back")
 
@@ -195,6 +196,14 @@ class WriteAheadLog:
             StorageError: the host refused it; the entry will be rolled back.
         """
         await self._view.delete(entry_id)
+
+    def hold(self, entry_id: str) -> None:
+        """Have no tick roll an entry back, however old it is, until `release`: its request is at work."""
+        self._held.add(entry_id)
+
+    def release(self, entry_id: str) -> None:
+        """End `hold`."""
+        self._held.discard(entry_id)
 
     def commit_later(self, entry_id: str) -> None:
         """Delete an entry `SETTLE_SECONDS` from now, for what the host does after this request.
@@ -279,6 +288,12 @@ class WriteAheadLog:
         for entry_id in entries:
             kind = UNREADABLE
             try:
+                # Before it is read: its own timer may delete it meanwhile.
+                if entry_id in self._settled:
+                    await self._commit_settled(entry_id)
+                    continue
+                if entry_id in self._held:
+                    continue
                 entry = await self.find(entry_id)
                 if entry is None:
                     continue

@@ -12,9 +12,9 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from authkit import Secret, UpstreamError, mask_text
+from authkit import Secret, UpstreamError, UserError, mask_text
 from authkit.credentials import fill_placeholders, fill_url, format_expiration, split_statements
-from postgres_users.settings import DatabaseConfig
+from postgres_users.settings import MAX_NAME, DatabaseConfig
 
 __all__ = ["Database"]
 
@@ -35,6 +35,13 @@ UNION SELECT nspname FROM pg_namespace WHERE has_schema_privilege(%(name)s, oid,
 """
 """Schemas in which a user may have been granted something."""
 
+_GROUPS: Final = """
+SELECT DISTINCT granted.rolname FROM pg_auth_members
+JOIN pg_roles granted ON granted.oid = roleid JOIN pg_roles own ON own.oid = member
+WHERE own.rolname = %s
+"""
+"""Roles that a user is a member of."""
+
 _IN_SCHEMA: Final = (
     "ALL TABLES IN SCHEMA {}",
     "ALL SEQUENCES IN SCHEMA {}",
@@ -48,7 +55,8 @@ class Database:
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._config = config
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._pools: dict[bool, AsyncConnectionPool[AsyncConnection[Any]]] = {}
+        """By `True` that of what ends users: callers who ask for users never fill it."""
         self._opening = asyncio.Lock()
 
     async def verify(self) -> None:
@@ -69,6 +77,7 @@ class Database:
         password: Secret | None = None,
         expiration: datetime | None = None,
         what: str,
+        is_end: bool = False,
     ) -> None:
         """Run an operator's statements in one transaction: all or none take effect.
 
@@ -82,9 +91,23 @@ class Database:
         if expiration is not None:
             values["expiration"] = format_expiration(expiration)
         filled = [fill_placeholders(each, values) for each in split_statements(statements)]
-        async with self._connection(what, password) as connection, connection.transaction():
+        async with self._connection(what, password, is_end=is_end) as connection, connection.transaction():
             for statement in filled:
                 await connection.execute(statement.encode())
+
+    async def verify_new(self, username: str) -> None:
+        """Ask whether a name is free, and is not cut: its random part may be at the end.
+
+        Raises:
+            UserError: it is not.
+            UpstreamError: the database cannot be asked.
+        """
+        if len(username.encode()) > MAX_NAME:
+            raise UserError(f"username_template makes a name of more than {MAX_NAME} bytes")
+        async with self._connection("create the user") as connection:
+            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
+            if await found.fetchone() is not None:
+                raise UserError("username_template makes the name of a user that exists")
 
     async def set_password(self, username: str, password: Secret) -> None:
         """Set the password of a user that exists.
@@ -124,12 +147,18 @@ class Database:
         Raises:
             UpstreamError: it failed.
         """
-        async with self._connection("drop the user") as connection:
+        async with self._connection("drop the user", is_end=True) as connection:
             found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
             if await found.fetchone() is None:
                 return
             user = sql.Identifier(username)
             await connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            # First: what the user owns, such as a temporary table, keeps it and its open sessions.
+            groups = await (await connection.execute(_GROUPS, [username])).fetchall()
+            for (group,) in groups:
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    leave = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), user)
+                    await connection.execute(leave)
             schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
             granted = [
                 sql.SQL(each).format(sql.Identifier(name)) for (name,) in schemas for each in _IN_SCHEMA
@@ -144,23 +173,23 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._pool is not None:
-            await self._pool.close()
+        for pool in self._pools.values():
+            await pool.close()
 
     # -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _connection(
-        self, what: str, password: Secret | None = None
+        self, what: str, password: Secret | None = None, *, is_end: bool = False
     ) -> AsyncIterator[AsyncConnection[Any]]:
         with _told(what, self._config.password, password):
-            pool = await self._open_pool()
+            pool = await self._open_pool(is_end)
             async with pool.connection() as connection:
                 yield connection
 
-    async def _open_pool(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+    async def _open_pool(self, is_end: bool) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:
-            if self._pool is None:
+            if is_end not in self._pools:
                 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
                     kwargs=self._connection_options(),
                     min_size=0,
@@ -172,8 +201,8 @@ class Database:
                     open=False,
                 )
                 await pool.open()
-                self._pool = pool
-            return self._pool
+                self._pools[is_end] = pool
+            return self._pools[is_end]
 
     def _connection_options(self) -> dict[str, Any]:
         config = self._config

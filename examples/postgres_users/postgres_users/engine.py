@@ -46,7 +46,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         if write.new.verify_connection:
             await Database(write.new).verify()
 
-    @credentials("creds/{role}", rollback_after="1m")
+    @credentials("creds/{role}")
     async def create(self, call: CredsCall, config: DatabaseConfig, role: UserRole) -> Lease:
         """Create a user."""
         username = UsernameTemplate(config.username_template).make(
@@ -54,6 +54,8 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         )
         password = await generate_password(self.system, config.password_policy)
         expiration = await call.expires_at(ttl=role.default_ttl, max_ttl=role.max_ttl)
+        # Else the statements would fail, and what is undone then is another one's user.
+        await self.database(config).verify_new(username)
         await call.keep(
             PostgresUser(
                 username=username,
@@ -93,11 +95,17 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         database, statements = self.database(config), role or user
         if call.is_rollback and statements.rollback_statements:
             await database.run(
-                statements.rollback_statements, username=user.username, what="roll back the creation"
+                statements.rollback_statements,
+                username=user.username,
+                what="roll back the creation",
+                is_end=True,
             )
         if statements.revocation_statements:
             await database.run(
-                statements.revocation_statements, username=user.username, what="revoke the user"
+                statements.revocation_statements,
+                username=user.username,
+                what="revoke the user",
+                is_end=True,
             )
         else:
             await database.drop(user.username)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, Literal
 
-from authkit import Bool, Int, Model, Name, Seconds, Secret, Str, StrList, UserError, field
+from authkit import Bool, Int, Model, Seconds, Secret, Str, StrList, UserError, field
 from authkit.credentials import (
     UsernameTemplate,
     make_default_template,
@@ -39,7 +39,9 @@ class DatabaseConfig(Model):
         default=DEFAULT_TEMPLATE, help="A Go template with .DisplayName and .RoleName."
     )
     password_policy: Str = field(default="", help="A password policy of the server; empty: 20 characters.")
-    max_open_connections: Int = field(default=4, help="At most that many connections, 1 to 100.")
+    max_open_connections: Int = field(
+        default=4, help="At most that many connections, 1 to 100, and as many that end users."
+    )
     verify_connection: Bool = field(default=True, help="Whether a write of this object connects.")
     root_rotation_statements: StrList = field(default=(), help="Default: ALTER ROLE ... PASSWORD.")
 
@@ -52,6 +54,9 @@ class DatabaseConfig(Model):
         """Refuse what cannot work."""
         if not 1 <= self.max_open_connections <= 100:
             raise UserError("max_open_connections is 1 to 100")
+        if not self.connection_url.startswith(("postgresql://", "postgres://")):
+            # In key=value form the encoded password would not be decoded.
+            raise UserError("connection_url begins with postgresql://")
         if "{{" in self.username:
             raise UserError("username holds a placeholder")
         if not UsernameTemplate(self.username_template).has_random_part:
@@ -85,7 +90,7 @@ class UserRole(Model):
 class StaticRole(RotatedRole):
     """A user that exists, whose password the engine changes."""
 
-    username: Name = field(help="The user.")
+    username: Str = field(help="The user.", required=True, max_length=MAX_NAME)
     rotation_statements: StrList = field(default=(), help="Default: ALTER ROLE ... PASSWORD.")
 
     def check(self) -> None:
@@ -96,7 +101,7 @@ class StaticRole(RotatedRole):
 class PostgresUser(Model):
     """What is kept of a user to revoke it, also when its role is gone."""
 
-    username: Name
+    username: Str
     revocation_statements: StrList = ()
     rollback_statements: StrList = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 from database_servers import PostgreSQL
 from postgres_users.database import Database
-from postgres_users.settings import DatabaseConfig, UserRole
+from postgres_users.settings import DatabaseConfig, PostgresUser, StaticRole, UserRole
 
 from authkit import InternalError, Secret, UpstreamError, UserError
 from authkit.credentials import make_password
@@ -212,3 +213,59 @@ def test_configurations_that_cannot_work_are_refused(fields: dict[str, object], 
     usual = {"connection_url": "postgresql://h/", "username": "a", "password": "b"}
     with pytest.raises(UserError, match=text):
         DatabaseConfig(**{**usual, **fields}).verify()
+
+
+async def test_a_name_that_is_taken_or_cut_is_refused(database: Database, root: Root) -> None:
+    """Before anything is kept: what is undone when the creation fails would be another one's user."""
+    name = new_name()
+    await create(database, name)
+    with pytest.raises(UserError, match="a user that exists"):
+        await database.verify_new(name)
+    with pytest.raises(UserError, match="more than 63 bytes"):
+        await database.verify_new("é" * 32)
+    await database.verify_new(new_name())
+    assert exists(root, name)
+
+
+async def test_who_cannot_be_dropped_is_in_no_group(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """A temporary table keeps the user and its session, which went on reading what its groups may."""
+    name, group, table = new_name(), new_name(), f"t{uuid4().hex}"
+    root.execute(f"CREATE TABLE {table} (); CREATE ROLE {group}; GRANT SELECT ON {table} TO {group}")
+    password = await create(database, name, f'GRANT {group} TO "{{{{name}}}}"')
+    with psycopg.connect(postgresql.url(name, password.reveal()), autocommit=True) as own:
+        own.execute("CREATE TEMPORARY TABLE mine ()")
+        own.execute(f"SELECT FROM {table}")
+        with pytest.raises(UpstreamError, match="cannot be dropped"):
+            await database.drop(name)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            own.execute(f"SELECT FROM {table}")
+    await database.drop(name)
+    assert not exists(root, name)
+
+
+def test_names_of_any_form_can_be_kept() -> None:
+    """A display name holds blanks and @ signs."""
+    assert PostgresUser(username="v-a b@example.com").username == "v-a b@example.com"
+    StaticRole(username="app user", rotation_period="1h").verify()
+
+
+def test_a_url_in_another_form_is_refused(postgresql: PostgreSQL) -> None:
+    """An encoded password is not decoded there."""
+    settings = {**postgresql.settings, "connection_url": "host=db password={{password}}"}
+    with pytest.raises(UserError, match="begins with postgresql://"):
+        DatabaseConfig(**settings).verify()
+
+
+async def test_callers_do_not_hold_up_the_end_of_users(database: Database, root: Root) -> None:
+    """Six failed revocations make a lease irrevocable, and whoever asks for users could cause them."""
+    name = new_name()
+    await create(database, name)
+    asked = [asyncio.ensure_future(create(database, new_name(), "SELECT pg_sleep(5)")) for _ in range(140)]
+    await asyncio.sleep(0.5)
+    await database.drop(name)
+    assert not exists(root, name)
+    for each in asked:
+        each.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)

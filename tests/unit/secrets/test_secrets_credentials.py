@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from engines import Account, Engine, EngineMount, response_secret
+from engines import Account, AccountRole, Engine, EngineMount, response_secret
 
+from authkit import Str
 from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
 from authkit.framework.tasks.wal import SETTLE_SECONDS
 from authkit.logical import LeasedSecret, Operation, Request
-from authkit.secrets import SLACK
+from authkit.secrets import SLACK, CredsCall, Lease, RevokeCall, credentials
 
 MINUTE = timedelta(minutes=1)
 
@@ -248,3 +250,78 @@ async def test_a_standby_makes_nothing(mount: EngineMount) -> None:
     with pytest.raises(ReadOnlyError):
         await mount.issue()
     assert mount.service.accounts == set()
+
+
+class Stubborn(Engine, name="stubborn", version="0.1.0"):
+    """Whose revocation goes on after it was cancelled, as a driver does on a dead connection."""
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Keep something, or something wrong."""
+        await call.keep({"password": "hidden"} if size else Account(name="bob"))  # type: ignore[arg-type]
+        return Lease(data={"name": "bob"})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Hang."""
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        await asyncio.sleep(2)
+
+
+async def test_a_revocation_that_is_not_cancelled_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host waits for some without end: an unmount would never end."""
+    monkeypatch.setattr("authkit.secrets.flow.REVOKE_SECONDS", 0.05)
+    mount = EngineMount(Stubborn)
+    await mount.write("roles/app")
+    leased = await mount.issue()
+    async with asyncio.timeout(1):
+        with pytest.raises(InternalError, match="did not end within"):
+            await mount.revoke_lease(leased)
+
+
+async def test_what_cannot_be_kept_is_not_shown() -> None:
+    """The error is logged."""
+    mount = EngineMount(Stubborn)
+    await mount.write("roles/app")
+    with pytest.raises(TypeError, match="does not take dict") as failed:
+        await mount.issue(data={"size": "x"})
+    assert "hidden" not in str(failed.value)
+
+
+class Long(Engine, name="long", version="0.1.0"):
+    """A service that takes longer than a minute."""
+
+    @credentials("creds/{role}", rollback_after="1m")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Create an account, and go on for long."""
+        await call.keep(Account(name="bob"))
+        self.service.accounts.add("bob")
+        self.service.entered.set()
+        await asyncio.sleep(0.1)
+        return Lease(data={"name": "bob"})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+        self.service.accounts.discard(account.name)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_tick_undoes_nothing_of_a_request_at_work(is_lost: bool) -> None:
+    """However long it takes; afterwards it does, if no lease came of it."""
+    mount = EngineMount(Long)
+    await mount.write("roles/app")
+    request = asyncio.ensure_future(mount.issue())
+    await mount.service.entered.wait()
+    mount.clock.tick("2m")
+    await mount.tick()
+    response = await request
+    assert mount.service.accounts == {"bob"}
+    if not is_lost:
+        assert response.on_sent is not None
+        response.on_sent()
+    mount.clock.tick("2m")
+    await mount.tick()
+    assert mount.service.accounts == (set() if is_lost else {"bob"})
+    assert await mount.log() == []

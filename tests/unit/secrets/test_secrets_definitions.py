@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from engines import Account, AccountRole, Config, Engine, EngineMount, StaticRole
 
-from authkit import Call, Collection, Operation, Secret, Singleton, Str
+from authkit import Backend, Call, Collection, Operation, Secret, Singleton, Str
 from authkit.logical import BackendType
 from authkit.secrets import (
     CredsCall,
@@ -227,3 +227,20 @@ def test_static_credentials_have_one_name(path: str) -> None:
     """That of the role."""
     with pytest.raises(ValueError, match="does not capture the name of a role"):
         rotated(creds=path, rotate="rotate/{name}")
+
+
+def test_only_a_secrets_engine_has_credentials() -> None:
+    """On another backend they were leased, and no revocation reached their handler."""
+    with pytest.raises(TypeError, match="derive the class from SecretsEngine"):
+
+        class Login(Backend, name="login", version="0.1.0"):
+            """No engine."""
+
+            @credentials("creds")
+            async def create(self, call: CredsCall) -> Lease:
+                """Create."""
+                return Lease(data={})
+
+            @create.revoke
+            async def remove(self, call: RevokeCall) -> None:
+                """Revoke."""

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from engines import EngineMount, StaticRole
+from engines import Config, Engine, EngineMount, StaticRole
+from factories import Mount
 
-from authkit.errors import InternalError, NotFoundError, UserError
-from authkit.logical import Operation, StorageEntry
+from authkit import Call, Model, Secret, Singleton, Str, field
+from authkit.errors import (
+    FieldError,
+    InternalError,
+    NotFoundError,
+    StorageError,
+    TooManyRequestsError,
+    UserError,
+)
+from authkit.logical import BackendConfig, Operation, StorageEntry
+from authkit.secrets import RotateCall, SecretsEngine, root_rotation, rotated
 
 PENDING = "rotated/static-creds/app"
 
@@ -117,8 +132,11 @@ async def test_while_it_is_unclear_clients_are_warned(mount: EngineMount) -> Non
     ]
 
 
-async def test_clients_do_not_queue_for_an_unclear_change(mount: EngineMount) -> None:
+async def test_clients_do_not_wait_long_for_an_unclear_change(
+    mount: EngineMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While one is at it, the others get what was valid last, with the warning."""
+    monkeypatch.setattr("authkit.secrets.rotation.FINISH_SECONDS", 0.05)
     mount.fail("after")
     with pytest.raises(UserError):
         await mount.request(Operation.UPDATE, "rotate-role/app")
@@ -316,3 +334,217 @@ async def test_a_storage_that_fails_changes_nothing(rooted: EngineMount) -> None
         await rooted.request(Operation.UPDATE, "config/rotate-root")
     assert rooted.service.passwords["root"] == "first"
     assert isinstance(await rooted.storage.get("config"), StorageEntry)
+
+
+def test_a_schedule_costs_nothing_after_years() -> None:
+    """Each tick asks, in the loop that serves all mounts: it does not go through each minute since."""
+    role = StaticRole(username="app", rotation_schedule="* * * * *", rotation_window="1h")
+    begun = time.perf_counter()
+    assert role.is_due(datetime(1990, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize("minutes", [",".join(["0-59"] * 100), "9" * 5000])
+async def test_a_schedule_is_short(mount: EngineMount, minutes: str) -> None:
+    """It is read again and again."""
+    with pytest.raises(FieldError):
+        await mount.write("static-roles/app", rotation_period=0, rotation_schedule=f"{minutes} * * * *")
+
+
+class Slow(Engine, name="slow", version="0.1.0"):
+    """A service that takes a moment, or hangs."""
+
+    hanging = ""
+
+    @rotated(creds="static-creds/{name}", rotate="rotate-role/{name}", shows=("username",))
+    async def set_password(self, call: RotateCall, role: StaticRole, password: Secret) -> None:
+        """Set a password."""
+        self.service.set.append((role.username, password.reveal(), call.is_retry))
+        await asyncio.sleep(30 if role.username == self.hanging else 0.01)
+        self.service.passwords[role.username] = password.reveal()
+        self.service.fault("after")
+
+
+@pytest.fixture
+async def slow() -> EngineMount:
+    """The same with a service that takes a moment."""
+    made = EngineMount(Slow)
+    await made.write("static-roles/app", username="app", rotation_period="1h")
+    return made
+
+
+async def test_readers_of_an_unclear_password_get_the_same(slow: EngineMount) -> None:
+    """One of them, or the tick, settles it: another change would make theirs invalid at once."""
+    slow.fail("after")
+    with pytest.raises(UserError):
+        await slow.request(Operation.UPDATE, "rotate-role/app")
+    slow.fail()
+    slow.clock.tick("1m")
+    *read, _ = await asyncio.gather(*(password_of(slow) for _ in range(3)), slow.tick())
+    assert {*read, await password_of(slow)} == {slow.service.passwords["app"]}
+
+
+async def test_a_service_that_hangs_holds_up_no_other(slow: EngineMount) -> None:
+    """A host ends the tick, and the next one goes on with the role behind."""
+    await slow.write("static-roles/aaa", username="aaa", rotation_period="1h")
+    slow.backend.hanging = "aaa"  # type: ignore[attr-defined]
+    slow.clock.tick("2h")
+    del slow.service.set[:]
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(slow.tick(), 0.2)
+        slow.clock.tick("1m")
+    assert "app" in {username for username, _, _ in slow.service.set}
+
+
+async def test_a_role_that_was_not_stored_leaves_no_password_of_another_account(mount: EngineMount) -> None:
+    """The write had set a password for the new account; clients would have read it as the old one's."""
+    put = mount.storage.put
+
+    async def refuse(entry: StorageEntry) -> None:
+        if entry.key == "static-roles/app":
+            raise StorageError("no room")
+        await put(entry)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mount.storage, "put", refuse)
+        with pytest.raises(StorageError):
+            await mount.write("static-roles/app", username="another")
+    assert await password_of(mount) == mount.service.passwords["app"] != mount.service.passwords["another"]
+
+
+async def test_a_tick_leaves_the_password_of_a_role_that_is_being_written(mount: EngineMount) -> None:
+    """Its password is stored first."""
+    put = mount.storage.put
+    ticks: list[asyncio.Task[Any]] = []
+
+    async def put_later(entry: StorageEntry) -> None:
+        if entry.key == "static-roles/new":
+            mount.clock.tick("1m")
+            ticks.append(asyncio.ensure_future(mount.tick()))
+            await asyncio.sleep(0.05)
+        await put(entry)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mount.storage, "put", put_later)
+        await mount.write("static-roles/new", username="new", rotation_period="1h")
+    await asyncio.gather(*ticks)
+    assert await password_of(mount, "new") == mount.service.passwords["new"]
+
+
+class Threads(Engine, name="threads", version="0.1.0"):
+    """A service whose client blocks."""
+
+    gate = threading.Event()
+
+    @rotated(creds="static-creds/{name}", rotate="rotate-role/{name}", shows=("username",))
+    def set_password(self, call: RotateCall, role: StaticRole, password: Secret) -> None:
+        """Set a password."""
+        self.gate.wait(5)
+        self.service.passwords[role.username] = password.reveal()
+
+    @root_rotation("config/rotate-root")
+    def rotate_root(self, call: Call, config: Config, password: Secret) -> None:
+        """Set the engine's own password."""
+        self.gate.wait(5)
+        self.service.passwords[config.username] = password.reveal()
+
+    @rotate_root.check
+    async def can_log_in(self, config: Config) -> bool:
+        """Whether the password is valid."""
+        return self.service.passwords.get(config.username) == config.password.reveal()
+
+
+@pytest.mark.parametrize("path", ["rotate-role/app", "config/rotate-root"])
+async def test_a_thread_that_ends_late_leaves_its_password_known(path: str) -> None:
+    """Its caller went away: nobody decides about its password, or sets another one, before it has ended."""
+    mount = EngineMount(Threads)
+    mount.backend.mount_id = "m-1"  # type: ignore[misc]
+    mount.backend.gate = threading.Event()  # type: ignore[attr-defined]
+    mount.backend.gate.set()  # type: ignore[attr-defined]
+    await mount.write("static-roles/app", username="app", rotation_period="1h")
+    await mount.write("config", username="root", password="first")
+    mount.service.passwords["root"] = "first"
+    mount.backend.gate.clear()  # type: ignore[attr-defined]
+    for _ in range(3):
+        with suppress(TimeoutError, TooManyRequestsError):
+            await asyncio.wait_for(mount.request(Operation.UPDATE, path), 0.05)
+    mount.clock.tick("2m")
+    with suppress(InternalError):
+        await mount.tick()
+    mount.backend.gate.set()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    mount.clock.tick("2m")
+    await mount.tick()
+    assert await stored_password(mount) == mount.service.passwords["root"]
+    assert await password_of(mount) == mount.service.passwords["app"]
+
+
+class MovedConfig(Model):
+    """How the engine logs in, and where."""
+
+    url: Str = ""
+    password: Secret = field(default="", goes_to=["url"])
+
+
+class Moved(SecretsEngine, name="moved", version="0.1.0"):
+    """An engine whose configuration may be moved by who does not know the password."""
+
+    config = Singleton(MovedConfig, "config")
+
+    def __init__(self, config: BackendConfig) -> None:
+        super().__init__(config)
+        self.valid = "first"
+        self.seen: list[tuple[str, str]] = []
+        self.during: Callable[[], Awaitable[None]] | None = None
+
+    @root_rotation("config/rotate-root")
+    async def rotate_root(self, call: Call, config: MovedConfig, password: Secret) -> None:
+        """Set the password."""
+        self.valid = password.reveal()
+        if self.during is not None:
+            await self.during()
+
+    @rotate_root.check
+    async def can_log_in(self, config: MovedConfig) -> bool:
+        """Send the password."""
+        self.seen.append((config.url, config.password.reveal()))
+        return config.url == "theirs" or config.password.reveal() == self.valid
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_new_password_goes_nowhere_else(is_lost: bool) -> None:
+    """Who moves the configuration while the password is changed, or unsettled, gets no new one."""
+    mount = Mount(Moved)
+    await mount.write("config", url="ours", password="first")
+
+    async def move() -> None:
+        await mount.write("config", url="theirs", password="x")
+        if is_lost:
+            raise UserError("the answer was lost")
+
+    mount.backend.during = move
+    with pytest.raises((UserError, InternalError)):
+        await mount.request(Operation.UPDATE, "config/rotate-root")
+    await mount.tick()
+    assert (await mount.backend.config.get()).password.reveal() == "x"
+    assert ("theirs", mount.backend.valid) not in mount.backend.seen
+
+
+async def test_a_new_password_waits_for_the_way_back() -> None:
+    """An operator has moved the configuration while it was set: it is kept until that is undone."""
+    mount = Mount(Moved)
+    await mount.write("config", url="ours", password="first")
+
+    async def move() -> None:
+        await mount.write("config", url="ours?tls=1", password="first")
+
+    mount.backend.during = move
+    with pytest.raises(InternalError, match="'url' was changed"):
+        await mount.request(Operation.UPDATE, "config/rotate-root")
+    with pytest.raises(InternalError, match="periodic tasks failed"):
+        await mount.tick()
+    await mount.write("config", url="ours", password="first")
+    mount.backend.during = None
+    await mount.request(Operation.UPDATE, "config/rotate-root")
+    assert (await mount.backend.config.get()).password.reveal() == mount.backend.valid != "first"
