@@ -15,7 +15,6 @@ __all__ = ["CORE_VERSION", "ENABLING", "choose_version", "handshake_line", "is_c
 CORE_VERSION = 1
 """go-plugin's own protocol version. Hosts refuse any other."""
 
-
 ENABLING = "enable it with `vault auth enable` or `vault secrets enable`"
 """What an operator does with a registered backend."""
 
