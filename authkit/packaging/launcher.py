@@ -1,4 +1,4 @@
-"""The launcher of a standalone plugin, compiled from `launcher/`: a static executable."""
+"""The launcher of a packed plugin, compiled from `launcher/`: a static executable."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.executable import Executable
 from authkit.packaging.interpreter.libraries import glibc_files
-from authkit.packaging.standalone import Standalone
 from authkit.packaging.whole_files import write_whole
 from authkit.values import Value
 
@@ -43,12 +43,14 @@ class Image(Value, frozen=True, kw_only=True):
     """Of the manifest: `sha256:...`."""
 
 
-def write_image(built: Standalone, output: Path) -> Image:
+def write_image(built: Executable, output: Path) -> Image:
     """Write the image layout `NAME-VERSION.oci`, and the same as `NAME-VERSION.oci.tar`, over older ones.
 
     Raises:
-        PackagingError: there is no OCI name of this machine's architecture.
+        PackagingError: there is no OCI name of this machine's architecture, or no interpreter in the file.
     """
+    if not built.has_interpreter:
+        raise PackagingError(f"{built.file.name} has no interpreter in it, and an image has none beside it")
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None:
         raise PackagingError(
@@ -96,8 +98,8 @@ def _machine() -> list[Member]:
     return [Member("tmp", mode=0o1777), *libraries]
 
 
-def _tag(built: Standalone) -> str:
-    version = built.plugin.version
+def _tag(built: Executable) -> str:
+    version = built.version
     return version if _TAG.fullmatch(version) else "latest"
 
 

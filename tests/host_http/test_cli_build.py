@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authkit.cli.main import cli
-from authkit.packaging import lock, oci, standalone
+from authkit.packaging import lock, oci, standalone, zipapp
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.executable import Executable
 from authkit.packaging.oci import Image
 from authkit.packaging.project import Project
-from authkit.packaging.standalone import Standalone
-from authkit.packaging.tree import Plugin
+from authkit.values import replace
 
 SHA256 = "5a" * 32
 
@@ -35,20 +35,27 @@ class Builds:
         self.options: dict[str, Any] = {}
         self.imaged: list[Path] = []
 
-    def build(self, project: Project, output: Path, **options: Any) -> Standalone:
+    def build(self, project: Project, output: Path, **options: Any) -> Executable:
         """Return a file that nobody has made."""
         self.options = {"project": project, "output": output, **options}
-        return Standalone(
-            plugin=Plugin("my_method", "v0.2.0"),
+        return Executable(
+            name="my_method",
+            version="v0.2.0",
             file=output / "my_method-0.2.0",
             size=23_400_000,
             unpacked=57_000_000,
             sha256=SHA256,
-            glibc="2.34",
+            needs="glibc 2.34 or later",
+            has_interpreter=True,
             sbom=output / "my_method-0.2.0.cdx.json",
         )
 
-    def write_image(self, built: Standalone, output: Path) -> Image:
+    def build_zipapp(self, project: Project, output: Path, **options: Any) -> Executable:
+        """Return one without an interpreter."""
+        built = self.build(project, output, **options)
+        return replace(built, needs="CPython 3.11 and glibc 2.34 or later", has_interpreter=False)
+
+    def write_image(self, built: Executable, output: Path) -> Image:
         """Return an image that nobody has made."""
         self.imaged.append(output)
         name = f"{built.file.name}.oci"
@@ -60,6 +67,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
     """Builds without a compiler."""
     made = Builds()
     monkeypatch.setattr(standalone, "build_standalone", made.build)
+    monkeypatch.setattr(zipapp, "build_zipapp", made.build_zipapp)
     monkeypatch.setattr(oci, "write_image", made.write_image)
     return made
 
@@ -93,6 +101,15 @@ def test_it_prints_the_file_and_the_commands_that_register_it(builds: Builds, pr
     assert builds.imaged == []
 
 
+def test_a_zipapp_says_what_the_machine_needs(builds: Builds, project: Path) -> None:
+    """And makes no image, which would have no interpreter."""
+    done = run(project, "--zipapp")
+    assert "for Linux with CPython 3.11 and glibc 2.34 or later; " in done.stdout
+    refused = run(project, "--zipapp", "--oci")
+    assert "--zipapp leaves the interpreter out" in str(refused.exception)
+    assert builds.imaged == []
+
+
 def test_options_reach_packaging(builds: Builds, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders become absolute, and the lock is written before the build."""
     written: list[object] = []
@@ -118,7 +135,7 @@ def test_options_reach_packaging(builds: Builds, project: Path, monkeypatch: pyt
 def failing(error: Exception) -> Callable[..., Standalone]:
     """Return a build that fails."""
 
-    def build(*_: object, **__: object) -> Standalone:
+    def build(*_: object, **__: object) -> Executable:
         raise error
 
     return build

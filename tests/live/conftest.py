@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from livebed.binaries import ServerProgram, find_built, find_servers
@@ -14,10 +15,13 @@ from livebed.factories import MakePlugin, MakeServer, our_plugin
 from livebed.misbehaviour import NaughtyMount
 from livebed.mounts import Mount, mount_plugin
 from livebed.oidc_provider import OIDCProvider, why_no_provider
+from livebed.packages import build_wheels, make_project
 from livebed.plugins import Plugin, go_peer
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
 from playwright.sync_api import Browser
+
+from authkit.packaging.project import Project
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -135,3 +139,15 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium: run scripts/live/browser")
     with open_browser() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel of authkit."""
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def packed_project(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The JWT example, locked to the versions of the development environment and the wheel."""
+    return make_project(tmp_path_factory.mktemp("project") / "jwt_auth", wheels)

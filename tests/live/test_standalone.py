@@ -24,21 +24,22 @@ from livebed.binaries import ServerProgram, find_built
 from livebed.client import ServerError
 from livebed.commands import run_authkit
 from livebed.mounts import Mount, mount_plugin
+from livebed.packages import NEXT, make_next, unpacked_in
 from livebed.plugins import Plugin
 from livebed.server import Server
 from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.executable import Executable
 from authkit.packaging.launcher import build_launcher
-from authkit.packaging.lock import install, write_lock
+from authkit.packaging.lock import install
 from authkit.packaging.oci import Image, write_image
-from authkit.packaging.project import read_project
-from authkit.packaging.standalone import Standalone, build_standalone
+from authkit.packaging.project import Project, read_project
+from authkit.packaging.standalone import build_standalone
 from authkit.plugin.handshake import notice
 from authkit.values import replace
 
-ROOT = Path(__file__).resolve().parents[2]
 LOGINS = 100
 STARTS = 6
 
@@ -46,42 +47,18 @@ pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="no Go to compile
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a wheel of authkit."""
-    folder = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def project(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The JWT example, locked to the versions of the development environment and the wheel."""
-    folder = tmp_path_factory.mktemp("project") / "jwt_auth"
-    shutil.copytree(ROOT / "examples/jwt_auth", folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    (folder / "jwt_auth/page.jinja").write_text("a template of the author's")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIP_CONSTRAINT", str(ROOT / "requirements/development.txt"))
-        write_lock(read_project(folder), find_links=[wheels])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def built(project: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Standalone:
+def built(packed_project: Project, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Executable:
     """The JWT plugin as one file."""
-    return build_standalone(read_project(project), tmp_path_factory.mktemp("built"), find_links=[wheels])
+    return build_standalone(packed_project, tmp_path_factory.mktemp("built"), find_links=[wheels])
 
 
 @pytest.fixture(scope="module")
-def next_version(project: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Standalone:
+def next_version(
+    packed_project: Project, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Executable:
     """Its next version."""
     folder = tmp_path_factory.mktemp("next") / "jwt_auth"
-    shutil.copytree(project, folder)
-    method = folder / "jwt_auth/method.py"
-    text, count = re.subn(r'version="0\.1\.0"', 'version="0.2.0"', method.read_text())
-    assert count == 1
-    method.write_text(text)
-    return build_standalone(read_project(folder), folder / "dist", find_links=[wheels])
+    return build_standalone(make_next(packed_project, folder), folder / "dist", find_links=[wheels])
 
 
 @pytest.fixture
@@ -93,17 +70,17 @@ def bare_server(program: ServerProgram, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def put(server: Server, built: Standalone) -> Plugin:
+def put(server: Server, built: Executable) -> Plugin:
     """Copy the file into the plugin directory."""
     shutil.copy2(built.file, server.plugin_directory)
-    return Plugin("jwt_auth", server.plugin_directory / built.file.name, built.plugin.version)
+    return Plugin("jwt_auth", server.plugin_directory / built.file.name, built.version)
 
 
 # --- on servers --------------------------------------------------------------------------------
 
 
 def test_a_server_without_python_runs_it(
-    bare_server: Server, built: Standalone, next_version: Standalone
+    bare_server: Server, built: Executable, next_version: Executable
 ) -> None:
     """Registered, a hundred logins, upgraded; a file that was changed since is refused."""
     plugin = put(bare_server, built)
@@ -117,7 +94,7 @@ def test_a_server_without_python_runs_it(
         mount.reload()
         mount.login()
         listed = mount.client.read("sys/auth")[f"{mount.path}/"]
-        assert listed["running_plugin_version"] == upgraded.version == "v0.2.0"
+        assert listed["running_plugin_version"] == upgraded.version == NEXT
         with upgraded.file.open("ab") as file:
             file.write(b"\0")
         with pytest.raises(ServerError, match="checksums did not match"):
@@ -125,7 +102,7 @@ def test_a_server_without_python_runs_it(
 
 
 def test_a_server_without_python_gets_it_by_the_command(
-    bare_server: Server, built: Standalone, next_version: Standalone, tmp_path: Path
+    bare_server: Server, built: Executable, next_version: Executable, tmp_path: Path
 ) -> None:
     """Installed, upgraded and rolled back from outside; what fails is undone, and logins go on."""
     issuer = Issuer.rsa()
@@ -136,7 +113,7 @@ def test_a_server_without_python_gets_it_by_the_command(
     installed = run("install", built.file, *directory)
     assert installed.returncode == 0, installed.stderr
     copied = bare_server.plugin_directory / built.file.name
-    mount = Mount(bare_server, Plugin("jwt_auth", copied, built.plugin.version), issuer, "jwt_auth")
+    mount = Mount(bare_server, Plugin("jwt_auth", copied, built.version), issuer, "jwt_auth")
     mount.configure()
     mount.write_role()
 
@@ -158,14 +135,14 @@ def test_a_server_without_python_gets_it_by_the_command(
     assert (back.returncode, running()) == (0, "v0.1.0"), back.stderr
 
 
-def test_a_changed_cache_on_a_server_without_python(bare_server: Server, built: Standalone) -> None:
+def test_a_changed_cache_on_a_server_without_python(bare_server: Server, built: Executable) -> None:
     """As on another server."""
     plugin = put(bare_server, built)
     plugin.register(bare_server.client)
     change_the_cache(bare_server, plugin)
 
 
-def test_what_was_changed_in_the_cache_does_not_run(server: Server, built: Standalone) -> None:
+def test_what_was_changed_in_the_cache_does_not_run(server: Server, built: Executable) -> None:
     """It is unpacked anew; the log says what was found, and logins go on."""
     plugin = put(server, built).called("jwt_standalone")
     plugin.register(server.client)
@@ -197,13 +174,13 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def start(built: Standalone, home: Path, folder: Path) -> float:
+def start(built: Executable, home: Path, folder: Path) -> float:
     """Start the file as a server does, and end it; return the seconds to its handshake."""
     folder.mkdir(exist_ok=True)
     return seconds_to_handshake(built.file, host_environment(folder) | {"AUTHKIT_CACHE_DIR": str(home)})
 
 
-def refuse(built: Standalone, home: Path, *, user: int | None = None) -> str:
+def refuse(built: Executable, home: Path, *, user: int | None = None) -> str:
     """Start the file as a server does, for a cache that cannot be used; return what it says."""
     environment = host_environment(built.file.parent) | {"AUTHKIT_CACHE_DIR": str(home)}
     done = subprocess.run(
@@ -215,13 +192,7 @@ def refuse(built: Standalone, home: Path, *, user: int | None = None) -> str:
     return line["@message"]
 
 
-def entry_of(home: Path) -> Path:
-    """Return the one folder that was unpacked."""
-    (entry,) = home.glob("jwt_auth-*/")
-    return entry
-
-
-def test_the_wrong_cookie_unpacks_nothing(built: Standalone, tmp_path: Path) -> None:
+def test_the_wrong_cookie_unpacks_nothing(built: Executable, tmp_path: Path) -> None:
     """Servers try the cookies of all types. The text is that of every plugin."""
     environment = {"HOME": str(tmp_path), "VAULT_DATABASE_PLUGIN": "926a0820-aea2-be28-51d6-83cdf00e8edb"}
     done = subprocess.run([built.file], env=environment, capture_output=True, text=True, timeout=60)
@@ -229,32 +200,34 @@ def test_the_wrong_cookie_unpacks_nothing(built: Standalone, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_builds_are_the_same(built: Standalone, project: Path, wheels: Path, tmp_path: Path) -> None:
+def test_two_builds_are_the_same(
+    built: Executable, packed_project: Project, wheels: Path, tmp_path: Path
+) -> None:
     """The file, and the list of what is in it."""
-    again = build_standalone(read_project(project), tmp_path, find_links=[wheels])
+    again = build_standalone(packed_project, tmp_path, find_links=[wheels])
     assert again.sha256 == built.sha256
     assert again.sbom.read_bytes() == built.sbom.read_bytes()
 
 
-def test_nothing_of_development_is_in_it(built: Standalone, home: Path, tmp_path: Path) -> None:
+def test_nothing_of_development_is_in_it(built: Executable, home: Path, tmp_path: Path) -> None:
     """Neither the host nor tests, commands, sources or the second engine."""
     start(built, home, tmp_path / "tmp")
-    names = {path.relative_to(entry_of(home)).as_posix() for path in entry_of(home).rglob("*")}
+    names = {path.relative_to(unpacked_in(home)).as_posix() for path in unpacked_in(home).rglob("*")}
     assert any(name.endswith("authkit/serving.pyc") for name in names)
     unwanted = re.compile(r"\.py$|/pip/|/grpc/|authkit/(host|doctor|testing|cli|packaging)|/test/")
     assert [name for name in names if unwanted.search(name)] == []
 
 
 def test_what_the_project_has_beside_its_modules_is_in_it(
-    built: Standalone, home: Path, tmp_path: Path
+    built: Executable, home: Path, tmp_path: Path
 ) -> None:
     """Templates and other data of the author's."""
     start(built, home, tmp_path / "tmp")
-    (template,) = entry_of(home).rglob("page.jinja")
+    (template,) = unpacked_in(home).rglob("page.jinja")
     assert template.read_text() == "a template of the author's"
 
 
-def test_the_lists_beside_it_are_right(built: Standalone) -> None:
+def test_the_lists_beside_it_are_right(built: Executable) -> None:
     """`sha256sum --check` accepts them, and the contents name what the lock has."""
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=built.file.parent, check=True)
     listed = json.loads(built.sbom.read_text())
@@ -266,7 +239,7 @@ def test_the_lists_beside_it_are_right(built: Standalone) -> None:
     assert listed["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": built.sha256}]
 
 
-def test_many_starts_at_once_unpack_it_once(built: Standalone, home: Path, tmp_path: Path) -> None:
+def test_many_starts_at_once_unpack_it_once(built: Executable, home: Path, tmp_path: Path) -> None:
     """Each of them gets its handshake."""
     with ThreadPoolExecutor(STARTS) as pool:
         list(pool.map(lambda each: start(built, home, tmp_path / str(each)), range(STARTS)))
@@ -307,11 +280,11 @@ CHANGES = [add_module, remove_module, link_module, open_to_others, forbid_execut
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_folder_is_replaced(
-    built: Standalone, home: Path, tmp_path: Path, change: Callable[[Path], None]
+    built: Executable, home: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     """Whatever was done to it."""
     start(built, home, tmp_path / "tmp")
-    entry = entry_of(home)
+    entry = unpacked_in(home)
     before = {path: path.stat().st_mode for path in entry.rglob("*")}
     change(entry)
     start(built, home, tmp_path / "tmp")
@@ -320,24 +293,24 @@ def test_a_changed_folder_is_replaced(
 
 
 def test_other_versions_are_removed_when_nothing_runs_from_them(
-    built: Standalone, next_version: Standalone, home: Path, tmp_path: Path
+    built: Executable, next_version: Executable, home: Path, tmp_path: Path
 ) -> None:
     """The version that runs stays as long as its process does."""
     environment = host_environment(tmp_path) | {"AUTHKIT_CACHE_DIR": str(home)}
     with subprocess.Popen([built.file], env=environment, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         running.stdout.readline()
-        old = entry_of(home)
+        old = unpacked_in(home)
         start(next_version, home, tmp_path / "tmp")
         assert old.is_dir()
         running.kill()
     shutil.rmtree(next(path for path in home.glob("jwt_auth-*/") if path != old))
     start(next_version, home, tmp_path / "tmp")
     assert not old.exists()
-    assert entry_of(home) != old
+    assert unpacked_in(home) != old
 
 
-def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> None:
+def test_a_folder_of_others_is_not_used(built: Executable, tmp_path: Path) -> None:
     """Nor one that they may write to, or whose parents they may rename. The text says what to do."""
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -354,7 +327,7 @@ def test_a_folder_of_others_is_not_used(built: Standalone, tmp_path: Path) -> No
     assert "one of the characters :;$" in refuse(built, tmp_path / "a:b")
 
 
-def test_a_cache_on_a_read_only_file_system_is_passed_over(built: Standalone, tmp_path: Path) -> None:
+def test_a_cache_on_a_read_only_file_system_is_passed_over(built: Executable, tmp_path: Path) -> None:
     """The home of a service often is on one; the temporary folder is not."""
     if not can_make_roots():
         pytest.skip("not allowed to make mounts")
@@ -371,11 +344,11 @@ def test_a_cache_on_a_read_only_file_system_is_passed_over(built: Standalone, tm
         assert running.stdout is not None
         assert running.stdout.readline().startswith("1|5|unix|")
         running.kill()
-    assert entry_of(temporary / f"authkit-{os.geteuid()}").is_dir()
+    assert unpacked_in(temporary / f"authkit-{os.geteuid()}").is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, tmp_path: Path) -> None:
+def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Executable, tmp_path: Path) -> None:
     """Its owner could put anything there."""
     given = tmp_path / "given"
     given.mkdir()
@@ -395,7 +368,7 @@ def test_a_folder_that_belongs_to_somebody_else_is_not_used(built: Standalone, t
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a plugin as another user")
-def test_a_volume_of_a_container_needs_the_sticky_bit(built: Standalone) -> None:
+def test_a_volume_of_a_container_needs_the_sticky_bit(built: Executable) -> None:
     """An emptyDir of Kubernetes is root's, with mode 0777: as such, and below it, no cache is made."""
     nobody = 65534
     with tempfile.TemporaryDirectory() as name:
@@ -418,7 +391,7 @@ def test_a_volume_of_a_container_needs_the_sticky_bit(built: Standalone) -> None
             running.kill()
 
 
-def test_what_killed_starts_have_left_goes_first(built: Standalone, home: Path, tmp_path: Path) -> None:
+def test_what_killed_starts_have_left_goes_first(built: Executable, home: Path, tmp_path: Path) -> None:
     """There may be room for one: it goes even if what is unpacked then does not arrive."""
     (home / ".new-killed").mkdir(parents=True)
     home.chmod(0o700)
@@ -432,7 +405,7 @@ def test_what_killed_starts_have_left_goes_first(built: Standalone, home: Path, 
     assert [path.name for path in home.iterdir() if path.is_dir()] == []
 
 
-def test_nothing_above_the_cache_is_imported(built: Standalone, tmp_path: Path) -> None:
+def test_nothing_above_the_cache_is_imported(built: Executable, tmp_path: Path) -> None:
     """Python searches its archive in all folders above its own: `/tmp/lib` is anybody's to make."""
     (tmp_path / "lib").mkdir()
     with zipfile.ZipFile(
@@ -442,7 +415,7 @@ def test_nothing_above_the_cache_is_imported(built: Standalone, tmp_path: Path) 
     start(built, tmp_path / "authkit", tmp_path / "tmp")
 
 
-def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_says_so(built: Executable, home: Path, tmp_path: Path) -> None:
     """As after a download that broke."""
     cut = tmp_path / "cut"
     cut.write_bytes(built.file.read_bytes()[:-1])
@@ -457,7 +430,7 @@ def test_a_file_that_was_cut_off_says_so(built: Standalone, home: Path, tmp_path
 
 
 @pytest.fixture(scope="module")
-def image(built: Standalone, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(built: Executable, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The JWT plugin as an OCI image."""
     return write_image(built, tmp_path_factory.mktemp("image"))
 
@@ -477,14 +450,14 @@ def reference(image: Image) -> Iterator[str]:
     assert running.returncode == 0
 
 
-def test_two_images_are_the_same(built: Standalone, image: Image, tmp_path: Path) -> None:
+def test_two_images_are_the_same(built: Executable, image: Image, tmp_path: Path) -> None:
     """The layout, and its archive."""
     again = write_image(built, tmp_path)
     assert again.digest == image.digest
     assert again.archive.read_bytes() == image.archive.read_bytes()
 
 
-def test_the_image_runs_by_itself(built: Standalone, image: Image, tmp_path: Path) -> None:
+def test_the_image_runs_by_itself(built: Executable, image: Image, tmp_path: Path) -> None:
     """Its layers are a root directory in which the executable starts, as a user that is not root."""
     if not can_make_roots():
         pytest.skip("not allowed to make mounts")
@@ -514,7 +487,7 @@ def test_the_image_runs_by_itself(built: Standalone, image: Image, tmp_path: Pat
 
 @pytest.mark.parametrize("has_python", [True, False])
 def test_openbao_downloads_it(
-    program: ServerProgram, built: Standalone, reference: str, has_python: bool, tmp_path: Path
+    program: ServerProgram, built: Executable, reference: str, has_python: bool, tmp_path: Path
 ) -> None:
     """Declared in the server's configuration, it is taken out of the image, registered, and runs."""
     if not program.is_bao:
@@ -524,7 +497,7 @@ def test_openbao_downloads_it(
             pytest.skip("not allowed to make mounts")
         program = in_bare_root(program, tmp_path)
     with Declaring(program, built, reference) as server:
-        plugin = Plugin("declared", server.plugin_directory / f"auth-declared-{built.plugin.version}")
+        plugin = Plugin("declared", server.plugin_directory / f"auth-declared-{built.version}")
         with mount_plugin(server, plugin, Issuer.rsa()) as mount:
             for _ in range(LOGINS):
                 mount.login()
@@ -533,7 +506,7 @@ def test_openbao_downloads_it(
 class Declaring(Server):
     """A server that downloads a plugin from a registry when it starts."""
 
-    def __init__(self, program: ServerProgram, built: Standalone, reference: str) -> None:
+    def __init__(self, program: ServerProgram, built: Executable, reference: str) -> None:
         super().__init__(program)
         self.built = built
         self.reference = reference
@@ -609,20 +582,24 @@ def test_a_package_that_the_lock_shares_with_the_project_is_whole(tmp_path: Path
 # --- what cannot be built ----------------------------------------------------------------------
 
 
-def test_other_hashes_than_those_of_the_lock_are_refused(project: Path, wheels: Path, tmp_path: Path) -> None:
+def test_other_hashes_than_those_of_the_lock_are_refused(
+    packed_project: Project, wheels: Path, tmp_path: Path
+) -> None:
     """The index has something else under the version that was locked."""
     folder = tmp_path / "jwt_auth"
-    shutil.copytree(project, folder)
+    shutil.copytree(packed_project.folder, folder)
     lock = folder / "requirements.lock"
     lock.write_text(re.sub(r"(h11==\S+ --hash=sha256:)\w+", rf"\g<1>{'0' * 64}", lock.read_text()))
     with pytest.raises(PackagingError, match="THESE PACKAGES DO NOT MATCH THE HASHES"):
         build_standalone(read_project(folder), tmp_path / "dist", find_links=[wheels])
 
 
-def test_a_plugin_that_does_not_load_is_not_packed(project: Path, wheels: Path, tmp_path: Path) -> None:
+def test_a_plugin_that_does_not_load_is_not_packed(
+    packed_project: Project, wheels: Path, tmp_path: Path
+) -> None:
     """What it says when it is imported from what was packed is in the error."""
     folder = tmp_path / "jwt_auth"
-    shutil.copytree(project, folder)
+    shutil.copytree(packed_project.folder, folder)
     (folder / "jwt_auth/method.py").write_text("import authkit.testing\n")
     with pytest.raises(PackagingError, match=r"does not load(.|\n)*No module named 'authkit.testing'"):
         build_standalone(read_project(folder), tmp_path / "dist", find_links=[wheels])

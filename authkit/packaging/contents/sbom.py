@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -19,6 +19,7 @@ from packageurl import PackageURL
 
 from authkit.packaging.contents.bundled import list_bundled, list_references
 from authkit.packaging.launcher import find_go_version
+from authkit.packaging.tree import Tree
 from authkit.packaging.whole_files import write_whole
 
 __all__ = ["write_sbom"]
@@ -27,11 +28,8 @@ _EPOCH = "315532800"
 """1980: the date of a build that names none."""
 
 
-def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, libraries: Iterable[Path]) -> Path:
-    """Write `FILE.cdx.json` beside a package, and return its path. The same package has the same list.
-
-    `packages` is the folder of what was installed; `libraries` are shared libraries copied from the machine.
-    """
+def write_sbom(file: Path, *, sha256: str, version: str, tree: Tree) -> Path:
+    """Write `FILE.cdx.json` beside a package, and return its path. The same package has the same list."""
     root = Component(
         name=file.name,
         version=version,
@@ -39,15 +37,15 @@ def write_sbom(file: Path, *, sha256: str, version: str, packages: Path, librari
         bom_ref=file.name,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
-    bundled = sorted(path for path in packages.glob("*.libs/*") if path.is_file())  # auditwheel's
+    bundled = sorted(path for path in tree.packages.glob("*.libs/*") if path.is_file())  # auditwheel's
     parts = [
-        _package("generic", "cpython", platform.python_version(), ComponentType.PLATFORM),
+        *_interpreter(tree),
         _package("golang", "stdlib", find_go_version()),  # in the launcher
-        *(_library(path, path.name) for path in sorted(libraries)),
-        *(_library(path, path.relative_to(packages).as_posix()) for path in bundled),
+        *(_library(path, path.name) for path in tree.libraries),
+        *(_library(path, path.relative_to(tree.packages).as_posix()) for path in bundled),
     ]
     bom = Bom(components=parts)
-    for distribution, contents in _distributions(packages):
+    for distribution, contents in _distributions(tree.packages):
         parts.append(distribution)
         bom.components.update([distribution, *contents])
         bom.register_dependency(distribution, contents)
@@ -67,6 +65,11 @@ def _distributions(packages: Path) -> Iterator[tuple[Component, list[Component]]
         component = _package("pypi", found.metadata["Name"].lower(), found.version)
         component.external_references.update(list_references(metadata))
         yield component, list(list_bundled(metadata, component.bom_ref.value or ""))
+
+
+def _interpreter(tree: Tree) -> Iterator[Component]:
+    if tree.program:
+        yield _package("generic", "cpython", platform.python_version(), ComponentType.PLATFORM)
 
 
 def _package(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from authkit.packaging.interpreter.program import PROGRAM
 from authkit.packaging.programs import run
 
 __all__ = ["compile_all"]
@@ -20,15 +20,15 @@ sys.exit(not ok)
 """
 
 
-def compile_all(tree: Path) -> None:
-    """Compile every module of a tree with the tree's own interpreter, and remove the sources.
+def compile_all(tree: Path, program: Path, environment: Mapping[str, str]) -> None:
+    """Compile every module of a tree with the interpreter that will run it, and remove the sources.
 
     Raises:
         PackagingError: a module is not valid Python.
     """
+    command: list[str | Path] = [program, "-S", "-s", "-P", "-B", "-c", _COMPILE, tree]
     # Iteration over sets is the same in each run.
-    environment = {"PYTHONHASHSEED": "0", "LD_LIBRARY_PATH": str(tree / "lib")}
-    command: list[str | Path] = [tree / PROGRAM, "-S", "-s", "-P", "-B", "-c", _COMPILE, tree]
-    run(command, "the modules can't be compiled", environment=environment)
+    fixed = {**environment, "PYTHONHASHSEED": "0"}
+    run(command, "the modules can't be compiled", environment=fixed)
     for source in tree.rglob("*.py"):
         source.unlink()

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// The end of a standalone plugin: the archive, the manifest, and where they are.
+// The end of a plugin's executable: the archive, the manifest, and where they are.
 //
 //	launcher | archive (tar, gzip) | manifest (JSON) | length of the archive | length of the manifest | magic
 //
@@ -23,7 +23,8 @@ type manifest struct {
 	Name    string                // of the plugin: begins the names of its folders in the cache
 	Key     string                // SHA-256 of the archive, hexadecimal
 	Glibc   string                // the oldest version that its programs and libraries take
-	Program string                // the interpreter, below the folder
+	Program string                // the interpreter, below the folder; empty if the machine has it
+	Python  string                // the version that the machine's must have; empty with a program
 	Main    string                // what the interpreter runs, below the folder
 	Files   map[string]fileRecord // by path below the folder, with slashes
 }

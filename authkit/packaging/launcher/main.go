@@ -1,6 +1,6 @@
-// The launcher is the executable part of a standalone plugin. Behind its own code the file has the plugin,
-// an interpreter with everything that it imports, as a compressed archive. The launcher unpacks it once, verifies
-// what it has unpacked at every start, and becomes the interpreter.
+// The launcher is the executable part of a packed plugin. Behind its own code the file has the plugin with everything
+// that it imports, and an interpreter unless the machine has it, as a compressed archive. The launcher unpacks it
+// once, verifies what it has unpacked at every start, and becomes the interpreter.
 //
 // A server starts a plugin of unknown type several times with the cookies of other types. These starts are refused
 // before the archive, or any file, is looked at.
@@ -34,6 +34,12 @@ func start() error {
 	if err != nil {
 		return fmt.Errorf("this file can't be read: %w", err)
 	}
+	python := ""
+	if file.Program == "" {
+		if python, err = findPython(file.Python); err != nil {
+			return err
+		}
+	}
 	cache, err := findCache()
 	if err != nil {
 		return err
@@ -42,11 +48,14 @@ func start() error {
 	if err != nil {
 		return err
 	}
-	arguments := []string{filepath.Join(entry, file.Program), "-I", "-S", "-B", filepath.Join(entry, file.Main)}
+	if python != "" {
+		err = become(python, filepath.Join(entry, file.Main), os.Environ())
+		return fmt.Errorf("%s can't be started: %w; name another interpreter in %s", python, err, pythonVariable)
+	}
 	// Read when the interpreter is loaded. The plugin removes it before anything else: programs that it starts
 	// get the machine's own libraries.
 	environment := append(without(os.Environ(), "LD_LIBRARY_PATH"), "LD_LIBRARY_PATH="+filepath.Join(entry, "lib"))
-	err = syscall.Exec(arguments[0], append(arguments, os.Args[1:]...), environment)
+	err = become(filepath.Join(entry, file.Program), filepath.Join(entry, file.Main), environment)
 	if errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("the interpreter can't be started: this machine has no glibc; it needs glibc %s or later", file.Glibc)
 	}
@@ -54,6 +63,12 @@ func start() error {
 		return fmt.Errorf("the interpreter can't be started: programs may not be executed in %s (noexec?); name another folder in %s", entry, cacheVariable)
 	}
 	return fmt.Errorf("the interpreter can't be started: %w", err)
+}
+
+// become is exec: isolated from PYTHON* variables, from packages of the machine and the user, and from the working directory.
+func become(interpreter, main string, environment []string) error {
+	arguments := []string{interpreter, "-I", "-S", "-B", main}
+	return syscall.Exec(interpreter, append(arguments, os.Args[1:]...), environment)
 }
 
 func without(environment []string, name string) []string {

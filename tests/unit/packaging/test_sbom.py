@@ -11,6 +11,7 @@ import pytest
 
 from authkit.packaging.contents import sbom
 from authkit.packaging.contents.sbom import write_sbom
+from authkit.packaging.tree import Tree
 
 OPENSSL = {
     "type": "library",
@@ -46,7 +47,10 @@ def install(packages: Path, name: str, **lists: object) -> None:
 
 def write(folder: Path, packages: Path) -> dict[str, Any]:
     """Write the list of a package; return it."""
-    path = write_sbom(folder / "pin-1.0.0", sha256="0" * 64, version="1.0.0", packages=packages, libraries=[])
+    tree = Tree(
+        name="pin", version="1.0.0", folder=folder, packages=packages, main="main.pyc", glibc="2.34", needs=""
+    )
+    path = write_sbom(folder / "pin-1.0.0", sha256="0" * 64, version="1.0.0", tree=tree)
     written: dict[str, Any] = json.loads(path.read_text())
     return written
 
