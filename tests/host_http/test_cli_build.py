@@ -132,7 +132,7 @@ def test_options_reach_packaging(builds: Builds, project: Path, monkeypatch: pyt
     assert image in done.stdout.splitlines()
 
 
-def failing(error: Exception) -> Callable[..., Standalone]:
+def failing(error: Exception) -> Callable[..., Executable]:
     """Return a build that fails."""
 
     def build(*_: object, **__: object) -> Executable:

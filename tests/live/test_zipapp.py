@@ -22,7 +22,8 @@ from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
 from authkit.packaging.executable import Executable
-from authkit.packaging.interpreter import copy_interpreter, copy_libraries, running_interpreter
+from authkit.packaging.interpreter.libraries import copy_libraries
+from authkit.packaging.interpreter.program import copy_interpreter, original_interpreter
 from authkit.packaging.project import Project
 from authkit.packaging.zipapp import build_zipapp
 from authkit.plugin.handshake import notice
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGINS = 100
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PROGRAM = f"python{VERSION}"
-INTERPRETER = running_interpreter()
+INTERPRETER = original_interpreter()
 SETTING = f"AUTHKIT_PYTHON={INTERPRETER}"
 
 pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="no Go to compile the launcher with")

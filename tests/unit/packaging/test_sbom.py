@@ -48,7 +48,14 @@ def install(packages: Path, name: str, **lists: object) -> None:
 def write(folder: Path, packages: Path) -> dict[str, Any]:
     """Write the list of a package; return it."""
     tree = Tree(
-        name="pin", version="1.0.0", folder=folder, packages=packages, main="main.pyc", glibc="2.34", needs=""
+        name="pin",
+        version="1.0.0",
+        folder=folder,
+        packages=packages,
+        program="bin/python",
+        main="main.pyc",
+        glibc="2.34",
+        needs="",
     )
     path = write_sbom(folder / "pin-1.0.0", sha256="0" * 64, version="1.0.0", tree=tree)
     written: dict[str, Any] = json.loads(path.read_text())
