@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {*BOTTOM, "database", "logical", "rpc", "plugin", "wire", "host"},
     "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
-    "packaging": {"values", "plugin", "wire"},
+    "packaging": {"values", "plugin", "wire", "database"},
     "deployment": {"values", "wire", "packaging"},
     "cli": {"printable", "values", "plugin", "host", "doctor", "packaging", "deployment"},
 }

@@ -14,7 +14,7 @@ from authkit.packaging.project import read_project
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from authkit.packaging.executable import Executable
+    from authkit.packaging.forms.executable import Executable
     from authkit.packaging.oci import Image
 
 __all__ = ["build"]
@@ -61,10 +61,10 @@ def build(
     out = console()
     links = [each.resolve() for each in find_links]
     with build_extra():
+        from authkit.packaging.forms.standalone import build_standalone
+        from authkit.packaging.forms.zipapp import build_zipapp
         from authkit.packaging.lock import write_lock
         from authkit.packaging.oci import write_image
-        from authkit.packaging.standalone import build_standalone
-        from authkit.packaging.zipapp import build_zipapp
 
         found = read_project(project.resolve())
         if lock:
@@ -88,4 +88,4 @@ def _summarize(out: Console, built: Executable, image: Image | None) -> None:
     out.print("Put the file into the server's plugin directory, and:")
     for command in ("vault", "bao"):
         options = f"-sha256={built.sha256} -command={built.file.name}"
-        out.print(f"    {command} plugin register {options} auth {built.name}")
+        out.print(f"    {command} plugin register {options} {built.kind} {built.name}")

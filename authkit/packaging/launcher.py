@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.kinds import KINDS
 from authkit.packaging.programs import find_program, run
 from authkit.plugin.handshake import notice
-from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
 
 __all__ = ["build_launcher", "find_go_version"]
 
@@ -21,15 +21,22 @@ _SETTING = re.compile(r"GO(?!ROOT|CACHE|TMPDIR|PATH)\w+")
 _SOURCES = Path(__file__).parent / "launcher"
 
 
-def build_launcher(folder: Path) -> Path:
-    """Compile the launcher in an empty folder, and return its path. The same compiler makes the same bytes.
+def build_launcher(folder: Path, kind: str) -> Path:
+    """Compile the launcher of a kind of plugin in an empty folder, and return its path.
+
+    The same compiler makes the same bytes.
 
     Raises:
         PackagingError: there is no Go compiler, or it fails.
     """
     go = _find_go()
     shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
-    settings = {"cookieKey": COOKIE_KEY, "cookieValue": COOKIE_VALUE, "notice": notice("%s")}
+    found = KINDS[kind]
+    settings = {
+        "cookieKey": found.cookie_key,
+        "cookieValue": found.cookie_value,
+        "notice": notice("%s", found.enabling),
+    }
     constants = "\n".join(f"const {name} = {json.dumps(value)}" for name, value in settings.items())
     (folder / "settings.go").write_text(f"package main\n\n{constants}\n")
     output = folder / "launcher"

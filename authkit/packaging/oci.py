@@ -16,7 +16,7 @@ from pathlib import Path
 
 from authkit.packaging.archives import Member, compress, tar
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.executable import Executable
+from authkit.packaging.forms.executable import Executable
 from authkit.packaging.interpreter.libraries import glibc_files
 from authkit.packaging.whole_files import write_whole
 from authkit.values import Value

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from authkit.packaging.errors import PackagingError
+from authkit.packaging.kinds import KINDS
 from authkit.values import Value
 
 __all__ = ["PLUGIN_CLASS", "Project", "read_project"]
@@ -22,6 +23,8 @@ class Project(Value, frozen=True, kw_only=True):
     folder: Path
     plugin: str
     """The class to serve, as `package.module:Class`."""
+    is_database: bool = False
+    """Whether it is a database plugin, and no auth method or secrets engine."""
 
     @property
     def lock(self) -> Path:
@@ -45,7 +48,10 @@ def read_project(folder: Path) -> Project:
     plugin = _get(content, "tool", "authkit", "plugin")
     if not isinstance(plugin, str) or not PLUGIN_CLASS.fullmatch(plugin):
         raise PackagingError(f'{file} names no plugin: add plugin = "package.module:Class" to [tool.authkit]')
-    return Project(folder=folder, plugin=plugin)
+    kind = _get(content, "tool", "authkit", "kind")
+    if kind not in (None, *KINDS):
+        raise PackagingError(f"{file}: kind in [tool.authkit] is one of {', '.join(KINDS)}")
+    return Project(folder=folder, plugin=plugin, is_database=kind == "database")
 
 
 def _get(content: Any, *keys: str) -> object:

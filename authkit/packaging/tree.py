@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from authkit.packaging.errors import PackagingError
+from authkit.packaging.kinds import KINDS
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project
 from authkit.values import Value
 
-__all__ = ["DEVELOPMENT", "LEFT_OUT", "Tree", "add_packages", "load_plugin"]
+__all__ = ["DEVELOPMENT", "LEFT_OUT", "Loaded", "Tree", "add_packages", "load_plugin", "serving_module"]
 
 LEFT_OUT = ("grpcio",)
 """Distributions that stay out unless they are asked for: the second gRPC engine (19 MB)."""
@@ -38,9 +40,24 @@ import importlib, json, os, runpy, sys
 runpy.run_path(sys.argv[1])
 module, _, name = sys.argv[2].partition(":")
 plugin = getattr(importlib.import_module(module), name)
-plugin.factory()
-print(json.dumps([plugin.name, plugin.version, sys.path]))
+if hasattr(plugin, "verify_servable"):
+    plugin.verify_servable()
+    kind = "database"
+else:
+    kind = {1: "secret", 2: "auth"}[plugin.factory().backend_type]
+print(json.dumps({"name": plugin.name, "version": plugin.version, "kind": kind, "searched": sys.path}))
 """
+
+
+class Loaded(Value, frozen=True, kw_only=True):
+    """What the class of a plugin says when it is loaded from what was packed."""
+
+    name: str
+    version: str
+    kind: str
+    """As catalogs call it."""
+    searched: list[str]
+    """Where its interpreter imports from."""
 
 
 class Tree(Value, frozen=True, kw_only=True):
@@ -50,6 +67,8 @@ class Tree(Value, frozen=True, kw_only=True):
     """What the plugin is called."""
     version: str
     """What the plugin reports."""
+    kind: str
+    """As catalogs call it: `auth`, `secret` or `database`."""
     folder: Path
     packages: Path
     """The folder of what was installed."""
@@ -85,15 +104,23 @@ def add_packages(
             path.unlink()
 
 
-def load_plugin(
-    project: Project, program: Path, main: Path, environment: Mapping[str, str]
-) -> tuple[str, str, list[str]]:
-    """Load the plugin from what was packed; return its name, its version, and where it imports from.
+def serving_module(project: Project) -> str:
+    """Return the module that has the `serve` of the project's plugin."""
+    return KINDS["database" if project.is_database else "auth"].served_by
+
+
+def load_plugin(project: Project, program: Path, main: Path, environment: Mapping[str, str]) -> Loaded:
+    """Load the plugin from what was packed.
 
     Raises:
-        PackagingError: it does not load.
+        PackagingError: it does not load, or is of another kind than the project says.
     """
     command: list[str | Path] = [program, "-I", "-S", "-B", "-c", _LOAD, main, project.plugin]
     what = f"{project.plugin} does not load from what was packed"
-    name, version, searched = json.loads(run(command, what, environment=environment).splitlines()[-1])
-    return name, version, searched
+    loaded = Loaded(**json.loads(run(command, what, environment=environment).splitlines()[-1]))
+    if (loaded.kind == "database") is not project.is_database:
+        raise PackagingError(
+            f"{project.plugin} is a plugin of the kind {loaded.kind}: "
+            f'kind = "{loaded.kind}" in [tool.authkit] says so'
+        )
+    return loaded

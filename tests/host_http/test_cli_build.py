@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authkit.cli.main import cli
-from authkit.packaging import lock, oci, standalone, zipapp
+from authkit.packaging import lock, oci
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.executable import Executable
+from authkit.packaging.forms import standalone, zipapp
+from authkit.packaging.forms.executable import Executable
 from authkit.packaging.oci import Image
 from authkit.packaging.project import Project
 from authkit.values import replace
@@ -41,6 +42,7 @@ class Builds:
         return Executable(
             name="my_method",
             version="v0.2.0",
+            kind="auth",
             file=output / "my_method-0.2.0",
             size=23_400_000,
             unpacked=57_000_000,
@@ -149,6 +151,6 @@ def test_a_failure_is_told_with_what_packaging_says(project: Path, monkeypatch: 
 
 def test_without_the_extra_it_says_what_to_install(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command itself is there with the extra `dev`."""
-    monkeypatch.setitem(sys.modules, "authkit.packaging.standalone", None)
+    monkeypatch.setitem(sys.modules, "authkit.packaging.forms.standalone", None)
     said = str(run(project).exception)
     assert said.endswith("install vault-authkit with its extra `build`")

@@ -31,12 +31,12 @@ from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.executable import Executable
+from authkit.packaging.forms.executable import Executable
+from authkit.packaging.forms.standalone import build_standalone
 from authkit.packaging.launcher import build_launcher
 from authkit.packaging.lock import install
 from authkit.packaging.oci import Image, write_image
 from authkit.packaging.project import Project, read_project
-from authkit.packaging.standalone import build_standalone
 from authkit.plugin.handshake import notice
 from authkit.values import replace
 

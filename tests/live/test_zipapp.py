@@ -21,11 +21,11 @@ from livebed.server import Server
 from livebed.starts import host_environment, seconds_to_handshake
 from livebed.tokens import Issuer
 
-from authkit.packaging.executable import Executable
+from authkit.packaging.forms.executable import Executable
+from authkit.packaging.forms.zipapp import build_zipapp
 from authkit.packaging.interpreter.libraries import copy_libraries
 from authkit.packaging.interpreter.program import copy_interpreter, original_interpreter
 from authkit.packaging.project import Project
-from authkit.packaging.zipapp import build_zipapp
 from authkit.plugin.handshake import notice
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -50,6 +50,7 @@ def write(folder: Path, packages: Path) -> dict[str, Any]:
     tree = Tree(
         name="pin",
         version="1.0.0",
+        kind="auth",
         folder=folder,
         packages=packages,
         program="bin/python",

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from authkit.cli.build import build
-from authkit.packaging import machine
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.executable import Executable
-from authkit.packaging.machine import describe_interpreter, find_fault, find_open_folder, find_suffix
+from authkit.packaging.forms import machine
+from authkit.packaging.forms.executable import Executable
+from authkit.packaging.forms.machine import describe_interpreter, find_fault, find_open_folder, find_suffix
 from authkit.packaging.oci import write_image
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -10,15 +10,15 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from authkit.packaging import machine
 from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.errors import PackagingError
-from authkit.packaging.executable import Executable, write_executable
+from authkit.packaging.forms import machine
+from authkit.packaging.forms.executable import Executable, write_executable
 from authkit.packaging.interpreter.bytecode import compile_all
 from authkit.packaging.interpreter.libraries import glibc_version
 from authkit.packaging.interpreter.program import original_interpreter
 from authkit.packaging.project import Project
-from authkit.packaging.tree import Tree, add_packages, load_plugin
+from authkit.packaging.tree import Tree, add_packages, load_plugin, serving_module
 
 __all__ = ["build_zipapp"]
 
@@ -32,7 +32,7 @@ if __name__ == "__main__":
 sys.path[:] = [each for each in sys.path if os.path.exists(each)]
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), {packages!r}))
 
-from authkit import serve
+from {module} import serve
 
 if __name__ == "__main__":
     serve({plugin!r})
@@ -67,13 +67,15 @@ def _build_tree(project: Project, tree: Path, keep: Iterable[str], find_links: I
     suffix = machine.find_suffix()
     glibc = glibc_version(tree) if "gnu" in suffix else ""
     values = {"version": version, "suffix": suffix, "glibc": glibc, "packages": _PACKAGES}
+    values |= {"plugin": project.plugin, "module": serving_module(project)}
     # Not compiled: an interpreter of another version must be able to say so.
-    code = Path(machine.__file__).read_text() + _CODE.format(**values, plugin=project.plugin)
+    code = Path(machine.__file__).read_text() + _CODE.format(**values)
     (tree / _MAIN).write_text(code)
-    name, reported, _ = load_plugin(project, interpreter, tree / _MAIN, {})
+    loaded = load_plugin(project, interpreter, tree / _MAIN, {})
     return Tree(
-        name=name,
-        version=reported,
+        name=loaded.name,
+        version=loaded.version,
+        kind=loaded.kind,
         folder=tree,
         packages=packages,
         python=version,

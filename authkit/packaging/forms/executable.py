@@ -34,6 +34,8 @@ class Executable(Value, frozen=True, kw_only=True):
     """Of the plugin."""
     version: str
     """Of the plugin, as it reports it."""
+    kind: str
+    """Of the plugin, as catalogs call it."""
     file: Path
     size: int
     """Bytes of the file."""
@@ -68,7 +70,7 @@ def write_executable(tree: Tree, output: Path) -> Executable:
         "files": {name: _record(path) for name, path in files.items()},
     }
     with tempfile.TemporaryDirectory(prefix="authkit-launcher-") as folder:
-        launcher = build_launcher(Path(folder)).read_bytes()
+        launcher = build_launcher(Path(folder), tree.kind).read_bytes()
     content = _join(launcher, archive, manifest)
     sha256 = hashlib.sha256(content).hexdigest()
     version = tree.version.removeprefix("v") or "0"
@@ -80,6 +82,7 @@ def write_executable(tree: Tree, output: Path) -> Executable:
     return Executable(
         name=tree.name,
         version=tree.version,
+        kind=tree.kind,
         file=file,
         size=len(content),
         unpacked=sum(path.stat().st_size for path in files.values()),
