@@ -10,10 +10,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["CORE_VERSION", "choose_version", "handshake_line", "is_cookie_right", "notice"]
+__all__ = ["CORE_VERSION", "ENABLING", "choose_version", "handshake_line", "is_cookie_right", "notice"]
 
 CORE_VERSION = 1
 """go-plugin's own protocol version. Hosts refuse any other."""
+
+ENABLING = "enable it with `vault auth enable` or `vault secrets enable`"
+"""What an operator does with a registered backend."""
 
 
 def is_cookie_right(environ: Mapping[str, str], key: str, value: str) -> bool:
@@ -25,12 +28,15 @@ def is_cookie_right(environ: Mapping[str, str], key: str, value: str) -> bool:
     return environ.get(key) == value
 
 
-def notice(program: str) -> str:
-    """Return what to tell somebody who has started the plugin by hand: one line."""
+def notice(program: str, enabling: str = ENABLING) -> str:
+    """Return what to tell somebody who has started the plugin by hand: one line.
+
+    `enabling` is what an operator does with a registered plugin of this kind.
+    """
     return (
         f"{program} is a plugin: it is started by a Vault or OpenBao server, not by hand. "
         "Put it into the server's plugin_directory, register it with `vault plugin register` "
-        "and enable it with `vault auth enable` or `vault secrets enable`.\n"
+        f"and {enabling}.\n"
     )
 
 

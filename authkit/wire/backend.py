@@ -11,10 +11,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
 
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import DecodeError, Message
 
 from authkit.errors import AuthKitError, PluginError, RPCError, StatusCode
 from authkit.logical import (
@@ -31,19 +29,16 @@ from authkit.rpc.interface import CallContext, Channel, Method, UnaryMethod
 from authkit.values import Value
 from authkit.wire import guards
 from authkit.wire.errors import shown_text
+from authkit.wire.failures import contain, failure, neutral_text, note_late, within
 from authkit.wire.host_services import HostEvents, HostStorage, HostSystemView
 from authkit.wire.messages import MountSetup, decode_setup, encode_special_paths
+from authkit.wire.multiplexing import instance_id, read_message, self_description
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb._pool import POOL
-from authkit.wire.pb.logical_version_pb2 import VersionReply
-from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
 
-__all__ = ["CLOSE_TIMEOUT", "HOOK_TIMEOUT", "MULTIPLEX_ID", "BackendService"]
+__all__ = ["CLOSE_TIMEOUT", "HOOK_TIMEOUT", "BackendService"]
 
 logger = logging.getLogger("authkit.wire")
-
-MULTIPLEX_ID = "multiplex_id"
-"""Metadata key that names the mount of a call (Vault SDK 0.21, helper/pluginutil/multiplexing.go)."""
 
 HOOK_TIMEOUT = timedelta(seconds=5)
 """For one mount's cleanup, during which the host holds a lock on its mounts, and for one invalidation, of
@@ -54,11 +49,8 @@ CLOSE_TIMEOUT = timedelta(milliseconds=700)
 
 _METADATA_MODE = "plugin server can not perform action while in metadata mode"
 
-_M = TypeVar("_M", bound=Message)
-
 _EMPTY = pb.Empty().SerializeToString()
 _NO_SETUP_ERROR = pb.SetupReply().SerializeToString()
-_MULTIPLEXED = MultiplexingSupportResponse(supported=True).SerializeToString()
 
 
 class _Mount(Value, frozen=True, eq=False):
@@ -92,7 +84,6 @@ class BackendService:
         self._mounts: dict[str, _Mount] = {}
         self._closed = False
         self._type = pb.TypeReply(type=factory.backend_type).SerializeToString()
-        self._version = VersionReply(plugin_version=factory.version).SerializeToString()
 
     def methods(self) -> list[Method]:
         """Return everything to be served, by path."""
@@ -105,11 +96,7 @@ class BackendService:
             UnaryMethod("/pb.Backend/Initialize", self._initialize),
             UnaryMethod("/pb.Backend/InvalidateKey", self._invalidate_key),
             UnaryMethod("/pb.Backend/Cleanup", self._cleanup),
-            UnaryMethod("/logical.PluginVersion/Version", lambda _, __: self._version),
-            UnaryMethod(
-                "/pluginutil.multiplexing.PluginMultiplexing/MultiplexingSupport",
-                lambda _, __: _MULTIPLEXED,
-            ),
+            *self_description(self._factory.version),
         ]
 
     def pools(self) -> Sequence[DescriptorPool]:
@@ -127,8 +114,8 @@ class BackendService:
     # --- setup and cleanup ---------------------------------------------------------------------
 
     async def _setup(self, data: bytes, call: CallContext) -> bytes:
-        setup = decode_setup(_parse(pb.SetupArgs, data))
-        key = _mount_key(call)
+        setup = decode_setup(read_message(pb.SetupArgs, data))
+        key = instance_id(call)
         try:
             mount = await self._build(setup)
         except BaseException as exc:
@@ -168,7 +155,7 @@ class BackendService:
         return await guards.initialize(mount.backend, mount.name)
 
     async def _cleanup(self, data: bytes, call: CallContext) -> bytes:
-        mount = self._mounts.pop(_mount_key(call), None)
+        mount = self._mounts.pop(instance_id(call), None)
         if mount is not None:
             await _retire(mount, HOOK_TIMEOUT)
         return _EMPTY
@@ -177,7 +164,7 @@ class BackendService:
 
     def _handle_request(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)
-        request = _parse(pb.HandleRequestArgs, data).request
+        request = read_message(pb.HandleRequestArgs, data).request
         if mount.has_roles is not None and request.operation == Operation.RESOLVE_ROLE:
             reply = guards.answer_known_role(mount.has_roles, request)
             if reply is not None:
@@ -186,22 +173,20 @@ class BackendService:
 
     def _handle_existence_check(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)
-        request = _parse(pb.HandleExistenceCheckArgs, data).request
+        request = read_message(pb.HandleExistenceCheckArgs, data).request
         if mount.has_checks is not None and guards.is_unchecked(mount.has_checks, request.path):
             return guards.NO_CHECK
         return guards.check_existence(mount.backend, request)
 
     async def _invalidate_key(self, data: bytes, call: CallContext) -> bytes:
         mount = self._find_for_work(call)
-        key = _parse(pb.InvalidateKeyArgs, data).key
+        key = read_message(pb.InvalidateKeyArgs, data).key
         # In this task, unlike a cleanup: the backend forgets the key in the first step, come what may.
         try:
             async with asyncio.timeout(HOOK_TIMEOUT.total_seconds()):
-                await guards.contain(
-                    lambda: mount.backend.invalidate_key(key), "invalidation failed", mount.name
-                )
+                await contain(lambda: mount.backend.invalidate_key(key), "invalidation failed", mount.name)
         except TimeoutError:
-            _note_late("invalidation", mount.name)
+            note_late("invalidation", mount.name)
         return _EMPTY
 
     def _special_paths(self, data: bytes, call: CallContext) -> bytes:
@@ -209,9 +194,9 @@ class BackendService:
         try:
             paths = encode_special_paths(mount.backend.special_paths())
         except BaseException as exc:
-            reference = guards.failure("special paths failed", exc, mount=mount.name)
+            reference = failure("special paths failed", exc, mount=mount.name)
             # The reply has no place for an error. The host then opens no path to anybody.
-            raise RPCError(StatusCode.INTERNAL, guards.neutral_text(reference)) from None
+            raise RPCError(StatusCode.INTERNAL, neutral_text(reference)) from None
         return pb.SpecialPathsReply(paths=paths).SerializeToString()
 
     def _find_for_work(self, call: CallContext) -> _Mount:
@@ -220,29 +205,15 @@ class BackendService:
         return self._find(call)
 
     def _find(self, call: CallContext) -> _Mount:
-        mount = self._mounts.get(_mount_key(call))
+        mount = self._mounts.get(instance_id(call))
         if mount is None:
             raise RPCError(StatusCode.FAILED_PRECONDITION, "no backend is set up for this mount")
         return mount
 
 
-def _mount_key(call: CallContext) -> str:
-    first, *more = call.metadata.get(MULTIPLEX_ID) or ("",)
-    if more:
-        raise RPCError(StatusCode.INVALID_ARGUMENT, f"more than one {MULTIPLEX_ID}")
-    return first
-
-
-def _parse(kind: type[_M], data: bytes) -> _M:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise RPCError(StatusCode.INVALID_ARGUMENT, "the message cannot be read") from None
-
-
 def _setup_text(exc: BaseException, setup: MountSetup) -> str:
     """Return what the operator reads of a failed setup, and log the cause."""
-    neutral = guards.neutral_text(guards.failure("setup failed", exc, mount=setup.backend_uuid))
+    neutral = neutral_text(failure("setup failed", exc, mount=setup.backend_uuid))
     own_secrets = [value for name, value in setup.options.items() if is_secret_name(name)]
     if isinstance(exc, PluginError | RPCError | OSError):
         return f"the plugin could not connect back to the server: {shown_text(exc, neutral, own_secrets)}"
@@ -254,22 +225,6 @@ def _setup_text(exc: BaseException, setup: MountSetup) -> str:
 async def _retire(mount: _Mount, timeout: timedelta) -> None:
     """Clean up the backend, then close its way to the host, each within `timeout`."""
     try:
-        await _within(timeout, mount.backend.cleanup, "cleanup", mount.name)
+        await within(timeout, mount.backend.cleanup, "cleanup", mount.name)
     finally:
-        await _within(timeout, mount.channel.close, "closing the connection", mount.name)
-
-
-async def _within(timeout: timedelta, call: Callable[[], Awaitable[None]], what: str, mount: str) -> None:
-    """Make a call that must not hold anybody up: not by failing, nor by refusing to end."""
-    task = asyncio.ensure_future(guards.contain(call, f"{what} failed", mount))
-    try:
-        # Not asyncio.timeout, which waits for code that ignores a cancellation.
-        _, late = await asyncio.wait({task}, timeout=timeout.total_seconds())
-        if late:
-            _note_late(what, mount)
-    finally:
-        task.cancel()
-
-
-def _note_late(what: str, mount: str) -> None:
-    logger.warning(f"{what} takes too long", extra={"kv": {"mount": mount}})
+        await within(timeout, mount.channel.close, "closing the connection", mount.name)

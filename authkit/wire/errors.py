@@ -29,10 +29,10 @@ from authkit.errors import (
 )
 from authkit.logical import Response
 from authkit.masking import mask_text
+from authkit.wire.failures import NEUTRAL_TEXT
 from authkit.wire.pb.backend_pb2 import ProtoError
 
 __all__ = [
-    "NEUTRAL_TEXT",
     "decode_error",
     "encode_check_error",
     "encode_error",
@@ -41,9 +41,6 @@ __all__ = [
     "shown_text",
     "storage_error",
 ]
-
-NEUTRAL_TEXT = "internal error"
-"""What a caller reads of a fault. The cause is in the log."""
 
 MAX_CAUSES = 8
 """How far the chain of causes is followed; enough for any real one, and an end for a circular one."""

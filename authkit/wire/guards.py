@@ -9,8 +9,7 @@ message looks like: `authkit.wire.messages`. The calls themselves:
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -35,12 +34,12 @@ from authkit.logical import (
 )
 from authkit.rpc.cancellation import is_cancellation
 from authkit.wire.errors import (
-    NEUTRAL_TEXT,
     encode_check_error,
     encode_error,
     error_response,
     is_expected,
 )
+from authkit.wire.failures import failure, neutral_text
 from authkit.wire.jsontext import decode_object
 from authkit.wire.messages import decode_request, encode_grant, encode_response, is_plain_grant
 from authkit.wire.pb import backend_pb2 as pb
@@ -50,11 +49,8 @@ __all__ = [
     "answer",
     "answer_known_role",
     "check_existence",
-    "contain",
-    "failure",
     "initialize",
     "is_unchecked",
-    "neutral_text",
 ]
 
 logger = logging.getLogger("authkit.wire")
@@ -208,31 +204,6 @@ async def initialize(backend: Backend, mount: str) -> bytes:
             raise
         reference = failure("initialization failed", exc, mount=mount)
         return pb.InitializeReply(err=encode_error(exc, neutral_text(reference))).SerializeToString()
-
-
-async def contain(call: Callable[[], Awaitable[None]], what: str, mount: str) -> None:
-    """Call and await; log whatever it raises but a cancellation. For calls whose failure no host reads."""
-    try:
-        await call()
-    except BaseException as exc:
-        if is_cancellation(exc):
-            raise
-        failure(what, exc, mount=mount)
-
-
-# --- failures ----------------------------------------------------------------------------------
-
-
-def failure(what: str, exc: BaseException, **context: str) -> str:
-    """Log `exc` with its traceback and return the reference under which it is found."""
-    reference = context.pop("request_id", "") or os.urandom(4).hex()
-    logger.error(what, exc_info=exc, extra={"kv": {"request_id": reference, **context}})
-    return reference
-
-
-def neutral_text(reference: str) -> str:
-    """Return what a caller reads of a fault."""
-    return f"{NEUTRAL_TEXT} (request {reference})"
 
 
 def _report(request: pb.Request, exc: BaseException) -> str:

@@ -383,7 +383,7 @@ PATCHED = {
         "rpc error: code = Unavailable desc = ",
     ),
     "nonsense about multiplexing": (
-        "from authkit.wire import backend\nbackend._MULTIPLEXED = b'\\xff'\n",
+        "from authkit.wire import multiplexing\nmultiplexing._MULTIPLEXED = b'\\xff'\n",
         "rpc error: code = Internal desc = the plugin's reply cannot be read",
     ),
 }

@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError, Message
 from authkit.errors import LogicalError, PluginSetupError, RPCError, StatusCode
 from authkit.logical import BackendType, Request, Response, SpecialPaths
 from authkit.rpc.interface import Channel
-from authkit.wire.backend import MULTIPLEX_ID
 from authkit.wire.errors import decode_error
 from authkit.wire.messages import (
     MountSetup,
@@ -25,6 +24,7 @@ from authkit.wire.messages import (
     encode_request,
     encode_setup,
 )
+from authkit.wire.multiplexing import MULTIPLEX_ID
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse

@@ -32,7 +32,8 @@ from authkit.errors import (
 )
 from authkit.logical import Alias, Auth, LeasedSecret, Operation, RawBody, Request, Response
 from authkit.masking import Secret
-from authkit.wire.guards import answer, check_existence, contain, initialize
+from authkit.wire.failures import contain
+from authkit.wire.guards import answer, check_existence, initialize
 from authkit.wire.messages import encode_request
 from authkit.wire.pb import backend_pb2 as pb
 

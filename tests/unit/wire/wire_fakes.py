@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from authkit.errors import RPCError, StatusCode
 from authkit.logical import Request, Response, SpecialPaths
 from authkit.rpc import CallContext
-from authkit.wire.backend import MULTIPLEX_ID
+from authkit.wire.multiplexing import MULTIPLEX_ID
 
 
 class FakeChannel:
