@@ -7,6 +7,8 @@ ends before anything heavy is loaded.
 
 from __future__ import annotations
 
+from authkit.plugin.late_names import late_names
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from authkit.auth import (
@@ -248,15 +250,4 @@ _MODULES = (
 `Backend` and `field` are those of the framework."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = next(each for each in map(import_module, _MODULES) if name in each.__all__)
-    value = globals()[name] = getattr(module, name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = late_names(globals(), _MODULES)

@@ -7,7 +7,6 @@ It implements `authkit.logical.Backend` for what a class body declares. What mak
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import MappingProxyType
@@ -39,12 +38,11 @@ from authkit.logical import (
     Response,
     SpecialPaths,
 )
+from authkit.names import plugin_version, verify_plugin_name
 from authkit.values import replace
 
 __all__ = ["Backend"]
 
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 _OF_THE_MOUNT: Final = frozenset(
     {Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE, Operation.HELP}
 )
@@ -99,16 +97,9 @@ class Backend:
         for attribute in ("name", "version"):
             if attribute in vars(cls):
                 raise TypeError(f"{cls.__name__}.{attribute} hides a part of Backend; name it differently")
-        if name and _NAME.fullmatch(name) is None:
-            raise TypeError(
-                f"{cls.__name__}: a name has letters, digits, '-', '_' and '.' inside, unlike {name!r}"
-            )
-        cls.name, cls.version = name, ""
-        if version:
-            number = version.removeprefix("v")
-            if _VERSION.fullmatch(number) is None:
-                raise TypeError(f"{cls.__name__}: version {version!r} is not like '1.2.0'")
-            cls.version = f"v{number}"
+        if name:
+            verify_plugin_name(cls.__name__, name)
+        cls.name, cls.version = name, plugin_version(cls.__name__, version) if version else ""
         declared = _declared(cls)
         cls.declarations = MappingProxyType(declared)
         routes = cls.make_routes()

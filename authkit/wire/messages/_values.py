@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from authkit.errors import InternalError
 from authkit.wire.pb.timestamp_pb2 import Timestamp
+from authkit.wire.well_known import EPOCH, ZERO_TIME_SECONDS, decode_time
 
 __all__ = [
     "MAX_DURATION",
@@ -23,10 +24,6 @@ __all__ = [
 MAX_DURATION = timedelta(microseconds=(2**63 - 1) // 1000)
 """292 years: what a signed 64-bit count of nanoseconds can hold. Longer ones are cut to it."""
 
-_ZERO_TIME_SECONDS = -62_135_596_800
-"""Go's zero time, 0001-01-01T00:00:00Z: how a host says "none"."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -67,27 +64,13 @@ def encode_time(value: datetime | None) -> Timestamp:
         return zero_time()
     if value.tzinfo is None:
         raise InternalError("a time has no time zone")
-    seconds, rest = divmod(value - _EPOCH, timedelta(seconds=1))
+    seconds, rest = divmod(value - EPOCH, timedelta(seconds=1))
     return Timestamp(seconds=seconds, nanos=rest // _MICROSECOND * 1000)
 
 
 def zero_time() -> Timestamp:
     """Return Go's zero time."""
-    return Timestamp(seconds=_ZERO_TIME_SECONDS)
-
-
-def decode_time(value: Timestamp) -> datetime | None:
-    """Return the time in UTC, cut down to whole microseconds; `None` for Go's zero time.
-
-    Raises:
-        InternalError: it lies beyond the year 9999 or before the year 1.
-    """
-    if value.seconds == _ZERO_TIME_SECONDS and value.nanos == 0:
-        return None
-    try:
-        return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
-    except OverflowError as exc:
-        raise InternalError("a timestamp is out of range") from exc
+    return Timestamp(seconds=ZERO_TIME_SECONDS)
 
 
 def texts(value: Iterable[str], what: str) -> list[str]:

@@ -12,7 +12,7 @@ from authkit.wire.messages._values import texts
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_event_pb2 import EventData
 from authkit.wire.pb.struct_pb2 import Struct
-from authkit.wire.pb.struct_pb2 import Value as JSONValue
+from authkit.wire.well_known import decode_struct
 
 __all__ = [
     "Event",
@@ -64,7 +64,7 @@ def decode_event(message: pb.SendEventRequest) -> Event:
     return Event(
         type=message.event_type,
         id=message.event.id,
-        metadata=_decode_struct(message.event.metadata),
+        metadata=decode_struct(message.event.metadata),
         entity_ids=tuple(message.event.entity_ids),
         note=message.event.note,
     )
@@ -83,7 +83,7 @@ def encode_observation(observation: Observation) -> pb.RecordObservationRequest:
 
 def decode_observation(message: pb.RecordObservationRequest) -> Observation:
     """Return the observation in a message. Numbers are floats, as `Struct` has no others."""
-    return Observation(type=message.observation_type, data=_decode_struct(message.data))
+    return Observation(type=message.observation_type, data=decode_struct(message.data))
 
 
 def _encode_struct(value: Mapping[str, Any], what: str) -> Struct:
@@ -91,19 +91,3 @@ def _encode_struct(value: Mapping[str, Any], what: str) -> Struct:
     struct = Struct()
     struct.update(json.loads(encode_object(value, what)))
     return struct
-
-
-def _decode_struct(struct: Struct) -> dict[str, Any]:
-    return {key: _decode_value(value) for key, value in struct.fields.items()}
-
-
-def _decode_value(value: JSONValue) -> Any:
-    match value.WhichOneof("kind"):
-        case "struct_value":
-            return _decode_struct(value.struct_value)
-        case "list_value":
-            return [_decode_value(item) for item in value.list_value.values]
-        case None | "null_value":
-            return None
-        case kind:
-            return getattr(value, kind)
