@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
+    "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
     "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},

@@ -20,6 +20,7 @@ PUBLIC_PACKAGES = [
     "authkit.logical",
     "authkit.framework",
     "authkit.auth",
+    "authkit.database",
     "authkit.oidc",
     "authkit.credentials",
     "authkit.rpc",

@@ -1,0 +1,136 @@
+"""The open connections of one instance: opened when they are needed, checked before use, a few at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final, Generic, TypeVar
+
+from authkit.values import Value
+from authkit.wire.failures import within
+
+__all__ = ["Connections", "Driver"]
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C")
+
+PING_TIMEOUT: Final = timedelta(seconds=5)
+"""For a connection that was idle to answer; then it is replaced."""
+
+CLOSE_TIMEOUT: Final = timedelta(seconds=5)
+"""For one connection to close in the background."""
+
+
+class Driver(Value, Generic[C], frozen=True):
+    """What opens, checks and closes connections."""
+
+    connect: Callable[[], Awaitable[C]]
+    ping: Callable[[C], Awaitable[None]]
+    disconnect: Callable[[C], Awaitable[None]]
+
+
+class _Idle(Value, Generic[C], frozen=True, eq=False):
+    connection: C
+    opened: float
+
+
+class Connections(Generic[C]):
+    """At most `limit` connections, each lent to one call at a time.
+
+    A connection that was lent when a call failed is closed: nobody knows in which state it is. With a
+    `lifetime` older ones are replaced.
+    """
+
+    def __init__(self, driver: Driver[C], *, limit: int, lifetime: timedelta, name: str) -> None:
+        self._driver = driver
+        self._places = asyncio.Semaphore(limit)
+        self._lifetime = lifetime.total_seconds()
+        self._name = name
+        self._idle: list[_Idle[C]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[C]:
+        """Lend a connection that has just answered; wait for one if all are lent.
+
+        Raises whatever the driver raises.
+        """
+        async with self._places:
+            lent = await self._take()
+            try:
+                yield lent.connection
+            except BaseException:
+                self._discard(lent)
+                raise
+            if self._closed:
+                self._discard(lent)
+            else:
+                self._idle.append(lent)
+
+    async def close(self) -> None:
+        """Close what is idle now, and what is lent when it comes back. Raises what the driver raises."""
+        self._closed = True
+        idle, self._idle = self._idle, []
+        results = await asyncio.gather(
+            *(self._driver.disconnect(each.connection) for each in idle), return_exceptions=True
+        )
+        failed = [result for result in results if isinstance(result, BaseException)]
+        if failed:
+            raise failed[0]
+
+    def open(self) -> None:
+        """Lend again after `close`."""
+        self._closed = False
+
+    async def _take(self) -> _Idle[C]:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            idle = self._idle.pop()
+            if self._lifetime and now - idle.opened > self._lifetime:
+                self._discard(idle)
+            elif await self._answers(idle):
+                return idle
+        return await self._open(now)
+
+    async def _answers(self, idle: _Idle[C]) -> bool:
+        try:
+            async with asyncio.timeout(PING_TIMEOUT.total_seconds()):
+                await self._driver.ping(idle.connection)
+        except Exception as error:
+            log.info("a connection is replaced", extra={"kv": {"because": type(error).__name__}})
+            self._discard(idle)
+            # The others are most likely as dead, and each would take its time.
+            while self._idle:
+                self._discard(self._idle.pop())
+            return False
+        except BaseException:
+            self._discard(idle)
+            raise
+        return True
+
+    async def _open(self, now: float) -> _Idle[C]:
+        opened = _Idle(await self._driver.connect(), now)
+        try:
+            await self._driver.ping(opened.connection)
+        except BaseException:
+            self._discard(opened)
+            raise
+        return opened
+
+    def _discard(self, lent: _Idle[C]) -> None:
+        """Close a connection in the background: whoever had it need not wait."""
+        closing = asyncio.get_running_loop().create_task(
+            within(
+                CLOSE_TIMEOUT,
+                lambda: self._driver.disconnect(lent.connection),
+                "closing a connection",
+                self._name,
+            )
+        )
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

@@ -1,0 +1,95 @@
+"""The text that a host, and so its client, reads of a call that failed: short, and without secrets.
+
+A host hands the text on as it is and masks nothing (Vault 1.21). Masked are what looks like a secret, and the
+secrets of the connection and of the call, as `[password]` and the like (so does Vault SDK 0.21,
+database/dbplugin/v5/middleware.go).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from authkit.database.settings import DatabaseSettings
+from authkit.errors import AuthKitError
+from authkit.masking import mask_text
+from authkit.wire.failures import failure, neutral_text
+
+__all__ = ["MAX_TEXT", "failure_text", "hide_secrets", "secrets_of"]
+
+MAX_TEXT: Final = 500
+"""Characters of a text. A database may quote whole statements."""
+
+PIECE: Final = 8
+"""Characters of a piece of a long secret that is masked alone: databases quote statements cut off."""
+
+LONG: Final = 13
+"""Characters of a secret whose pieces are masked. A shorter one is masked whole: its pieces may be words."""
+
+_URL_PASSWORD: Final = re.compile(r"://[^/?#]*?:([^/?#]*)@")
+
+
+def failure_text(
+    exc: BaseException,
+    shown: tuple[type[Exception], ...],
+    secrets: Mapping[str, str],
+    *,
+    what: str,
+    connection: str,
+) -> str:
+    """Return what to say of `exc`. Raises nothing.
+
+    The text of an error of authkit, of the system, and of the kinds `shown` is told. Any other is a fault:
+    a neutral text, and the error goes to the log under the reference in it.
+    """
+    if not isinstance(exc, (AuthKitError, OSError, *shown)):
+        return neutral_text(failure(what, exc, connection=connection))
+    try:
+        text = " ".join(str(exc).split())
+    except Exception:
+        text = ""
+    return hide_secrets(text or type(exc).__name__, secrets)[:MAX_TEXT]
+
+
+def secrets_of(settings: DatabaseSettings | None, raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return the secrets of a connection by value, with the names that stand in their place.
+
+    `raw` are the settings as they were sent, which may be wrong; then there are no `settings`.
+    """
+    sensitive = [name for name, each in settings.schema.items() if each.sensitive] if settings else []
+    names = {*sensitive, "password", "private_key", "service_account_json"}
+    found = {value: name for name in names if isinstance(value := raw.get(name), str) and value}
+    url = raw.get("connection_url")
+    if isinstance(url, str):
+        found |= dict.fromkeys(filter(None, _URL_PASSWORD.findall(url)), "password")
+    return found
+
+
+def hide_secrets(text: str, secrets: Mapping[str, str]) -> str:
+    """Return the text without secrets, given by value with the names that stand in their place."""
+    spans = [span for value, name in secrets.items() for span in _find(text, value, name)]
+    shown: list[str] = []
+    covered = 0
+    for begin, end, name in sorted(spans):
+        if begin > covered or not shown:
+            shown += [text[covered:begin], f"[{name}]"]
+        covered = max(covered, end)
+    return mask_text("".join([*shown, text[covered:]]))
+
+
+def _find(text: str, value: str, name: str) -> Iterator[tuple[int, int, str]]:
+    for form in _forms(value):
+        size = PIECE if len(form) >= LONG else len(form)
+        pieces = {form[start : start + size] for start in range(len(form) - size + 1)}
+        for begin in range(len(text) - size + 1):
+            if text[begin : begin + size] in pieces:
+                yield begin, begin + size, name
+
+
+def _forms(value: str) -> Iterable[str]:
+    """Return the forms in which a text may hold a value: as it is, escaped for a URL, and in quotes."""
+    return {value, quote(value, safe=""), quote_plus(value), repr(value)[1:-1], value.replace("'", "''")} - {
+        ""
+    }

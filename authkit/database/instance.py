@@ -1,0 +1,169 @@
+"""One connection of an operator's as the host drives it: from `Initialize` to `Close`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from authkit.credentials import UsernameTemplate, replace_unsafe
+from authkit.database.connections import Connections, Driver
+from authkit.database.errors import secrets_of
+from authkit.database.plugin import Database
+from authkit.database.requests import (
+    ExpirationChange,
+    NewUser,
+    PasswordChange,
+    PublicKeyChange,
+    UserDeletion,
+)
+from authkit.database.settings import DatabaseSettings
+from authkit.errors import UserError
+from authkit.framework import FieldData
+from authkit.values import replace
+from authkit.wire.failures import within
+
+__all__ = ["Change", "Instance", "read_settings"]
+
+log = logging.getLogger(__name__)
+
+Change = PasswordChange | PublicKeyChange | ExpirationChange
+
+UNDO_TIMEOUT: Final = timedelta(seconds=15)
+"""For deleting a user that nobody will ever use."""
+
+
+class Instance:
+    """What serves one `multiplex_id`, from `Initialize` on.
+
+    Raises:
+        UserError: the template of user names is wrong.
+    """
+
+    def __init__(self, database: Database[Any, Any], raw: Mapping[str, Any], name: str) -> None:
+        settings = database.settings
+        self._database = database
+        self._name = name
+        self._usernames = UsernameTemplate(settings.username_template or database.username_template)
+        self._connections: Connections[Any] = Connections(
+            Driver(database.connect, database.ping, database.disconnect),
+            limit=settings.open_connections,
+            lifetime=settings.max_connection_lifetime,
+            name=name,
+        )
+        self._undoing: set[asyncio.Task[None]] = set()
+        self.secrets: Final = secrets_of(settings, raw)
+        """What must not be in a text, by value, with the names that stand in its place."""
+
+    async def verify(self) -> None:
+        """Connect once. Raises what the driver raises."""
+        async with self._lend():
+            pass
+
+    async def create_user(self, user: NewUser) -> str:
+        """Create a user and return its name. If that fails, or is cancelled, the user is deleted.
+
+        `user` has no name yet. Raises what the author's method raises.
+        """
+        if user.credential_type not in self._database.credential_types:
+            raise UserError(f"unsupported credential type {user.credential_type.value!r}")
+        user = replace(user, username=self._make_name(user))
+        begun = False
+        try:
+            async with self._lend() as connection:
+                begun = True
+                await self._database.create_user(connection, user)
+        except BaseException as error:
+            if begun:
+                undoing = self._undo(user)
+                if isinstance(error, Exception):
+                    await asyncio.shield(undoing)
+            raise
+        return user.username
+
+    async def update_user(self, changes: list[Change]) -> None:
+        """Make changes to one user, in order. Raises what the author's methods raise."""
+        async with self._lend() as connection:
+            for change in changes:
+                match change:
+                    case PasswordChange():
+                        await self._database.change_password(connection, change)
+                    case PublicKeyChange():
+                        await self._database.change_public_key(connection, change)
+                    case ExpirationChange():
+                        await self._database.change_expiration(connection, change)
+
+    async def delete_user(self, user: UserDeletion) -> None:
+        """Delete a user. Raises what the author's method raises."""
+        async with self._lend() as connection:
+            await self._database.delete_user(connection, user)
+
+    async def close(self) -> None:
+        """Close what is idle, and what is in use when it comes back. Raises what the driver raises."""
+        await self._connections.close()
+
+    def reopen(self) -> None:
+        """Work on after `close` has failed."""
+        self._connections.open()
+
+    async def settle(self) -> None:
+        """Return when no user is being deleted any more."""
+        if self._undoing:
+            await asyncio.wait(self._undoing)
+
+    @asynccontextmanager
+    async def _lend(self) -> AsyncIterator[Any]:
+        limit = self._database.time_limit
+        timing = asyncio.timeout(limit.total_seconds())
+        try:
+            async with timing, self._connections.lend() as connection:
+                yield connection
+        except TimeoutError as error:
+            if timing.expired():
+                raise UserError(f"the database did not answer within {limit.seconds} s") from error
+            raise
+
+    def _make_name(self, user: NewUser) -> str:
+        display_name, role_name = replace_unsafe(user.display_name), replace_unsafe(user.role_name)
+        return self._usernames.make(display_name=display_name, role_name=role_name)
+
+    def _undo(self, user: NewUser) -> asyncio.Task[None]:
+        """Delete a user that the host will never learn of, in the background."""
+        undoing = asyncio.get_running_loop().create_task(self._delete_again(user))
+        self._undoing.add(undoing)
+        undoing.add_done_callback(self._undoing.discard)
+        return undoing
+
+    async def _delete_again(self, user: NewUser) -> None:
+        about = {"connection": self._name, "username": user.username}
+        if not self._usernames.has_random_part:
+            # The name may be another lease's, or that of somebody who was there before.
+            log.warning("a user may be left behind: its name is not unique", extra={"kv": about})
+            return
+        deletion = UserDeletion(username=user.username, commands=user.rollback_commands)
+        done = False
+
+        async def delete() -> None:
+            nonlocal done
+            await self.delete_user(deletion)
+            done = True
+
+        await within(UNDO_TIMEOUT, delete, "deleting a user", self._name)
+        if not done:
+            log.error("a user may be left behind in the database: delete it", extra={"kv": about})
+
+
+def read_settings(kind: type[DatabaseSettings], raw: Mapping[str, Any]) -> DatabaseSettings:
+    """Return the settings in what a host has sent, checked.
+
+    Raises:
+        FieldError: a value does not fit its field.
+        UserError: a required one is missing, or the author's check refuses them.
+    """
+    data = FieldData.read(kind.schema, raw, {})
+    settings = kind(**data.values)
+    settings.verify()
+    return settings

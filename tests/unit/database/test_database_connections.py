@@ -1,0 +1,130 @@
+"""Connections of one instance: opened when needed, checked before use, few at once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from database_fakes import Connection, Host, Shelf, ShelfError, refused
+
+from authkit.database.connections import Connections, Driver
+from authkit.database.pb import database_pb2 as pb
+
+
+class Opened(Connections[Connection]):
+    """Connections to a shelf that remember which there were."""
+
+    def __init__(self, shelf: Shelf, *, limit: int = 4, lifetime: timedelta = timedelta(0)) -> None:
+        self.all: list[Connection] = []
+
+        async def connect() -> Connection:
+            shelf.opened += 1
+            self.all.append(Connection())
+            return self.all[-1]
+
+        async def ping(connection: Connection) -> None:
+            if connection.is_broken:
+                raise ShelfError("broken")
+
+        async def disconnect(connection: Connection) -> None:
+            shelf.closed += 1
+
+        super().__init__(Driver(connect, ping, disconnect), limit=limit, lifetime=lifetime, name="a")
+
+
+async def test_one_connection_serves_one_call_after_the_other() -> None:
+    """It is opened by the first."""
+    shelf = Shelf()
+    connections = Opened(shelf)
+    for _ in range(3):
+        async with connections.lend():
+            pass
+    assert (shelf.opened, shelf.closed) == (1, 0)
+
+
+async def test_calls_at_once_have_connections_of_their_own_and_wait_beyond_the_limit() -> None:
+    """Nothing of one call gets into the transaction of another."""
+    connections = Opened(Shelf(), limit=2)
+    async with connections.lend() as first, connections.lend() as second:
+        assert first is not second
+        third = asyncio.ensure_future(connections.lend().__aenter__())
+        await asyncio.sleep(0)
+        assert not third.done()
+    assert await third in (first, second)
+
+
+async def test_broken_ones_are_replaced() -> None:
+    """All idle ones at once: the others are as dead as the first."""
+    shelf = Shelf()
+    connections = Opened(shelf)
+    async with connections.lend() as first, connections.lend() as second:
+        pass
+    first.is_broken = second.is_broken = True
+    async with connections.lend() as third:
+        assert third not in (first, second)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (shelf.opened, shelf.open) == (3, 1)
+
+
+async def test_a_connection_whose_call_failed_is_closed() -> None:
+    """Nobody knows in which state it is."""
+    shelf = Shelf()
+    connections = Opened(shelf)
+    with pytest.raises(ShelfError):
+        async with connections.lend():
+            raise ShelfError("half a transaction")
+    async with connections.lend():
+        pass
+    assert shelf.opened == 2
+
+
+async def test_old_ones_are_replaced() -> None:
+    """Beyond `max_connection_lifetime`."""
+    shelf = Shelf()
+    connections = Opened(shelf, lifetime=timedelta(microseconds=1))
+    for _ in range(2):
+        async with connections.lend():
+            pass
+    assert shelf.opened == 2
+
+
+async def test_one_that_is_lent_while_closing_is_closed_afterwards() -> None:
+    """The call may go on."""
+    shelf = Shelf()
+    connections = Opened(shelf)
+    async with connections.lend():
+        await connections.close()
+        assert shelf.open == 1
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert shelf.open == 0
+
+
+async def test_a_server_that_restarts_is_found_again() -> None:
+    """The plugin's own matter: a host drops no connection for it."""
+    host = Host()
+    await host.initialize()
+    await host.new_user()
+    host.shelf.is_down = True
+    assert "no answer" in (await refused(host.new_user())).message
+    host.shelf.is_down = False
+    await host.new_user()
+
+
+async def test_the_operator_s_limit_counts() -> None:
+    """`max_open_connections`; zero is the default."""
+    host = Host()
+    await host.initialize(max_open_connections=1)
+    host.shelf.hold = asyncio.Event()
+    calls = [asyncio.ensure_future(host.new_user()) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+    assert host.shelf.opened == 1
+    host.shelf.hold.set()
+    await asyncio.gather(*calls)
+    assert host.shelf.opened == 1
+    await host.call("Close", pb.Empty())
+    assert host.shelf.open == 0

@@ -1,0 +1,179 @@
+"""The author's class, settings, statements and the masking of texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from database_fakes import Settings, ShelfDatabase
+
+from authkit import Secret, field
+from authkit.database import (
+    Database,
+    DatabaseSettings,
+    ExpirationChange,
+    NewUser,
+    PasswordChange,
+    SQLSettings,
+    UserDeletion,
+)
+from authkit.database.errors import hide_secrets, secrets_of
+from authkit.errors import InternalError, UserError
+
+MOMENT = datetime(2026, 11, 28, 20, 47, 8, tzinfo=UTC)
+
+
+# --- the class ---------------------------------------------------------------------------------
+
+
+def test_a_class_has_its_settings_by_its_brackets() -> None:
+    """Also one that derives from another plugin."""
+    assert ShelfDatabase.settings_type is Settings
+
+    class Later(ShelfDatabase, name="later", version="2.0.0"):
+        """The next release."""
+
+    assert (Later.settings_type, Later.version) == (Settings, "v2.0.0")
+    Later.verify_servable()
+
+
+def test_what_cannot_be_served_says_why() -> None:
+    """When the class is defined, or at the latest when it is served."""
+
+    class Half(Database[Settings, object], name="half"):
+        async def connect(self) -> object:
+            return object()
+
+    with pytest.raises(TypeError, match="has no change_password, create_user, delete_user, disconnect, ping"):
+        Half.verify_servable()
+
+    class Nameless(ShelfDatabase):
+        """A base for others."""
+
+    with pytest.raises(TypeError, match="Nameless cannot be served"):
+        Nameless.verify_servable()
+    with pytest.raises(TypeError, match=r"Blocking\.ping is not async"):
+
+        class Blocking(ShelfDatabase, name="blocking"):
+            def ping(self, connection: object) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match="time_limit"):
+
+        class Slow(ShelfDatabase, name="slow"):
+            time_limit = timedelta(seconds=90)
+
+    with pytest.raises(TypeError, match="unlike 'a b'"):
+
+        class Odd(ShelfDatabase, name="a b"):
+            pass
+
+
+def test_a_secret_has_a_name_that_servers_hide() -> None:
+    """Any other is shown to whoever may read the configuration."""
+    with pytest.raises(TypeError, match=r"Leaky\.api_key: a server shows it"):
+
+        class Leaky(DatabaseSettings):
+            api_key: Secret = field(default="")
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "pg://u%40:p%2F%3F%27@host/db"),
+        ({"disable_escaping": True}, "pg://u@:p/?'@host/db"),
+        ({"connection_url": "pg://host"}, "pg://host"),
+    ],
+)
+def test_a_url_is_filled_once(settings: dict[str, object], url: str) -> None:
+    """Escaped as parts of a URL, unless the operator says otherwise."""
+    given = {
+        "connection_url": "pg://{{username}}:{{password}}@host/db",
+        "username": "u@",
+        "password": "p/?'",
+        **settings,
+    }
+    assert SQLSettings(**given).url.reveal() == url
+
+
+def test_settings_of_sql_are_checked() -> None:
+    """A URL is needed, and values are not filled a second time."""
+    with pytest.raises(UserError, match="missing connection_url"):
+        SQLSettings(connection_url="")
+    with pytest.raises(UserError, match="placeholders"):
+        SQLSettings(connection_url="x", username="{{password}}", password="p").verify()
+    assert SQLSettings(connection_url="x", max_open_connections=0).open_connections == 4
+
+
+# --- statements --------------------------------------------------------------------------------
+
+
+def test_statements_are_split_and_filled() -> None:
+    """As the official plugins do."""
+    user = NewUser(
+        username="v-app",
+        password=Secret("pa-ss"),
+        expiration=MOMENT,
+        commands=("CREATE '{{name}}' '{{password}}' UNTIL '{{expiration}}'; GRANT x TO {{username}}",),
+    )
+    assert user.statements() == (
+        "CREATE 'v-app' 'pa-ss' UNTIL '2026-11-28 20:47:08+0000'",
+        "GRANT x TO v-app",
+    )
+    assert "pa-ss" not in repr(user)
+
+
+def test_no_statements_is_the_default_or_an_error() -> None:
+    """A user that nothing creates must not be handed out."""
+    with pytest.raises(UserError, match="empty creation statements"):
+        NewUser(username="v", password=Secret("p")).statements()
+    change = PasswordChange(username="v", password=Secret("p"))
+    assert change.statements(default=["ALTER {{name}} '{{password}}'"]) == ("ALTER v 'p'",)
+    later = ExpirationChange(username="v", expiration=None)
+    assert later.statements(default=["X {{expiration}}"]) == ("X ",)
+    with pytest.raises(UserError, match="empty revocation statements"):
+        UserDeletion(username="v", commands=(" ;",)).statements()
+
+
+@pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b", "a`b", "a\0b", "a\nb", "a$$b"])
+def test_a_value_that_could_end_a_quoted_text_is_refused(name: str) -> None:
+    """Whatever it comes from: names of static roles, passwords of a policy."""
+    with pytest.raises(InternalError, match="cannot carry safely") as refused:
+        UserDeletion(username=name, commands=("DROP '{{name}}'",)).statements()
+    assert name not in str(refused.value)
+
+
+# --- texts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("near 'hunter2-and-more-of-it'", "near '[password]'"),
+        ("cut hunter2-and-mo", "cut [password]"),
+        ("more-of-it at the beginning", "[password] at the beginning"),
+        ("twice hunter2-and-more-of-it hunter2-and-more-of-it", "twice [password] [password]"),
+        ("nothing of it", "nothing of it"),
+        ("", ""),
+    ],
+)
+def test_a_long_secret_is_masked_whole_and_in_pieces(text: str, shown: str) -> None:
+    """Databases quote statements cut off."""
+    assert hide_secrets(text, {"hunter2-and-more-of-it": "password"}) == shown
+
+
+def test_a_secret_is_masked_in_every_form() -> None:
+    """As it stands in a URL, in a literal of SQL, and in Python's quotes; a short one as a whole."""
+    secrets = {"it's a/b": "password", "x": "private_key"}
+    text = "it's a/b, it''s a/b, it%27s%20a%2Fb, it%27s+a%2Fb, x"
+    assert hide_secrets(text, secrets) == "[password], [password], [password], [password], [private_key]"
+
+
+def test_the_secrets_of_a_connection() -> None:
+    """Those of its fields, and a password in its URL, whether the settings are right or not."""
+    raw = {"password": "p", "private_key": "k", "connection_url": "pg://u:in-url@host/db", "port": 1}
+    assert secrets_of(None, raw) == {"p": "password", "k": "private_key", "in-url": "password"}
+    assert secrets_of(Settings(host="h"), {}) == {}
