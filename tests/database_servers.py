@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "OPERATOR",
     "ROOT_PASSWORD",
     "ROOT_USER",
     "PostgreSQL",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 ROOT_USER = "vault"
+OPERATOR = "operator"
+"""Of a Redis server: a second administrator, whose password no plugin changes."""
 ROOT_PASSWORD = "r00t-of-the-database-and-no-other"
 START_SECONDS = 30.0
 
@@ -108,7 +111,8 @@ def run_redis(port: int = 0) -> Iterator[Redis]:
         config = folder / "redis.conf"
         config.write_text(
             f"bind 127.0.0.1\nport {port}\ndir {folder}\nsave ''\nappendonly no\n"
-            f"user default off\nuser {ROOT_USER} on >{ROOT_PASSWORD} ~* &* +@all\n"
+            "user default off\n"
+            + "".join(f"user {name} on >{ROOT_PASSWORD} ~* &* +@all\n" for name in (ROOT_USER, OPERATOR))
         )
         with _process([program, str(config)], folder, port) as process:
             yield Redis(port, process)

@@ -55,7 +55,10 @@ class DatabaseSettings(Model):
 class SQLSettings(DatabaseSettings):
     """Settings of an SQL database that is reached by a URL, with the names of the official plugins."""
 
-    connection_url: Str = field(help="URL, with {{username}} and {{password}} for the two fields.")
+    connection_url: Str = field(
+        missing="connection_url cannot be empty",
+        help="URL, with {{username}} and {{password}} for the two fields.",
+    )
     username: Str = field(default="", help="The user that creates the others.")
     password: Secret = field(default="", help="Its password.")
     disable_escaping: Bool = field(default=False, help="Put user name and password into the URL as they are.")
@@ -63,7 +66,7 @@ class SQLSettings(DatabaseSettings):
     def check(self) -> None:
         """Refuse a URL that is empty, and values that would be filled again."""
         if "{{" in self.username or "{{" in self.password.reveal():
-            raise UserError("username and password must not contain placeholders")
+            raise UserError("username and/or password cannot contain the template variables")
 
     @cached_property
     def url(self) -> Secret:
