@@ -48,7 +48,7 @@ class _DatabaseKind(Kind):
 
         from authkit.plugin.security.tls import auto_mtls
         from authkit.plugin.server import Plan, agree_on_version
-        from authkit.wire.environment import is_metadata_mode
+        from authkit.wire.vault_tls import is_metadata_mode
 
         version = agree_on_version(environment, PROTOCOL_VERSIONS)
         engine = engine_name()
