@@ -13,8 +13,8 @@ import redis
 from database_servers import OPERATOR, ROOT_PASSWORD, ROOT_USER, Redis, run_redis, why_no_redis
 from livebed.client import ServerError
 from livebed.database import DatabaseMount, database_plugin, mount_database
-from livebed.processes import wait_until
-from livebed.server import Server, wait_for_exit
+from livebed.processes import wait_for_exit, wait_until
+from livebed.server import Server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "redis_acl"
 RULES = '["~app:*", "+get", "+set"]'

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from database_servers import ROOT_PASSWORD, run_redis, why_no_redis
 from identity_provider import serve_provider
 from livebed.binaries import ServerProgram
+from livebed.database import database_plugin
 from livebed.factories import MakeServer
 from livebed.plugins import JWT_LAUNCHER, NEXT_LAUNCHER, python_plugin
 from livebed.server import Server
@@ -24,6 +26,7 @@ JWT_README = ROOT / "examples" / "jwt_auth" / "README.md"
 JWT_EXPLAIN = ROOT / "docs" / "jwt-explain.md"
 JWT_GROUPS = ROOT / "docs" / "jwt-groups.md"
 JWT_ISSUERS = ROOT / "docs" / "jwt-issuers.md"
+REDIS_README = ROOT / "examples" / "redis_acl" / "README.md"
 AT_HOME = ["quickstart.md", "howto-dev.md", "howto-doctor.md"]
 """Pages about authkit's own server and command."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -105,6 +108,18 @@ def test_the_pages_of_the_jwt_example_run_as_written(server: Server, issuer: Iss
     assert (config["default_role"], config["jwt_validation_pubkeys"]) == ("ci", [])
 
 
+def test_the_page_of_the_redis_example_runs_as_written(server: Server) -> None:
+    """From registration to the revocation of a lease, with a Redis server."""
+    if why_no_redis():
+        pytest.skip(why_no_redis())
+    database_plugin(server, "redis-acl", "redis_acl:RedisACL", REDIS_README.parent)
+    with run_redis() as database:
+        done = run(server, REDIS_README, REDIS_PORT=str(database.port), REDIS_PASSWORD=ROOT_PASSWORD)
+        server.client.call("POST", "sys/leases/revoke-prefix/database", {"sync": True})
+    assert "v-token-app-" in done.stdout
+    assert ROOT_PASSWORD not in server.log()
+
+
 def test_a_server_in_development_mode_takes_the_plugin_by_itself(
     program: ServerProgram, tmp_path: Path
 ) -> None:
@@ -145,7 +160,7 @@ def test_a_server_in_development_mode_takes_the_plugin_by_itself(
 
 @pytest.mark.parametrize(
     ("page", "blocks"),
-    [(OPERATE, 5), (JWT_README, 5), (JWT_EXPLAIN, 3), (JWT_GROUPS, 3), (JWT_ISSUERS, 3)]
+    [(OPERATE, 5), (JWT_README, 5), (JWT_EXPLAIN, 3), (JWT_GROUPS, 3), (JWT_ISSUERS, 3), (REDIS_README, 4)]
     + [(ROOT / "docs" / name, 2) for name in AT_HOME],
 )
 def test_the_pages_have_commands(page: Path, blocks: int) -> None:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from database_fakes import Settings, ShelfDatabase
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authkit import Secret, field
 from authkit.database import (
@@ -17,7 +19,7 @@ from authkit.database import (
     SQLSettings,
     UserDeletion,
 )
-from authkit.database.errors import hide_secrets, secrets_of
+from authkit.database.errors import LONG, PIECE, hide_secrets, secrets_of
 from authkit.errors import InternalError, UserError
 
 MOMENT = datetime(2026, 11, 28, 20, 47, 8, tzinfo=UTC)
@@ -163,6 +165,16 @@ def test_a_value_that_could_end_a_quoted_text_is_refused(name: str) -> None:
 def test_a_long_secret_is_masked_whole_and_in_pieces(text: str, shown: str) -> None:
     """Databases quote statements cut off."""
     assert hide_secrets(text, {"hunter2-and-more-of-it": "password"}) == shown
+
+
+@given(st.text(), st.text(), st.text(min_size=1, max_size=40))
+def test_a_secret_is_masked_wherever_it_is(before: str, after: str, secret: str) -> None:
+    """Whatever is around it, and whatever it consists of; unless the mask itself has it."""
+    shown = hide_secrets(before + secret + after, {secret: "password"})
+    assert secret not in shown or secret in "[password]"
+    if len(secret) >= LONG:
+        pieces = {secret[start : start + PIECE] for start in range(len(secret) - PIECE + 1)}
+        assert not [piece for piece in pieces if piece in shown and piece not in "[password]"]
 
 
 def test_a_secret_is_masked_in_every_form() -> None:
