@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,11 @@ def run_postgresql() -> Iterator[PostgreSQL]:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(programs / "postgres"), "-D", str(data), *options]
         with _process(command, folder, port, **_as_user(user)) as process:
+            _wait_until(
+                lambda: subprocess.call([programs / "pg_isready", "-q", "-h127.0.0.1", f"-p{port}"]) == 0,
+                process,
+                folder / "log",
+            )
             yield PostgreSQL(port, process)
 
 
@@ -199,19 +204,21 @@ def _process(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, **options
         )
     try:
-        _wait_for(port, process, folder / "log")
+        _wait_until(lambda: _listens(port), process, folder / "log")
         yield process
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while not is_ready():
         assert process.poll() is None, log.read_text(errors="replace")[-2000:]
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        assert time.monotonic() < deadline, "the database does not start"
         time.sleep(0.02)
-    raise AssertionError(f"nothing listens on port {port}")

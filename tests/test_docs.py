@@ -85,6 +85,16 @@ def test_the_example_stays_small() -> None:
     assert len((ROOT / "examples/shared_pin/shared_pin.py").read_text().splitlines()) < 60
 
 
+def test_the_smallest_database_plugins_stay_small() -> None:
+    """As many lines as their page says, and less than 60."""
+    page = (ROOT / "docs/howto-database.md").read_text()
+    example = (ROOT / "examples/redis_acl/redis_acl/plugin.py").read_text()
+    shown, written = len(BLOCK.findall(page)[0].splitlines()), len(example.splitlines())
+    assert f"`PostgreSQL` above | {shown} |" in page
+    assert f"its settings included | {written} |" in page
+    assert max(shown, written) < 60
+
+
 def test_the_smallest_engine_stays_small() -> None:
     """As many lines as its page says, and less than 60."""
     page = (ROOT / "docs/howto-secrets.md").read_text()

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
-    "doctor": {*BOTTOM, "logical", "rpc", "plugin", "wire", "host"},
+    "doctor": {*BOTTOM, "database", "logical", "rpc", "plugin", "wire", "host"},
     "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire"},

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from authkit.database.settings import DatabaseSettings
+from authkit.database.settings import HIDDEN_NAMES, DatabaseSettings
 from authkit.errors import AuthKitError
-from authkit.masking import mask_text
+from authkit.masking import Secret, mask_text
 from authkit.wire.failures import failure, neutral_text
 
 __all__ = ["MAX_TEXT", "failure_text", "hide_secrets", "secrets_of"]
@@ -58,9 +58,13 @@ def secrets_of(settings: DatabaseSettings | None, raw: Mapping[str, Any]) -> dic
 
     `raw` are the settings as they were sent, which may be wrong; then there are no `settings`.
     """
-    sensitive = [name for name, each in settings.schema.items() if each.sensitive] if settings else []
-    names = {*sensitive, "password", "private_key", "service_account_json"}
-    found = {value: name for name in names if isinstance(value := raw.get(name), str) and value}
+    found = {value: name for name in HIDDEN_NAMES if isinstance(value := raw.get(name), str) and value}
+    if settings is not None:
+        # Also what was sent as a number.
+        secrets = {name: getattr(settings, name) for name, each in settings.schema.items() if each.sensitive}
+        found |= {
+            value.reveal(): name for name, value in secrets.items() if isinstance(value, Secret) and value
+        }
     url = raw.get("connection_url")
     if isinstance(url, str):
         found |= dict.fromkeys(filter(None, _URL_PASSWORD.findall(url)), "password")

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from authkit.database import cookie
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.errors import PluginStartError
 from authkit.host.supervisor.child import Child, start_child
@@ -30,9 +31,6 @@ SLOW_START = timedelta(seconds=10)
 """A slower start gets a warning. A server waits for a minute, and delays other plugins meanwhile."""
 
 NOISE_WAIT = timedelta(seconds=5)
-
-_DATABASE_COOKIE = {"VAULT_DATABASE_PLUGIN": "926a0820-aea2-be28-51d6-83cdf00e8edb"}
-"""The cookie with which a server tests for a database plugin (Vault SDK 0.21, dbplugin/v5)."""
 
 _SHOWN_CHARACTERS = 200
 _SHOWN_LINES = 5
@@ -182,7 +180,7 @@ async def inspect_cookie(candidate: Candidate) -> Finding:
     check = "cookie"
     with lend_directory() as temporary:  # a killed process leaves files behind
         plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
-        environment = {**plan.environment, **_DATABASE_COOKIE}
+        environment = {**plan.environment, cookie.COOKIE_KEY: cookie.COOKIE_VALUE}
         del environment[COOKIE_KEY]
         try:
             child = await start_child(plan.path, plan.arguments, environment, _unheard)

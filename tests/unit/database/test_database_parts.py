@@ -189,3 +189,4 @@ def test_the_secrets_of_a_connection() -> None:
     raw = {"password": "p", "private_key": "k", "connection_url": "pg://u:in-url@host/db", "port": 1}
     assert secrets_of(None, raw) == {"p": "password", "k": "private_key", "in-url": "password"}
     assert secrets_of(Settings(host="h"), {}) == {}
+    assert secrets_of(Settings(host="h", password=4711), {"password": 4711}) == {"4711": "password"}
