@@ -30,10 +30,11 @@ def build_wheels(folder: Path) -> Path:
     return folder
 
 
-def make_project(folder: Path, wheels: Path) -> Project:
-    """Copy the example, and lock it to the versions of the development environment and the wheels."""
-    shutil.copytree(ROOT / "examples/jwt_auth", folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    (folder / "jwt_auth/page.jinja").write_text("a template of the author's")
+def make_project(folder: Path, wheels: Path, example: str = "jwt_auth") -> Project:
+    """Copy an example, and lock it to the versions of the development environment and the wheels."""
+    ignored = shutil.ignore_patterns("tests", "__pycache__")
+    shutil.copytree(ROOT / "examples" / example, folder, ignore=ignored)
+    (folder / example / "page.jinja").write_text("a template of the author's")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_CONSTRAINT", str(ROOT / "requirements/development.txt"))
         write_lock(read_project(folder), find_links=[wheels])

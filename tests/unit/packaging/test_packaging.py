@@ -37,6 +37,21 @@ def test_a_project_names_its_plugin(tmp_path: Path) -> None:
     assert found.lock == tmp_path / "requirements.lock"
 
 
+@pytest.mark.parametrize(("kind", "is_database"), [("auth", False), ("secret", False), ("database", True)])
+def test_a_project_may_say_its_kind(tmp_path: Path, kind: str, is_database: bool) -> None:
+    """A database plugin has to: it is served by another module, under another cookie."""
+    text = f'[tool.authkit]\nplugin = "a:A"\nkind = "{kind}"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert read_project(tmp_path).is_database is is_database
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    """With those that there are."""
+    (tmp_path / "pyproject.toml").write_text('[tool.authkit]\nplugin = "a:A"\nkind = "audit"\n')
+    with pytest.raises(PackagingError, match="is one of auth, secret, database"):
+        read_project(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -112,6 +112,7 @@ def test_an_image_without_an_interpreter_is_refused(tmp_path: Path) -> None:
     built = Executable(
         name="a",
         version="v1.0.0",
+        kind="auth",
         file=tmp_path / "a-1.0.0",
         size=1,
         unpacked=1,
