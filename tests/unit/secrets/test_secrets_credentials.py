@@ -192,15 +192,41 @@ async def test_an_answer_that_never_leaves_is_undone(mount: EngineMount) -> None
     assert mount.service.accounts == set()
 
 
-async def test_an_answer_that_left_is_settled(mount: EngineMount) -> None:
-    """Soon, at a tick at the latest, and never undone."""
+async def test_a_handler_that_takes_too_long_is_ended(
+    mount: EngineMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a tick could take its entry in the log for one of a crash. What it has made is undone."""
+    await mount.write("roles/app", fault="hang")
+    monkeypatch.setattr("authkit.secrets.flow.MAKE_SHARE", 0.0001)
+    with pytest.raises(InternalError, match="was not made within 0 s"):
+        await mount.issue()
+    assert mount.backend.revocations == [("bob-0", "app", False, True)]
+
+
+async def test_a_handler_may_time_out_by_itself(mount: EngineMount) -> None:
+    """That is its own error, and not the limit of the layer."""
+
+    def time_out(deed: str) -> None:
+        raise TimeoutError("the service")
+
+    mount.service.fault = time_out
+    with pytest.raises(TimeoutError, match="the service"):
+        await mount.issue()
+
+
+@pytest.mark.parametrize("settle_seconds", [0.0, 60.0])
+async def test_an_answer_that_left_is_settled(
+    mount: EngineMount, monkeypatch: pytest.MonkeyPatch, settle_seconds: float
+) -> None:
+    """At a tick at the latest, but not before the host had time for its lease; and never undone."""
+    monkeypatch.setattr("authkit.framework.tasks.wal.SETTLE_SECONDS", settle_seconds)
     response = await mount.issue()
     assert response.on_sent is not None
     response.on_sent()
     assert len(await mount.log()) == 1
     mount.clock.tick("11m")
     await mount.tick()
-    assert await mount.log() == []
+    assert len(await mount.log()) == (1 if settle_seconds else 0)
     assert mount.service.accounts == {"bob-0"}
 
 
