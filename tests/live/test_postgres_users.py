@@ -39,10 +39,10 @@ def test_a_user_lives_as_long_as_its_lease(postgres: PostgresMount) -> None:
     assert data["username"].startswith("v-token-app-")
     assert postgres.can_log_in(data)
     (before,) = postgres.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", data["username"])
-    postgres.client.write("sys/leases/renew", lease_id=lease["lease_id"], increment=110)
+    postgres.renew(lease, increment=110)
     (after,) = postgres.ask("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", data["username"])
     assert 40 < (after - before).total_seconds() < 60
-    postgres.client.write("sys/leases/revoke", lease_id=lease["lease_id"], sync=True)
+    postgres.revoke(lease)
     assert not postgres.can_log_in(data)
     assert data["username"] not in postgres.users()
 
@@ -88,7 +88,7 @@ def test_static_and_root_passwords_change(postgres: PostgresMount) -> None:
     postgres.ask("CREATE ROLE keeper WITH LOGIN SUPERUSER PASSWORD 'first'")
     postgres.configure(username="keeper", password="first")
     postgres.client.write(f"{postgres.path}/static-roles/legacy", username="legacy", rotation_period="1h")
-    shown = postgres.client.read(f"{postgres.path}/static-creds/legacy")
+    shown = postgres.read_static("legacy")
     assert postgres.can_log_in(shown)
     postgres.client.write(f"{postgres.path}/rotate-role/legacy")
     assert not postgres.can_log_in(shown)
@@ -105,5 +105,5 @@ def test_a_database_that_cannot_be_reached_is_refused_at_config(postgres: Postgr
     with pytest.raises(ServerError, match="could not connect"):
         postgres.configure(connection_url=unreachable)
     postgres.configure(connection_url=unreachable, verify_connection=False)
-    with pytest.raises(ServerError, match="no connection to PostgreSQL"):
+    with pytest.raises(ServerError, match=r"could not create the user: .*Connection refused"):
         postgres.issue("app")
