@@ -38,6 +38,7 @@ class PostgresMount:
     @contextmanager
     def enabled(cls, server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
         """Register, enable and configure; disable in the end, by force if it must be."""
+        server.client.secrets.append(ROOT_PASSWORD)
         plugin = python_plugin(server.plugin_directory, "postgres_users", LAUNCHER, kind="secret")
         plugin.register(server.client)
         mount = cls(server, plugin, f"postgres-{uuid4().hex[:8]}", database)
@@ -60,11 +61,36 @@ class PostgresMount:
 
     def write_role(self, name: str, **role: Any) -> None:
         """Write a role, with the usual statement."""
-        self.client.write(f"{self.path}/roles/{name}", **{"creation_statements": CREATION, **role})
+        self.client.write(
+            f"{self.path}/roles/{quote(name, safe='')}", **{"creation_statements": CREATION, **role}
+        )
 
-    def issue(self, role: str) -> dict[str, Any]:
-        """Return the whole answer to a request for credentials."""
-        return self.client.call("GET", f"{self.path}/creds/{role}")
+    def issue(self, role: str, *, token: str = "", **options: Any) -> dict[str, Any]:
+        """Return the whole answer to a request for credentials, of the root token or another one."""
+        client = self.client.with_token(token) if token else self.client
+        answer = client.call("GET", f"{self.path}/creds/{quote(role, safe='')}", **options)
+        if answer["data"]:  # a wrapped answer has none
+            self.client.secrets.append(answer["data"]["password"])
+        return answer
+
+    def read_static(self, role: str) -> dict[str, Any]:
+        """Return the credential of a static role."""
+        shown = self.client.read(f"{self.path}/static-creds/{role}")
+        self.client.secrets.append(shown["password"])
+        return shown
+
+    def renew(self, lease: dict[str, Any], increment: int = 0) -> dict[str, Any]:
+        """Return the whole answer to a renewal."""
+        return self.client.write("sys/leases/renew", lease_id=lease["lease_id"], increment=increment)
+
+    def revoke(self, lease: dict[str, Any], *, sync: bool = True) -> None:
+        """Revoke, and wait for it, or have the server do it later."""
+        self.client.write("sys/leases/revoke", lease_id=lease["lease_id"], sync=sync)
+
+    def lookup(self, lease: dict[str, Any]) -> dict[str, Any]:
+        """Return what the server says of a lease."""
+        found: dict[str, Any] = self.client.write("sys/leases/lookup", lease_id=lease["lease_id"])["data"]
+        return found
 
     def can_log_in(self, data: dict[str, Any]) -> bool:
         """Return whether the database lets these credentials in."""
