@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
+from livebed.bench.database_users import measure_database_users
+from livebed.binaries import find_built
 from livebed.official_database import CONNECTION, OfficialMount, why_no_official_plugin
 from livebed.postgres import CREATION, PostgresMount
 from livebed.server import Server
@@ -232,3 +234,12 @@ def test_a_database_that_cannot_be_reached(pair: Pair) -> None:
     assert (ours.status_code, theirs.status_code) == (502, 400)
     assert "refused" in ours.text
     assert "refused" in theirs.text
+
+
+def test_both_can_be_measured(pair: Pair) -> None:
+    """The benchmark has a figure of each; what they are is for a quiet machine."""
+    if pair.ours.server.program.is_bao or find_built("load") is None:
+        pytest.skip("it measures on Vault, with the load generator of scripts/live/build")
+    measured = measure_database_users(rounds=1, clients=2, count=5)
+    assert list(measured) == ["authkit", "official"]
+    assert all(value > 0 for figures in measured.values() for value in figures.values())
