@@ -6,7 +6,7 @@ import os
 import random
 
 import pytest
-from database_servers import run_postgresql, why_no_postgresql
+from database_servers import ROOT_PASSWORD, run_postgresql, why_no_postgresql
 from livebed.breakdowns import KINDS, Breakdowns
 from livebed.factories import MakeServer
 
@@ -35,3 +35,5 @@ def test_every_user_has_a_lease_or_is_gone(make_server: MakeServer) -> None:
             f"decide; rolled back: {len(made - told - kept)} nobody knew, {len(told - kept)} somebody knew"
         )
         assert torn.find_orphans() == []
+        log = server.log()
+        assert not [secret for secret in (ROOT_PASSWORD, *torn.mount.client.secrets) if secret in log]

@@ -99,8 +99,12 @@ serve(held_postgres.HeldPostgresUsers)
                 response = self.mount.client.raw("GET", f"{self.mount.path}/creds/app", timeout=timeout)
             except httpx.HTTPError:
                 continue
-            if response.is_success:
-                self.answers.append(response.json())
+            self._note(response)
+
+    def _note(self, response: httpx.Response) -> None:
+        if response.is_success:
+            self.answers.append(response.json())
+            self.mount.client.secrets.append(response.json()["data"]["password"])
 
     def _break(self, kind: str) -> None:
         actions: dict[str, Callable[[], None]] = {
@@ -128,8 +132,7 @@ serve(held_postgres.HeldPostgresUsers)
             response = self.mount.client.raw("GET", f"{self.mount.path}/creds/app")
         except httpx.HTTPError:
             return False
-        if response.is_success:
-            self.answers.append(response.json())
+        self._note(response)
         return response.is_success
 
 
