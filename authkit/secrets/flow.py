@@ -167,7 +167,12 @@ class CredentialsFlow:
             raise
         finally:
             issue.release()
-        return replace(response, on_sent=issue.settle)
+
+        def take_back() -> None:
+            issue.unsettle()
+            self._begin_undoing(backend, issue)
+
+        return replace(response, on_sent=issue.settle, on_untaken=take_back if issue.is_begun else None)
 
     async def renew(self, backend: Any, request: Request) -> Response:
         """Renew a lease.
@@ -297,11 +302,15 @@ class CredentialsFlow:
         """Undo at once. The entry in the log stays: what is still being made somewhere is undone by that."""
         if not issue.is_begun:
             return
+        task = self._begin_undoing(backend, issue)
+        if not is_cancelled:
+            await asyncio.wait({task}, timeout=UNDO_SECONDS)
+
+    def _begin_undoing(self, backend: Any, issue: Issue) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._undo(backend, issue))
         backend.undoing.add(task)
         task.add_done_callback(backend.undoing.discard)
-        if not is_cancelled:
-            await asyncio.wait({task}, timeout=UNDO_SECONDS)
+        return task
 
     async def _undo(self, backend: Any, issue: Issue) -> None:
         try:

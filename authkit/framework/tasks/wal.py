@@ -215,6 +215,12 @@ class WriteAheadLog:
         loop = asyncio.get_running_loop()
         self._settled[entry_id] = loop.call_later(SETTLE_SECONDS, self._start_commit, entry_id)
 
+    def keep(self, entry_id: str) -> None:
+        """Take `commit_later` back: the host does not act on the answer. The entry is rolled back later."""
+        timer = self._settled.pop(entry_id, None)
+        if timer is not None:
+            timer.cancel()
+
     async def commit_settled(self) -> None:
         """Delete what `commit_later` was given, now: at the end.
 

@@ -230,6 +230,22 @@ async def test_an_answer_that_left_is_settled(
     assert mount.service.accounts == {"bob-0"}
 
 
+async def test_an_answer_that_nobody_took_is_undone(mount: EngineMount) -> None:
+    """The host had given up when the answer left: at once, and again by the log."""
+    response = await mount.issue()
+    assert response.on_sent is not None
+    assert response.on_untaken is not None
+    response.on_sent()
+    response.on_untaken()
+    await asyncio.gather(*mount.backend.undoing)
+    assert mount.service.accounts == set()
+    assert len(await mount.log()) == 1
+    mount.clock.tick("11m")
+    await mount.tick()
+    assert await mount.log() == []
+    assert [each[3] for each in mount.backend.revocations] == [True, True]
+
+
 async def test_settling_needs_no_tick(mount: EngineMount, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host ticks once a minute; a crash within it would take back what was leased."""
     assert SETTLE_SECONDS <= 5
