@@ -24,6 +24,8 @@ __all__ = ["KINDS", "Breakdowns"]
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 CLIENTS = 4
+LEAVING = 60
+"""Requests whose clients go away: few of these meet their answer on its way."""
 BREAK_WITHIN = 0.15
 """Seconds in which something breaks down: about as long as it takes to make a user and answer."""
 RECOVERY_SECONDS = 60.0
@@ -66,12 +68,13 @@ serve(held_postgres.HeldPostgresUsers)
 
     def run(self, kind: str) -> None:
         """Have users made, break something at a random moment, and mend it."""
-        timeout = self.chance.uniform(0.005, BREAK_WITHIN)
-        starts = [self.chance.uniform(0, BREAK_WITHIN / 2) for _ in range(CLIENTS)]
+        moment = self.chance.uniform(0.005, BREAK_WITHIN)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            for start in starts:
-                pool.submit(self._issue_twice, start, timeout if kind == "client" else RECOVERY_SECONDS)
-            wait(timeout)
+            for _ in range(LEAVING if kind == "client" else 2 * CLIENTS):
+                start = self.chance.uniform(0, BREAK_WITHIN / 2)
+                timeout = self.chance.uniform(0.005, BREAK_WITHIN) if kind == "client" else RECOVERY_SECONDS
+                pool.submit(self._issue, start, timeout)
+            wait(moment)
             self._break(kind)
         wait_until(self._works, f"the engine after the {kind} broke down", timeout=RECOVERY_SECONDS)
 
@@ -92,14 +95,13 @@ serve(held_postgres.HeldPostgresUsers)
 
     # -------------------------------------------------------------------------------------------
 
-    def _issue_twice(self, start: float, timeout: float) -> None:
+    def _issue(self, start: float, timeout: float) -> None:
         wait(start)
-        for _ in range(2):
-            try:
-                response = self.mount.client.raw("GET", f"{self.mount.path}/creds/app", timeout=timeout)
-            except httpx.HTTPError:
-                continue
-            self._note(response)
+        try:
+            response = self.mount.client.raw("GET", f"{self.mount.path}/creds/app", timeout=timeout)
+        except httpx.HTTPError:
+            return
+        self._note(response)
 
     def _note(self, response: httpx.Response) -> None:
         if response.is_success:
