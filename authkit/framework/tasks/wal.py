@@ -302,7 +302,7 @@ class WriteAheadLog:
             try:
                 # Before it is read: its own timer may delete it meanwhile.
                 if entry_id in self._settled:
-                    await self._commit_settled(entry_id)
+                    await self._commit_if_settled(entry_id)
                     continue
                 if entry_id in self._held:
                     continue
@@ -310,9 +310,9 @@ class WriteAheadLog:
                 if entry is None:
                     continue
                 kind = entry.kind
-                if entry_id in self._settled:
-                    await self._commit_if_settled(entry_id)
-                elif kind not in self._handlers:
+                if entry_id in self._settled:  # since it was read
+                    continue
+                if kind not in self._handlers:
                     failed.setdefault(kind, None)
                 elif immediate or self._is_due(entry):
                     await invoke(self._handlers[kind].handler, backend, entry)

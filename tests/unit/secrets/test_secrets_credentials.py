@@ -366,4 +366,4 @@ async def test_a_tick_undoes_nothing_of_a_request_at_work(is_lost: bool) -> None
     mount.clock.tick("2m")
     await mount.tick()
     assert mount.service.accounts == (set() if is_lost else {"bob"})
-    assert await mount.log() == []
+    assert len(await mount.log()) == (0 if is_lost else 1)  # settled soon, by its timer
