@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.binaries import ServerProgram, find_built, find_servers
 from livebed.browser import CHROMIUM, open_browser
 from livebed.cluster import Cluster
@@ -15,6 +16,7 @@ from livebed.misbehaviour import NaughtyMount
 from livebed.mounts import Mount, mount_plugin
 from livebed.oidc_provider import OIDCProvider, why_no_provider
 from livebed.plugins import Plugin, go_peer
+from livebed.postgres import PostgresMount, postgres_mount
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
 from playwright.sync_api import Browser
@@ -135,3 +137,20 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium: run scripts/live/browser")
     with open_browser() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server that the tests of one module share."""
+    reason = why_no_postgresql()
+    if reason:
+        pytest.skip(reason)
+    with run_postgresql() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
+    """The engine of examples/postgres_users, mounted and configured, with the role `app`."""
+    with postgres_mount(server, database) as mount:
+        yield mount

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.client import ServerError
 from livebed.postgres import CREATION, PostgresMount
 from livebed.processes import wait_until
-from livebed.server import Server
 
 SECONDS = 20.0
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSQL]:
-    """A database that the tests of this module share."""
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with run_postgresql() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
-    """The engine, mounted and configured, with the role `app`."""
-    with PostgresMount.enabled(server, database) as mount:
-        mount.write_role("app", default_ttl="60s", max_ttl="120s")
-        yield mount
 
 
 def test_a_user_lives_as_long_as_its_lease(postgres: PostgresMount) -> None:

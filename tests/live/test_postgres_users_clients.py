@@ -9,32 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.client import ServerError
 from livebed.hvac_client import hvac_client
 from livebed.postgres import CREATION, PostgresMount
 from livebed.processes import wait_until
-from livebed.server import ROOT_TOKEN, Server
+from livebed.server import ROOT_TOKEN
 
 SECONDS = 30.0
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSQL]:
-    """A database that the tests of this module share."""
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with run_postgresql() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
-    """The engine, mounted and configured, with the role `app`."""
-    with PostgresMount.enabled(server, database) as mount:
-        mount.write_role("app", default_ttl="60s", max_ttl="120s")
-        yield mount
 
 
 def make_token(postgres: PostgresMount, **options: object) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from database_servers import ROOT_PASSWORD, PostgreSQL, run_postgresql, why_no_postgresql
+from database_servers import ROOT_PASSWORD, PostgreSQL
 from livebed.client import ServerError
 from livebed.factories import our_plugin
 from livebed.mounts import mount_plugin
-from livebed.postgres import PostgresMount
+from livebed.postgres import PostgresMount, postgres_mount
 from livebed.processes import wait_until
 from livebed.server import Server
 from livebed.tokens import Issuer
@@ -40,22 +40,11 @@ rule "charset" { charset = "\\"" min-chars = 1 }
 """
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSQL]:
-    """A database that the tests of this module share, and that some of them kill."""
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with run_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
 def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
-    """The engine, mounted and configured, with the role `app`."""
+    """As elsewhere; the database runs before and after."""
     database.process.start()
-    with PostgresMount.enabled(server, database) as mount:
-        mount.write_role("app", default_ttl="60s", max_ttl="120s")
+    with postgres_mount(server, database) as mount:
         yield mount
         database.process.start()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
+from database_servers import PostgreSQL
 from livebed.bench.database_users import measure_database_users
 from livebed.binaries import find_built
 from livebed.official_database import CONNECTION, OfficialMount, why_no_official_plugin
@@ -71,16 +71,6 @@ class Pair:
         (left,) = self.ours.ask(question, lease["data"]["username"])
         assert isinstance(left, timedelta)
         return left.total_seconds()
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSQL]:
-    """A database that the tests of this module share."""
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with run_postgresql() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

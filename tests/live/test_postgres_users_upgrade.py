@@ -9,13 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import pytest
-from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.client import ServerError
 from livebed.plugins import python_plugin
 from livebed.postgres import PostgresMount
 from livebed.processes import wait_until
-from livebed.server import Server
 
 CLIENTS = 4
 RELOADS = 4
@@ -32,24 +29,6 @@ class Next(PostgresUsers, name="postgres_users", version="0.3.0"):
 
 serve(Next)
 """
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSQL]:
-    """A database that the tests of this module share."""
-    reason = why_no_postgresql()
-    if reason:
-        pytest.skip(reason)
-    with run_postgresql() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
-    """The engine, mounted and configured, with the role `app`."""
-    with PostgresMount.enabled(server, database) as mount:
-        mount.write_role("app", default_ttl="60s", max_ttl="120s")
-        yield mount
 
 
 @dataclass

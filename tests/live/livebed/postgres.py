@@ -16,7 +16,7 @@ from livebed.client import Client
 from livebed.plugins import Plugin, python_plugin
 from livebed.server import Server
 
-__all__ = ["CREATION", "PostgresMount"]
+__all__ = ["CREATION", "PostgresMount", "postgres_mount"]
 
 LAUNCHER = """
 from authkit import serve
@@ -111,3 +111,11 @@ class PostgresMount:
     def users(self) -> list[str]:
         """Return the temporary users."""
         return self.ask("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%%' ORDER BY 1")
+
+
+@contextmanager
+def postgres_mount(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
+    """Enable the engine with the role `app`."""
+    with PostgresMount.enabled(server, database) as mount:
+        mount.write_role("app", default_ttl="60s", max_ttl="120s")
+        yield mount
