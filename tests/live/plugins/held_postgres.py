@@ -16,7 +16,7 @@ from authkit.framework.tasks import wal
 from authkit.logical import BackendConfig
 
 HOLD_SECONDS = 0.08
-AHEAD = timedelta(minutes=2)
+AHEAD = timedelta(minutes=11)
 LATER = Path(__file__)
 """While this file exists the clock is ahead; the launcher names another one."""
 
