@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,56 @@ ROOT_PASSWORD = "r00t-of-the-database-and-no-other"
 START_SECONDS = 30.0
 
 
+class ServerProcess:
+    """The process of a database server, which can be killed and started again with the same data."""
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, is_ready: Callable[[], bool], **options: object
+    ) -> None:
+        self._command = command
+        self._folder = folder
+        self._is_ready = is_ready
+        self._options = options
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start unless it runs, and return when it is ready.
+
+        Processes of one that was killed may be alive for a moment: PostgreSQL does not start beside them.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while self._child is None or self._child.poll() is not None or not self._is_ready():
+            if self._child is None or self._child.poll() is not None:
+                self._child = self._spawn()
+            log = (self._folder / "log").read_text(errors="replace")
+            assert time.monotonic() < deadline, f"the database does not start: {log[-2000:]}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                **self._options,
+            )
+
+
 @dataclass(frozen=True)
 class Redis:
     """A running Redis or Valkey server, with one user that may do everything."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: ServerProcess
 
     @property
     def settings(self) -> dict[str, object]:
@@ -56,7 +100,7 @@ class PostgreSQL:
     """A running PostgreSQL server, with one superuser that logs in by password."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: ServerProcess
 
     def url(self, user: str = "{{username}}", password: str = "{{password}}") -> str:
         """Return the URL of the database for a user."""
@@ -114,7 +158,7 @@ def run_redis(port: int = 0) -> Iterator[Redis]:
             "user default off\n"
             + "".join(f"user {name} on >{ROOT_PASSWORD} ~* &* +@all\n" for name in (ROOT_USER, OPERATOR))
         )
-        with _process([program, str(config)], folder, port) as process:
+        with _process([program, str(config)], folder, lambda: _listens(port)) as process:
             yield Redis(port, process)
 
 
@@ -156,12 +200,8 @@ def run_postgresql() -> Iterator[PostgreSQL]:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(programs / "postgres"), "-D", str(data), *options]
-        with _process(command, folder, port, **_as_user(user)) as process:
-            _wait_until(
-                lambda: subprocess.call([programs / "pg_isready", "-q", "-h127.0.0.1", f"-p{port}"]) == 0,
-                process,
-                folder / "log",
-            )
+        ready = [str(programs / "pg_isready"), "-q", "-h127.0.0.1", f"-p{port}"]
+        with _process(command, folder, lambda: subprocess.call(ready) == 0, **_as_user(user)) as process:
             yield PostgreSQL(port, process)
 
 
@@ -197,28 +237,16 @@ def _private_folder() -> Iterator[Path]:
 
 @contextmanager
 def _process(
-    command: list[str], folder: Path, port: int, **options: object
-) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, **options
-        )
+    command: Sequence[str], folder: Path, is_ready: Callable[[], bool], **options: object
+) -> Iterator[ServerProcess]:
+    process = ServerProcess(command, folder, is_ready, **options)
     try:
-        _wait_until(lambda: _listens(port), process, folder / "log")
+        process.start()
         yield process
     finally:
         process.kill()
-        process.wait()
 
 
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not is_ready():
-        assert process.poll() is None, log.read_text(errors="replace")[-2000:]
-        assert time.monotonic() < deadline, "the database does not start"
-        time.sleep(0.02)

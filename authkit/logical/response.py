@@ -67,7 +67,10 @@ class Response(Value, frozen=True, kw_only=True):
     on_sent: Callable[[], None] | None = None
     """Called once the answer is on its way, and not if it cannot be sent. It must not wait."""
 
-    unshown: ClassVar = ("data", "on_sent")
+    on_untaken: Callable[[], None] | None = None
+    """Called after `on_sent` if the host had given up the request by then. It must not wait."""
+
+    unshown: ClassVar = ("data", "on_sent", "on_untaken")
 
     def __post_init__(self) -> None:
         verify_collections(data=self.data, warnings=self.warnings, headers=self.headers)

@@ -24,6 +24,7 @@ __all__ = [
     "Engine",
     "Method",
     "Refusal",
+    "RevocableReply",
     "Server",
     "StreamHandler",
     "StreamMethod",
@@ -65,6 +66,17 @@ class CallContext(Value, frozen=True):
         """Return the only value of a metadata key, `None` when it is absent or repeated."""
         values = self.metadata.get(key, ())
         return values[0] if len(values) == 1 else None
+
+
+class RevocableReply(bytes):
+    """A reply whose sender wants to know if the client did not take it.
+
+    A client may cancel a call while its reply is on the way. The handler has ended by then and cannot be
+    cancelled. The engine `grpcio` does not tell.
+    """
+
+    on_untaken: Callable[[], None]
+    """Called at most once, soon after the reply was sent. It must not wait."""
 
 
 UnaryHandler = Callable[[bytes, CallContext], bytes | Awaitable[bytes]]

@@ -21,7 +21,7 @@ from authkit.rpc.driver import Driver
 from authkit.rpc.failures import as_rpc_error
 from authkit.rpc.http2.connection import Data, Event, GoAway, HeadersReceived, Reset, Writable
 from authkit.rpc.http2.frames import ErrorCode, PreparedHeaders
-from authkit.rpc.interface import CallContext, Method, Refusal, StreamMethod, UnaryMethod
+from authkit.rpc.interface import CallContext, Method, Refusal, RevocableReply, StreamMethod, UnaryMethod
 from authkit.rpc.message_queue import MessageQueue
 from authkit.rpc.messages import (
     MessageReader,
@@ -57,6 +57,8 @@ MIN_ANSWER_BYTES = 16 * 1024
 """A client that takes less holds memory for as long as it likes (CVE-2019-9511, "Data Dribble")."""
 
 SWEEP_SECONDS = 10.0
+MAX_REMEMBERED_REPLIES = 256
+"""Of each connection: those that a client may still refuse to take."""
 
 _HEAD = PreparedHeaders(encode_response_head())
 _TRAILERS = PreparedHeaders(encode_trailers(StatusCode.OK), end=True)
@@ -176,6 +178,8 @@ class _ServerConnection(Driver[_Route]):
         super().__init__(is_client=False, parse=route)
         self._max_message_bytes = max_message_bytes
         self._calls: dict[int, _ServerCall] = {}
+        self._replies: dict[int, RevocableReply] = {}
+        """Sent a moment ago."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._buffered = 0
         self._became_idle: asyncio.Future[None] | None = None
@@ -215,6 +219,9 @@ class _ServerConnection(Driver[_Route]):
             self._on_headers(event)
         elif isinstance(event, Reset):
             self._forget(event.stream_id, cancel=True)
+            reply = self._replies.pop(event.stream_id, None)
+            if reply is not None and event.code is ErrorCode.CANCEL:
+                reply.on_untaken()
             self._note_idle()
         elif isinstance(event, Writable):
             self._on_writable(event.stream_id)
@@ -432,6 +439,8 @@ class _ServerConnection(Driver[_Route]):
     def _reply(self, call: _ServerCall, message: bytes) -> None:
         stream_id = call.stream_id
         data = (encode_prefix(message), message)
+        if type(message) is not bytes and isinstance(message, RevocableReply):
+            self._remember(stream_id, message)
         if self.core.send_answer(stream_id, _HEAD, data, _TRAILERS):
             self._finish(stream_id)
             return
@@ -444,6 +453,11 @@ class _ServerConnection(Driver[_Route]):
         self.core.send_data(stream_id, encode_message(message))
         self.core.send_headers(stream_id, _TRAILERS.block, end=True)
         self._finish(stream_id)
+
+    def _remember(self, stream_id: int, reply: RevocableReply) -> None:
+        self._replies[stream_id] = reply
+        if len(self._replies) > MAX_REMEMBERED_REPLIES:
+            del self._replies[next(iter(self._replies))]
 
     def _verify_room(self, message: bytes) -> None:
         """Raise RPCError if an answer may not be sent, nor kept until the client takes it."""

@@ -167,8 +167,8 @@ def credentials(
             has more to say.
         secret_type: the name by which leases find what renews and revokes them; by default what the
             path begins with (`creds`). Leases live for months: it stays for ever.
-        rollback_after: how old an entry of the write-ahead log is when it is undone. It must be longer
-            than any request takes.
+        rollback_after: how old an entry of the write-ahead log is when it is undone. The method may take
+            half of that; then it is cancelled, and undone.
         options: see `HandlerOptions`; the path always needs a token.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -29,6 +30,9 @@ __all__ = ["REVOKE_SECONDS", "UNDO_SECONDS", "CredentialsFlow", "EngineContext"]
 
 REVOKE_SECONDS: Final = 60.0
 """For one revocation. A host waits for some without end, and 90 s for others (Vault 1.21)."""
+
+MAKE_SHARE: Final = 0.5
+"""Of `rollback_after`: for making a credential. In the rest the service ends what it was told before that."""
 
 UNDO_SECONDS: Final = 10.0
 """That a request which failed waits for what it has made to be undone. The write-ahead log does the rest."""
@@ -65,6 +69,7 @@ class DeclaredCredentials(Protocol):
     path: PathTemplate
     operations: tuple[Operation, ...]
     secret_type: str
+    rollback_after: timedelta
     options: HandlerOptions
 
     @property
@@ -155,14 +160,19 @@ class CredentialsFlow:
             issue=issue,
         )
         try:
-            lease = await self.plan.run(backend, creds_call, role=role)
+            lease = await self._make(backend, creds_call, role)
             response = self._answer(lease, issue)
         except BaseException as error:
             await self._abandon(backend, issue, is_cancelled=isinstance(error, asyncio.CancelledError))
             raise
         finally:
             issue.release()
-        return replace(response, on_sent=issue.settle)
+
+        def take_back() -> None:
+            issue.unsettle()
+            self._begin_undoing(backend, issue)
+
+        return replace(response, on_sent=issue.settle, on_untaken=take_back if issue.is_begun else None)
 
     async def renew(self, backend: Any, request: Request) -> Response:
         """Renew a lease.
@@ -264,6 +274,22 @@ class CredentialsFlow:
             raise UserError(f"unknown role: {name}")
         return getattr(backend, self.plan.roles).stored_name(name), role
 
+    async def _make(self, backend: Any, call: CredsCall, role: Model | None) -> object:
+        """Call the handler. It ends before a tick may take its entry in the log for one of a crash.
+
+        Raises:
+            InternalError: it did not end in time.
+        """
+        limit = self.declared.rollback_after.total_seconds() * MAKE_SHARE
+        ending = asyncio.timeout(limit)
+        try:
+            async with ending:
+                return await self.plan.run(backend, call, role=role)
+        except TimeoutError as error:
+            if not ending.expired():
+                raise
+            raise InternalError(f"the credential was not made within {limit:.0f} s") from error
+
     def _answer(self, lease: object, issue: Issue) -> Response:
         if not isinstance(lease, Lease):
             name = self.declared.handler.__qualname__
@@ -276,11 +302,15 @@ class CredentialsFlow:
         """Undo at once. The entry in the log stays: what is still being made somewhere is undone by that."""
         if not issue.is_begun:
             return
+        task = self._begin_undoing(backend, issue)
+        if not is_cancelled:
+            await asyncio.wait({task}, timeout=UNDO_SECONDS)
+
+    def _begin_undoing(self, backend: Any, issue: Issue) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._undo(backend, issue))
         backend.undoing.add(task)
         task.add_done_callback(backend.undoing.discard)
-        if not is_cancelled:
-            await asyncio.wait({task}, timeout=UNDO_SECONDS)
+        return task
 
     async def _undo(self, backend: Any, issue: Issue) -> None:
         try:

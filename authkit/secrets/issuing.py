@@ -66,6 +66,10 @@ class Issue:
         """Have the entry rolled back when it is old, unless it is settled: the handler has ended."""
         self._wal.release(self._entry)
 
+    def unsettle(self) -> None:
+        """Have the entry stay: nobody took the answer."""
+        self._wal.keep(self._entry)
+
     def settle(self) -> None:
         """Have the entry deleted soon: the answer is on its way."""
         if self._entry:

@@ -33,6 +33,7 @@ from authkit.logical import (
     Response,
 )
 from authkit.rpc.cancellation import is_cancellation
+from authkit.rpc.interface import RevocableReply
 from authkit.wire.errors import (
     encode_check_error,
     encode_error,
@@ -102,6 +103,10 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
         return _refusal(message, *_shown(backend, request, shown, reference), reference)
     if response is not None and response.on_sent is not None:
         response.on_sent()
+    if response is not None and response.on_untaken is not None:
+        revocable = RevocableReply(reply)
+        revocable.on_untaken = response.on_untaken
+        return revocable
     return reply
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.binaries import ServerProgram, find_built, find_servers
 from livebed.browser import CHROMIUM, open_browser
 from livebed.cluster import Cluster
@@ -17,6 +18,7 @@ from livebed.mounts import Mount, mount_plugin
 from livebed.oidc_provider import OIDCProvider, why_no_provider
 from livebed.packages import build_wheels, make_project
 from livebed.plugins import Plugin, go_peer
+from livebed.postgres import PostgresMount, postgres_mount
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
 from playwright.sync_api import Browser
@@ -151,3 +153,20 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed_project(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The JWT example, locked to the versions of the development environment and the wheel."""
     return make_project(tmp_path_factory.mktemp("project") / "jwt_auth", wheels)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server that the tests of one module share."""
+    reason = why_no_postgresql()
+    if reason:
+        pytest.skip(reason)
+    with run_postgresql() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres(server: Server, database: PostgreSQL) -> Iterator[PostgresMount]:
+    """The engine of examples/postgres_users, mounted and configured, with the role `app`."""
+    with postgres_mount(server, database) as mount:
+        yield mount

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from livebed.client import Client
+from livebed.hvac_client import hvac_client
 from livebed.mounts import Mount
 from livebed.processes import wait_until
 from livebed.server import Server
@@ -126,19 +125,6 @@ def test_hvac(mount: Mount) -> None:
         client.token = mount.client.token
         jwt.delete_role(name="py", path=path)
         assert jwt.list_roles(path=path)["data"]["keys"] == ["dev"]
-
-
-@contextmanager
-def hvac_client(client: Client) -> Iterator[Any]:
-    """Return hvac's client. Its own module warns about deprecated parts as it is imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import hvac
-
-        made = hvac.Client(url=client.address, token=client.token)
-        made.session.trust_env = False
-        yield made
-        made.session.close()
 
 
 # --- Vault Agent -------------------------------------------------------------------------------------

@@ -215,8 +215,14 @@ class WriteAheadLog:
         loop = asyncio.get_running_loop()
         self._settled[entry_id] = loop.call_later(SETTLE_SECONDS, self._start_commit, entry_id)
 
+    def keep(self, entry_id: str) -> None:
+        """Take `commit_later` back: the host does not act on the answer. The entry is rolled back later."""
+        timer = self._settled.pop(entry_id, None)
+        if timer is not None:
+            timer.cancel()
+
     async def commit_settled(self) -> None:
-        """Delete what `commit_later` was given, now: at the end, and at a tick.
+        """Delete what `commit_later` was given, now: at the end.
 
         Raises:
             StorageError: the host refused it; what is left will be deleted at the next tick.
@@ -236,6 +242,12 @@ class WriteAheadLog:
             await self._commit_settled(entry_id)
         except StorageError as error:
             log.warning("an entry of the write-ahead log stays until the next tick: %s", error)
+
+    async def _commit_if_settled(self, entry_id: str) -> None:
+        import asyncio
+
+        if self._settled[entry_id].when() <= asyncio.get_running_loop().time():
+            await self._commit_settled(entry_id)
 
     async def _commit_settled(self, entry_id: str) -> None:
         timer = self._settled.get(entry_id)
@@ -290,7 +302,7 @@ class WriteAheadLog:
             try:
                 # Before it is read: its own timer may delete it meanwhile.
                 if entry_id in self._settled:
-                    await self._commit_settled(entry_id)
+                    await self._commit_if_settled(entry_id)
                     continue
                 if entry_id in self._held:
                     continue
@@ -298,9 +310,9 @@ class WriteAheadLog:
                 if entry is None:
                     continue
                 kind = entry.kind
-                if entry_id in self._settled:
-                    await self._commit_settled(entry_id)
-                elif kind not in self._handlers:
+                if entry_id in self._settled:  # since it was read
+                    continue
+                if kind not in self._handlers:
                     failed.setdefault(kind, None)
                 elif immediate or self._is_due(entry):
                     await invoke(self._handlers[kind].handler, backend, entry)

@@ -511,7 +511,9 @@ class HTTP2Connection(Generic[T]):
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of another length (6.4)")
         if self._is_idle(stream_id):
             raise _protocol_error("RST_STREAM of an idle stream (6.4)")
-        if self._streams.pop(stream_id, None) is not None:
+        is_open = self._streams.pop(stream_id, None) is not None
+        if is_open or not self.is_client:
+            # At a server that has sent its answer the two have crossed: the client did not take it.
             self._blocked.pop(stream_id, None)
             self._events.append(Reset(stream_id, _error_code(_LONG.unpack(payload)[0])))
 

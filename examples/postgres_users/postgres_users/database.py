@@ -59,13 +59,13 @@ class Database:
         """By `True` that of what ends users: callers who ask for users never fill it."""
         self._opening = asyncio.Lock()
 
-    async def verify(self) -> None:
-        """Connect once.
+    async def verify(self, what: str = "connect") -> None:
+        """Connect once, in order to do `what`.
 
         Raises:
             UpstreamError: that is not possible.
         """
-        with _told("connect", self._config.password):
+        with _told(what, self._config.password):
             connection = await AsyncConnection.connect(**self._connection_options())
             await connection.close()
 
@@ -182,10 +182,14 @@ class Database:
     async def _connection(
         self, what: str, password: Secret | None = None, *, is_end: bool = False
     ) -> AsyncIterator[AsyncConnection[Any]]:
-        with _told(what, self._config.password, password):
-            pool = await self._open_pool(is_end)
-            async with pool.connection() as connection:
-                yield connection
+        try:
+            with _told(what, self._config.password, password):
+                pool = await self._open_pool(is_end)
+                async with pool.connection() as connection:
+                    yield connection
+        except PoolTimeout:
+            await self.verify(what)  # The pool does not say why.
+            raise UpstreamError(f"could not {what}: all connections are in use") from None
 
     async def _open_pool(self, is_end: bool) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:
@@ -221,7 +225,7 @@ def _told(what: str, *secrets: Secret | None) -> Iterator[None]:
     try:
         yield
     except PoolTimeout:
-        raise UpstreamError(f"could not {what}: no connection to PostgreSQL") from None
+        raise
     except psycopg.Error as error:
         own = [each.reveal() for each in secrets if each is not None]
         raise UpstreamError(f"could not {what}: {mask_text(_first_line(error), own)}") from None

@@ -39,6 +39,11 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         """Connect, as long as the configuration is the same."""
         return Database(config)
 
+    @cached
+    def names(self, config: DatabaseConfig) -> UsernameTemplate:
+        """Parse the template of names."""
+        return UsernameTemplate(config.username_template)
+
     @config.on_write
     async def verify_config(self, write: Write[DatabaseConfig]) -> None:
         """Refuse a policy that makes no password, and a database that cannot be reached."""
@@ -49,7 +54,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
     @credentials("creds/{role}")
     async def create(self, call: CredsCall, config: DatabaseConfig, role: UserRole) -> Lease:
         """Create a user."""
-        username = UsernameTemplate(config.username_template).make(
+        username = self.names(config).make(
             display_name=replace_unsafe(call.display_name), role_name=replace_unsafe(call.role_name)
         )
         password = await generate_password(self.system, config.password_policy)

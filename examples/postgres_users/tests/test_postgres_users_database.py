@@ -13,6 +13,7 @@ import pytest
 from database_servers import PostgreSQL
 from postgres_users.database import Database
 from postgres_users.settings import DatabaseConfig, PostgresUser, StaticRole, UserRole
+from psycopg import sql
 
 from authkit import InternalError, Secret, UpstreamError, UserError
 from authkit.credentials import make_password
@@ -151,6 +152,21 @@ async def test_passwords_are_sent_hashed(database: Database, postgresql: Postgre
     await database.drop(name)
 
 
+@pytest.mark.parametrize("name", ["O'Brien", 'a "quoted" name', "-.Ünï", "{{username}}"])
+async def test_names_of_all_kinds_are_quoted(
+    database: Database, root: Root, postgresql: PostgreSQL, name: str
+) -> None:
+    """Where the engine makes the statements by itself."""
+    root.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+    await database.set_password(name, Secret("secret"))
+    await database.extend(name, UNTIL)
+    psycopg.connect(postgresql.url(quote(name, safe=""), "secret")).close()
+    await database.drop(name)
+    assert not exists(root, name)
+    StaticRole(username=name, rotation_period="1h").verify()
+    PostgresUser(username=name).verify()
+
+
 async def test_a_lost_connection_is_made_again(database: Database, root: Root) -> None:
     """A restarted database is not a restarted plugin."""
     await create(database, new_name())
@@ -170,6 +186,27 @@ async def test_a_database_that_is_down_is_told(postgresql: PostgreSQL) -> None:
     with pytest.raises(UpstreamError, match="could not connect"):
         await database.verify()
     await database.close()
+
+
+async def test_a_pool_that_is_down_or_used_up_says_which(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both end with no connection of the pool."""
+    monkeypatch.setattr("postgres_users.database.WAIT_SECONDS", 0.1)
+    down = postgresql.settings["connection_url"].replace(str(postgresql.port), "1")
+    for url, text in (
+        (down, "could not extend the user: .*Connection refused"),
+        (postgresql.settings["connection_url"], "could not extend the user: all connections are in use"),
+    ):
+        settings = {**postgresql.settings, "connection_url": url, "max_open_connections": 1}
+        database = Database(DatabaseConfig(**settings))
+        holding = asyncio.create_task(database.run(["SELECT pg_sleep(2)"], username="x", what="hold one"))
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamError, match=text):
+            await database.extend(new_name(), UNTIL)
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await database.close()
 
 
 async def test_a_wrong_url_is_not_shown() -> None:

@@ -14,7 +14,7 @@ import pytest
 from rpc_peers import LIMIT, SETTINGS, Peer, data, headers, opening, scripted_server
 
 from authkit.errors import RPCError, StatusCode
-from authkit.rpc import CallContext, UnaryMethod
+from authkit.rpc import CallContext, RevocableReply, UnaryMethod
 from authkit.rpc.http2 import budget
 from authkit.rpc.http2.frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting, build_frame
 from authkit.rpc.messages import encode_message, encode_response_head, encode_trailers
@@ -218,7 +218,18 @@ async def stranger(directory: Path) -> AsyncIterator[Peer]:
         await asyncio.sleep(0)
         return request
 
-    methods = [UnaryMethod("/t.T/Echo", lambda request, call: request), UnaryMethod("/t.T/Wait", wait)]
+    def revoke(request: bytes, call: CallContext) -> bytes:
+        reply = RevocableReply(request)
+        reply.on_untaken = lambda: untaken.append(request)
+        return reply
+
+    untaken: list[bytes] = []
+    methods = [
+        UnaryMethod("/t.T/Echo", lambda request, call: request),
+        UnaryMethod("/t.T/Wait", wait),
+        UnaryMethod("/t.T/Revocable", revoke),
+        UnaryMethod("/t.T/Untaken", lambda request, call: b",".join(untaken)),
+    ]
     service = GRPCServer(methods, listener, tls=None, on_refused=lambda _: None, max_message_bytes=LIMIT)
     await service.start()
     peer = Peer(*await asyncio.open_unix_connection(str(directory / "s")))
@@ -359,3 +370,32 @@ async def test_a_client_that_resets_its_call_gets_nothing(short_directory: Path,
         peer.writer.write(opening(3, path) + data(3, encode_message(b"abc"), end=True) + again)
         peer.writer.write(opening(5, path) + data(5, encode_message(b"on"), end=True))
         assert await peer.until(Kind.DATA, 5) == encode_message(b"on")
+
+
+async def test_a_reply_that_its_client_did_not_take(short_directory: Path) -> None:
+    """A reset that crosses the reply is told once; one that takes it, or is for another call, is not."""
+    async with stranger(short_directory) as peer:
+        for number, code in ((1, ErrorCode.CANCEL), (3, ErrorCode.NO_ERROR), (5, None)):
+            message = encode_message(b"%d" % number)
+            peer.writer.write(opening(number, "/t.T/Revocable") + data(number, message, end=True))
+            assert await peer.until(Kind.DATA, number) == message
+            if code is not None:
+                peer.writer.write(2 * build_frame(Kind.RST_STREAM, 0, number, pack(">L", code)))
+        peer.writer.write(opening(7, "/t.T/Untaken") + data(7, encode_message(b""), end=True))
+        assert await peer.until(Kind.DATA, 7) == encode_message(b"1")
+
+
+async def test_replies_are_remembered_for_a_while(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until so many others were sent."""
+    monkeypatch.setattr("authkit.rpc.server.MAX_REMEMBERED_REPLIES", 1)
+    async with stranger(short_directory) as peer:
+        for number in (1, 3):
+            peer.writer.write(
+                opening(number, "/t.T/Revocable") + data(number, encode_message(b"x"), end=True)
+            )
+            await peer.until(Kind.DATA, number)
+        peer.writer.write(build_frame(Kind.RST_STREAM, 0, 1, pack(">L", ErrorCode.CANCEL)))
+        peer.writer.write(opening(5, "/t.T/Untaken") + data(5, encode_message(b""), end=True))
+        assert await peer.until(Kind.DATA, 5) == encode_message(b"")

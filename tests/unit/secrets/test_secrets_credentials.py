@@ -192,16 +192,58 @@ async def test_an_answer_that_never_leaves_is_undone(mount: EngineMount) -> None
     assert mount.service.accounts == set()
 
 
-async def test_an_answer_that_left_is_settled(mount: EngineMount) -> None:
-    """Soon, at a tick at the latest, and never undone."""
+async def test_a_handler_that_takes_too_long_is_ended(
+    mount: EngineMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a tick could take its entry in the log for one of a crash. What it has made is undone."""
+    await mount.write("roles/app", fault="hang")
+    monkeypatch.setattr("authkit.secrets.flow.MAKE_SHARE", 0.0001)
+    with pytest.raises(InternalError, match="was not made within 0 s"):
+        await mount.issue()
+    assert mount.backend.revocations == [("bob-0", "app", False, True)]
+
+
+async def test_a_handler_may_time_out_by_itself(mount: EngineMount) -> None:
+    """That is its own error, and not the limit of the layer."""
+
+    def time_out(deed: str) -> None:
+        raise TimeoutError("the service")
+
+    mount.service.fault = time_out
+    with pytest.raises(TimeoutError, match="the service"):
+        await mount.issue()
+
+
+@pytest.mark.parametrize("settle_seconds", [0.0, 60.0])
+async def test_an_answer_that_left_is_settled(
+    mount: EngineMount, monkeypatch: pytest.MonkeyPatch, settle_seconds: float
+) -> None:
+    """At a tick at the latest, but not before the host had time for its lease; and never undone."""
+    monkeypatch.setattr("authkit.framework.tasks.wal.SETTLE_SECONDS", settle_seconds)
     response = await mount.issue()
     assert response.on_sent is not None
     response.on_sent()
     assert len(await mount.log()) == 1
     mount.clock.tick("11m")
     await mount.tick()
-    assert await mount.log() == []
+    assert len(await mount.log()) == (1 if settle_seconds else 0)
     assert mount.service.accounts == {"bob-0"}
+
+
+async def test_an_answer_that_nobody_took_is_undone(mount: EngineMount) -> None:
+    """The host had given up when the answer left: at once, and again by the log."""
+    response = await mount.issue()
+    assert response.on_sent is not None
+    assert response.on_untaken is not None
+    response.on_sent()
+    response.on_untaken()
+    await asyncio.gather(*mount.backend.undoing)
+    assert mount.service.accounts == set()
+    assert len(await mount.log()) == 1
+    mount.clock.tick("11m")
+    await mount.tick()
+    assert await mount.log() == []
+    assert [each[3] for each in mount.backend.revocations] == [True, True]
 
 
 async def test_settling_needs_no_tick(mount: EngineMount, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,4 +366,4 @@ async def test_a_tick_undoes_nothing_of_a_request_at_work(is_lost: bool) -> None
     mount.clock.tick("2m")
     await mount.tick()
     assert mount.service.accounts == (set() if is_lost else {"bob"})
-    assert await mount.log() == []
+    assert len(await mount.log()) == (0 if is_lost else 1)  # settled soon, by its timer

@@ -32,6 +32,7 @@ from authkit.errors import (
 )
 from authkit.logical import Alias, Auth, LeasedSecret, Operation, RawBody, Request, Response
 from authkit.masking import Secret
+from authkit.rpc import RevocableReply
 from authkit.wire.failures import contain
 from authkit.wire.guards import answer, check_existence, initialize
 from authkit.wire.messages import encode_request
@@ -419,6 +420,18 @@ async def test_who_answers_is_told_when_the_answer_leaves() -> None:
     await ask(Response(data={"a": 1}, on_sent=lambda: told.append("sent")), "read")
     await ask(Response(data={"a": object()}, on_sent=lambda: told.append("unsendable")), "read")
     assert told == ["sent"]
+
+
+async def test_who_answers_is_told_when_nobody_takes_it() -> None:
+    """The reply has it along; for one that says nothing of it, it is plain bytes."""
+    told: list[str] = []
+    message = encode_request(Request(operation=Operation.READ, mount_point="x/"))
+    response = Response(data={"a": 1}, on_untaken=lambda: told.append("untaken"))
+    reply = await answer(FakeBackend(response), message)
+    assert isinstance(reply, RevocableReply)
+    reply.on_untaken()
+    assert told == ["untaken"]
+    assert type(await answer(FakeBackend(Response(data={"a": 1})), message)) is bytes
 
 
 # --- resolve-role ------------------------------------------------------------------------------
