@@ -97,7 +97,8 @@ def test_the_server_revokes_when_the_database_is_back(postgres: PostgresMount) -
         "the user to be dropped",
         timeout=RETRY_SECONDS,
     )
-    assert postgres.client.read("sys/leases?type=irrevocable")["lease_count"] == 0
+    counted = postgres.client.call("GET", "sys/leases/count", params={"type": "irrevocable"})
+    assert counted["data"]["lease_count"] == 0
     with pytest.raises(ServerError, match="invalid lease"):
         postgres.lookup(lease)
 
