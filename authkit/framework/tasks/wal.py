@@ -58,8 +58,9 @@ _IDs = list[str]
 MAX_ENTRIES_PER_TICK: Final = 100
 """Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
 
-SETTLE_SECONDS: Final = 2.0
-"""From an answer on its way to the deletion of its entry: time for the host to act on the answer."""
+SETTLE_SECONDS: Final = 10.0
+"""From an answer on its way to the deletion of its entry: time for the host to act on the answer. A busy one
+may take seconds to store a lease."""
 
 UNREADABLE: Final = "unreadable"
 """In place of a kind: the entry cannot be read."""
