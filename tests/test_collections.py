@@ -15,6 +15,7 @@ import pytest
 
 from authkit import AuthMethod, Identity, Renewal, Str, TokenSettings, Verified, field, login, mask_text
 from authkit.auth import equivalent_policies, is_address_in, sanitize_policies, split_alias_metadata
+from authkit.credentials import split_statements, verify_placeholders
 from authkit.framework import Answer, Listing, Raw, read
 from authkit.logical import Alias, Auth, BackendConfig, Response, SpecialPaths
 from authkit.oidc import (
@@ -31,6 +32,8 @@ from authkit.oidc import (
     verify_bound_claims,
     verify_registered_claims,
 )
+from authkit.secrets import Lease, credentials, rotated
+from authkit.secrets import Renewal as LeaseRenewal
 from authkit.testing import Simulator
 
 MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
@@ -39,6 +42,14 @@ MAKERS: list[tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = [
     (Verified, {"name": "a"}, ("groups", "metadata", "state")),
     (Renewal, {}, ("groups", "state")),
     (Renewal.update, {}, ("groups", "state")),
+    (Lease, {"data": {}}, ("warnings",)),
+    (Lease, {}, ("data",)),
+    (LeaseRenewal, {}, ("warnings",)),
+    (credentials, {"path": "creds"}, ("operations",)),
+    (rotated, {"creds": "a/{name}", "rotate": "b/{name}"}, ("shows",)),
+    (split_statements, {}, ("items",)),
+    (verify_placeholders, {"statements": ()}, ("known",)),
+    (verify_placeholders, {"known": ()}, ("statements",)),
     (sanitize_policies, {}, ("policies",)),
     (equivalent_policies, {"first": (), "second": ()}, ("first", "second")),
     (is_address_in, {"address": "127.0.0.1"}, ("blocks",)),
@@ -175,13 +186,23 @@ NOT_FOR_AUTHORS = {
         "Call",
         "LoginCall",
         "RenewCall",
+        *("CredsCall", "RevokeCall", "RotateCall"),
+        *("NewUser", "PasswordChange", "ExpirationChange", "PublicKeyChange", "UserDeletion"),
         "Write",
         "FieldData",
         "FieldSchema",
         "PathTemplate",
         "OperationInfo",
     ),
-    *("WriteAheadLog", "KeySet", "ProviderMetadata", "Audited", "ClientResponse", "GrantedToken"),
+    *(
+        "WriteAheadLog",
+        "KeySet",
+        "ProviderMetadata",
+        "Audited",
+        "ClientResponse",
+        "GrantedToken",
+        "IssuedCredential",
+    ),
     "TokenVerifier.verify_unverified",
     "verify_remote_address",
     "Backend.call_type",
@@ -220,7 +241,17 @@ COLLECTION = re.compile(r"\b(Sequence|Collection|Iterable|tuple|list|frozenset|s
 
 
 @pytest.mark.parametrize(
-    "module", ["authkit", "authkit.auth", "authkit.framework", "authkit.oidc", "authkit.testing"]
+    "module",
+    [
+        "authkit",
+        "authkit.auth",
+        "authkit.credentials",
+        "authkit.database",
+        "authkit.framework",
+        "authkit.oidc",
+        "authkit.secrets",
+        "authkit.testing",
+    ],
 )
 def test_the_whole_public_api_is_in_these_tests(module: str) -> None:
     """A new function that takes a collection has to refuse texts as well."""

@@ -33,6 +33,7 @@ from authkit.framework.tasks.wal import Rollback
 from authkit.logical import Operation
 from authkit.secrets.flow import CredentialsFlow
 from authkit.secrets.leases import Lease, Renewal
+from authkit.values import verify_collections
 
 __all__ = ["Credentials", "credentials"]
 
@@ -176,6 +177,7 @@ def credentials(
         ValueError: the path is no template; `rollback_after` is shorter than a minute.
     """
     verify_options(options)
+    verify_collections(operations=operations)
     if options.get("unauthenticated"):
         # A host would take the answer, keep no lease, and revoke nothing (Vault 1.21, observed).
         raise TypeError("leased credentials need a token; a path that is open without one cannot lease")
