@@ -29,11 +29,25 @@ class Kind(Value, frozen=True, kw_only=True):
     """The module of its own, and the name of its template."""
     suffix: str
     """Of its class."""
+    catalog: str
+    """What a server's catalog calls it."""
+    served_by: str = "authkit"
+    """The module that has its `serve`."""
+    next_steps: tuple[str, ...] = ("authkit dev .",)
+    """After its tests."""
 
 
 KINDS = {
-    "auth": Kind(what="an auth method", module="method", suffix="Auth"),
-    "secrets": Kind(what="a secrets engine", module="engine", suffix="Engine"),
+    "auth": Kind(what="an auth method", module="method", suffix="Auth", catalog="auth"),
+    "secrets": Kind(what="a secrets engine", module="engine", suffix="Engine", catalog="secret"),
+    "database": Kind(
+        what="a database plugin",
+        module="plugin",
+        suffix="Database",
+        catalog="database",
+        served_by="authkit.database",
+        next_steps=(),
+    ),
 }
 FILES = {
     "pyproject.toml": "pyproject.toml.jinja",
@@ -52,8 +66,8 @@ EXECUTABLE = "launcher"
 NEXT_STEPS = (
     "pip install -e '.[dev]'",
     "python -m pytest",
-    "authkit dev .",
 )
+"""Of every kind."""
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 MAX_NAME = 40
 
@@ -71,7 +85,7 @@ MAX_NAME = 40
     type=click.Choice(list(KINDS)),
     default="auth",
     show_default=True,
-    help="An auth method, or a secrets engine.",
+    help="An auth method, a secrets engine, or a database plugin.",
 )
 def new(name: str, into: Path, kind: str) -> None:
     """Write a plugin project into a new folder NAME."""
@@ -81,7 +95,7 @@ def new(name: str, into: Path, kind: str) -> None:
     out = console()
     out.print(f"wrote {folder}: {KINDS[kind].what}, its tests, and a README.")
     out.print("Next:")
-    for command in (f"cd {folder}", *NEXT_STEPS):
+    for command in (f"cd {folder}", *NEXT_STEPS, *KINDS[kind].next_steps):
         out.print(f"    {command}")
 
 
@@ -114,7 +128,9 @@ def write_project(name: str, folder: Path, kind: str = "auth") -> None:
         "name": name,
         "package": package,
         "class_name": "".join(words).removesuffix(chosen.suffix) + chosen.suffix,
-        "is_auth": kind == "auth",
+        "kind": kind,
+        "catalog": chosen.catalog,
+        "served_by": chosen.served_by,
         "what": chosen.what,
         "module": chosen.module,
         "title": " ".join(words),

@@ -35,6 +35,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project of a database plugin."""
+    folder = tmp_path_factory.mktemp("new") / "team-db"
+    write_project("team-db", folder, "database")
+    return folder
+
+
 def run(project: Path, *module: str) -> None:
     """Run a module in the project, as its Makefile does."""
     done = attempt(project, *module)
@@ -55,7 +63,7 @@ def attempt(project: Path, *module: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("kind", ["project", "engine"])
+@pytest.mark.parametrize("kind", ["project", "engine", "database"])
 @pytest.mark.parametrize(
     "module",
     [
