@@ -97,7 +97,7 @@ class Credentials(MethodDeclaration[P, R]):
 
         Its parameters are, by their annotations: a `RevokeCall`, what was kept, the role as it is now (as
         `Role | None`: a lease outlives its role), the model of a singleton. What is not there any more is
-        revoked already: raise nothing. It may take `REVOKE_SECONDS`.
+        revoked already: raise nothing. It may take 60 s; then it is cancelled, and the host tries again.
         """
         return RevocationHandler(handler, self)
 
