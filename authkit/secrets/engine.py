@@ -87,7 +87,8 @@ class SecretsEngine(Backend):
         """Return what made a credential, `None` where the request has no lease.
 
         Raises:
-            LogicalError: nothing here made it.
+            UserError: nothing here made it.
+            InternalError: it does not say what made it.
         """
         if request.secret is None:
             return None

@@ -68,7 +68,7 @@ class Issue:
 
     def unsettle(self) -> None:
         """Have the entry stay: nobody took the answer."""
-        self._wal.keep(self._entry)
+        self._wal.cancel_commit(self._entry)
 
     def settle(self) -> None:
         """Have the entry deleted soon: the answer is on its way."""

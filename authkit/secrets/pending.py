@@ -32,9 +32,10 @@ class PendingPassword(Model):
     """When the engine's own password was given out to be set."""
     last_rotation: Timestamp | None = None
     account: Secret = field(default="")
-    """The role that `password` was set for, as it was then. Empty in what an earlier release stored."""
+    """The role that `password` was set for, as it was then."""
     pending_account: Secret = field(default="")
-    """The same of `pending`: a write of the role that was not stored may have named another account."""
+    """The same of `pending`: a write of the role that was not stored may have named another account. Of the
+    engine's own password, the configuration that it belongs to."""
 
 
 async def set_new_password(

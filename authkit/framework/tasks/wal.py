@@ -216,7 +216,7 @@ class WriteAheadLog:
         loop = asyncio.get_running_loop()
         self._settled[entry_id] = loop.call_later(SETTLE_SECONDS, self._start_commit, entry_id)
 
-    def keep(self, entry_id: str) -> None:
+    def cancel_commit(self, entry_id: str) -> None:
         """Take `commit_later` back: the host does not act on the answer. The entry is rolled back later."""
         timer = self._settled.pop(entry_id, None)
         if timer is not None:

@@ -143,12 +143,22 @@ async def test_an_owner_is_locked_out_but_not_dropped(
 
 
 async def test_passwords_are_sent_hashed(database: Database, postgresql: PostgreSQL, root: Root) -> None:
-    """And valid: also one with quotes, by a policy."""
+    """And valid, with quotes as well. One that is sent as it is would be hashed by MD5 here."""
     name = new_name()
-    await create(database, name)
-    for password in ('it\'s "quoted" \\ {{name}}', "plain"):
-        await database.set_password(name, Secret(password))
-        psycopg.connect(postgresql.url(name, quote(password, safe=""))).close()
+    root.execute("ALTER SYSTEM SET password_encryption TO 'md5'")
+    root.execute("SELECT pg_reload_conf()")
+    try:
+        await create(database, name)
+        for password in ('it\'s "quoted" \\ {{name}}', "plain"):
+            await database.set_password(name, Secret(password))
+            (stored,) = root.execute(
+                "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [name]
+            ).fetchone() or ("",)
+            assert str(stored).startswith("SCRAM-SHA-256$")
+            psycopg.connect(postgresql.url(name, quote(password, safe=""))).close()
+    finally:
+        root.execute("ALTER SYSTEM RESET password_encryption")
+        root.execute("SELECT pg_reload_conf()")
     await database.drop(name)
 
 
@@ -170,10 +180,13 @@ async def test_names_of_all_kinds_are_quoted(
 async def test_a_lost_connection_is_made_again(database: Database, root: Root) -> None:
     """A restarted database is not a restarted plugin."""
     await create(database, new_name())
-    root.execute(
+    ended = root.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'postgres_users'"
-    )
-    await create(database, new_name())
+    ).fetchall()
+    assert (True,) in ended
+    name = new_name()
+    await create(database, name)
+    assert exists(root, name)
 
 
 async def test_a_database_that_is_down_is_told(postgresql: PostgreSQL) -> None:
