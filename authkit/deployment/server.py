@@ -184,7 +184,8 @@ def connect(environ: Mapping[str, str] = os.environ, *, kind: Kind = AUTH) -> Se
     client = partial(
         hvac.Client,
         url=found.address,
-        cert=found.client_certificate,
+        # Not `None`: hvac would read the variables of Vault by itself.
+        cert=found.client_certificate or (),
         verify=found.ca_file or found.ca_folder or True,
         namespace=found.namespace or None,
         timeout=_SECONDS,
