@@ -148,7 +148,7 @@ def test_no_interpreter_is_in_it(built: Executable, tmp_path: Path) -> None:
 
 
 def test_variables_of_python_have_no_influence(built: Executable, tmp_path: Path) -> None:
-    """Nor have packages beside the interpreter, or a module in the working directory."""
+    """Nor have packages beside the interpreter, or a module or a library in the working directory."""
     planted = tmp_path / "planted"
     planted.mkdir()
     for name in ("sitecustomize", "usercustomize", "authkit", "jwt_auth", "json"):
@@ -156,6 +156,8 @@ def test_variables_of_python_have_no_influence(built: Executable, tmp_path: Path
     python = {"PYTHONPATH": str(planted), "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": str(planted / "json.py")}
     environment = host_environment(tmp_path) | python | dict([SETTING.split("=")])
     environment["AUTHKIT_CACHE_DIR"] = str(tmp_path / "cache")
+    (planted / "libm.so.6").write_text("planted")
+    environment["LD_LIBRARY_PATH"] = "/nowhere:"  # its empty part is the working directory
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(planted)
         seconds_to_handshake(built.file, environment)
