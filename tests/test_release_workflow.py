@@ -59,8 +59,28 @@ def test_jobs_wait_for_what_they_rely_on(workflow: dict[Any, Any]) -> None:
         "build": None,
         "test": "build",
         "publish": ["build", "test"],
-        "announce": "publish",
+        "announce": ["build", "publish"],
     }
+
+
+def test_what_is_published_is_what_was_built(workflow: dict[Any, Any]) -> None:
+    """By the artifact's number: whatever runs in the test job could replace the one of a name."""
+    outputs = workflow["jobs"]["build"]["outputs"]
+    assert outputs == {
+        name: f"${{{{ steps.{name}.outputs.artifact-id }}}}" for name in ("archives", "release")
+    }
+    made = {
+        step["id"]: step["with"]["name"]
+        for name, step in steps_of(workflow)
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    }
+    assert made == {"archives": "archives", "release": "release"}
+    for _, step in steps_of(workflow):
+        if step.get("uses", "").startswith("actions/download-artifact@"):
+            assert step["with"].keys() == {"artifact-ids", "path"}
+            assert step["with"]["artifact-ids"] in {
+                f"${{{{ needs.build.outputs.{name} }}}}" for name in outputs
+            }
 
 
 def test_every_action_is_pinned_by_its_commit() -> None:

@@ -94,6 +94,7 @@ def _install(
     server = connect(kind=KINDS[kind])
     if server.kind is DATABASE:
         _require_no_mount(mount, must_exist)
+        steps.verify_free(server, release, directory)
         steps.copy(release, directory, report=report, dry_run=dry_run)
         steps.register(server, release, report=report, dry_run=dry_run)
         report(
@@ -105,6 +106,7 @@ def _install(
     if must_exist and server.find_mount(path) is None:
         raise CommandError(f"there is no mount at {server.kind.shown(path)}: authkit install enables one")
     steps.verify_unused(server, release)
+    steps.verify_free(server, release, directory)
     steps.copy(release, directory, report=report, dry_run=dry_run)
     steps.install(server, release, path, directory=directory, report=report, probe=login, dry_run=dry_run)
     if not dry_run:

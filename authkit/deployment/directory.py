@@ -10,7 +10,7 @@ from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release
 from authkit.packaging.whole_files import write_whole
 
-__all__ = ["copy_file", "is_copied"]
+__all__ = ["copy_file", "find_sha256", "is_copied"]
 
 _MODE = 0o755
 
@@ -22,10 +22,17 @@ def is_copied(release: Release, directory: Path) -> bool:
         DeploymentError: the directory cannot be used by a server.
     """
     _verify(directory)
+    return find_sha256(release, directory) == release.sha256 and os.access(
+        directory / release.file.name, os.X_OK
+    )
+
+
+def find_sha256(release: Release, directory: Path) -> str:
+    """Return the checksum of the file that the directory has under the release's name; empty if none."""
     target = directory / release.file.name
     if target.is_symlink() or not target.is_file():
-        return False
-    return hashlib.sha256(target.read_bytes()).hexdigest() == release.sha256 and os.access(target, os.X_OK)
+        return ""
+    return hashlib.sha256(target.read_bytes()).hexdigest()
 
 
 def copy_file(release: Release, directory: Path) -> Path:

@@ -8,6 +8,7 @@ each variable by itself (OpenBao 2.6, api/env.go, ReadBaoVariable). `SKIP_VERIFY
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ __all__ = ["ServerEnvironment"]
 
 DEFAULT_ADDRESS = "https://127.0.0.1:8200"
 """That of the `vault` command."""
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class ServerEnvironment(Value, frozen=True, kw_only=True):
@@ -46,13 +49,17 @@ class ServerEnvironment(Value, frozen=True, kw_only=True):
         `vault login` keeps it.
 
         Raises:
-            DeploymentError: there is no token.
+            DeploymentError: there is no token, or it cannot be one. The text does not repeat it.
         """
         find = partial(read_variable, environ)
         certificate = find("CLIENT_CERT")
+        token = find("TOKEN").strip() or _kept_token(find("TOKEN_PATH"))
+        if not _TOKEN.fullmatch(token):
+            # requests would quote it in its error.
+            raise DeploymentError("the token has blanks, line breaks or other characters that no token has")
         return cls(
             address=find("ADDR") or DEFAULT_ADDRESS,
-            token=find("TOKEN").strip() or _kept_token(find("TOKEN_PATH")),
+            token=token,
             ca_file=find("CACERT"),
             ca_folder=find("CAPATH"),
             client_certificate=(certificate, find("CLIENT_KEY")) if certificate else None,

@@ -70,6 +70,20 @@ class Server:
             and each.get("version")
         ]
 
+    def find_owner(self, sha256: str, release: Release) -> str:
+        """Return what else the catalog has a file for, such as `auth jwt v1.0.0`; empty if nothing."""
+        found = self._get("sys/plugins/catalog") or {}
+        return next(
+            (
+                f"{each['type']} {each['name']} {each.get('version') or ''}".rstrip()
+                for each in found.get("detailed") or ()
+                if each.get("sha256") == sha256
+                and (each["type"], each["name"], each.get("version"))
+                != (self.kind.name, release.name, release.version)
+            ),
+            "",
+        )
+
     def register(self, release: Release) -> None:
         """Put a version into the catalog."""
         body = {"sha256": release.sha256, "command": release.file.name, "version": release.version}
@@ -184,7 +198,8 @@ def connect(environ: Mapping[str, str] = os.environ, *, kind: Kind = AUTH) -> Se
     client = partial(
         hvac.Client,
         url=found.address,
-        cert=found.client_certificate,
+        # Not `None`: hvac would read the variables of Vault by itself.
+        cert=found.client_certificate or (),
         verify=found.ca_file or found.ca_folder or True,
         namespace=found.namespace or None,
         timeout=_SECONDS,

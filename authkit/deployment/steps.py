@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from authkit.deployment.directory import copy_file, is_copied
+from authkit.deployment.directory import copy_file, find_sha256, is_copied
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release, version_key
 from authkit.deployment.server import Mount, Server
 from authkit.values import Value
 
-__all__ = ["Probe", "copy", "install", "register", "roll_back", "verify_unused"]
+__all__ = ["Probe", "copy", "install", "register", "roll_back", "verify_free", "verify_unused"]
 
 Report = Callable[[str], None]
 """Told each step in a sentence."""
@@ -48,6 +48,25 @@ def verify_unused(server: Server, release: Release) -> None:
                 f"{where} runs {release.name} {release.version} from another file, which this one would "
                 "replace: give it a version of its own"
             )
+
+
+def verify_free(server: Server, release: Release, directory: Path) -> None:
+    """Check before a file is copied that the one in its place is not registered as something else.
+
+    Such as another version of a file whose name has none: it would not start any more, and nothing could go
+    back to it.
+
+    Raises:
+        DeploymentError: it is.
+    """
+    sha256 = find_sha256(release, directory)
+    if sha256 in ("", release.sha256):
+        return
+    if owner := server.find_owner(sha256, release):
+        raise DeploymentError(
+            f"{directory / release.file.name} is the file of {owner}, which this one would replace: "
+            "give this one a name of its own, NAME-VERSION"
+        )
 
 
 def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = False) -> None:

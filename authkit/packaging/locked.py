@@ -18,8 +18,10 @@ from authkit.values import Value
 __all__ = ["Locked", "normalize", "read_lock"]
 
 _COMMENT = re.compile(r"(^|\s)#.*")
-_DISTRIBUTION = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?\s*(===?|@\s)")
+_DISTRIBUTION = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?\s*(===?|@\s+(?P<url>\S+))")
 _HASH = re.compile(r"\s--hash[\s=]|#sha256=")
+_WEAK_HASH = re.compile(r"[#&](md5|sha1|sha224)=")
+"""In a URL. pip takes a file that has any one of a line's hashes: this one would do instead of the others."""
 _PROJECT = re.compile(r"(?:(?:-e|--editable)[\s=]\s*|[A-Za-z0-9][\w.-]*\s*@\s*)?(?P<path>\S+)")
 """A path of a project as uv, pip and pip-tools write it: `-e .`, `.`, or `NAME @ file:///path`."""
 
@@ -43,8 +45,8 @@ def read_lock(project: Project) -> list[Locked]:
     """Return what the lock of a project lists.
 
     Raises:
-        PackagingError: it cannot be read, or a line that cannot be ignored is not a distribution with a hash;
-            the text names the line.
+        PackagingError: it cannot be read, or a line that cannot be ignored is not a distribution with a hash,
+            or a URL of something else than a wheel; the text names the line.
     """
     lock = project.lock
     try:
@@ -78,6 +80,14 @@ def _read(line: str, where: str) -> Locked:
             f"{where}: {found[1]} has no hash: add --hash=sha256:..., "
             "or write the lock with hashes (authkit build --lock, uv export, pip-compile --generate-hashes)"
         )
+    if weak := _WEAK_HASH.search(line):
+        raise PackagingError(
+            f"{where}: {found[1]} has a hash of {weak[1]}, which would do instead of the others: "
+            "remove it from the URL"
+        )
+    # --only-binary is for what an index offers: pip builds sources from a URL, with tools that nothing locks.
+    if found["url"] and not urlsplit(found["url"]).path.endswith(".whl"):
+        raise PackagingError(f"{where}: {found[1]} is no wheel: name the URL of a file that ends in .whl")
     return Locked(normalize(found[1]), line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import ClassVar
 
 import httpx
@@ -13,6 +14,8 @@ from authkit.masking import Secret
 from authkit.values import Value
 
 __all__ = ["WrappingToken"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class WrappingToken(Value, frozen=True, kw_only=True):
@@ -40,6 +43,8 @@ class WrappingToken(Value, frozen=True, kw_only=True):
             address, expires = claims["addr"], claims.get("exp")
         except (AttributeError, IndexError, ValueError, KeyError, TypeError):
             raise HandshakeError("VAULT_UNWRAP_TOKEN is not a wrapping token") from None
+        if not _TOKEN.fullmatch(text):  # httpx would quote it as a header that cannot be sent
+            raise HandshakeError("VAULT_UNWRAP_TOKEN is not a wrapping token")
         return cls(
             token=Secret(text),
             address=address.rstrip("/") if isinstance(address, str) else "",

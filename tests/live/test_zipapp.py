@@ -148,7 +148,7 @@ def test_no_interpreter_is_in_it(built: Executable, tmp_path: Path) -> None:
 
 
 def test_variables_of_python_have_no_influence(built: Executable, tmp_path: Path) -> None:
-    """Nor have packages beside the interpreter, or a module in the working directory."""
+    """Nor have packages beside the interpreter, or a module or a library in the working directory."""
     planted = tmp_path / "planted"
     planted.mkdir()
     for name in ("sitecustomize", "usercustomize", "authkit", "jwt_auth", "json"):
@@ -156,6 +156,8 @@ def test_variables_of_python_have_no_influence(built: Executable, tmp_path: Path
     python = {"PYTHONPATH": str(planted), "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": str(planted / "json.py")}
     environment = host_environment(tmp_path) | python | dict([SETTING.split("=")])
     environment["AUTHKIT_CACHE_DIR"] = str(tmp_path / "cache")
+    (planted / "libm.so.6").write_text("planted")
+    environment["LD_LIBRARY_PATH"] = "/nowhere:"  # its empty part is the working directory
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(planted)
         seconds_to_handshake(built.file, environment)
@@ -219,16 +221,53 @@ def test_an_interpreter_that_others_may_replace_is_not_used(built: Executable, t
 @pytest.mark.parametrize("mode", ["777", "1777"])
 def test_a_library_that_others_may_change_is_not_used(built: Executable, tmp_path: Path, mode: str) -> None:
     """The interpreter would import from it before it can look. A sticky bit lets others add to it."""
+    said = refuse_in_mount(built, tmp_path, f"mkdir /mnt/lib && chmod {mode} /mnt/lib")
+    assert said.endswith("others may write to /mnt/lib")
+
+
+LIBRARY = (
+    f"mkdir -p /mnt/lib/{PROGRAM}/encodings && cd /mnt/lib/{PROGRAM} && touch os.py encodings/aliases.py"
+)
+
+ENVIRONMENT = "echo 'Home = /mnt/theirs/bin' > /mnt/pyvenv.cfg"
+
+
+@pytest.mark.parametrize(
+    ("preparation", "said"),
+    [
+        # Whatever is above: the path of another library is in the program itself.
+        ("true", "/mnt/bin has no library (lib/python3.*/os.py) in a folder above it"),
+        (
+            f"{LIBRARY} && chown 12345 encodings/aliases.py",
+            f"/mnt/lib/{PROGRAM}/encodings/aliases.py belongs to another user than root and the server's",
+        ),
+        (f"{LIBRARY} && chmod 777 encodings", f"others may write to /mnt/lib/{PROGRAM}/encodings"),
+        # A copy in an environment has the library of the one that it is a copy of.
+        (
+            f"{LIBRARY} && mkdir -p /mnt/theirs/bin && chown 12345 /mnt/theirs/bin && {ENVIRONMENT}",
+            "copied into an environment: /mnt/theirs/bin belongs to another user than root and the server's",
+        ),
+        (f"{LIBRARY} && echo 'home = bin' > /mnt/bin/pyvenv.cfg", "home is not an absolute path"),
+    ],
+)
+def test_an_interpreter_with_a_library_of_others_is_not_used(
+    built: Executable, tmp_path: Path, preparation: str, said: str
+) -> None:
+    """It would run what is in it before it can look."""
+    assert refuse_in_mount(built, tmp_path, preparation).endswith(said)
+
+
+def refuse_in_mount(built: Executable, folder: Path, preparation: str) -> str:
+    """Start the file with an interpreter in /mnt/bin, after shell commands; return what it says."""
     if not can_make_roots():
         pytest.skip("not allowed to make mounts")
     script = (
-        f"mount -t tmpfs -o mode=755 none /mnt && mkdir -p /mnt/bin /mnt/lib && chmod {mode} /mnt/lib "
-        f'&& cp "$1" /mnt/bin/{PROGRAM} && exec "$2"'
+        f'mount -t tmpfs -o mode=755 none /mnt && mkdir /mnt/bin && cp "$1" /mnt/bin/{PROGRAM} '
+        f'&& ({preparation}) && exec "$2"'
     )
-    starter = tmp_path / "starter"
+    starter = folder / "starter"
     starter.write_text(
         f"#!/bin/sh\nexec unshare --mount sh -c {shlex.quote(script)} sh {INTERPRETER} {built.file}\n"
     )
     starter.chmod(0o755)
-    said = read_refusal(starter, {"AUTHKIT_PYTHON": f"/mnt/bin/{PROGRAM}"})
-    assert said.endswith("others may write to /mnt/lib")
+    return read_refusal(starter, {"AUTHKIT_PYTHON": f"/mnt/bin/{PROGRAM}"})

@@ -20,6 +20,9 @@ from cyclonedx.schema.deprecation import BaseSchemaDeprecationWarning
 
 __all__ = ["list_bundled", "list_references"]
 
+_MAX_DEPTH = 20
+"""Of components in components."""
+
 
 def list_bundled(metadata: Path, owner: str) -> Iterator[Component]:
     """Yield what the CycloneDX lists of a wheel name; their references begin with that of the wheel, `owner`.
@@ -28,8 +31,10 @@ def list_bundled(metadata: Path, owner: str) -> Iterator[Component]:
     """
     for file in _lists(metadata):
         try:
-            components = _read(json.loads(file.read_bytes())["components"])
-        except (CycloneDxException, ValueError, TypeError, AttributeError, LookupError):
+            components = list(_read(json.loads(file.read_bytes())["components"]))
+            if not all(_is_usable(each, _MAX_DEPTH) for each in components):
+                continue
+        except (CycloneDxException, ValueError, TypeError, AttributeError, LookupError, RecursionError):
             continue
         _rename(components, f"{owner}/{file.name}")
         yield from components
@@ -51,6 +56,16 @@ def _read(listed: object) -> Iterable[Component]:
         warnings.simplefilter("ignore", BaseSchemaDeprecationWarning)  # of lists in an older version
         components: Iterable[Component] = cast(Any, Bom).from_json({"components": listed}).components
     return components
+
+
+def _is_usable(component: Component, depth: int) -> bool:
+    """Whether a component can be sorted among others and written: the library takes what JSON has there."""
+    texts: tuple[Any, ...] = (component.name, component.version or "", component.group or "")
+    return (
+        depth > 0
+        and all(isinstance(each, str) for each in texts)
+        and all(_is_usable(each, depth - 1) for each in component.components)
+    )
 
 
 def _lists(metadata: Path) -> list[Path]:

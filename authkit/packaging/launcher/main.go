@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -49,7 +50,7 @@ func start() error {
 		return err
 	}
 	if python != "" {
-		err = become(python, filepath.Join(entry, file.Main), os.Environ())
+		err = become(python, filepath.Join(entry, file.Main), absoluteLibraries(os.Environ()))
 		return fmt.Errorf("%s can't be started: %w; name another interpreter in %s", python, err, pythonVariable)
 	}
 	// Read when the interpreter is loaded. The plugin removes it before anything else: programs that it starts
@@ -69,6 +70,26 @@ func start() error {
 func become(interpreter, main string, environment []string) error {
 	arguments := []string{interpreter, "-I", "-S", "-B", main}
 	return syscall.Exec(interpreter, append(arguments, os.Args[1:]...), environment)
+}
+
+// absoluteLibraries leaves empty and relative folders out of LD_LIBRARY_PATH. They are below the working directory, which
+// may be anybody's: the server, without such libraries, never looked there.
+func absoluteLibraries(environment []string) []string {
+	const name = "LD_LIBRARY_PATH"
+	given, isGiven := os.LookupEnv(name)
+	if !isGiven {
+		return environment
+	}
+	var kept []string
+	for _, folder := range strings.FieldsFunc(given, func(each rune) bool { return each == ':' || each == ';' }) {
+		if filepath.IsAbs(folder) {
+			kept = append(kept, folder)
+		}
+	}
+	if kept == nil {
+		return without(environment, name)
+	}
+	return append(without(environment, name), name+"="+strings.Join(kept, ":"))
 }
 
 func without(environment []string, name string) []string {

@@ -48,6 +48,20 @@ def test_the_file_of_the_token_has_a_name(tmp_path: Path, monkeypatch: pytest.Mo
         ServerEnvironment.read({"BAO_TOKEN_PATH": "/nowhere"})
 
 
+@pytest.mark.parametrize("token", ["s.one\ns.two", "a b", "s.€", "s.\0"])
+def test_what_can_be_no_token_is_not_quoted(token: str) -> None:
+    """The HTTP library would show the header that it cannot send."""
+    with pytest.raises(DeploymentError, match="the token has blanks") as raised:
+        connect({"VAULT_TOKEN": token})
+    assert token not in str(raised.value)
+
+
+def test_no_certificate_is_taken_where_there_is_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hvac reads the variables of Vault when it is imported."""
+    monkeypatch.setattr("hvac.v1.VAULT_CLIENT_CERT", "/other/server.pem")
+    assert ask("https://127.0.0.1:1", BAO_CLIENT_CERT="").startswith("cannot ask https://127.0.0.1:1: Conn")
+
+
 def ask(address: str, **variables: str) -> str:
     """Ask a server that does not answer; return the error."""
     server = connect({**TOKEN, "VAULT_ADDR": address, **variables})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -188,3 +189,29 @@ def test_a_token_that_cannot_be_revoked_is_told() -> None:
     with answering(**{"POST login": granted, "POST auth/token/revoke-self": refused}) as server:
         assert "batch tokens cannot be revoked" in server.connect().log_in("login", {})
         assert server.asked == [("POST login", None), ("POST auth/token/revoke-self", "hvb.granted")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_refused"),
+    [
+        ({"type": "auth", "name": "pin", "version": "v0.9.0"}, True),  # nothing could go back to it
+        ({"type": "database", "name": "pin", "version": "v1.0.0"}, True),
+        ({"type": "auth", "name": "other", "version": ""}, True),
+        ({"type": "auth", "name": "pin", "version": "v1.0.0"}, False),  # of this version: `verify_unused`
+    ],
+)
+def test_the_file_of_something_else_is_not_replaced(
+    release: Release, tmp_path: Path, entry: dict[str, str], is_refused: bool
+) -> None:
+    """It would start no more."""
+    directory = tmp_path / "plugins"
+    directory.mkdir()
+    (directory / "pin-1.0.0").write_bytes(b"another")
+    sha256 = hashlib.sha256(b"another").hexdigest()
+    listed = {"data": {"detailed": [{"type": "auth", "name": "b"}, entry | {"sha256": sha256}]}}
+    with answering(**{"GET sys/plugins/catalog": (200, listed)}) as server:
+        refusal = pytest.raises(DeploymentError, match="which this one would replace")
+        with refusal if is_refused else contextlib.nullcontext():
+            steps.verify_free(server.connect(), release, directory)
+        (directory / "pin-1.0.0").unlink()
+        steps.verify_free(server.connect(), release, directory)

@@ -78,6 +78,14 @@ def test_what_brings_no_distribution_is_ignored(tmp_path: Path, line: str) -> No
         ("b @ git+https://example.org/b@main", "b has no hash"),
         ("b==1.0", "b has no hash"),
         (f"b==1.0  # {HASH}", "b has no hash"),
+        # pip would build it, with tools of that day that have no hash, although it is told --only-binary.
+        (f"b @ https://example.org/b-1.0.tar.gz {HASH}", "b is no wheel"),
+        (f"b[x] @ https://example.org/b.tar.gz?a=b.whl {HASH}", "b is no wheel"),
+        ("b @ https://example.org/b.zip#sha256=aa", "b is no wheel"),
+        (f"b @ file:///elsewhere/b {HASH}", "b is no wheel"),
+        # pip would take a file that has this one, whatever the other says.
+        (f"b @ https://example.org/b.whl#md5=aa {HASH}", "b has a hash of md5"),
+        (f"b @ https://example.org/b.whl#egg=b&sha1=aa {HASH}", "b has a hash of sha1"),
     ],
 )
 def test_what_is_not_locked_is_refused(tmp_path: Path, line: str, said: str) -> None:

@@ -110,3 +110,18 @@ def test_libraries_that_were_copied_into_wheels_are_listed(tmp_path: Path) -> No
     assert [each["hashes"][0]["content"] for each in found] == [
         hashlib.sha256(content).hexdigest() for content in (b"a", b"b")
     ]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "[" * 200_000,
+        {"components": [{"type": "library", "name": 5}]},
+        {"components": [{"type": "library", "name": "a", "version": ["1"]}]},
+        '{"components":[' + '{"type":"library","name":"a","components":[' * 300 + "]}" * 301,
+    ],
+)
+def test_a_list_that_cannot_be_written_ends_no_build(tmp_path: Path, hostile: object) -> None:
+    """Too deep, or with numbers for names; the others are read."""
+    install(tmp_path / "packages", "w", bad=hostile, good=CYCLONEDX)
+    assert "openssl" in json.dumps(write(tmp_path, tmp_path / "packages"))
