@@ -85,6 +85,7 @@ def test_the_example_stays_small() -> None:
     assert len((ROOT / "examples/shared_pin/shared_pin.py").read_text().splitlines()) < 60
 
 
+@pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
 def test_the_smallest_database_plugins_stay_small() -> None:
     """As many lines as their page says, and less than 60."""
     page = (ROOT / "docs/howto-database.md").read_text()

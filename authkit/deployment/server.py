@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import hvac
 import requests
@@ -195,6 +196,8 @@ def connect(environ: Mapping[str, str] = os.environ, *, kind: Kind = AUTH) -> Se
         DeploymentError: there is no token.
     """
     found = ServerEnvironment.read(environ)
+    if "@" in urlsplit(found.address).netloc:
+        raise DeploymentError("the server's address has a user or a password in it: leave them out")
     client = partial(
         hvac.Client,
         url=found.address,

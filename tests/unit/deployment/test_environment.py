@@ -36,6 +36,13 @@ def test_each_variable_of_openbao_counts_before_that_of_vault() -> None:
     assert ServerEnvironment.read(variables | {"BAO_ADDR": ""}).address == "https://127.0.0.1:8200"
 
 
+def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
+    """Each error about the server would show it."""
+    with pytest.raises(DeploymentError, match="leave them out") as refused:
+        connect({**TOKEN, "VAULT_ADDR": "https://user:pass-of-a-proxy@vault.example.com"})
+    assert "pass-of-a-proxy" not in str(refused.value)
+
+
 def test_the_file_of_the_token_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of BAO_TOKEN_PATH, else the one where a login of the command line keeps it."""
     monkeypatch.setenv("HOME", str(tmp_path))
