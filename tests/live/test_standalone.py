@@ -539,10 +539,10 @@ def read_image(image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_settings_of_the_compiler_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody's GOARCH made a file that no server runs, GOAMD64 one that few do."""
-    first = build_launcher(tmp_path / "first").read_bytes()
+    first = build_launcher(tmp_path / "first", "auth").read_bytes()
     for name, value in {"GOARCH": "s390x", "GOAMD64": "v4", "GOFLAGS": "-race", "GOOS": "plan9"}.items():
         monkeypatch.setenv(name, value)
-    assert build_launcher(tmp_path / "second").read_bytes() == first
+    assert build_launcher(tmp_path / "second", "auth").read_bytes() == first
 
 
 # --- what is installed -------------------------------------------------------------------------
