@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -21,11 +22,14 @@ from authkit.framework.routing.calls import Parameter, read_parameters
 from authkit.masking import Secret
 from authkit.values import Value
 
-__all__ = ["CredentialsPlan", "PasswordPlan"]
+__all__ = ["CredentialsPlan", "PasswordPlan", "read_password_plan"]
 
 MAX_ROLE_NAME: Final = 1024
 """Characters of a role's name in a request."""
 
+
+MAX_KEPT_PLANS: Final = 1024
+"""Handlers whose signatures are read once: ticks ask for them for each role."""
 
 SET_SECONDS: Final = 60.0
 """For setting one password. A client waits, or a tick of the host, which has about 90 s (Vault 1.21)."""
@@ -137,23 +141,6 @@ class PasswordPlan(Value, frozen=True, kw_only=True):
     password: str
     """The parameter that takes the password."""
 
-    @classmethod
-    def read(cls, handler: Callable[..., Any], backend: type[MountContext], call: type[Call]) -> PasswordPlan:
-        """Read the signature of `handler`, a method of `backend`.
-
-        Raises:
-            TypeError: it takes no password, or a field of a request.
-        """
-        where = f"{backend.__name__}: {handler.__qualname__}"
-        passwords = [each.name for each in read_parameters(handler) if each.annotation is Secret]
-        if len(passwords) != 1:
-            raise TypeError(f"{where} takes one Secret, the new password, and has {len(passwords)}")
-        plan = CredentialsPlan.read(handler, backend, call, given=passwords)
-        if plan.kept or plan.arguments.fields:
-            extra = plan.kept or next(iter(plan.arguments.fields))
-            raise TypeError(f"{where}: nothing gives '{extra}' a value")
-        return cls(plan=plan, password=passwords[0])
-
     async def make_password(self, backend: Any, role: Model | None) -> Secret:
         """Return a new password, by the policy that role or configuration name in `password_policy`.
 
@@ -177,6 +164,26 @@ class PasswordPlan(Value, frozen=True, kw_only=True):
                 await self.plan.run(backend, call, role=role, given={self.password: password})
         except TimeoutError as error:
             raise InternalError(f"setting a password did not end within {SET_SECONDS:.0f} s") from error
+
+
+@lru_cache(MAX_KEPT_PLANS)
+def read_password_plan(
+    handler: Callable[..., Any], backend: type[MountContext], call: type[Call]
+) -> PasswordPlan:
+    """Read the signature of `handler`, a method of `backend` that sets a password; once for each class.
+
+    Raises:
+        TypeError: it takes no password, or a field of a request.
+    """
+    where = f"{backend.__name__}: {handler.__qualname__}"
+    passwords = [each.name for each in read_parameters(handler) if each.annotation is Secret]
+    if len(passwords) != 1:
+        raise TypeError(f"{where} takes one Secret, the new password, and has {len(passwords)}")
+    plan = CredentialsPlan.read(handler, backend, call, given=passwords)
+    if plan.kept or plan.arguments.fields:
+        extra = plan.kept or next(iter(plan.arguments.fields))
+        raise TypeError(f"{where}: nothing gives '{extra}' a value")
+    return PasswordPlan(plan=plan, password=passwords[0])
 
 
 def _model(annotation: Any) -> tuple[type[Model] | None, bool]:

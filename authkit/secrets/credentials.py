@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
 
 from authkit.framework import Declaration, MountContext, PathTemplate, Route, WALEntry, parse_duration
@@ -42,6 +43,9 @@ Q = ParamSpec("Q")
 R = TypeVar("R", bound=Lease | Awaitable[Lease])
 N = TypeVar("N", bound=Renewal | Awaitable[Renewal])
 V = TypeVar("V", bound=Awaitable[None] | None)
+
+MAX_KEPT_FLOWS: Final = 1024
+"""Kinds of credentials whose handlers are read once for each class."""
 
 MIN_ROLLBACK_AGE: Final = timedelta(minutes=1)
 """A younger entry may be of a request that is still at work."""
@@ -128,16 +132,21 @@ class Credentials(MethodDeclaration[P, R]):
         return f"credentials/{self.secret_type}"
 
     def flow(self, backend: type[MountContext]) -> CredentialsFlow:
-        """Return what serves these credentials on a class."""
-        return CredentialsFlow(
-            self,
-            backend,
-            renewal=_handler_of(self, RenewalHandler, backend),
-            revocation=_handler_of(self, RevocationHandler, backend),
-        )
+        """Return what serves these credentials on a class, the same each time."""
+        return _flow_on(self, backend)
 
     async def _roll_back(self, backend: Any, entry: WALEntry) -> None:
         await self.flow(type(backend)).roll_back(backend, entry.data)
+
+
+@lru_cache(MAX_KEPT_FLOWS)
+def _flow_on(of: Credentials[..., Any], backend: type[MountContext]) -> CredentialsFlow:
+    return CredentialsFlow(
+        of,
+        backend,
+        renewal=_handler_of(of, RenewalHandler, backend),
+        revocation=_handler_of(of, RevocationHandler, backend),
+    )
 
 
 class CredentialsDecorator(Protocol):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from authkit.clock import Clock
 from authkit.errors import InternalError, UserError
-from authkit.framework import Call, Model, MountContext, Route, WriteAheadLog
+from authkit.framework import Call, Model, MountContext, Route
 from authkit.framework.documents.help import documentation
 from authkit.framework.handlers.arguments import verify_returns
 from authkit.framework.handlers.options import HandlerOptions, operation_info
 from authkit.framework.routing.routes import join_fields
-from authkit.logical import LeasedSecret, Operation, Request, Response, SystemView
+from authkit.logical import LeasedSecret, Operation, Request, Response
 from authkit.secrets.arguments import CredentialsPlan
 from authkit.secrets.calls import CredsCall, RenewCall, RevokeCall
 from authkit.secrets.issuing import PATH_KEY, RECORD_KEY, Issue
@@ -26,7 +25,7 @@ from authkit.values import replace
 if TYPE_CHECKING:
     from authkit.framework import PathTemplate
 
-__all__ = ["REVOKE_SECONDS", "UNDO_SECONDS", "CredentialsFlow", "EngineContext"]
+__all__ = ["REVOKE_SECONDS", "UNDO_SECONDS", "CredentialsFlow"]
 
 REVOKE_SECONDS: Final = 60.0
 """For one revocation. A host waits for some without end, and 90 s for others (Vault 1.21)."""
@@ -36,30 +35,6 @@ MAKE_SHARE: Final = 0.5
 
 UNDO_SECONDS: Final = 10.0
 """That a request which failed waits for what it has made to be undone. The write-ahead log does the rest."""
-
-
-class EngineContext(MountContext, Protocol):
-    """One mount of a secrets engine."""
-
-    @property
-    def wal(self) -> WriteAheadLog:
-        """The write-ahead log."""
-        ...
-
-    @property
-    def system(self) -> SystemView:
-        """The host."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """What the mount reads the time from."""
-        ...
-
-    @property
-    def undoing(self) -> set[asyncio.Task[None]]:
-        """What is being undone for requests that have failed."""
-        ...
 
 
 class DeclaredCredentials(Protocol):
@@ -170,7 +145,7 @@ class CredentialsFlow:
 
         def take_back() -> None:
             issue.unsettle()
-            self._begin_undoing(backend, issue)
+            _start(backend, self._undo(backend, issue))
 
         return replace(response, on_sent=issue.settle, on_untaken=take_back if issue.is_begun else None)
 
@@ -225,9 +200,7 @@ class CredentialsFlow:
             await self.revocation.run(backend, call, role=role, kept=kept)
 
         # Not `asyncio.timeout`: what it cancels may go on waiting, as a driver on a dead connection does.
-        task = asyncio.get_running_loop().create_task(run())
-        backend.undoing.add(task)
-        task.add_done_callback(partial(_forget, backend.undoing))
+        task = _start(backend, run())
         try:
             done, _ = await asyncio.wait({task}, timeout=REVOKE_SECONDS)
         finally:
@@ -302,15 +275,9 @@ class CredentialsFlow:
         """Undo at once. The entry in the log stays: what is still being made somewhere is undone by that."""
         if not issue.is_begun:
             return
-        task = self._begin_undoing(backend, issue)
+        task = _start(backend, self._undo(backend, issue))
         if not is_cancelled:
             await asyncio.wait({task}, timeout=UNDO_SECONDS)
-
-    def _begin_undoing(self, backend: Any, issue: Issue) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._undo(backend, issue))
-        backend.undoing.add(task)
-        task.add_done_callback(backend.undoing.discard)
-        return task
 
     async def _undo(self, backend: Any, issue: Issue) -> None:
         try:
@@ -325,6 +292,14 @@ class CredentialsFlow:
         model = self.revocation.kept_model
         if kept is not None and (model is None or not isinstance(kept, model)):
             raise InternalError("the handler of renew keeps another model than revoke takes")
+
+
+def _start(backend: Any, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Begin to undo something. It goes on when nobody waits for it any more."""
+    task = asyncio.get_running_loop().create_task(work)
+    backend.undoing.add(task)
+    task.add_done_callback(partial(_forget, backend.undoing))
+    return task
 
 
 def _forget(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:

@@ -31,7 +31,7 @@ from authkit.framework.stored.storage_keys import KeyRange
 from authkit.framework.tasks.periodic import Periodic
 from authkit.logical import Operation
 from authkit.masking import Secret
-from authkit.secrets.arguments import SET_SECONDS, PasswordPlan
+from authkit.secrets.arguments import SET_SECONDS, PasswordPlan, read_password_plan
 from authkit.secrets.pending import PendingPassword
 
 __all__ = ["RootRotation", "root_rotation"]
@@ -113,7 +113,7 @@ class RootRotation(MethodDeclaration[P, R]):
         return f"rotating/{self.path.text}"
 
     async def _rotate(self, backend: Any, call: Call) -> None:
-        plan = PasswordPlan.read(self.handler, type(backend), Call)
+        plan = self._plan(type(backend))
         async with backend.objects.lock(self._key):
             await self._settle(backend)
             config = await self._stored(backend).get()
@@ -192,13 +192,16 @@ class RootRotation(MethodDeclaration[P, R]):
         async with asyncio.timeout(SET_SECONDS):
             return bool(await invoke(self._check(type(backend)), backend, config))
 
+    def _plan(self, backend: type[MountContext]) -> PasswordPlan:
+        return read_password_plan(self.handler, backend, Call)
+
     def _config(self, backend: type[MountContext]) -> Singleton[Model]:
         found = backend.declarations[self._config_name(backend)]
         assert isinstance(found, Singleton)
         return found
 
     def _config_name(self, backend: type[MountContext]) -> str:
-        plan = PasswordPlan.read(self.handler, backend, Call)
+        plan = self._plan(backend)
         names = set(plan.plan.arguments.objects.values())
         if len(names) != 1 or plan.plan.role:
             where = f"{backend.__name__}: {self.handler.__qualname__}"

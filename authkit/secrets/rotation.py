@@ -43,7 +43,7 @@ from authkit.framework.stored.storage_keys import KeyRange, Span
 from authkit.framework.tasks.periodic import Periodic
 from authkit.logical import Operation, Response
 from authkit.masking import Secret
-from authkit.secrets.arguments import PasswordPlan
+from authkit.secrets.arguments import PasswordPlan, read_password_plan
 from authkit.secrets.pending import PendingPassword, set_new_password
 from authkit.secrets.schedules import RotatedRole
 from authkit.values import verify_collections
@@ -139,7 +139,7 @@ class Rotation(MethodDeclaration[P, R]):
         return f"rotated/{self.creds.prefix}"
 
     def _plan(self, backend: type[MountContext]) -> PasswordPlan:
-        return PasswordPlan.read(self.handler, backend, RotateCall)
+        return read_password_plan(self.handler, backend, RotateCall)
 
     def _collection(self, backend: type[MountContext]) -> Collection[RotatedRole]:
         found = backend.declarations.get(self._plan(backend).plan.roles)
