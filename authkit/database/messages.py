@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from authkit.database.instance import Change
-from authkit.database.pb import database_pb2 as pb
 from authkit.database.requests import (
     CredentialType,
     ExpirationChange,
@@ -16,6 +15,7 @@ from authkit.database.requests import (
 )
 from authkit.errors import RPCError, StatusCode, UserError
 from authkit.masking import Secret
+from authkit.wire.pb import database_pb2 as pb
 from authkit.wire.well_known import decode_struct, decode_time
 
 __all__ = ["decode_changes", "decode_deletion", "decode_new_user", "decode_settings", "encode_settings"]

@@ -24,14 +24,14 @@ from authkit.database.messages import (
     decode_settings,
     encode_settings,
 )
-from authkit.database.pb import database_pb2 as pb
-from authkit.database.pb._pool import POOL
 from authkit.database.plugin import Database
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.interface import CallContext, Method, UnaryMethod
 from authkit.wire.failures import note_late
 from authkit.wire.multiplexing import instance_id, read_message, self_description
+from authkit.wire.pb import database_pb2 as pb
+from authkit.wire.pb._pool import POOL
 
 __all__ = ["CLOSE_TIMEOUT", "DatabaseService"]
 

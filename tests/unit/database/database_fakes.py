@@ -15,10 +15,10 @@ from authkit.database import (
     PasswordChange,
     UserDeletion,
 )
-from authkit.database.pb import database_pb2 as pb
 from authkit.database.service import DatabaseService
 from authkit.errors import RPCError
 from authkit.rpc import CallContext
+from authkit.wire.pb import database_pb2 as pb
 
 ROOT_PASSWORD = "r00t-0123456789-abcdef"
 PASSWORD = "n3w-0123456789-abcdef"

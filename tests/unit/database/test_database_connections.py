@@ -9,7 +9,7 @@ import pytest
 from database_fakes import Connection, Host, Shelf, ShelfError, refused
 
 from authkit.database.connections import Connections, Driver
-from authkit.database.pb import database_pb2 as pb
+from authkit.wire.pb import database_pb2 as pb
 
 
 class Opened(Connections[Connection]):

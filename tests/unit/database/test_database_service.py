@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from database_fakes import PASSWORD, ROOT_PASSWORD, Host, ShelfDatabase, ShelfError, refused
 
-from authkit.database.pb import database_pb2 as pb
 from authkit.errors import RPCError, StatusCode, UserError
+from authkit.wire.pb import database_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
 

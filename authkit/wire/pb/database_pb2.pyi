@@ -1,7 +1,7 @@
 import datetime
 
-from authkit.database.pb import struct_pb2 as _struct_pb2
-from authkit.database.pb import timestamp_pb2 as _timestamp_pb2
+from authkit.wire.pb import struct_pb2 as _struct_pb2
+from authkit.wire.pb import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

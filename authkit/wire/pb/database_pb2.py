@@ -7,7 +7,7 @@
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf.internal import builder as _builder
-from authkit.database.pb import _pool
+from authkit.wire.pb import _pool
 _runtime_version.ValidateProtobufRuntimeVersion(
     _runtime_version.Domain.PUBLIC,
     7,
@@ -19,15 +19,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 
 
 
-from authkit.database.pb import struct_pb2 as google_dot_protobuf_dot_struct__pb2
-from authkit.database.pb import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from authkit.wire.pb import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from authkit.wire.pb import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
 DESCRIPTOR = _pool.POOL.AddSerializedFile(b'\n\x14vault/database.proto\x12\x0b\x64\x62plugin.v5\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x11InitializeRequest\x12,\n\x0b\x63onfig_data\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\x11verify_connection\x18\x02 \x01(\x08\"B\n\x12InitializeResponse\x12,\n\x0b\x63onfig_data\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa9\x02\n\x0eNewUserRequest\x12\x34\n\x0fusername_config\x18\x01 \x01(\x0b\x32\x1b.dbplugin.v5.UsernameConfig\x12\x10\n\x08password\x18\x02 \x01(\t\x12.\n\nexpiration\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nstatements\x18\x04 \x01(\x0b\x32\x17.dbplugin.v5.Statements\x12\x34\n\x13rollback_statements\x18\x05 \x01(\x0b\x32\x17.dbplugin.v5.Statements\x12\x17\n\x0f\x63redential_type\x18\x06 \x01(\x05\x12\x12\n\npublic_key\x18\x07 \x01(\x0c\x12\x0f\n\x07subject\x18\x08 \x01(\t\"9\n\x0eUsernameConfig\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\x11\n\trole_name\x18\x02 \x01(\t\"#\n\x0fNewUserResponse\x12\x10\n\x08username\x18\x01 \x01(\t\"\xf1\x01\n\x11UpdateUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12-\n\x08password\x18\x02 \x01(\x0b\x32\x1b.dbplugin.v5.ChangePassword\x12\x31\n\nexpiration\x18\x03 \x01(\x0b\x32\x1d.dbplugin.v5.ChangeExpiration\x12\x30\n\npublic_key\x18\x04 \x01(\x0b\x32\x1c.dbplugin.v5.ChangePublicKey\x12\x17\n\x0f\x63redential_type\x18\x05 \x01(\x05\x12\x1d\n\x15self_managed_password\x18\x06 \x01(\t\"S\n\x0e\x43hangePassword\x12\x14\n\x0cnew_password\x18\x01 \x01(\t\x12+\n\nstatements\x18\x02 \x01(\x0b\x32\x17.dbplugin.v5.Statements\"V\n\x0f\x43hangePublicKey\x12\x16\n\x0enew_public_key\x18\x01 \x01(\x0c\x12+\n\nstatements\x18\x02 \x01(\x0b\x32\x17.dbplugin.v5.Statements\"s\n\x10\x43hangeExpiration\x12\x32\n\x0enew_expiration\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nstatements\x18\x02 \x01(\x0b\x32\x17.dbplugin.v5.Statements\"\x14\n\x12UpdateUserResponse\"R\n\x11\x44\x65leteUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12+\n\nstatements\x18\x02 \x01(\x0b\x32\x17.dbplugin.v5.Statements\"\x14\n\x12\x44\x65leteUserResponse\"\x1c\n\x0cTypeResponse\x12\x0c\n\x04Type\x18\x01 \x01(\t\"\x1e\n\nStatements\x12\x10\n\x08\x43ommands\x18\x01 \x03(\t\"\x07\n\x05\x45mpty2\xa5\x03\n\x08\x44\x61tabase\x12M\n\nInitialize\x12\x1e.dbplugin.v5.InitializeRequest\x1a\x1f.dbplugin.v5.InitializeResponse\x12\x44\n\x07NewUser\x12\x1b.dbplugin.v5.NewUserRequest\x1a\x1c.dbplugin.v5.NewUserResponse\x12M\n\nUpdateUser\x12\x1e.dbplugin.v5.UpdateUserRequest\x1a\x1f.dbplugin.v5.UpdateUserResponse\x12M\n\nDeleteUser\x12\x1e.dbplugin.v5.DeleteUserRequest\x1a\x1f.dbplugin.v5.DeleteUserResponse\x12\x35\n\x04Type\x12\x12.dbplugin.v5.Empty\x1a\x19.dbplugin.v5.TypeResponse\x12/\n\x05\x43lose\x12\x12.dbplugin.v5.Empty\x1a\x12.dbplugin.v5.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_pool.build(DESCRIPTOR, 'authkit.database.pb.database_pb2', _globals)
+_pool.build(DESCRIPTOR, 'authkit.wire.pb.database_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INITIALIZEREQUEST']._serialized_start=100
