@@ -72,9 +72,7 @@ class DatabaseService:
 
     def pools(self) -> Sequence[DescriptorPool]:
         """Return the descriptors of what is served, for tools that ask."""
-        from authkit.wire.pb._pool import POOL as SELF_DESCRIPTION
-
-        return [POOL, SELF_DESCRIPTION]
+        return [POOL]
 
     async def close(self) -> None:
         """Close every instance, and let users be deleted that nobody will use."""

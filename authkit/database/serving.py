@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from authkit.database.cookie import COOKIE_KEY, COOKIE_VALUE
+from authkit.database.cookie import COOKIE_KEY, COOKIE_VALUE, ENABLING
 from authkit.plugin.entry import Kind, engine_name, serve_plugin
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def serve(database: type[Database[Any, Any]] | str) -> NoReturn:
 class _DatabaseKind(Kind):
     cookie_key = COOKIE_KEY
     cookie_value = COOKIE_VALUE
-    enabling = "name it as plugin_name in `vault write database/config/...`"
+    enabling = ENABLING
 
     def verify(self, loaded: type[Database[Any, Any]]) -> None:
         loaded.verify_servable()

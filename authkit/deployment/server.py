@@ -6,7 +6,7 @@ Address, token, CA and namespace are those of the server's own command line.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -62,10 +62,9 @@ class Server:
 
     def list_versions(self, name: str) -> list[str]:
         """Return the versions in the catalog, but those that are built in."""
-        found = self._get("sys/plugins/catalog") or {}
         return [
             each["version"]
-            for each in found.get("detailed") or ()
+            for each in self._list_catalog()
             if (each["type"], each["name"]) == (self.kind.name, name)
             and not each.get("builtin")
             and each.get("version")
@@ -73,11 +72,10 @@ class Server:
 
     def find_owner(self, sha256: str, release: Release) -> str:
         """Return what else the catalog has a file for, such as `auth jwt v1.0.0`; empty if nothing."""
-        found = self._get("sys/plugins/catalog") or {}
         return next(
             (
                 f"{each['type']} {each['name']} {each.get('version') or ''}".rstrip()
-                for each in found.get("detailed") or ()
+                for each in self._list_catalog()
                 if each.get("sha256") == sha256
                 and (each["type"], each["name"], each.get("version"))
                 != (self.kind.name, release.name, release.version)
@@ -121,6 +119,9 @@ class Server:
             )
             for path, found in self._list_mounts().items()
         }
+
+    def _list_catalog(self) -> Sequence[Mapping[str, Any]]:
+        return (self._get("sys/plugins/catalog") or {}).get("detailed") or ()
 
     def _list_mounts(self) -> Mapping[str, Any]:
         return self._get(self.kind.mounts) or {}

@@ -29,7 +29,7 @@ KINDS: Final = {
     "database": Kind(
         cookie_key=database_cookie.COOKIE_KEY,
         cookie_value=database_cookie.COOKIE_VALUE,
-        enabling="name it as plugin_name in `vault write database/config/...`",
+        enabling=database_cookie.ENABLING,
         served_by="authkit.database",
     ),
 }

@@ -77,7 +77,7 @@ class Tree(Value, frozen=True, kw_only=True):
     program: str = ""
     """The interpreter below the folder; empty if that of the machine runs the plugin."""
     python: str = ""
-    """The version that the machine's interpreter must have, such as `3.11`; empty without `program`."""
+    """The version that the machine's interpreter must have, such as `3.11`; empty with a `program`."""
     main: str
     """What the interpreter runs, below the folder."""
     glibc: str
