@@ -105,11 +105,15 @@ class StrictReader(_Reader):
 
     def _parse(self, text: str) -> Any:
         try:
-            value = self._decoder.decode(text)
+            # What `decode` does, without its two searches for blanks.
+            stripped = text.strip(_BLANKS)
+            value, end = self._decoder.raw_decode(stripped)
         except JSONError:
             raise
         except ValueError:
             raise JSONError("not valid JSON") from None
+        if end != len(stripped):
+            raise JSONError("not valid JSON")
         if _SURROGATE.search(text) and not _is_unicode(value):
             raise JSONError("not Unicode text")
         return value
@@ -227,6 +231,9 @@ def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def _refuse_constant(literal: str) -> None:
     raise JSONError(f"{literal} is not valid JSON")
 
+
+_BLANKS: Final = " \t\n\r"
+"""Of JSON (RFC 8259 section 2): `str.strip` takes many more."""
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 

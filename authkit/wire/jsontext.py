@@ -89,7 +89,7 @@ def encode_object(value: Mapping[str, Any] | None, what: str = "data") -> str:
     if value is None:
         return NULL
     try:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise _Unsendable(f"a {type(value).__name__} is not an object")
         text = _text(value)
     except _Unsendable as exc:

@@ -31,10 +31,12 @@ def instance_id(call: CallContext) -> str:
     Raises:
         RPCError: it names more than one.
     """
-    first, *more = call.metadata.get(MULTIPLEX_ID) or ("",)
-    if more:
+    ids = call.metadata.get(MULTIPLEX_ID)
+    if not ids:
+        return ""
+    if len(ids) > 1:
         raise RPCError(StatusCode.INVALID_ARGUMENT, f"more than one {MULTIPLEX_ID}")
-    return first
+    return ids[0]
 
 
 def read_message(kind: type[_M], data: bytes) -> _M:

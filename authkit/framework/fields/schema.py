@@ -17,7 +17,7 @@ from authkit.framework.fields.choices import ChoiceType, EnumType, OptionalType
 from authkit.framework.fields.containers import KVType, MapType
 from authkit.framework.fields.frozen import freeze, thaw
 from authkit.framework.fields.limits import MAX_FIELD_SIZE, verify_size
-from authkit.framework.fields.types import UNSET, FieldType, SecretType, TextType
+from authkit.framework.fields.types import UNSET, FieldType, LowerTextType, SecretType, TextType
 from authkit.masking import Secret
 from authkit.values import Value, replace, verify_collections
 from authkit.values import field as attribute
@@ -122,7 +122,7 @@ def field(
     )
 
 
-_OF_ONE_TEXT: Final = frozenset({TextType, SecretType})
+_OF_ONE_TEXT: Final = frozenset({TextType, LowerTextType, SecretType})
 
 
 class FieldSchema(Value, frozen=True, kw_only=True):

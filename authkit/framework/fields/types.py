@@ -136,7 +136,7 @@ class LowerTextType(TextType):
 
     def parse(self, name: str, raw: Any) -> str:
         """Return the text in lower case."""
-        return text_of(name, raw).lower()
+        return (raw if type(raw) is str else text_of(name, raw)).lower()
 
 
 class NameType(TextType):

@@ -13,12 +13,11 @@ is not remembered: strangers may ask for any name. Paths and operations:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from weakref import WeakValueDictionary
-
-from cachetools import LRUCache
 
 from authkit.errors import InternalError, SystemViewError
 from authkit.framework.models import Model
@@ -55,7 +54,9 @@ class ObjectStore:
 
     def __init__(self, storage: Storage, *, max_cached: int = MAX_CACHED_OBJECTS) -> None:
         self._storage = storage
-        self._cache: LRUCache[str, _Kept] = LRUCache(max_cached)
+        self._max_cached = max_cached
+        self._cache: OrderedDict[str, _Kept] = OrderedDict()
+        """Those used last at the end. Without cachetools: each login looks three times."""
         self._together: dict[str, Mapping[str, Any]] = {}
         self.changes = 0
         """How often something may have changed: every write, delete and invalidation counts."""
@@ -85,10 +86,10 @@ class ObjectStore:
 
     def peek(self, key: str, model: type[M]) -> M | None:
         """Return the object if it can be used from memory, `None` where `find` has to look."""
-        try:
-            kept = self._cache[key]
-        except KeyError:
+        kept = self._cache.get(key)
+        if kept is None:
             return None
+        self._cache.move_to_end(key)
         return kept.found if self._caching and isinstance(kept.found, model) else None
 
     async def find(self, key: str, model: type[M]) -> M | None:
@@ -121,6 +122,9 @@ class ObjectStore:
             return None
         found = _decode(key, entry.value, model)
         self._cache[key] = _Kept(entry.value, found)
+        self._cache.move_to_end(key)
+        if len(self._cache) > self._max_cached:
+            self._cache.popitem(last=False)
         return found
 
     async def find_all(self, prefix: str, model: type[M]) -> Mapping[str, M]:
