@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers lifecycle logins oidc_cli protocol_4 session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,13 +42,14 @@ test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
 
-check: setup ## format, lint, types, layers, generated code, the release workflow
+check: setup ## format, lint, types, layers, generated code, the release workflow, the site
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/proto --check
 	@.venv/bin/zizmor --quiet --offline .github
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
+	@scripts/site/build
 
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
 	@scripts/live/build
@@ -65,6 +66,9 @@ walk: setup ## what a new user does, from `git clone` to a login with a method o
 bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
+
+docs: setup ## the documentation site, in build/site; a warning is an error
+	@scripts/site/build
 
 dist: ## wheels and source archives of authkit and of the JWT example, in dist/; one commit gives the same bytes
 	@scripts/environment .venv-release "$$(scripts/interpreters | sed -n 1p)" release
