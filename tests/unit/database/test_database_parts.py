@@ -188,5 +188,9 @@ def test_the_secrets_of_a_connection() -> None:
     """Those of its fields, and a password in its URL, whether the settings are right or not."""
     raw = {"password": "p", "private_key": "k", "connection_url": "pg://u:in-url@host/db", "port": 1}
     assert secrets_of(None, raw) == {"p": "password", "k": "private_key", "in-url": "password"}
+    for url in ("pg://{{username}}:{{password}}@h/db", "pg://u:in-url{{password}}@h/db"):
+        secrets = secrets_of(None, {"connection_url": url})
+        assert hide_secrets("password authentication failed", secrets) == "password authentication failed"
+    assert secrets == {"in-url": "password"}
     assert secrets_of(Settings(host="h"), {}) == {}
     assert secrets_of(Settings(host="h", password=4711), {"password": 4711}) == {"4711": "password"}
