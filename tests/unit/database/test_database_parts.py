@@ -140,6 +140,13 @@ def test_no_statements_is_the_default_or_an_error() -> None:
         UserDeletion(username="v", commands=(" ;",)).statements()
 
 
+@pytest.mark.parametrize("placeholder", ["{{nam}}", "{{ name }}", "{{password}}"])
+def test_an_unknown_placeholder_is_refused(placeholder: str) -> None:
+    """A user of that name would be made, or dropped in place of the one that is meant."""
+    with pytest.raises(UserError, match=r"unknown placeholder .* there are {{name}}, {{username}}$"):
+        UserDeletion(username="v", commands=(f'DROP ROLE "{placeholder}"',)).statements()
+
+
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b", "a`b", "a\0b", "a\nb", "a$$b"])
 def test_a_value_that_could_end_a_quoted_text_is_refused(name: str) -> None:
     """Whatever it comes from: names of static roles, passwords of a policy."""
