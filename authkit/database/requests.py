@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from authkit.credentials import fill_placeholders, format_expiration, split_statements
+from authkit.credentials import fill_placeholders, format_expiration, split_statements, verify_placeholders
 from authkit.errors import UserError
 from authkit.masking import Secret
 from authkit.values import Value
@@ -52,12 +52,15 @@ class _UserRequest(Value, frozen=True, kw_only=True):
         `default` is used, and filled as well, where the operator has written none.
 
         Raises:
-            UserError: there are none, nor a default; or a value may not stand in a statement, because it
-                has a character that could end a quoted text.
+            UserError: there are none, nor a default; or one has an unknown placeholder, which would make or
+                drop a user of that name.
+            InternalError: a value may not stand in a statement, because it has a character that could end a
+                quoted text.
         """
         statements = split_statements(self.commands) or list(default)
         if not statements:
             raise UserError(f"empty {self.occasion} statements")
+        verify_placeholders(statements, self.placeholders)
         return tuple(fill_placeholders(statement, self.placeholders) for statement in statements)
 
 

@@ -210,7 +210,11 @@ def _judge_cookie(check: str, line: str, status: int | None) -> Finding:
     advice = "Look at the cookie before all else, and end with status 1: a server asks every plugin this way."
     if _is_handshake(line):
         return failed(
-            check, "it serves under another plugin type's cookie, and is catalogued as that", advice
+            check,
+            "it serves under the cookie of database plugins, and a server catalogues it as one",
+            "If it is a database plugin, register it as `database` (`authkit install --kind database`): the "
+            "doctor checks only auth methods and secrets engines further, and the handshake fails as it "
+            f"should. If it is not: {advice[0].lower()}{advice[1:]}",
         )
     if line:
         return failed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ LEFT_OUT = ("grpcio",)
 
 DEVELOPMENT = ("cli", "deployment", "doctor", "host", "packaging", "testing", "testing_pytest.py")
 """Parts of authkit that a plugin in production does not import."""
+
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '(?!authkit\b)([^']+)'$", re.MULTILINE)
+"""What a plugin imports and nobody has installed. Parts of authkit are left out on purpose."""
 
 _UNUSED = (
     "*.pyi",
@@ -117,7 +121,17 @@ def load_plugin(project: Project, program: Path, main: Path, environment: Mappin
     """
     command: list[str | Path] = [program, "-I", "-S", "-B", "-c", _LOAD, main, project.plugin]
     what = f"{project.plugin} does not load from what was packed"
-    loaded = Loaded(**json.loads(run(command, what, environment=environment).splitlines()[-1]))
+    try:
+        printed = run(command, what, environment=environment)
+    except PackagingError as error:
+        missing = _MISSING.search(str(error))
+        if missing is None:
+            raise
+        raise PackagingError(
+            f"{what}: there is no module {missing[1]}. Name what has it in `dependencies` of pyproject.toml, "
+            "and lock again: authkit build --lock"
+        ) from error
+    loaded = Loaded(**json.loads(printed.splitlines()[-1]))
     if (loaded.kind == "database") is not project.is_database:
         raise PackagingError(
             f"{project.plugin} is a plugin of the kind {loaded.kind}: "

@@ -178,11 +178,13 @@ def read_password_plan(
     where = f"{backend.__name__}: {handler.__qualname__}"
     passwords = [each.name for each in read_parameters(handler) if each.annotation is Secret]
     if len(passwords) != 1:
-        raise TypeError(f"{where} takes one Secret, the new password, and has {len(passwords)}")
+        raise TypeError(
+            f"{where} must have one parameter of type Secret, the new password: it has {len(passwords)}"
+        )
     plan = CredentialsPlan.read(handler, backend, call, given=passwords)
     if plan.kept or plan.arguments.fields:
         extra = plan.kept or next(iter(plan.arguments.fields))
-        raise TypeError(f"{where}: nothing gives '{extra}' a value")
+        raise TypeError(f"{where}: nothing gives '{extra}' a value: no Singleton or Collection has its model")
     return PasswordPlan(plan=plan, password=passwords[0])
 
 

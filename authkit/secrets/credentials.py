@@ -192,7 +192,10 @@ def credentials(
         raise TypeError("leased credentials need a token; a path that is open without one cannot lease")
     if not operations or not {Operation.READ, Operation.UPDATE} >= set(operations):
         raise TypeError("credentials are made by Operation.READ, Operation.UPDATE or both")
-    age = parse_duration(rollback_after)
+    try:
+        age = parse_duration(rollback_after)
+    except ValueError as error:
+        raise ValueError(f"rollback_after={rollback_after!r}: {error}") from error
     if age < MIN_ROLLBACK_AGE:
         raise ValueError("rollback_after is at least a minute: a younger entry may be of a running request")
     template = PathTemplate.parse(path)

@@ -75,8 +75,8 @@ class CredentialsFlow:
             raise TypeError(f"{where}: takes a role that is there, and nothing that was kept")
         if revocation is None:
             raise TypeError(
-                f"{where}: nothing revokes these credentials: "
-                f"@{declared.handler.__name__}.revoke on a method, which may do nothing"
+                f"{where}: nothing revokes these credentials: add a method with "
+                f"@{declared.handler.__name__}.revoke; it may do nothing"
             )
         self.renewal = None if renewal is None else self._follow(renewal, backend, RenewCall)
         self.revocation = self._follow(revocation, backend, RevokeCall)
@@ -268,7 +268,8 @@ class CredentialsFlow:
             name = self.declared.handler.__qualname__
             raise InternalError(f"{name} returned {type(lease).__name__}, not a Lease")
         if self.revocation.kept and not issue.is_begun:
-            raise InternalError(f"{self.declared.handler.__qualname__} made a credential without keep()")
+            name = self.declared.handler.__qualname__
+            raise InternalError(f"{name} made a credential without `await call.keep(...)` before it")
         return lease_response(lease, issue.record, is_renewable=self.renewal is not None)
 
     async def _abandon(self, backend: Any, issue: Issue, *, is_cancelled: bool) -> None:

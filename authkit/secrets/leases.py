@@ -31,7 +31,7 @@ class Lease(Value, frozen=True, kw_only=True):
     """A credential with a lifetime: what a handler of `@credentials` returns.
 
     Raises:
-        TypeError: a text was given where a collection is meant.
+        TypeError: a lifetime is not a timedelta, the data has no names, or `warnings` is one text.
         ValueError: a lifetime is negative, or `ttl` exceeds `max_ttl`.
     """
 
@@ -49,7 +49,9 @@ class Lease(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("data",)
 
     def __post_init__(self) -> None:
-        verify_collections(data=self.data, warnings=self.warnings)
+        if not isinstance(self.data, Mapping):
+            raise TypeError(f"data takes names with their values, not {type(self.data).__name__}")
+        verify_collections(warnings=self.warnings)
         _verify_lifetimes(self.ttl, self.max_ttl)
 
 
@@ -60,6 +62,7 @@ class Renewal(Value, frozen=True, kw_only=True):
     vault/expiration.go, Renew).
 
     Raises:
+        TypeError: a lifetime is not a timedelta, or `warnings` is one text.
         ValueError: a lifetime is negative, or `ttl` exceeds `max_ttl`.
     """
 
@@ -149,6 +152,9 @@ def _revealed(value: Any) -> Any:
 
 
 def _verify_lifetimes(ttl: timedelta, max_ttl: timedelta) -> None:
+    for name, value in {"ttl": ttl, "max_ttl": max_ttl}.items():
+        if not isinstance(value, timedelta):
+            raise TypeError(f"{name} takes a timedelta, not {type(value).__name__}")
     if ttl < _ZERO or max_ttl < _ZERO:
         raise ValueError("a lifetime is not negative")
     if _ZERO < max_ttl < ttl:

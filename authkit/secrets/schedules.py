@@ -41,11 +41,11 @@ class RotatedRole(Model):
         if bool(self.rotation_period) is bool(self.rotation_schedule):
             raise UserError("a static role needs rotation_period or rotation_schedule, and not both")
         if self.rotation_period and self.rotation_period < MIN_PERIOD:
-            raise UserError("rotation_period is one minute or more")
+            raise UserError("rotation_period must be one minute or more")
         if self.rotation_window and not self.rotation_schedule:
-            raise UserError("rotation_window belongs to a rotation_schedule")
+            raise UserError("rotation_window needs a rotation_schedule")
         if self.rotation_window and self.rotation_window < MIN_WINDOW:
-            raise UserError("rotation_window is one hour or more")
+            raise UserError("rotation_window must be one hour or more")
         if self.rotation_schedule:
             self._find(datetime(2000, 1, 1, tzinfo=UTC))
 
@@ -69,5 +69,8 @@ class RotatedRole(Model):
                 raise CronSimError
             found: datetime = next(CronSim(self.rotation_schedule, moment.astimezone(UTC), reverse=reverse))
         except (CronSimError, StopIteration, ValueError):
-            raise UserError("rotation_schedule is not five fields as in crontab(5), or never comes") from None
+            raise UserError(
+                "rotation_schedule must be five fields as in crontab(5), such as '30 4 * * SUN', and a time "
+                "that comes: minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7"
+            ) from None
         return found

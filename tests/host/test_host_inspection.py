@@ -258,6 +258,8 @@ async def test_a_plugin_that_does_not_look_at_the_cookie(directory: Path) -> Non
         launcher(directory, "export VAULT_BACKEND_PLUGIN=6669da05-b1c8-4f49-97d9-c8e5bed98e20")
     )
     assert bad(findings) == {"cookie": "failed", "OpenAPI": "warning"}
+    assert "a server catalogues it as one" in findings["cookie"].seen
+    assert "register it as `database`" in findings["cookie"].advice
 
 
 async def test_a_plugin_of_protocol_4(directory: Path) -> None:

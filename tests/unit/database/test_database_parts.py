@@ -140,6 +140,13 @@ def test_no_statements_is_the_default_or_an_error() -> None:
         UserDeletion(username="v", commands=(" ;",)).statements()
 
 
+@pytest.mark.parametrize("placeholder", ["{{nam}}", "{{ name }}", "{{password}}"])
+def test_an_unknown_placeholder_is_refused(placeholder: str) -> None:
+    """A user of that name would be made, or dropped in place of the one that is meant."""
+    with pytest.raises(UserError, match=r"unknown placeholder .* there are {{name}}, {{username}}$"):
+        UserDeletion(username="v", commands=(f'DROP ROLE "{placeholder}"',)).statements()
+
+
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b", "a`b", "a\0b", "a\nb", "a$$b"])
 def test_a_value_that_could_end_a_quoted_text_is_refused(name: str) -> None:
     """Whatever it comes from: names of static roles, passwords of a policy."""
@@ -188,5 +195,9 @@ def test_the_secrets_of_a_connection() -> None:
     """Those of its fields, and a password in its URL, whether the settings are right or not."""
     raw = {"password": "p", "private_key": "k", "connection_url": "pg://u:in-url@host/db", "port": 1}
     assert secrets_of(None, raw) == {"p": "password", "k": "private_key", "in-url": "password"}
+    for url in ("pg://{{username}}:{{password}}@h/db", "pg://u:in-url{{password}}@h/db"):
+        secrets = secrets_of(None, {"connection_url": url})
+        assert hide_secrets("password authentication failed", secrets) == "password authentication failed"
+    assert secrets == {"in-url": "password"}
     assert secrets_of(Settings(host="h"), {}) == {}
     assert secrets_of(Settings(host="h", password=4711), {"password": 4711}) == {"4711": "password"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from authkit.packaging.interpreter.libraries import glibc_files, glibc_version
 from authkit.packaging.lock import install
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project, read_project
+from authkit.packaging.tree import load_plugin
 
 PROJECT = '[project]\nname = "my-method"\n[tool.authkit]\nplugin = "my_method:MyMethod"\n'
 
@@ -116,6 +118,25 @@ def test_the_lock_of_another_tool_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         "idna==3.11",
         "--hash=sha256:dd",
     ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [
+        ("no_such_driver", "there is no module no_such_driver. Name what has it in `dependencies`"),
+        ("authkit.host", "ModuleNotFoundError: No module named 'authkit'"),
+    ],
+)
+def test_a_module_that_nobody_has_installed_is_named(tmp_path: Path, missing: str, text: str) -> None:
+    """With what to do, unless it is a part of authkit that is left out."""
+    main = tmp_path / "main.py"
+    main.write_text(f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    (tmp_path / "acme.py").write_text(f"import {missing}")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "acme"\nversion = "1"\n[tool.authkit]\nplugin = "acme:Acme"\n'
+    )
+    with pytest.raises(PackagingError, match=re.escape(text)):
+        load_plugin(read_project(tmp_path), Path(sys.executable), main, {})
 
 
 def test_a_program_that_fails_is_quoted() -> None:

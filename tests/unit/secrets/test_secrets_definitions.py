@@ -123,7 +123,7 @@ def wrong_return() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (without_revocation, r"nothing revokes these credentials: @make\.revoke on a method"),
+        (without_revocation, r"nothing revokes these credentials: add a method with @make\.revoke"),
         (revoked_twice, "two methods revoke the credentials of 'creds'"),
         (role_in_revocation, r"a lease outlives its role, so 'role' may be gone: annotate it as ... \| None"),
         (field_in_revocation, "no client sends this, so there is no field 'reason'"),
@@ -157,6 +157,27 @@ def test_wrong_options_are_refused(
     """Before a class is defined."""
     with pytest.raises(error):
         credentials(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"data": {}, "ttl": 3600}, "ttl takes a timedelta, not int"),
+        ({"data": {}, "max_ttl": "1h"}, "max_ttl takes a timedelta, not str"),
+        ({"data": ["key"]}, "data takes names with their values, not list"),
+        ({"data": "key"}, "data takes names with their values, not str"),
+    ],
+)
+def test_a_lease_of_other_types_is_refused(given: dict[str, Any], text: str) -> None:
+    """Before anything is made of it."""
+    with pytest.raises(TypeError, match=text):
+        Lease(**given)
+
+
+def test_a_wrong_duration_is_named() -> None:
+    """It is one option of several."""
+    with pytest.raises(ValueError, match="rollback_after='1 minute': expected seconds, or a duration"):
+        credentials("creds", rollback_after="1 minute")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +228,10 @@ async def set_root(self: Any, call: Call, config: Config, password: Secret) -> N
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({"set": rotated(creds="a/{n}", rotate="b/{n}")(set_nothing)}, "takes one Secret, the new password"),
+        (
+            {"set": rotated(creds="a/{n}", rotate="b/{n}")(set_nothing)},
+            "must have one parameter of type Secret, the new password",
+        ),
         ({"set": rotated(creds="a/{n}", rotate="b/{n}")(set_for_nobody)}, "takes no role"),
         (
             {"config": Singleton(Config, "config"), "set": root_rotation("rotate")(set_root)},

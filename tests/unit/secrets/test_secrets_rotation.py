@@ -213,12 +213,16 @@ async def test_a_policy_of_the_host_makes_the_password(mount: EngineMount) -> No
     [
         ({}, "needs rotation_period or rotation_schedule, and not both"),
         ({"rotation_period": "1h", "rotation_schedule": "0 0 * * *"}, "and not both"),
-        ({"rotation_period": "59s"}, "rotation_period is one minute or more"),
-        ({"rotation_period": "1h", "rotation_window": "1h"}, "belongs to a rotation_schedule"),
-        ({"rotation_schedule": "0 0 * * *", "rotation_window": "59m"}, "rotation_window is one hour or more"),
-        ({"rotation_schedule": "every day"}, "is not five fields"),
-        ({"rotation_schedule": "0 0 * * * *"}, "is not five fields"),
-        ({"rotation_schedule": "0 0 31 2 *"}, "never comes"),
+        ({"rotation_period": "59s"}, "rotation_period must be one minute or more"),
+        ({"rotation_period": "1h", "rotation_window": "1h"}, "needs a rotation_schedule"),
+        (
+            {"rotation_schedule": "0 0 * * *", "rotation_window": "59m"},
+            "rotation_window must be one hour or more",
+        ),
+        ({"rotation_schedule": "every day"}, "must be five fields"),
+        ({"rotation_schedule": "0 0 * * * *"}, "must be five fields"),
+        ({"rotation_schedule": "0 0 31 2 *"}, "a time that comes"),
+        ({"rotation_schedule": "61 * * * *"}, "minute 0-59"),
     ],
 )
 async def test_impossible_times_are_refused(mount: EngineMount, fields: dict[str, Any], text: str) -> None:
