@@ -9,15 +9,16 @@ name that comes out holds what they held. Where it is put into a statement as te
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, Literal
 
-from authkit.credentials.templates import MISSING, Template, TemplateError
+from authkit.credentials.templates import MIN_RANDOM, MISSING, Template, TemplateError, count_random
 from authkit.errors import InternalError, UserError
 
 __all__ = ["UsernameTemplate", "make_default_template"]
 
-MIN_RANDOM: Final = 8
-"""Characters of the random part that a default template keeps at least: 47 bits, in one case 41."""
+COMPARED: Final = 63
+"""Bytes of a name that tell users apart: PostgreSQL cuts longer ones (documentation, 4.1.1, NAMEDATALEN)."""
 
 _RANDOM_LENGTH: Final = 20
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -32,7 +33,7 @@ class UsernameTemplate:
         name = names.make(display_name="token", role_name="app")
 
     Names are distinct by their random part alone: a template without one (`has_random_part`) makes the same
-    name again. May be used by several threads at once.
+    name again, and so may one that cuts it off (`is_unique`). May be used by several threads at once.
 
     Raises:
         UserError: the template is wrong, or a trial with empty fields fails, as on a server, or shows that
@@ -62,6 +63,15 @@ class UsernameTemplate:
         """Whether the template calls `random` or `uuid`. Warn an operator whose template does not."""
         return not self._template.functions.isdisjoint({"random", "uuid"})
 
+    def is_unique(self, *, display_name: str = "", role_name: str = "") -> bool:
+        """Return whether nobody else has the name that is made for these fields, but by a rare chance.
+
+        It has `MIN_RANDOM` random characters or more within its first 63 bytes. A long field may push them
+        out, and who chooses the field chooses the name then.
+        """
+        fields = {"DisplayName": display_name, "RoleName": role_name}
+        return count_random(self._template, _readable(fields), size=COMPARED) >= MIN_RANDOM
+
     def make(self, *, display_name: str = "", role_name: str = "") -> str:
         """Return a name: Unicode text, not empty, without NUL.
 
@@ -78,9 +88,12 @@ class UsernameTemplate:
         return name
 
     def _apply(self, display_name: str, role_name: str) -> str:
-        # Half a surrogate pair is what JSON can hold and UTF-8 cannot; Go reads it so.
-        fields = {"DisplayName": display_name, "RoleName": role_name}
-        return self._template.apply({name: _SURROGATES.sub("\ufffd", text) for name, text in fields.items()})
+        return self._template.apply(_readable({"DisplayName": display_name, "RoleName": role_name}))
+
+
+def _readable(fields: Mapping[str, str]) -> dict[str, str]:
+    # Half a surrogate pair is what JSON can hold and UTF-8 cannot; Go reads it so.
+    return {name: _SURROGATES.sub("\ufffd", text) for name, text in fields.items()}
 
 
 def make_default_template(

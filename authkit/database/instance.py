@@ -127,8 +127,7 @@ class Instance:
             raise
 
     def _make_name(self, user: NewUser) -> str:
-        display_name, role_name = replace_unsafe(user.display_name), replace_unsafe(user.role_name)
-        return self._usernames.make(display_name=display_name, role_name=role_name)
+        return self._usernames.make(**_fields_of(user))
 
     def _undo(self, user: NewUser) -> asyncio.Task[None]:
         """Delete a user that the host will never learn of, in the background."""
@@ -139,7 +138,7 @@ class Instance:
 
     async def _delete_again(self, user: NewUser) -> None:
         about = {"connection": self._name, "username": user.username}
-        if not self._usernames.has_random_part:
+        if not self._usernames.is_unique(**_fields_of(user)):
             # The name may be another lease's, or that of somebody who was there before.
             log.warning("a user may be left behind: its name is not unique", extra={"kv": about})
             return
@@ -154,6 +153,14 @@ class Instance:
         await within(UNDO_TIMEOUT, delete, "deleting a user", self._name)
         if not done:
             log.error("a user may be left behind in the database: delete it", extra={"kv": about})
+
+
+def _fields_of(user: NewUser) -> dict[str, str]:
+    """Return what the name of a user is made of."""
+    return {
+        "display_name": replace_unsafe(user.display_name),
+        "role_name": replace_unsafe(user.role_name),
+    }
 
 
 def read_settings(kind: type[DatabaseSettings], raw: Mapping[str, Any]) -> DatabaseSettings:

@@ -18,6 +18,17 @@ the results with Go's.
 
 from authkit.credentials.templates.errors import MAX_DEPTH, MAX_TEMPLATE, MAX_VALUE, MAX_WORK, TemplateError
 from authkit.credentials.templates.printf import MISSING
+from authkit.credentials.templates.randomness import MIN_RANDOM, count_random
 from authkit.credentials.templates.template import Template
 
-__all__ = ["MAX_DEPTH", "MAX_TEMPLATE", "MAX_VALUE", "MAX_WORK", "MISSING", "Template", "TemplateError"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_TEMPLATE",
+    "MAX_VALUE",
+    "MAX_WORK",
+    "MIN_RANDOM",
+    "MISSING",
+    "Template",
+    "TemplateError",
+    "count_random",
+]

@@ -20,7 +20,7 @@ from authkit.credentials.templates.scalars import Scalar, cut, is_true, to_lower
 from authkit.globs import matches_glob
 from authkit.values import Value
 
-__all__ = ["FUNCTIONS", "call_function"]
+__all__ = ["FUNCTIONS", "Function", "call_function"]
 
 BASE62: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BASE62_OF_BYTES: Final = bytes(BASE62[byte % 62] for byte in range(256))
@@ -41,13 +41,12 @@ class Function(Value, frozen=True):
     """Whether more arguments of any type may follow."""
 
 
-def call_function(name: str, arguments: Sequence[Scalar]) -> Scalar:
+def call_function(function: Function, arguments: Sequence[Scalar]) -> Scalar:
     """Return what a function returns.
 
     Raises:
         TemplateError: the arguments do not fit, or the result would be too long.
     """
-    function = FUNCTIONS[name]
     wanted = len(function.parameters)
     if len(arguments) < wanted or (len(arguments) > wanted and not function.is_variadic):
         least = "at least " if function.is_variadic else ""

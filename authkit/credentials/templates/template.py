@@ -13,7 +13,7 @@ from authkit.credentials.templates.errors import (
     TemplateError,
     verify_length,
 )
-from authkit.credentials.templates.functions import FUNCTIONS, call_function
+from authkit.credentials.templates.functions import FUNCTIONS, Function, call_function
 from authkit.credentials.templates.lexer import show_line
 from authkit.credentials.templates.nodes import Branch, Call, Constant, Field, Node, Operand, Pipeline, Text
 from authkit.credentials.templates.parser import parse
@@ -45,13 +45,15 @@ class Template:
         except TemplateError as error:
             raise TemplateError(f"unable to parse template: {error}") from None
 
-    def apply(self, data: Mapping[str, str]) -> str:
+    def apply(self, data: Mapping[str, str], functions: Mapping[str, Function] = FUNCTIONS) -> str:
         """Return the text for `data`, which has a value for each field. Values are data, never template.
+
+        `functions` may replace what the functions do.
 
         Raises:
             TemplateError: a function refuses its arguments, or a limit is exceeded.
         """
-        run = _Run(self.source, {name: data[name] for name in self._fields})
+        run = _Run(self.source, {name: data[name] for name in self._fields}, functions)
         try:
             text = "".join(run.walk(self._nodes, ""))
         except TemplateError as error:
@@ -62,9 +64,10 @@ class Template:
 class _Run:
     """One application."""
 
-    def __init__(self, source: str, data: Mapping[str, str]) -> None:
+    def __init__(self, source: str, data: Mapping[str, str], functions: Mapping[str, Function]) -> None:
         self._source = source
         self._data = data
+        self._functions = functions
         self._work = 0
         self._written = 0
 
@@ -104,7 +107,7 @@ class _Run:
         arguments = [*(self._evaluate(argument, dot) for argument in call.arguments), *last]
         self._spend(arguments)
         try:
-            value = call_function(call.function, arguments)
+            value = call_function(self._functions[call.function], arguments)
         except TemplateError as error:
             raise TemplateError(f"{show_line(self._source, call.position)}{call.function}: {error}") from None
         self._spend([value])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authkit import Call, Collection, Secret, Singleton, UpstreamError, Write, cached
+from authkit import Call, Collection, Secret, Singleton, UpstreamError, UserError, Write, cached
 from authkit.credentials import (
     UsernameTemplate,
     generate_password,
@@ -54,9 +54,13 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
     @credentials("creds/{role}")
     async def create(self, call: CredsCall, config: DatabaseConfig, role: UserRole) -> Lease:
         """Create a user."""
-        username = self.names(config).make(
-            display_name=replace_unsafe(call.display_name), role_name=replace_unsafe(call.role_name)
-        )
+        fields = {
+            "display_name": replace_unsafe(call.display_name),
+            "role_name": replace_unsafe(call.role_name),
+        }
+        username = self.names(config).make(**fields)
+        if not self.names(config).is_unique(**fields):
+            raise UserError("username_template cuts the random part off after your token's name")
         password = await generate_password(self.system, config.password_policy)
         expiration = await call.expires_at(ttl=role.default_ttl, max_ttl=role.max_ttl)
         # Else the statements would fail, and what is undone then is another one's user.

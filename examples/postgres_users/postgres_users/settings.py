@@ -59,8 +59,8 @@ class DatabaseConfig(Model):
             raise UserError("connection_url begins with postgresql://")
         if "{{" in self.username:
             raise UserError("username holds a placeholder")
-        if not UsernameTemplate(self.username_template).has_random_part:
-            raise UserError("username_template makes the same name twice: it needs random or uuid")
+        if not UsernameTemplate(self.username_template).is_unique():
+            raise UserError("username_template makes the same name twice: it needs random 8 or uuid")
         _verify_statements(self.root_rotation_statements)
 
 

@@ -158,6 +158,35 @@ def test_a_template_may_need_a_field() -> None:
         template.make()
 
 
+@pytest.mark.parametrize(
+    ("text", "is_unique"),
+    [
+        ("{{random 8}}", True),
+        ("{{random 7}}", False),
+        ("{{random 4}}{{random 4 | uppercase}}", True),
+        ('{{printf "v-%s-%s" .DisplayName (random 20) | truncate 40}}', True),
+        ("{{uuid | truncate 12}}", True),
+        ("{{random 20 | sha256 | truncate 12}}", True),
+        ("{{random 2 | sha256}}", False),
+        ('{{printf "%063d%s" 1 (random 20)}}', False),
+        ('{{if eq .DisplayName "bob"}}{{random 20}}{{end}}fixed', False),
+        ("{{.DisplayName}}{{unix_time}}", False),
+    ],
+)
+def test_what_is_random_is_counted(text: str, is_unique: bool) -> None:
+    """Not what the template calls: a name needs eight characters that others do not have."""
+    assert UsernameTemplate(text).is_unique() is is_unique
+
+
+@pytest.mark.parametrize("text", ["{{.DisplayName}}-{{random 20}}", "{{.DisplayName}}{{uuid}}"])
+def test_a_long_field_may_push_the_random_part_out(text: str) -> None:
+    """PostgreSQL cuts names at 63 bytes; what fields hold counts as no random character."""
+    template = UsernameTemplate(text)
+    assert template.is_unique(display_name="jwt-alice")
+    assert not template.is_unique(display_name="jwt-alice" * 7)
+    assert not template.is_unique(display_name="\x01" * 63)
+
+
 def test_a_template_that_fails_later_shows_no_field() -> None:
     """The error goes to whoever asked for credentials."""
     template = UsernameTemplate("{{if .DisplayName}}{{decode_hex .DisplayName}}{{end}}{{random 8}}")

@@ -346,6 +346,17 @@ async def test_a_name_that_is_not_unique_is_not_deleted(caplog: pytest.LogCaptur
     assert "a user may be left behind: its name is not unique" in caplog.text
 
 
+async def test_a_name_cut_to_one_that_exists_is_not_deleted() -> None:
+    """Who chooses the name of a token must not choose whose user is deleted."""
+    host = Host()
+    await host.initialize(username_template='{{printf "v-%s-%s" .DisplayName (random 20) | truncate 24}}')
+    host.shelf.users["v-jwt-alice-of-example-c"] = "of somebody else"
+    host.shelf.fail = ShelfError("it exists")
+    config = pb.UsernameConfig(display_name="jwt-alice-of-example-com.evil", role_name="app")
+    await refused(host.new_user(username_config=config))
+    assert "v-jwt-alice-of-example-c" in host.shelf.users
+
+
 async def test_a_user_that_cannot_be_deleted_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
