@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from authkit.errors import UserError
 from authkit.values import Value
 from authkit.wire.failures import within
 
@@ -39,15 +40,19 @@ class _Idle(Value, Generic[C], frozen=True, eq=False):
 
 
 class Connections(Generic[C]):
-    """At most `limit` connections, each lent to one call at a time.
+    """At most `limit` connections, each lent to one call at a time; other calls wait up to `wait` for one.
 
     A connection that was lent when a call failed is closed: nobody knows in which state it is. With a
     `lifetime` older ones are replaced.
     """
 
-    def __init__(self, driver: Driver[C], *, limit: int, lifetime: timedelta, name: str) -> None:
+    def __init__(
+        self, driver: Driver[C], *, limit: int, lifetime: timedelta, wait: timedelta, name: str
+    ) -> None:
         self._driver = driver
+        self._limit = limit
         self._places = asyncio.Semaphore(limit)
+        self._wait = wait.total_seconds()
         self._lifetime = lifetime.total_seconds()
         self._name = name
         self._idle: list[_Idle[C]] = []
@@ -58,9 +63,10 @@ class Connections(Generic[C]):
     async def lend(self) -> AsyncIterator[C]:
         """Lend a connection that has just answered; wait for one if all are lent.
 
-        Raises whatever the driver raises.
+        Raises whatever the driver raises, and UserError: all were lent for too long.
         """
-        async with self._places:
+        await self._take_place()
+        try:
             lent = await self._take()
             try:
                 yield lent.connection
@@ -71,6 +77,15 @@ class Connections(Generic[C]):
                 self._discard(lent)
             else:
                 self._idle.append(lent)
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._places.acquire()
+        except TimeoutError:
+            raise UserError(f"all connections to the database are in use ({self._limit})") from None
 
     async def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back. Raises what the driver raises."""

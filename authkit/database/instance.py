@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 Change = PasswordChange | PublicKeyChange | ExpirationChange
 
+WAIT_SHARE: Final = 1 / 3
+"""Of `time_limit`: for a connection. In the rest a call ends: one that is begun late is broken off."""
+
 UNDO_TIMEOUT: Final = timedelta(seconds=15)
 """For deleting a user that nobody will ever use."""
 
@@ -48,19 +51,26 @@ class Instance:
         self._database = database
         self._name = name
         self._usernames = UsernameTemplate(settings.username_template or database.username_template)
-        self._connections: Connections[Any] = Connections(
-            Driver(database.connect, database.ping, database.disconnect),
-            limit=settings.open_connections,
-            lifetime=settings.max_connection_lifetime,
-            name=name,
-        )
+        self._connections = self._prepare()
+        # For deletions and new passwords: clients who ask for users, or renew them, never fill it.
+        self._reserved = self._prepare()
         self._undoing: set[asyncio.Task[None]] = set()
         self.secrets: Final = secrets_of(settings, raw)
         """What must not be in a text, by value, with the names that stand in its place."""
 
+    def _prepare(self) -> Connections[Any]:
+        database, settings = self._database, self._database.settings
+        return Connections(
+            Driver(database.connect, database.ping, database.disconnect),
+            limit=settings.open_connections,
+            lifetime=settings.max_connection_lifetime,
+            wait=database.time_limit * WAIT_SHARE,
+            name=self._name,
+        )
+
     async def verify(self) -> None:
         """Connect once. Raises what the driver raises."""
-        async with self._lend():
+        async with self._lend(self._connections):
             pass
 
     async def create_user(self, user: NewUser) -> str:
@@ -73,7 +83,7 @@ class Instance:
         user = replace(user, username=self._make_name(user))
         begun = False
         try:
-            async with self._lend() as connection:
+            async with self._lend(self._connections) as connection:
                 begun = True
                 await self._database.create_user(connection, user)
         except BaseException as error:
@@ -86,7 +96,8 @@ class Instance:
 
     async def update_user(self, changes: list[Change]) -> None:
         """Make changes to one user, in order. Raises what the author's methods raise."""
-        async with self._lend() as connection:
+        is_renewal = all(isinstance(change, ExpirationChange) for change in changes)
+        async with self._lend(self._connections if is_renewal else self._reserved) as connection:
             for change in changes:
                 match change:
                     case PasswordChange():
@@ -98,16 +109,21 @@ class Instance:
 
     async def delete_user(self, user: UserDeletion) -> None:
         """Delete a user. Raises what the author's method raises."""
-        async with self._lend() as connection:
+        async with self._lend(self._reserved) as connection:
             await self._database.delete_user(connection, user)
 
     async def close(self) -> None:
         """Close what is idle, and what is in use when it comes back. Raises what the driver raises."""
-        await self._connections.close()
+        closed = await asyncio.gather(
+            self._connections.close(), self._reserved.close(), return_exceptions=True
+        )
+        for error in filter(None, closed):
+            raise error
 
     def reopen(self) -> None:
         """Work on after `close` has failed."""
         self._connections.open()
+        self._reserved.open()
 
     async def settle(self) -> None:
         """Return when no user is being deleted any more."""
@@ -115,11 +131,11 @@ class Instance:
             await asyncio.wait(self._undoing)
 
     @asynccontextmanager
-    async def _lend(self) -> AsyncIterator[Any]:
+    async def _lend(self, connections: Connections[Any]) -> AsyncIterator[Any]:
         limit = self._database.time_limit
         timing = asyncio.timeout(limit.total_seconds())
         try:
-            async with timing, self._connections.lend() as connection:
+            async with timing, connections.lend() as connection:
                 yield connection
         except TimeoutError as error:
             if timing.expired():

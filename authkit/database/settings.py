@@ -33,7 +33,8 @@ class DatabaseSettings(Model):
 
     username_template: Str = field(default="", help="Template of user names; empty: that of the plugin.")
     max_open_connections: Int = field(
-        default=DEFAULT_OPEN_CONNECTIONS, help="Connections to the database at once; 0: the default."
+        default=DEFAULT_OPEN_CONNECTIONS,
+        help="Connections to the database at once, and as many to end users; 0: the default.",
     )
     max_connection_lifetime: Seconds = field(
         default=0, help="After that long a connection is replaced; 0: never."

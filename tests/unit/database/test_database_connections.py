@@ -9,13 +9,21 @@ import pytest
 from database_fakes import Connection, Host, Shelf, ShelfError, refused
 
 from authkit.database.connections import Connections, Driver
+from authkit.errors import UserError
 from authkit.wire.pb import database_pb2 as pb
 
 
 class Opened(Connections[Connection]):
     """Connections to a shelf that remember which there were."""
 
-    def __init__(self, shelf: Shelf, *, limit: int = 4, lifetime: timedelta = timedelta(0)) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        limit: int = 4,
+        lifetime: timedelta = timedelta(0),
+        wait: timedelta = timedelta(seconds=10),
+    ) -> None:
         self.all: list[Connection] = []
 
         async def connect() -> Connection:
@@ -30,7 +38,9 @@ class Opened(Connections[Connection]):
         async def disconnect(connection: Connection) -> None:
             shelf.closed += 1
 
-        super().__init__(Driver(connect, ping, disconnect), limit=limit, lifetime=lifetime, name="a")
+        super().__init__(
+            Driver(connect, ping, disconnect), limit=limit, lifetime=lifetime, wait=wait, name="a"
+        )
 
 
 async def test_one_connection_serves_one_call_after_the_other() -> None:
@@ -52,6 +62,36 @@ async def test_calls_at_once_have_connections_of_their_own_and_wait_beyond_the_l
         await asyncio.sleep(0)
         assert not third.done()
     assert await third in (first, second)
+
+
+async def test_a_call_that_waits_too_long_is_refused() -> None:
+    """Before it has begun anything; one that is begun late would be broken off."""
+    connections = Opened(Shelf(), limit=1, wait=timedelta(0))
+    async with connections.lend():
+        with pytest.raises(UserError, match=r"in use \(1\)"):
+            async with connections.lend():
+                pass
+    async with connections.lend():
+        pass
+
+
+async def test_who_asks_for_users_holds_up_no_end_of_one() -> None:
+    """Nor a new password. A revocation that fails often is given up by the server."""
+    host = Host()
+    await host.initialize(max_open_connections=1)
+    host.shelf.hold = asyncio.Event()
+    creating = asyncio.ensure_future(host.new_user())
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+    change = pb.UpdateUserRequest(username="y", password=pb.ChangePassword(new_password="n"))
+    async with asyncio.timeout(5):
+        await host.call("DeleteUser", pb.DeleteUserRequest(username="x"))
+        changing = asyncio.ensure_future(host.call("UpdateUser", change))
+        while "password y" not in host.shelf.done:
+            await asyncio.sleep(0)
+    host.shelf.hold.set()
+    await asyncio.gather(creating, changing)
 
 
 async def test_broken_ones_are_replaced() -> None:
