@@ -22,13 +22,23 @@ __all__ = ["MAX_TEXT", "failure_text", "hide_secrets", "secrets_of"]
 MAX_TEXT: Final = 500
 """Characters of a text. A database may quote whole statements."""
 
+MAX_READ: Final = 16 * MAX_TEXT
+"""Characters that are searched for secrets: a database sends what it likes, and all connections wait."""
+
 PIECE: Final = 8
 """Characters of a piece of a long secret that is masked alone: databases quote statements cut off."""
 
 LONG: Final = 13
 """Characters of a secret whose pieces are masked. A shorter one is masked whole: its pieces may be words."""
 
-_URL_PASSWORD: Final = re.compile(r"://[^/?#]*?:([^/?#]*)@")
+SHORTEST_PART: Final = 4
+"""Characters of a part of a password that is masked alone."""
+
+_URL_PASSWORD: Final = re.compile(r"://[^/?#:]*:([^/?#]*)@")
+_UNESCAPED_PASSWORD: Final = re.compile(r"://[^:@]*:(.*)@", re.DOTALL)
+"""With a character that ends the address: who parses the URL complains of its parts."""
+_NAMED_PASSWORD: Final = re.compile(r"(?is)\bpassword\s*=\s*'?(.*?)(?=\s\w+\s*=|[&']|\Z)")
+"""Of `key=value` pairs, and of the parameters of a URL. One with blanks should be in quotes."""
 
 
 def failure_text(
@@ -50,7 +60,10 @@ def failure_text(
         text = " ".join(str(exc).split())
     except Exception:
         text = ""
-    return hide_secrets(text or type(exc).__name__, secrets)[:MAX_TEXT]
+    masked = hide_secrets(text[:MAX_READ] or type(exc).__name__, secrets)
+    if len(text) > MAX_READ:
+        masked = masked[:-LONG]  # where it is cut, less than a piece of a secret may be left
+    return masked[:MAX_TEXT]
 
 
 def secrets_of(settings: DatabaseSettings | None, raw: Mapping[str, Any]) -> dict[str, str]:
@@ -67,10 +80,19 @@ def secrets_of(settings: DatabaseSettings | None, raw: Mapping[str, Any]) -> dic
         }
     url = raw.get("connection_url")
     if isinstance(url, str):
-        # `{{password}}` is no secret: its pieces would mask the word in every text.
-        written = (each.replace("{{password}}", "") for each in _URL_PASSWORD.findall(url))
-        found |= dict.fromkeys(filter(None, written), "password")
+        found |= dict.fromkeys(_passwords_of_url(url), "password")
     return found
+
+
+def _passwords_of_url(url: str) -> Iterator[str]:
+    # `{{password}}` is no secret: its pieces would mask the word in every text.
+    url = url.replace("{{password}}", "")
+    well_formed = _URL_PASSWORD.findall(url)
+    yield from filter(None, well_formed)
+    others = [] if well_formed else _UNESCAPED_PASSWORD.findall(url)
+    for password in filter(None, [*others, *_NAMED_PASSWORD.findall(url)]):
+        yield password
+        yield from (part for part in re.split(r"[/?#\s]", password) if len(part) >= SHORTEST_PART)
 
 
 def hide_secrets(text: str, secrets: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from database_fakes import Settings, ShelfDatabase
+from database_fakes import Settings, ShelfDatabase, ShelfError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ from authkit.database import (
     SQLSettings,
     UserDeletion,
 )
-from authkit.database.errors import LONG, PIECE, hide_secrets, secrets_of
+from authkit.database.errors import LONG, PIECE, failure_text, hide_secrets, secrets_of
 from authkit.errors import InternalError, UserError
 
 MOMENT = datetime(2026, 11, 28, 20, 47, 8, tzinfo=UTC)
@@ -189,6 +189,37 @@ def test_a_secret_is_masked_in_every_form() -> None:
     secrets = {"it's a/b": "password", "x": "private_key"}
     text = "it's a/b, it''s a/b, it%27s%20a%2Fb, it%27s+a%2Fb, x"
     assert hide_secrets(text, secrets) == "[password], [password], [password], [password], [private_key]"
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "shown"),
+    [
+        ("pg://u:s3cr/et-word@h", "no port: 's3cr', no path: 'et-word@h'", "no port: '', no path: '@h'"),
+        ("pg://h/?password=s3cr%zz&no=1", "token: s3cr%zz, no", "token: , no"),
+        ("host=h password=s3cr et-word", 'missing "=" after "et-word" of h', 'missing "=" after "" of h'),
+        ("password='s3cr et-word' host=s3cr-h", "s3cr et-word, et-word", ", "),
+        ("password = s3cr host = h", "s3cr at h", " at h"),
+    ],
+)
+def test_passwords_of_urls_that_are_wrong_are_hidden(url: str, text: str, shown: str) -> None:
+    """A driver quotes the part that it does not understand."""
+    found = secrets_of(None, {"connection_url": url})
+    assert hide_secrets(text, found).replace("[password]", "") == shown
+
+
+def test_a_url_takes_no_time_to_search() -> None:
+    """Whoever may configure one connection stops no other."""
+    for url in ("://" + ":" * 200_000, "password=" + " a" * 200_000, "password" + " " * 200_000):
+        secrets_of(None, {"connection_url": url})
+
+
+def test_the_text_of_a_database_is_searched_up_to_a_length() -> None:
+    """It may send any; what is left of a secret where the text is cut off is not shown."""
+    secret = "0123456789abcdefghijklmnopqrstuvwxyz" * 300
+    text = failure_text(
+        ShelfError(secret), (ShelfError,), {secret: "password"}, what="creating", connection="a"
+    )
+    assert not set(text) - set("[password]")
 
 
 def test_the_secrets_of_a_connection() -> None:
