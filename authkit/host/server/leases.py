@@ -191,12 +191,18 @@ class Leases:
             await self._revoke_now(lease_id)
 
     async def _revoke_now(
-        self, lease_id: str, *, force: bool = False, limit: timedelta | None = None
+        self, lease_id: str, *, force: bool = False, is_due: bool = False, limit: timedelta | None = None
     ) -> None:
-        """Revoke a lease, and return once its backend has answered; `force` forgets it whatever it says."""
+        """Revoke a lease, and return once its backend has answered; `force` forgets it whatever it says.
+
+        With `is_due` one that was renewed while this waited is left alone.
+        """
         async with self._locked(lease_id):
             lease = self._state.leases.find(lease_id)
             if lease is None:
+                return
+            if is_due and lease.expires > self._state.clock.now():
+                self.expiration.watch(lease)
                 return
             try:
                 await self._ask_to_revoke(lease, limit)
@@ -221,7 +227,7 @@ class Leases:
             raise RevocationError(f"failed to revoke entry: {_dumped(response)}")
 
     async def _revoke_in_queue(self, lease_id: str) -> None:
-        await self._revoke_now(lease_id, limit=QUEUED_LIMIT)
+        await self._revoke_now(lease_id, is_due=True, limit=QUEUED_LIMIT)
 
     async def revoke_below(self, prefix: str, *, force: bool = False, is_queued: bool = False) -> None:
         """Revoke the lease of exactly that id, else all whose path begins so, in the order of their ids.

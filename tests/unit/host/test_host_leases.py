@@ -225,6 +225,26 @@ async def test_a_renewal_does_not_outlive_its_token() -> None:
         assert held.revoked == ["creds/x"]
 
 
+async def test_a_lease_that_is_renewed_at_the_last_moment_lives_on() -> None:
+    """It is due while its engine is asked; the client is told that it was renewed."""
+    held, clock = Held(Operation.RENEW), MovableClock()
+    async with running(held.factory, clock=clock, works_by_itself=False) as host:
+        recipe = {"secret": {"ttl": "1h", "renew": {"ttl": "1h"}}}
+        lease_id = (await host.ok("POST", "a/creds/x", recipe))["lease_id"]
+        renewing = asyncio.create_task(host.ask("PUT", "sys/leases/renew", {"lease_id": lease_id}))
+        await held.entered.wait()
+        clock.tick("61m")
+        working = asyncio.create_task(host.core.run_due_work())
+        await asyncio.sleep(0)
+        held.gate.set()
+        assert (await renewing).status == 200
+        await working
+        assert held.revoked == []
+        clock.tick("61m")
+        await host.core.run_due_work()
+        assert held.revoked == ["creds/x"]
+
+
 async def test_an_auth_method_is_removed_with_the_leases_that_it_has_issued() -> None:
     """A server gives a lease to whatever mount issues a secret."""
     held = Held(Operation.ROLLBACK)
