@@ -338,12 +338,22 @@ class WriteAheadLog:
 
     async def _next_entries(self) -> _IDs:
         """Return the entries of this tick: those after the last one, and then from the beginning."""
-        entries = [name for name in await self.list() if not name.endswith("/")]
+        listed = await self.list()
+        # Whoever asks for many credentials at once holds up nothing that is due.
+        entries = [name for name in listed if not name.endswith("/") and not self._is_at_work(name)]
         later = [name for name in entries if name > self._last]
         chosen = (later + entries[: len(entries) - len(later)])[:MAX_ENTRIES_PER_TICK]
         if chosen:
             self._last = chosen[-1]
         return chosen
+
+    def _is_at_work(self, entry_id: str) -> bool:
+        """Whether the request or the timer of an entry sees to it."""
+        import asyncio
+
+        timer = self._settled.get(entry_id)
+        is_waiting = timer is not None and timer.when() > asyncio.get_running_loop().time()
+        return is_waiting or entry_id in self._held
 
     def _is_due(self, entry: WALEntry) -> bool:
         return (

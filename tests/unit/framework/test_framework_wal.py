@@ -145,6 +145,22 @@ async def test_a_tick_is_bounded() -> None:
     assert len(mount.backend.undone) == 20
 
 
+async def test_what_is_at_work_takes_no_turn_of_a_tick() -> None:
+    """Many requests at once hold up nothing that is due."""
+    mount = Mount(Rotating)
+    wal = mount.backend.wal
+    for number in range(MAX_ENTRIES_PER_TICK):
+        entry_id = await wal.put("quick", number)
+        if number % 2:
+            wal.hold(entry_id)
+        else:
+            wal.commit_later(entry_id)
+    value = {"type": "quick", "data": "due", "created_at": 0}
+    await mount.storage.put(StorageEntry("wal/zz-after-all-others", json.dumps(value).encode()))
+    await tick(mount)
+    assert [entry.data for entry in mount.backend.undone] == ["due"]
+
+
 async def test_only_a_node_that_may_delete_the_entry_undoes() -> None:
     """A standby, whose storage takes no writes, does not touch the world outside."""
     mount = Mount(Rotating)
