@@ -173,10 +173,12 @@ class Instance:
 
 def _fields_of(user: NewUser) -> dict[str, str]:
     """Return what the name of a user is made of."""
-    return {
-        "display_name": replace_unsafe(user.display_name),
-        "role_name": replace_unsafe(user.role_name),
-    }
+    return {"display_name": _clean(user.display_name), "role_name": _clean(user.role_name)}
+
+
+def _clean(field: str) -> str:
+    # Some databases take no blanks in names, and outside of quotes they end a name.
+    return replace_unsafe(field).replace(" ", "_")
 
 
 def read_settings(kind: type[DatabaseSettings], raw: Mapping[str, Any]) -> DatabaseSettings:

@@ -14,6 +14,7 @@ from redis_acl.plugin import Settings
 
 from authkit import Secret, UserError
 from authkit.database import NewUser, PasswordChange, UserDeletion
+from authkit.database.instance import Instance
 
 RULES = ('["~{{name}}:*", "+get", "+set"]',)
 ANN = "v-token-app-ann"
@@ -62,6 +63,16 @@ async def test_a_user_may_do_what_the_role_says(
     with pytest.raises(NoPermissionError):
         await user.acl_users()
     await user.aclose()
+
+
+async def test_whose_name_has_blanks_gets_a_user(server: RedisServer) -> None:
+    """Redis takes none in names."""
+    instance = Instance(RedisACL(Settings(**server.settings)), {}, "a")
+    user = NewUser(username="", display_name="jwt-Bob Smith", role_name="my app", password=Secret("one"))
+    name = await instance.create_user(user)
+    assert name.startswith("v-jwt-Bob_-my_app-")
+    await instance.delete_user(UserDeletion(username=name))
+    await instance.close()
 
 
 async def test_without_rules_a_user_reads(server: RedisServer, plugin: RedisACL, connection: Redis) -> None:
