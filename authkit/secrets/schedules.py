@@ -13,6 +13,9 @@ __all__ = ["MIN_PERIOD", "MIN_WINDOW", "RotatedRole"]
 MIN_PERIOD: Final = timedelta(minutes=1)
 """A host gives a mount a turn about once each minute (Vault 1.21, vault/rollback.go)."""
 
+MAX_SKEW: Final = timedelta(minutes=1)
+"""By which the clocks of two nodes may differ, and one may go back."""
+
 MIN_WINDOW: Final = timedelta(hours=1)
 """As the server's own database engine has it (Vault 1.21, builtin/logical/database/path_roles.go)."""
 
@@ -54,11 +57,15 @@ class RotatedRole(Model):
         return self._find(last) if self.rotation_schedule else last + self.rotation_period
 
     def is_due(self, last: datetime, now: datetime) -> bool:
-        """Return whether the credential is to be changed now. What is past its window is missed."""
+        """Return whether the credential is to be changed now. What is past its window is missed.
+
+        One that was changed in the future, by a clock that was wrong, is due.
+        """
+        is_wrong = last > now + MAX_SKEW
         if not self.rotation_window:
-            return self.next_rotation(last) <= now
+            return is_wrong or self.next_rotation(last) <= now
         latest = self._find(now + timedelta(seconds=1), reverse=True)
-        return last < latest and now < latest + self.rotation_window
+        return (is_wrong or last < latest) and now < latest + self.rotation_window
 
     def _find(self, moment: datetime, *, reverse: bool = False) -> datetime:
         """Return the first time of the schedule after a moment, or the last one before."""

@@ -62,6 +62,10 @@ SETTLE_SECONDS: Final = 10.0
 """From an answer on its way to the deletion of its entry: time for the host to act on the answer. A busy one
 may take seconds to store a lease."""
 
+MAX_SKEW: Final = 60.0
+"""Seconds by which the clocks of two nodes may differ. An entry from further in the future was written by a
+clock that was wrong: nobody knows its age, and it would wait for that future."""
+
 UNREADABLE: Final = "unreadable"
 """In place of a kind: the entry cannot be read."""
 
@@ -356,9 +360,8 @@ class WriteAheadLog:
         return is_waiting or entry_id in self._held
 
     def _is_due(self, entry: WALEntry) -> bool:
-        return (
-            self._clock() - entry.created_at.timestamp() >= self._handlers[entry.kind].min_age.total_seconds()
-        )
+        age = self._clock() - entry.created_at.timestamp()
+        return age >= self._handlers[entry.kind].min_age.total_seconds() or age < -MAX_SKEW
 
 
 def _raise_failures(failed: Mapping[str, Exception | None]) -> None:

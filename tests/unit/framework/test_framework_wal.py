@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -99,6 +100,16 @@ async def test_old_entries_are_undone_once() -> None:
     assert len(mount.backend.undone) == 2
 
 
+async def test_an_entry_of_a_clock_that_was_wrong_is_undone() -> None:
+    """Else it would wait for the future in which it was written. Clocks differ by a little."""
+    mount = Mount(Rotating)
+    for seconds in (30, 3600):
+        entry_id = await mount.backend.wal.put("rotate", seconds)
+        await age(mount, entry_id, int(time.time()) + seconds)
+    await tick(mount)
+    assert [entry.data for entry in mount.backend.undone] == [3600]
+
+
 async def test_immediate_ignores_the_age() -> None:
     """The key `immediate` in a tick's data undoes young entries as well, whatever its value."""
     mount = Mount(Rotating)
@@ -137,7 +148,7 @@ async def test_a_tick_is_bounded() -> None:
     mount = Mount(Rotating)
     for number in range(MAX_ENTRIES_PER_TICK + 20):
         kind = "rotate" if number < MAX_ENTRIES_PER_TICK else "quick"
-        value = {"type": kind, "data": number, "created_at": 4102444800 if kind == "rotate" else 0}
+        value = {"type": kind, "data": number, "created_at": int(time.time()) if kind == "rotate" else 0}
         await mount.storage.put(StorageEntry(f"wal/{number:06}", json.dumps(value).encode()))
     await tick(mount)
     assert mount.backend.undone == []

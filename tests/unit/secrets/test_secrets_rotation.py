@@ -248,10 +248,14 @@ def at(hour: int, minute: int = 0, day: int = 1) -> datetime:
         ("2h", at(4), at(4, 59, day=2), True),
         ("2h", at(4), at(5, day=2), False),
         ("2h", at(4), at(4, day=5), True),
+        ("0", at(4, day=9), at(4), True),
+        ("0", at(4, 1), at(4), False),
+        ("2h", at(4, day=9), at(4), True),
+        ("2h", at(4, day=9), at(6), False),
     ],
 )
 def test_a_schedule_has_windows(window: str, last: datetime, now: datetime, due: bool) -> None:
-    """Every day at three; what is past its window waits for the next day."""
+    """Every day at three; what is past its window waits for the next day, as what a wrong clock has dated."""
     role = StaticRole(username="app", rotation_schedule="0 3 * * *", rotation_window=window)
     assert role.is_due(last, now) is due
 
