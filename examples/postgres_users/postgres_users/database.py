@@ -202,6 +202,7 @@ class Database:
                     timeout=WAIT_SECONDS,
                     reconnect_timeout=WAIT_SECONDS,
                     check=AsyncConnectionPool.check_connection,
+                    reset=_forget_session,
                     open=False,
                 )
                 await pool.open()
@@ -217,6 +218,11 @@ class Database:
         options["options"] = f"{options.get('options') or ''} {_OPTIONS}".strip()
         # Statements are not prepared: those of operators come once, and hold passwords.
         return {**options, "autocommit": True, "prepare_threshold": None}
+
+
+async def _forget_session(connection: AsyncConnection[Any]) -> None:
+    """End what an operator's statements have left, such as SET ROLE: the next ones may be another role's."""
+    await connection.execute("DISCARD ALL")
 
 
 @contextmanager

@@ -222,6 +222,32 @@ async def test_a_pool_that_is_down_or_used_up_says_which(
         await database.close()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET ROLE pg_monitor",
+        "SET SESSION AUTHORIZATION pg_monitor",
+        "SET default_transaction_read_only = on",
+        "SELECT pg_advisory_lock(4711)",
+    ],
+)
+async def test_statements_leave_nothing_to_those_after_them(
+    postgresql: PostgreSQL, root: Root, statement: str
+) -> None:
+    """They may be of another role, on the same connection."""
+    database = Database(DatabaseConfig(**{**postgresql.settings, "max_open_connections": 1}))
+    try:
+        await database.run([statement], username="x", what="create the user")
+        name = new_name()
+        await create(database, name)
+        assert exists(root, name)
+        await database.drop(name)
+        locks = root.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+        assert locks == (0,)
+    finally:
+        await database.close()
+
+
 async def test_a_wrong_url_is_not_shown() -> None:
     """It may hold a password."""
     database = Database(

@@ -34,8 +34,8 @@ class PostgreSQL(Database[SQLSettings, Connection], name="postgresql", version="
         )
 
     async def ping(self, connection: Connection) -> None:
-        """Ask for nothing."""
-        await connection.execute("")
+        """End what the statements of another call have left, such as SET ROLE."""
+        await connection.execute("DISCARD ALL")
 
     async def disconnect(self, connection: Connection) -> None:
         """Close the connection."""
