@@ -124,6 +124,8 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         self, call: RotateCall, config: DatabaseConfig, role: StaticRole, password: Secret
     ) -> None:
         """Change the password of a static role now."""
+        if role.username == config.username:
+            raise UserError("this is the user of config, whose password config/rotate-root changes")
         database = self.database(config)
         if role.rotation_statements:
             what = "set the password"

@@ -10,13 +10,16 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from database_servers import PostgreSQL
+from database_servers import ROOT_USER, PostgreSQL
+from factories import Mount
+from postgres_users import PostgresUsers
 from postgres_users.database import Database
 from postgres_users.settings import DatabaseConfig, PostgresUser, StaticRole, UserRole
 from psycopg import sql
 
 from authkit import InternalError, Secret, UpstreamError, UserError
 from authkit.credentials import make_password
+from authkit.logical import Operation, Request
 
 CREATE = "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
 UNTIL = datetime.now(UTC) + timedelta(hours=1)
@@ -302,6 +305,26 @@ async def test_a_name_that_is_taken_or_cut_is_refused(database: Database, root: 
         await database.verify_new("é" * 32)
     await database.verify_new(new_name())
     assert exists(root, name)
+
+
+async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:
+    """Its readers would have the rights of the engine, which could not log in any more."""
+    mount = Mount(PostgresUsers)
+    await mount.write("config", postgresql.settings)
+    with pytest.raises(UserError, match="config/rotate-root"):
+        await mount.write("static-roles/own", username=ROOT_USER, rotation_period="1h")
+    await Database(DatabaseConfig(**postgresql.settings)).verify()
+
+
+@pytest.mark.parametrize("template", ["{{.DisplayName}}-{{random 20}}", "{{.DisplayName}}{{uuid}}"])
+async def test_a_long_name_of_a_token_chooses_no_user(postgresql: PostgreSQL, template: str) -> None:
+    """What is undone after two requests at once would be the user of one of them."""
+    mount = Mount(PostgresUsers)
+    await mount.write("config", {**postgresql.settings, "username_template": template})
+    await mount.write("roles/app", creation_statements=["SELECT 1"])
+    asked = Request(operation=Operation.READ, path="creds/app", display_name="jwt-" + "x" * 59)
+    with pytest.raises(UserError, match="cuts the random part off"):
+        await mount.backend.handle_request(asked)
 
 
 async def test_who_cannot_be_dropped_is_in_no_group(
