@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from math import inf
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -58,6 +59,9 @@ TICK: Final = timedelta(minutes=1)
 FINISH_SECONDS: Final = 5.0
 """That a client who reads a password waits for one whose change broke off."""
 
+FINISH_PAUSE: Final = 10.0
+"""Seconds after a failure in which no reader has it tried again: each try may set another password."""
+
 _Judgement = Callable[[RotatedRole, PendingPassword], bool]
 
 
@@ -86,6 +90,8 @@ class Rotation(MethodDeclaration[P, R]):
         self.shows = tuple(shows)
         self._last: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         """By mount, the role that the last tick was at."""
+        self._failed: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()
+        """By mount and role, when a password could not be set for a reader."""
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the path that shows the credential, and the one that changes it.
@@ -174,11 +180,24 @@ class Rotation(MethodDeclaration[P, R]):
     async def _finish(
         self, backend: Any, name: str, call: Call
     ) -> tuple[RotatedRole, PendingPassword] | None:
-        """Set a password that may have been set, unless that takes long: then the client is warned."""
+        """Set a password that may have been set, unless that takes long: then the client is warned.
+
+        What has failed just now is not tried for each reader.
+        """
+        failed = self._failed.setdefault(backend, {})
+
+        def is_needed(role: RotatedRole, known: PendingPassword) -> bool:
+            ago = backend.clock.monotonic() - failed.get(name, -inf)
+            return _is_unclear(role, known) and ago >= FINISH_PAUSE
+
         try:
             async with asyncio.timeout(FINISH_SECONDS):
-                return await self._rotate(backend, name, call, _is_unclear)
+                role, known = await self._rotate(backend, name, call, is_needed)
+            if not _is_unclear(role, known):
+                failed.pop(name, None)
+                return role, known
         except Exception as error:
+            failed[name] = backend.clock.monotonic()
             backend.log.warning("a new password could not be set", exc_info=error)
         call.warn("a new password could not be set yet; this one may not be valid any more")
         return None

@@ -148,6 +148,24 @@ async def test_clients_do_not_wait_long_for_an_unclear_change(
     assert len(mount.service.set) == tries
 
 
+async def test_readers_do_not_repeat_what_has_just_failed(mount: EngineMount) -> None:
+    """Each try may set another password, and loads a service that is in trouble."""
+    await mount.write("static-roles/app", username="app", rotation_period="1h")
+    mount.fail("after")
+    with pytest.raises(UserError):
+        await mount.write("rotate-role/app")
+    tried = len(mount.service.set)
+    for _ in range(2):
+        await asyncio.gather(*(mount.read("static-creds/app") for _ in range(20)))
+        tried += 1
+        assert len(mount.service.set) == tried
+        mount.clock.tick("10s")
+    mount.fail()
+    found = await mount.read("static-creds/app")
+    assert found is not None
+    assert found["password"] == mount.service.passwords["app"]
+
+
 async def test_a_password_that_is_refused_twice_is_given_up(mount: EngineMount) -> None:
     """The service may not like it."""
     mount.fail("before")
