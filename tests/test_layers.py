@@ -52,13 +52,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
     "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
-    "host": {*BOTTOM, "logical", "framework", "auth", "rpc", "plugin", "wire"},
+    # The host's database engine is a secrets engine, and drives database plugins.
+    "host": {
+        *BOTTOM,
+        "credentials",
+        "database",
+        "logical",
+        "framework",
+        "auth",
+        "secrets",
+        "rpc",
+        "plugin",
+        "wire",
+    },
     "doctor": {*BOTTOM, "database", "logical", "rpc", "plugin", "wire", "host"},
-    "testing": {*BOTTOM, "logical", "framework", "auth", "plugin", "host"},
+    "testing": {*BOTTOM, "database", "logical", "framework", "auth", "plugin", "host"},
     "testing_pytest": {"testing"},
     "packaging": {"values", "plugin", "wire", "database"},
     "deployment": {"values", "wire", "packaging"},
-    "cli": {"printable", "values", "plugin", "host", "doctor", "packaging", "deployment"},
+    "cli": {"printable", "values", "plugin", "database", "host", "doctor", "packaging", "deployment"},
 }
 """What each part may import of the others. The package's own __init__ only names homes."""
 
@@ -189,6 +201,8 @@ SUBPACKAGES: dict[str, dict[str, set[str]]] = {
         "state": {"store", "mounts"},
         "authorization": {"store"},
         "backends": {"store", "mounts", "messages", "state", "authorization"},
+        # A secrets engine of the host's own runs as a plugin in this process, between the two.
+        "built_in": {"store", "backends", "supervisor"},
         "server": {"store", "mounts", "messages", "state", "authorization", "backends"},
         "supervisor": {"store"},
         "http": {"messages"},
@@ -196,7 +210,16 @@ SUBPACKAGES: dict[str, dict[str, set[str]]] = {
         "mount_overview": set(),
         "formatting": set(),
         "page": {"messages", "http", "api_client", "mount_overview", "formatting"},
-        "dev_server": {"api_client", "mount_overview", "store", "server", "supervisor", "http", "page"},
+        "dev_server": {
+            "api_client",
+            "built_in",
+            "mount_overview",
+            "store",
+            "server",
+            "supervisor",
+            "http",
+            "page",
+        },
     },
 }
 """What each subpackage of a package may import of the others."""

@@ -454,7 +454,7 @@ async def test_a_setup_that_fails_leaves_no_process(make: MakePlugin) -> None:
     )
     records: list[PluginLog] = []
     plugin = make(source.replace("'pid'", "os.environ['PIDFILE']"), on_log=records.append)
-    plugin._environment["PIDFILE"] = str(Path(plugin.path).with_name("pid"))
+    plugin._file._environment["PIDFILE"] = str(Path(plugin.path).with_name("pid"))
     with pytest.raises(PluginSetupError, match="the plugin could not connect back"):
         await plugin.set_up(mount_config())
     pid = int(Path(plugin.path).with_name("pid").read_text())

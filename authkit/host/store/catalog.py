@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from authkit.errors import AuthKitError
-from authkit.host.store.plugins import HostedPlugin
+from authkit.host.store.plugins import HostedDatabase, HostedPlugin, RegisteredPlugin
 from authkit.host.store.records import dump, load_all
 from authkit.host.store.storage import PhysicalStorage
 from authkit.logical import BackendType
@@ -18,10 +18,12 @@ from authkit.values import Value, replace
 
 __all__ = [
     "AUTH",
+    "DATABASE",
     "SECRET",
     "Catalog",
     "CatalogEntry",
     "CatalogError",
+    "DatabaseMaker",
     "PluginMaker",
     "semantic_version",
     "type_of",
@@ -29,6 +31,7 @@ __all__ = [
 
 AUTH: Final = "auth"
 SECRET: Final = "secret"  # noqa: S105 - a word
+DATABASE: Final = "database"
 """The types of plugins that this host runs, as operators write them."""
 
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
@@ -42,7 +45,7 @@ class CatalogEntry(Value, frozen=True, kw_only=True):
     """One registered plugin in one version. Set at registration."""
 
     type: str = AUTH
-    """`AUTH` or `SECRET`; empty before its registration: what the plugin says it is."""
+    """`AUTH`, `SECRET` or `DATABASE`; empty before its registration: what the plugin is."""
     name: str
     version: str = ""
     """As `v1.2.3`; empty for an unversioned one."""
@@ -56,21 +59,34 @@ class CatalogEntry(Value, frozen=True, kw_only=True):
 PluginMaker = Callable[[CatalogEntry], HostedPlugin]
 """Makes what runs an entry. Called once for each version that is in use."""
 
+DatabaseMaker = Callable[[CatalogEntry], HostedDatabase]
+"""The same for a database plugin."""
+
 
 class Catalog:
     """The registered plugins of a host, by type and name.
 
-    `make` runs executables; without it only plugins of this process can be used.
+    `make` runs executables, `make_database` those that are database plugins; without them only plugins of
+    this process can be used.
     """
 
     PREFIX = "core/plugin-catalog/"
 
-    def __init__(self, physical: PhysicalStorage, make: PluginMaker | None = None) -> None:
+    def __init__(
+        self,
+        physical: PhysicalStorage,
+        make: PluginMaker | None = None,
+        make_database: DatabaseMaker | None = None,
+    ) -> None:
         self._physical = physical
         self._make = make
+        self._make_database = make_database
         self._makers: dict[tuple[str, str, str], PluginMaker] = {}
+        self._database_makers: dict[tuple[str, str, str], DatabaseMaker] = {}
         self._entries: dict[tuple[str, str, str], CatalogEntry] = {}
+        self._built_in: dict[tuple[str, str], CatalogEntry] = {}
         self._running: dict[CatalogEntry, HostedPlugin] = {}
+        self._databases: dict[CatalogEntry, HostedDatabase] = {}
 
     async def load(self) -> None:
         """Read what is stored."""
@@ -79,7 +95,8 @@ class Catalog:
 
     async def close(self) -> None:
         """End every plugin."""
-        running, self._running = list(self._running.values()), {}
+        running: list[RegisteredPlugin] = [*self._running.values(), *self._databases.values()]
+        self._running, self._databases = {}, {}
         for plugin in running:
             await plugin.close()
 
@@ -91,6 +108,18 @@ class Catalog:
         self._makers[_key_of(entry)] = maker
         self._entries[_key_of(entry)] = entry
 
+    def add_local_database(self, name: str, maker: DatabaseMaker, version: str = "") -> None:
+        """Add a database plugin of this process. It is not stored either."""
+        entry = CatalogEntry(type=DATABASE, name=name, version=version)
+        self._database_makers[_key_of(entry)] = maker
+        self._entries[_key_of(entry)] = entry
+
+    def add_built_in(self, name: str, maker: PluginMaker) -> None:
+        """Add a secrets engine of the host's own. A registered one of its name takes its place."""
+        entry = CatalogEntry(type=SECRET, name=name)
+        self._makers[_key_of(entry)] = maker
+        self._built_in[SECRET, name] = entry
+
     async def register(self, entry: CatalogEntry) -> CatalogEntry:
         """Register an executable; return the entry with the type and version that it reports, if it had none.
 
@@ -99,20 +128,12 @@ class Catalog:
         Raises:
             CatalogError: the plugin reports another version than the entry's.
         """
-        plugin = self._maker(entry)(entry)
-        try:
-            await plugin.probe()
-            reported = plugin.version
-        except AuthKitError:
-            reported = ""
-        finally:
-            await plugin.close()
+        plugin_type, reported = await self._ask(entry)
         if reported and entry.version and reported != entry.version:
             raise CatalogError(
                 f"plugin version mismatch: {entry.name} reported version ({reported}) did not match "
                 f"requested version ({entry.version})"
             )
-        plugin_type = entry.type or type_of(plugin.backend_type)
         entry = replace(entry, type=plugin_type, version=entry.version or reported)
         await self._physical.apply({self._key(entry): dump(entry)})
         self._entries[_key_of(entry)] = entry
@@ -135,7 +156,8 @@ class Catalog:
         if (type, name, "") in self._entries:
             return self._entries[type, name, ""]
         versions = [entry for entry in self.entries(type) if entry.name == name]
-        return max(versions, key=lambda entry: _precedence(entry.version), default=None)
+        built_in = self._built_in.get((type, name))
+        return max(versions, key=lambda entry: _precedence(entry.version), default=built_in)
 
     def entries(self, *types: str) -> list[CatalogEntry]:
         """Return the entries of these types, by default of all, sorted by type, name and version."""
@@ -154,11 +176,35 @@ class Catalog:
             self._running[entry] = self._maker(entry)(entry)
         return self._running[entry]
 
+    def database(self, entry: CatalogEntry) -> HostedDatabase:
+        """Return what runs a database plugin's entry, shared by all its connections.
+
+        Raises:
+            CatalogError: this host does not run executables.
+        """
+        if entry not in self._databases:
+            self._databases[entry] = self._database_maker(entry)(entry)
+        return self._databases[entry]
+
     async def discard(self, entry: CatalogEntry) -> None:
-        """Stop the plugin of an entry. The next mount starts it again."""
-        plugin = self._running.pop(entry, None)
-        if plugin is not None:
-            await plugin.close()
+        """Stop the plugin of an entry. The next mount, or connection, starts it again."""
+        for running in (self._running, self._databases):
+            plugin = running.pop(entry, None)
+            if plugin is not None:
+                await plugin.close()
+
+    async def _ask(self, entry: CatalogEntry) -> tuple[str, str]:
+        """Return the type and the version that a plugin reports; the version is empty without an answer."""
+        if entry.type == DATABASE:
+            return DATABASE, await _reported(self._database_maker(entry)(entry)) or ""
+        plugin = self._maker(entry)(entry)
+        version = await _reported(plugin)
+        if version is None and not entry.type and self._make_database is not None:
+            # Each kind of plugin starts under its own cookie alone.
+            as_database = await _reported(self._make_database(entry))
+            if as_database is not None:
+                return DATABASE, as_database
+        return entry.type or type_of(plugin.backend_type), version or ""
 
     def _maker(self, entry: CatalogEntry) -> PluginMaker:
         maker = self._makers.get(_key_of(entry), self._make)
@@ -166,8 +212,25 @@ class Catalog:
             raise CatalogError(f"this host runs no executables: {entry.name}")
         return maker
 
+    def _database_maker(self, entry: CatalogEntry) -> DatabaseMaker:
+        maker = self._database_makers.get(_key_of(entry), self._make_database)
+        if maker is None:
+            raise CatalogError(f"this host runs no executables: {entry.name}")
+        return maker
+
     def _key(self, entry: CatalogEntry) -> str:
         return f"{self.PREFIX}{entry.type}/{entry.name}/{entry.version}"
+
+
+async def _reported(plugin: RegisteredPlugin) -> str | None:
+    """Return the version that a plugin reports, `None` if it cannot be asked, and end it."""
+    try:
+        await plugin.probe()
+    except AuthKitError:
+        return None
+    finally:
+        await plugin.close()
+    return plugin.version
 
 
 def type_of(backend_type: BackendType) -> str:

@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
+from authkit.database import ExpirationChange, NewUser, PasswordChange, UserDeletion
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 
-__all__ = ["VAULT_VERSION", "HostedBackend", "HostedPlugin", "MountedBackend"]
+__all__ = [
+    "VAULT_VERSION",
+    "DatabaseConnection",
+    "HostedBackend",
+    "HostedDatabase",
+    "HostedPlugin",
+    "MountedBackend",
+    "RegisteredPlugin",
+]
 
 VAULT_VERSION: Final = "1.21.1"
 """What the host says it is, to clients and to plugins: the server that it was compared with."""
@@ -65,13 +75,8 @@ class HostedBackend(MountedBackend, Protocol):
         ...
 
 
-class HostedPlugin(Protocol):
-    """One entry of the plugin catalog: one process, or none, behind any number of mounts."""
-
-    @property
-    def backend_type(self) -> BackendType:
-        """What it can be mounted as; `UNKNOWN` before the first `probe` or `set_up`."""
-        ...
+class RegisteredPlugin(Protocol):
+    """One entry of the plugin catalog: one process, or none."""
 
     @property
     def version(self) -> str:
@@ -86,6 +91,18 @@ class HostedPlugin(Protocol):
             PluginSetupError: it refused the setup without storage.
         """
 
+    async def close(self) -> None:
+        """End what it serves, and the process. Nothing is left behind. Safe to call more than once."""
+
+
+class HostedPlugin(RegisteredPlugin, Protocol):
+    """An auth method or a secrets engine, behind any number of mounts."""
+
+    @property
+    def backend_type(self) -> BackendType:
+        """What it can be mounted as; `UNKNOWN` before the first `probe` or `set_up`."""
+        ...
+
     async def set_up(self, config: BackendConfig) -> HostedBackend:
         """Set up a mount. `config` is what the host serves to it, for as long as the mount lives.
 
@@ -98,5 +115,44 @@ class HostedPlugin(Protocol):
         """
         ...
 
+
+class DatabaseConnection(Protocol):
+    """One configured connection of a database plugin, from `HostedDatabase.connect` until `close`.
+
+    A call raises `PluginGoneError` when the plugin ends under it; the connection is not `is_open` then.
+    `RPCError` is a status that the plugin gave.
+    """
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the plugin still runs."""
+        ...
+
+    async def create_user(self, user: NewUser) -> str:
+        """Create a user, and return its name."""
+        ...
+
+    async def change_user(self, change: PasswordChange | ExpirationChange) -> None:
+        """Change a user."""
+
+    async def delete_user(self, user: UserDeletion) -> None:
+        """Delete a user."""
+
     async def close(self) -> None:
-        """End every mount and the process. Nothing is left behind. Safe to call more than once."""
+        """End the connection. Its failure is logged. The plugin ends with its last connection."""
+
+
+class HostedDatabase(RegisteredPlugin, Protocol):
+    """A database plugin, behind any number of connections."""
+
+    async def connect(
+        self, settings: Mapping[str, Any], *, verify: bool
+    ) -> tuple[DatabaseConnection, Mapping[str, Any]]:
+        """Configure a connection; return it, and the settings to store.
+
+        Raises:
+            PluginStartError: the plugin could not be started.
+            PluginGoneError: it ended.
+            RPCError: it refused.
+        """
+        ...

@@ -29,7 +29,14 @@ from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
 
-__all__ = ["CLEANUP_TIMEOUT", "LIFECYCLE_TIMEOUT", "BackendClient", "is_multiplexed"]
+__all__ = [
+    "CLEANUP_TIMEOUT",
+    "LIFECYCLE_TIMEOUT",
+    "BackendClient",
+    "is_multiplexed",
+    "parse_reply",
+    "reported_version",
+]
 
 logger = logging.getLogger("authkit.host")
 
@@ -96,8 +103,7 @@ class BackendClient:
 
     async def version(self) -> str:
         """Return its version, empty when it has none."""
-        data = await _answer_if_implemented(self._channel, "/logical.PluginVersion/Version", self._metadata)
-        return "" if data is None else str(_parse(VersionReply, data).plugin_version)
+        return await reported_version(self._channel, self._metadata)
 
     async def special_paths(self) -> SpecialPaths:
         """Return its special paths. Fail closed: after a failure no path is unauthenticated."""
@@ -138,7 +144,9 @@ class BackendClient:
     ) -> _R:
         path = f"/pb.Backend/{method}"
         data = args.SerializeToString()
-        return _parse(reply, await self._channel.call(path, data, timeout=timeout, metadata=self._metadata))
+        return parse_reply(
+            reply, await self._channel.call(path, data, timeout=timeout, metadata=self._metadata)
+        )
 
 
 async def is_multiplexed(channel: Channel) -> bool:
@@ -149,7 +157,17 @@ async def is_multiplexed(channel: Channel) -> bool:
     """
     path = "/pluginutil.multiplexing.PluginMultiplexing/MultiplexingSupport"
     data = await _answer_if_implemented(channel, path, ())
-    return data is not None and bool(_parse(MultiplexingSupportResponse, data).supported)
+    return data is not None and bool(parse_reply(MultiplexingSupportResponse, data).supported)
+
+
+async def reported_version(channel: Channel, metadata: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return the version of a plugin, empty when it has none.
+
+    Raises:
+        RPCError: the call failed.
+    """
+    data = await _answer_if_implemented(channel, "/logical.PluginVersion/Version", metadata)
+    return "" if data is None else str(parse_reply(VersionReply, data).plugin_version)
 
 
 async def _answer_if_implemented(
@@ -163,7 +181,12 @@ async def _answer_if_implemented(
         raise
 
 
-def _parse(kind: type[_R], data: bytes) -> _R:
+def parse_reply(kind: type[_R], data: bytes) -> _R:
+    """Return a plugin's reply.
+
+    Raises:
+        RPCError: it cannot be read.
+    """
     try:
         return kind.FromString(data)
     except DecodeError:

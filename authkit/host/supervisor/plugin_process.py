@@ -1,6 +1,6 @@
 """A plugin executable, hosted as a child process over go-plugin's handshake and mutual TLS.
 
-Tries protocol 5 first, then 4, as a Vault server does for a catalog entry. See `run` for one start.
+`PluginProcess` tries protocol 5 first, then 4, as a Vault server does for a catalog entry. One start: `run`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from authkit.errors import PluginStartError
-from authkit.host.supervisor.environment import plugin_environment
+from authkit.host.supervisor.environment import BACKEND_COOKIE, Cookie, plugin_environment
 from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.run import (
     START_TIMEOUT,
@@ -25,12 +25,77 @@ from authkit.host.supervisor.security import AutoMTLS, Metadata, Security, Share
 from authkit.host.supervisor.supervised import SupervisedPlugin
 from authkit.plugin.security.certificates import TLSIdentity
 
-__all__ = ["PluginProcess", "WrapIdentity"]
+__all__ = ["PluginFile", "PluginProcess", "WrapIdentity"]
 
 logger = logging.getLogger("authkit.host.plugin")
 
 WrapIdentity = Callable[[TLSIdentity], Awaitable[str]]
 """Puts an identity behind a wrapping token of the host's API, and returns the token in JWT form."""
+
+
+class PluginFile:
+    """An executable, and how it is started. The arguments are those of `PluginProcess`.
+
+    `kind` is the cookie of the kind of plugin that it is.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sha256: str,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        name: str = "",
+        start_timeout: timedelta = START_TIMEOUT,
+        on_log: OnLog | None = None,
+        on_output: OnOutput | None = None,
+        engine: str = "",
+        kind: Cookie = BACKEND_COOKIE,
+    ) -> None:
+        self.path = os.fspath(path)
+        self.name = name or os.path.basename(self.path)
+        self._sha256 = sha256
+        self._arguments = tuple(arguments)
+        self._environment = dict(environment or {})
+        self._timeout = start_timeout
+        self._on_log = on_log
+        self._on_output = on_output
+        self._engine = engine
+        self._kind = kind
+
+    async def start(self, security: Security) -> ProcessRun:
+        """Start it.
+
+        Raises:
+            PluginStartError: a step failed.
+        """
+        environment = plugin_environment(
+            security, inherited=os.environ, registered=self._environment, kind=self._kind
+        )
+        return await start_process(
+            ProcessOptions(
+                path=self.path,
+                arguments=self._arguments,
+                environment=environment,
+                sha256=self._sha256,
+                security=security,
+                timeout=self._timeout,
+                engine=self._engine,
+                on_log=self._log,
+                on_output=self._on_output or (lambda stream, data: None),
+            )
+        )
+
+    def _log(self, record: PluginLog) -> None:
+        pairs = {"plugin": self.name, **record.pairs}
+        if record.module:
+            pairs["module"] = record.module
+        if record.fault:
+            pairs["fault"] = record.fault
+        logger.log(record.level, "%s", record.message, extra={"kv": pairs})
+        if self._on_log is not None:
+            self._on_log(record)
 
 
 class PluginProcess(SupervisedPlugin):
@@ -68,21 +133,24 @@ class PluginProcess(SupervisedPlugin):
         engine: str = "",
     ) -> None:
         super().__init__(self._start_to_serve, self._start_to_be_asked)
-        self.path = os.fspath(path)
-        self.name = name or os.path.basename(self.path)
-        self._sha256 = sha256
-        self._arguments = tuple(arguments)
-        self._environment = dict(environment or {})
-        self._timeout = start_timeout
-        self._on_log = on_log
-        self._on_output = on_output
+        self._file = PluginFile(
+            path,
+            sha256=sha256,
+            arguments=arguments,
+            environment=environment,
+            name=name,
+            start_timeout=start_timeout,
+            on_log=on_log,
+            on_output=on_output,
+            engine=engine,
+        )
+        self.path = self._file.path
         self._wrap = wrap
-        self._engine = engine
         self._has_served = False
 
     async def _start_to_serve(self) -> ProcessRun:
         try:
-            run = await self._start(AutoMTLS())
+            run = await self._file.start(AutoMTLS())
         except PluginStartError as error:
             if self._has_served:
                 raise  # a plugin that once spoke protocol 5 is not tried with another one
@@ -92,17 +160,17 @@ class PluginProcess(SupervisedPlugin):
 
     async def _start_to_be_asked(self) -> ProcessRun:
         try:
-            return await self._start(AutoMTLS())
+            return await self._file.start(AutoMTLS())
         except PluginStartError as first:
             try:
-                return await self._start(Metadata())
+                return await self._file.start(Metadata())
             except PluginStartError as second:
                 raise _both(first, second) from second
 
     async def _fall_back(self, first: PluginStartError) -> ProcessRun:
         """Try protocol 4 as a server does: asked in plaintext what it is, then served over its own TLS."""
         try:
-            asked = await self._start(Metadata())
+            asked = await self._file.start(Metadata())
             await asked.stop()
             if self._wrap is None:
                 raise PluginStartError(
@@ -110,34 +178,9 @@ class PluginProcess(SupervisedPlugin):
                     hint="Use a plugin that speaks protocol 5 (Vault 1.12 and later).",
                 )
             identity = host_identity(server_name=os.urandom(16).hex())
-            return await self._start(SharedIdentity(identity, await self._wrap(identity)))
+            return await self._file.start(SharedIdentity(identity, await self._wrap(identity)))
         except PluginStartError as second:
             raise _both(first, second, "invalid backend version: ") from second
-
-    async def _start(self, security: Security) -> ProcessRun:
-        return await start_process(
-            ProcessOptions(
-                path=self.path,
-                arguments=self._arguments,
-                environment=plugin_environment(security, inherited=os.environ, registered=self._environment),
-                sha256=self._sha256,
-                security=security,
-                timeout=self._timeout,
-                engine=self._engine,
-                on_log=self._log,
-                on_output=self._on_output or (lambda stream, data: None),
-            )
-        )
-
-    def _log(self, record: PluginLog) -> None:
-        pairs = {"plugin": self.name, **record.pairs}
-        if record.module:
-            pairs["module"] = record.module
-        if record.fault:
-            pairs["fault"] = record.fault
-        logger.log(record.level, "%s", record.message, extra={"kv": pairs})
-        if self._on_log is not None:
-            self._on_log(record)
 
 
 def _both(first: PluginStartError, second: PluginStartError, what: str = "") -> PluginStartError:

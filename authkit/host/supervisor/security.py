@@ -65,18 +65,27 @@ def host_identity(server_name: str = SERVER_NAME) -> TLSIdentity:
 
 
 class AutoMTLS:
-    """Protocol 5: each side generates an identity, and trusts only the other's certificate."""
+    """Protocol 5: each side generates an identity, and trusts only the other's certificate.
 
-    versions = (5,)
+    Database plugins are offered other `versions`; `metadata_mode` tells them that they are only registered.
+    """
 
-    def __init__(self, identity: TLSIdentity | None = None) -> None:
+    def __init__(
+        self,
+        identity: TLSIdentity | None = None,
+        *,
+        versions: tuple[int, ...] = (5,),
+        metadata_mode: bool = False,
+    ) -> None:
         self.identity = identity or host_identity()
+        self.versions = versions
+        self._metadata_mode = metadata_mode
 
     def variables(self) -> Mapping[str, str]:
         """Return the host's certificate, which requests mutual TLS."""
         return {
             "PLUGIN_CLIENT_CERT": self.identity.certificate_pem.decode(),
-            "VAULT_PLUGIN_METADATA_MODE": "false",
+            "VAULT_PLUGIN_METADATA_MODE": "true" if self._metadata_mode else "false",
             "VAULT_PLUGIN_AUTOMTLS_ENABLED": "true",
         }
 

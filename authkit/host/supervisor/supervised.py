@@ -20,12 +20,20 @@ from authkit.host.store.plugin_errors import status_text
 from authkit.host.store.plugins import HostedBackend
 from authkit.host.supervisor.backend_client import BackendClient
 from authkit.host.supervisor.services.mount import host_services, services_of_a_probe
-from authkit.host.supervisor.supervisor import Launch, Run, Supervisor
+from authkit.host.supervisor.supervisor import Launch, Run, Supervisor, Supervisors
 from authkit.logical import BackendConfig, BackendType, Request, Response, SpecialPaths
 from authkit.values import Value
 from authkit.wire.messages import MountSetup
 
-__all__ = ["SupervisedMount", "SupervisedPlugin", "client_of", "set_up_for_probe"]
+__all__ = [
+    "SupervisedMount",
+    "SupervisedPlugin",
+    "client_of",
+    "gone",
+    "is_over",
+    "new_multiplex_id",
+    "set_up_for_probe",
+]
 
 logger = logging.getLogger("authkit.host")
 
@@ -112,8 +120,8 @@ class SupervisedMount:
         try:
             return await call(attachment.client)
         except RPCError as error:
-            if await _is_over(attachment.run, error):
-                raise _gone(attachment.run) from error
+            if await is_over(attachment.run, error):
+                raise gone(attachment.run) from error
             raise
 
     async def _attached(self) -> _Attachment:
@@ -154,8 +162,8 @@ class SupervisedMount:
                 await client.initialize()
         except BaseException as error:
             await run.withdraw(broker_id)
-            if isinstance(error, RPCError) and await _is_over(run, error):
-                raise _gone(run) from error
+            if isinstance(error, RPCError) and await is_over(run, error):
+                raise gone(run) from error
             raise
         return _Attachment(run, client, broker_id)
 
@@ -167,10 +175,8 @@ class SupervisedPlugin:
     """
 
     def __init__(self, launch: Launch, launch_for_probe: Launch | None = None) -> None:
-        self._launch = launch
         self._launch_for_probe = launch_for_probe or launch
-        self._supervisors: list[Supervisor] = []
-        self._joining = asyncio.Lock()
+        self._supervisors = Supervisors(launch)
         self.backend_type = BackendType.UNKNOWN
         self.version = ""
 
@@ -180,15 +186,15 @@ class SupervisedPlugin:
         try:
             await self._learn(await set_up_for_probe(run))
         except RPCError as error:
-            if await _is_over(run, error):
-                raise _gone(run) from error
+            if await is_over(run, error):
+                raise gone(run) from error
             raise
         finally:
             await run.stop()
 
     async def set_up(self, config: BackendConfig) -> HostedBackend:
         """Set up a mount."""
-        mount = await self._join(config)
+        mount = await self._supervisors.join(lambda supervisor: SupervisedMount(supervisor, config))
         try:
             client = await mount.set_up()
             if self.backend_type is BackendType.UNKNOWN:
@@ -201,38 +207,21 @@ class SupervisedPlugin:
 
     async def close(self) -> None:
         """End every mount and the process."""
-        for supervisor in self._supervisors:
-            # Concurrently: a plugin that hangs costs one timeout, not one per mount.
-            await asyncio.gather(*(mount.cleanup() for mount in supervisor.mounts))
-            await supervisor.close()
-        self._supervisors.clear()
+        await self._supervisors.close()
 
     async def _learn(self, client: BackendClient) -> None:
         self.version = await client.version()
         self.backend_type = await client.backend_type()
 
-    async def _join(self, config: BackendConfig) -> SupervisedMount:
-        """Return a new mount: in the shared run, or in a separate one if the plugin is not multiplexed."""
-        async with self._joining:
-            supervisor = self._supervisors[-1] if self._supervisors else self._begin()
-            run = await supervisor.current()
-            if supervisor.mounts and not run.is_multiplexed:
-                supervisor = self._begin()
-            mount = SupervisedMount(supervisor, config)
-            supervisor.mounts.append(mount)
-            return mount
-
-    def _begin(self) -> Supervisor:
-        self._supervisors = [supervisor for supervisor in self._supervisors if supervisor.mounts]
-        self._supervisors.append(Supervisor(self._launch))
-        return self._supervisors[-1]
-
 
 def client_of(run: Run) -> BackendClient:
-    """Return a client for a new mount. Its id has Vault's form: ten characters of base62."""
-    if run.protocol < FIRST_MULTIPLEXED:
-        return BackendClient(run.channel)
-    return BackendClient(run.channel, "".join(secrets.choice(_ALPHABET) for _ in range(10)))
+    """Return a client for a new mount."""
+    return BackendClient(run.channel, "" if run.protocol < FIRST_MULTIPLEXED else new_multiplex_id())
+
+
+def new_multiplex_id() -> str:
+    """Return a name for an instance. It has Vault's form: ten characters of base62."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
 
 
 async def set_up_for_probe(run: Run) -> BackendClient:
@@ -248,15 +237,15 @@ async def _detach(attachment: _Attachment) -> None:
         await attachment.run.withdraw(attachment.broker_id)
 
 
-async def _is_over(run: Run, error: RPCError) -> bool:
-    """Whether a call failed because the plugin ended."""
+async def is_over(run: Run, error: RPCError) -> bool:
+    """Return whether a call failed because the plugin ended."""
     if error.code not in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED):
         return False
     await asyncio.wait({run.ended}, timeout=END_IS_SEEN.total_seconds())
     return run.ended.done()
 
 
-def _gone(run: Run) -> PluginGoneError:
+def gone(run: Run) -> PluginGoneError:
     """Return the error for a call that the plugin's end interrupted, with a Vault server's text."""
     status = RPCError(StatusCode.UNAVAILABLE, "error reading from server: EOF")
     return PluginGoneError(status_text(status), hint=run.ended.result())

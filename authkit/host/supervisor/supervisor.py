@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from authkit.errors import PluginStartError
 from authkit.rpc.interface import Channel, Method
 
-__all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Revivable", "Run", "Supervisor"]
+__all__ = ["MAX_RESTARTS", "RESTART_WINDOW", "Launch", "Revivable", "Run", "Supervisor", "Supervisors"]
 
 MAX_RESTARTS = 5
 """Restarts after crashes within `RESTART_WINDOW`; a Vault server has no such limit."""
@@ -71,6 +71,9 @@ class Revivable(Protocol):
 
     async def cleanup(self) -> None:
         """End the mount."""
+
+
+M = TypeVar("M", bound=Revivable)
 
 
 class Supervisor:
@@ -148,3 +151,40 @@ class Supervisor:
             task.cancel()
         if run is not None:
             await run.stop()
+
+
+class Supervisors:
+    """The runs of one plugin: one that all its mounts share, or one for each if it is not multiplexed."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        self._all: list[Supervisor] = []
+        self._joining = asyncio.Lock()
+
+    async def join(self, make: Callable[[Supervisor], M]) -> M:
+        """Return a new mount: in the shared run, or in a separate one.
+
+        Raises:
+            PluginStartError: the plugin did not start.
+        """
+        async with self._joining:
+            supervisor = self._all[-1] if self._all else self._begin()
+            run = await supervisor.current()
+            if supervisor.mounts and not run.is_multiplexed:
+                supervisor = self._begin()
+            mount = make(supervisor)
+            supervisor.mounts.append(mount)
+            return mount
+
+    async def close(self) -> None:
+        """End every mount and every run."""
+        for supervisor in self._all:
+            # Concurrently: a plugin that hangs costs one timeout, not one per mount.
+            await asyncio.gather(*(mount.cleanup() for mount in supervisor.mounts))
+            await supervisor.close()
+        self._all.clear()
+
+    def _begin(self) -> Supervisor:
+        self._all = [supervisor for supervisor in self._all if supervisor.mounts]
+        self._all.append(Supervisor(self._launch))
+        return self._all[-1]

@@ -17,7 +17,7 @@ from authkit.errors import (
     StorageError,
     UserError,
 )
-from authkit.host.supervisor.in_process.plugin import InProcessPlugin, InProcessRun
+from authkit.host.supervisor.in_process.plugin import InProcessPlugin, InProcessRun, MakeService
 from authkit.host.supervisor.supervised import SupervisedPlugin
 from authkit.host.supervisor.supervisor import MAX_RESTARTS, RESTART_WINDOW, Supervisor
 from authkit.logical import (
@@ -32,6 +32,12 @@ from authkit.logical import (
 )
 from authkit.rpc import Method
 from authkit.values import replace
+from authkit.wire.backend import BackendService
+
+
+def serving(backend: type[Keeper]) -> MakeService:
+    """Return what makes the service of a backend."""
+    return lambda dial: BackendService(backend.factory(), dial)
 
 
 class Keeper:
@@ -256,7 +262,7 @@ async def test_a_mount_that_ends_while_it_is_set_up_again(backend: type[Keeper])
     started: list[Slow] = []
 
     async def launch() -> Slow:
-        started.append(Slow(backend.factory()))
+        started.append(Slow(serving(backend)))
         return started[-1]
 
     plugin = SupervisedPlugin(launch)
@@ -289,7 +295,7 @@ async def test_a_plugin_that_always_crashes_is_left_alone_for_a_while(backend: t
     clock, started = FakeClock(), []
 
     async def launch() -> InProcessRun:
-        started.append(InProcessRun(backend.factory()))
+        started.append(InProcessRun(serving(backend)))
         return started[-1]
 
     supervisor = Supervisor(launch, clock=clock)
@@ -311,7 +317,7 @@ async def test_a_plugin_for_one_mount_is_started_for_each(backend: type[Keeper])
     supervisor: list[InProcessRun] = []
 
     async def launch() -> InProcessRun:
-        supervisor.append(InProcessRun(backend.factory()))
+        supervisor.append(InProcessRun(serving(backend)))
         supervisor[-1].is_multiplexed = False
         return supervisor[-1]
 
@@ -336,7 +342,7 @@ async def test_a_status_of_a_plugin_that_lives_is_passed_on(
     monkeypatch.setattr("authkit.host.supervisor.supervised.END_IS_SEEN", RESTART_WINDOW * 0)
     plugin = InProcessPlugin(backend)
     mount = await plugin.set_up(mount_config())
-    run = plugin._running[0]
+    run = plugin._runs._running[0]
     run.channel.fail("lost")
     with pytest.raises(RPCError) as caught:
         await mount.handle_request(read("a"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from authkit.errors import BrokerError
 from authkit.host.supervisor.in_process.channel import InProcessChannel
@@ -17,7 +18,24 @@ from authkit.logical import BackendFactory, Servable
 from authkit.rpc.interface import Channel, Method
 from authkit.wire.backend import BackendService
 
-__all__ = ["InProcessPlugin"]
+__all__ = ["InProcessPlugin", "InProcessRun", "InProcessRuns", "MakeService"]
+
+
+class Service(Protocol):
+    """What a plugin serves."""
+
+    def methods(self) -> Sequence[Method]:
+        """Return everything to be served, by path."""
+        ...
+
+    async def close(self) -> None:
+        """End everything that is served."""
+
+
+Dial = Callable[[int], Awaitable[Channel]]
+"""Connects a plugin with what its host serves under a broker id."""
+
+MakeService = Callable[[Dial], Service]
 
 
 class InProcessPlugin(SupervisedPlugin):
@@ -25,9 +43,8 @@ class InProcessPlugin(SupervisedPlugin):
 
     def __init__(self, backend: type[Servable] | BackendFactory) -> None:
         factory = backend if isinstance(backend, BackendFactory) else backend.factory()
-        super().__init__(self._start)
-        self._factory = factory
-        self._running: list[InProcessRun] = []
+        self._runs = InProcessRuns(lambda dial: BackendService(factory, dial), protocol=5)
+        super().__init__(self._runs.start)
         self.backend_type = factory.backend_type
         self.version = factory.version
 
@@ -36,28 +53,42 @@ class InProcessPlugin(SupervisedPlugin):
 
         The next call starts it again.
         """
-        running, self._running = self._running, []
-        for run in running:
-            await run.crash(f"The plugin ended: {reason}.")
+        await self._runs.crash(reason)
 
-    async def _start(self) -> InProcessRun:
-        run = InProcessRun(self._factory)
+
+class InProcessRuns:
+    """Starts runs of a service, and ends them like killed processes."""
+
+    def __init__(self, make: MakeService, *, protocol: int) -> None:
+        self._make = make
+        self._protocol = protocol
+        self._running: list[InProcessRun] = []
+
+    async def start(self) -> InProcessRun:
+        """Start a run."""
+        run = InProcessRun(self._make, protocol=self._protocol)
         self._running = [other for other in self._running if not other.ended.done()]
         self._running.append(run)
         return run
+
+    async def crash(self, reason: str) -> None:
+        """End all that run."""
+        running, self._running = self._running, []
+        for run in running:
+            await run.crash(f"The plugin ended: {reason}.")
 
 
 class InProcessRun:
     """One run of a plugin in this process. See `authkit.host.supervisor.supervisor.Run`."""
 
-    protocol = 5
     is_multiplexed = True
 
-    def __init__(self, factory: BackendFactory) -> None:
+    def __init__(self, make: MakeService, *, protocol: int = 5) -> None:
+        self.protocol = protocol
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._numbers = itertools.count(1)
         self._offers: dict[int, InProcessChannel] = {}
-        self._service = BackendService(factory, self._dial)
+        self._service = make(self._dial)
         self.channel = InProcessChannel(self._service.methods())
 
     async def offer(self, methods: Sequence[Method]) -> int:
