@@ -169,7 +169,7 @@ class Rotation(MethodDeclaration[P, R]):
             raise NotFoundError("the role has no password yet")
         shown = role.read_shape()
         left = role.next_rotation(known.last_rotation) - backend.clock.now()
-        times = [field for field in RotatedRole.schema if shown[field]]
+        times = [field for field in RotatedRole.schema if shown.get(field)]
         data = {field: shown[field] for field in (*self.shows, *times)} | {
             "password": known.password.reveal(),
             "last_vault_rotation": known.last_rotation,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, Self
 
 from authkit.errors import UserError
 from authkit.framework import Model, Seconds, Str, field
@@ -38,6 +39,15 @@ class RotatedRole(Model):
         default=timedelta(0),
         help="How long after a time of the schedule the credential may still be changed; an hour or more.",
     )
+
+    @classmethod
+    def overlaid(cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False) -> Self:
+        """Return what a write makes of `stored`: a period replaces a schedule, a schedule a period."""
+        if stored is not None and provided.get("rotation_schedule") and not provided.get("rotation_period"):
+            stored = stored.replaced(rotation_period=timedelta(0))
+        elif stored is not None and provided.get("rotation_period") and not provided.get("rotation_schedule"):
+            stored = stored.replaced(rotation_schedule="", rotation_window=timedelta(0))
+        return super().overlaid(stored, provided, replace=replace)
 
     def check(self) -> None:
         """Refuse what gives no time, or two."""

@@ -1,13 +1,13 @@
-"""All cases, of auth methods and of secrets engines."""
+"""All cases, of auth methods, secrets engines and database plugins."""
 
 from __future__ import annotations
 
-from conformance import cases, lease_cases
+from conformance import cases, database_cases, lease_cases
 from conformance.session import CASES
 
 __all__ = ["EVERYWHERE", "MODULES"]
 
-MODULES = (cases, lease_cases)
+MODULES = (cases, lease_cases, database_cases)
 """Where the cases are declared."""
 
 EVERYWHERE = [each for each in CASES if not each.moves_clock]

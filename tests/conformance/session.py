@@ -11,27 +11,47 @@ from typing import Any
 from conformance.hosts import HERE, Reply, Way
 from conformance.normal import Normalizer
 
-__all__ = ["CASES", "ENGINE", "LAUNCHERS", "PLUGIN", "Case", "Session", "case", "clock_case", "run_case"]
+__all__ = [
+    "CASES",
+    "DATABASE",
+    "ENGINE",
+    "KINDS",
+    "LAUNCHERS",
+    "PLUGIN",
+    "Case",
+    "Session",
+    "case",
+    "clock_case",
+    "run_case",
+]
 
 ROOT = "root"
 """The root token of every host under test."""
 
 PLUGIN = "answers"
 ENGINE = "issuer"
+DATABASE = "shelf"
 MOUNT = "con"
 
 
-def _launcher(target: str) -> str:
+def _launcher(target: str, served_by: str = "authkit") -> str:
     return f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
-from authkit import serve
+from {served_by} import serve
 serve({target!r})
 """
 
 
-LAUNCHERS = {PLUGIN: _launcher("conformance.answers:Answers"), ENGINE: _launcher("conformance.issuer:Issuer")}
+LAUNCHERS = {
+    PLUGIN: _launcher("conformance.answers:Answers"),
+    ENGINE: _launcher("conformance.issuer:Issuer"),
+    DATABASE: _launcher("conformance.shelf:Shelf", "authkit.database"),
+}
 """The plugins as executables, without their first line."""
+
+KINDS = {PLUGIN: "auth", ENGINE: "secret", DATABASE: "database"}
+"""Their types in the catalog."""
 
 _KEPT_HEADERS = ("location", "x-answer", "cache-control", "www-authenticate")
 
@@ -243,8 +263,9 @@ def clock_case(run: Callable[[Session], Awaitable[None]]) -> Callable[[Session],
 async def run_case(each: Case, way: Way) -> list[Step]:
     """Run a case on a fresh mount; return what was asked and answered."""
     options = {"token": ROOT, "query": {}, "headers": {}, "address": HERE}
-    mount = f"sys/{'mounts' if each.plugin == ENGINE else 'auth'}/{MOUNT}"
-    enabled = await way.send("POST", mount, {"type": each.plugin}, **options)
+    mount = f"sys/{'auth' if each.plugin == PLUGIN else 'mounts'}/{MOUNT}"
+    kind = "database" if each.plugin == DATABASE else each.plugin
+    enabled = await way.send("POST", mount, {"type": kind}, **options)
     assert enabled.status == 204, enabled
     session = Session(way)
     try:

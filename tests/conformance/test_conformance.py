@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from dev_process import dev_process
 
+from authkit.host.built_in import add_built_in
 from authkit.host.server.core import Core
+from authkit.host.supervisor.databases.in_process import InProcessDatabase
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.testing import MovableClock
 from conformance.answers import VERSION, Answers
@@ -17,7 +19,8 @@ from conformance.catalogue import EVERYWHERE
 from conformance.hosts import CoreWay, HTTPWay
 from conformance.issuer import Issuer
 from conformance.recording import recorded
-from conformance.session import CASES, ENGINE, LAUNCHERS, PLUGIN, ROOT, Case, run_case
+from conformance.session import CASES, DATABASE, ENGINE, LAUNCHERS, PLUGIN, ROOT, Case, run_case
+from conformance.shelf import Shelf
 
 RECORDED = recorded()
 
@@ -29,6 +32,8 @@ async def core_way() -> AsyncIterator[CoreWay]:
     core = Core(root_token=ROOT, clock=clock)
     core.catalog.add_local(PLUGIN, lambda entry: InProcessPlugin(Answers), VERSION)
     core.catalog.add_local(ENGINE, lambda entry: InProcessPlugin(Issuer), VERSION, type="secret")
+    core.catalog.add_local_database(DATABASE, lambda entry: InProcessDatabase(Shelf), "v0.1.0")
+    add_built_in(core.catalog, clock)
     await core.start()
     yield CoreWay(core, clock)
     await core.stop()

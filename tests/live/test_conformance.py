@@ -12,7 +12,7 @@ import pytest
 from conformance.catalogue import EVERYWHERE
 from conformance.hosts import HTTPWay
 from conformance.recording import recorded, write
-from conformance.session import ENGINE, LAUNCHERS, Case, run_case
+from conformance.session import KINDS, LAUNCHERS, Case, run_case
 from livebed.plugins import python_plugin
 from livebed.server import Server
 
@@ -34,8 +34,7 @@ OPENBAO_DIFFERS = {
 def address(server: Server) -> str:
     """The shared server's address, once both plugins are registered there."""
     for name, launcher in LAUNCHERS.items():
-        kind = "secret" if name == ENGINE else "auth"
-        python_plugin(server.plugin_directory, name, launcher, kind=kind).register(server.client)
+        python_plugin(server.plugin_directory, name, launcher, kind=KINDS[name]).register(server.client)
     return server.address
 
 

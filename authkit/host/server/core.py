@@ -34,7 +34,7 @@ from authkit.host.server.operations import Asked, parse_request, wrap_ttl_of
 from authkit.host.server.renewals import renew_token
 from authkit.host.server.wrapping import wrap
 from authkit.host.state import HostState, Identification
-from authkit.host.store.catalog import Catalog, PluginMaker
+from authkit.host.store.catalog import Catalog, DatabaseMaker, PluginMaker
 from authkit.host.store.clock import Clock, SystemClock
 from authkit.host.store.identity import IdentityStore
 from authkit.host.store.leases import LeaseStore
@@ -62,7 +62,8 @@ class Core:
     """One host. `start` it, `handle` requests, `stop` it.
 
     `root_token` is valid from the start; without one a random token is made, see `root_token`. Plugins
-    come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables.
+    come from `catalog`: `add_local` for those of this process, `plugin_maker` for registered executables,
+    `database_maker` for those that are database plugins.
     Unless it `works_by_itself`, expired tokens are removed, leases revoked and periodic work done by
     `run_due_work` alone.
     """
@@ -74,13 +75,14 @@ class Core:
         clock: Clock | None = None,
         root_token: str | None = None,
         plugin_maker: PluginMaker | None = None,
+        database_maker: DatabaseMaker | None = None,
         works_by_itself: bool = True,
     ) -> None:
         clock = clock or SystemClock()
         physical = storage or InMemoryPhysicalStorage()
         self.root_token = root_token or f"hvs.{random_text()}"
         about = Identification(started=clock.now())
-        gate, catalog = StorageGate(), Catalog(physical, plugin_maker)
+        gate, catalog = StorageGate(), Catalog(physical, plugin_maker, database_maker)
         identity = IdentityStore(physical, clock)
         self.system_views = SystemViews(identity, ClusterInfo(cluster_id=about.cluster_id))
         self.state = HostState(

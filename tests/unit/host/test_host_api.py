@@ -140,7 +140,6 @@ MOUNT, CREATE, ENTRY = "sys/auth/x", "auth/token/create", "sys/plugins/catalog/a
             "args in command",
         ),
         (ENTRY, {"sha256": "aa", "command": "x"}, "runs no executables"),
-        ("sys/plugins/catalog/database/x", {"sha256": "aa", "command": "x"}, "no database plugins"),
         (ENTRY, {"sha256": "aa", "oci_image": "x"}, "runs no containers"),
         ("sys/plugins/reload/backend", {"plugin": "x", "scope": "galaxy"}, "omitted or 'global'"),
         (

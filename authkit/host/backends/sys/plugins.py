@@ -24,9 +24,9 @@ from authkit.framework import (
 from authkit.host.backends.base import HostBackend, OwnResponse
 from authkit.host.backends.sys.versions import read_version
 from authkit.host.mounts.table import MountError, RunningMount
-from authkit.host.store.catalog import AUTH, SECRET, CatalogEntry, CatalogError
+from authkit.host.store.catalog import AUTH, DATABASE, SECRET, CatalogEntry, CatalogError
 from authkit.host.store.plugin_errors import in_go_words
-from authkit.logical import Operation, Response
+from authkit.logical import Operation, Request, Response
 
 __all__ = ["Plugins"]
 
@@ -112,8 +112,6 @@ class Plugins(HostBackend):
         if ".." in command:
             raise InternalError("path cannot contain parent references")
         _verify_hex(sha256)
-        if asked.type not in (AUTH, SECRET):
-            raise UserError("this host runs no database plugins")
         entry = CatalogEntry(
             type=asked.type,
             name=asked.name,
@@ -153,14 +151,15 @@ class Plugins(HostBackend):
     @write(PathTemplate.from_regex("plugins/reload/(?P<type>auth|database|secret|unknown)/(?P<plugin>.+)"))
     async def reload_plugin(self, call: Call, type: Str, plugin: Str, scope: Str = "") -> Response:
         """Restart a plugin."""
+        if type == DATABASE:
+            return await self._reload_connections(call, plugin, scope)
         types = (AUTH, SECRET) if type == "unknown" else (type,)
         return await self._reload(call, plugin, (), scope, types)
 
     async def _reload(
         self, call: Call, plugin: str, mounts: Sequence[str], scope: str, types: Sequence[str]
     ) -> Response:
-        if scope not in ("", "global"):
-            raise UserError("reload scope must be omitted or 'global'")
+        _verify_scope(scope)
         if plugin and mounts:
             raise UserError("plugin and mounts cannot be set at the same time")
         if not plugin and not mounts:
@@ -176,9 +175,24 @@ class Plugins(HostBackend):
             text = str(in_go_words(error)) if isinstance(error, AuthKitError) else str(error)
             where = f'cannot reload plugin on "{chosen[0].entry.route}": ' if mounts else ""
             raise InternalError(f"{where}{text}") from error
-        data: Mapping[str, Any] = {"reload_id": call.request.id}
-        warnings = () if chosen else ("no plugins were reloaded",)
-        return OwnResponse(data=data, warnings=warnings, status=202 if scope == "global" else 200)
+        return _reloaded(call, scope, is_any=bool(chosen))
+
+    async def _reload_connections(self, call: Call, plugin: str, scope: str) -> Response:
+        """Have every database engine reset its connections of a plugin."""
+        _verify_scope(scope)
+        count = 0
+        engines = [mount for mount in self.state.mounts.of_type(SECRET) if mount.entry.type == DATABASE]
+        for mount in engines:
+            request = Request(
+                operation=Operation.UPDATE,
+                path=f"reload/{plugin}",
+                mount_point=mount.entry.route,
+                mount_type=mount.entry.type,
+            )
+            async with mount.in_use() as backend:
+                answer = None if backend is None else await backend.handle_request(request)
+            count += int((answer.data or {}).get("count", 0)) if answer else 0
+        return _reloaded(call, scope, is_any=count > 0)
 
     def _mount_at(self, path: str) -> RunningMount:
         route = path.removeprefix("sys/").removesuffix("/") + "/"
@@ -186,6 +200,17 @@ class Plugins(HostBackend):
         if mount is None or mount.is_own:
             raise InternalError(f'cannot fetch mount entry on "{route}"')
         return mount
+
+
+def _verify_scope(scope: str) -> None:
+    if scope not in ("", "global"):
+        raise UserError("reload scope must be omitted or 'global'")
+
+
+def _reloaded(call: Call, scope: str, *, is_any: bool) -> Response:
+    data: Mapping[str, Any] = {"reload_id": call.request.id}
+    warnings = () if is_any else ("no plugins were reloaded",)
+    return OwnResponse(data=data, warnings=warnings, status=202 if scope == "global" else 200)
 
 
 def _verify_hex(text: str) -> None:

@@ -1,0 +1,1 @@
+"""The secrets engine `database`: connections to databases, their roles, users and rotations."""
