@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from authkit.clock import Clock
+from authkit.database import Database
+from authkit.host.built_in import add_built_in
 from authkit.host.mounts.system_view import as_logical
 from authkit.host.server.core import Core, HostRequest
-from authkit.host.store.catalog import type_of
+from authkit.host.store.catalog import DATABASE, type_of
+from authkit.host.supervisor.databases.in_process import InProcessDatabase
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 from authkit.logical import Backend, BackendConfig, BackendFactory, BackendType, Entity, Servable
 from authkit.testing.blocking import BlockingWatch
@@ -26,6 +29,8 @@ from authkit.testing.tokens import GrantedToken
 from authkit.values import Value, replace
 
 __all__ = ["Audited", "SimulatedMount", "Simulator"]
+
+P = TypeVar("P", InProcessPlugin, InProcessDatabase)
 
 DEFAULT_ADDRESS = "127.0.0.1"
 BLOCKING_SECONDS = 2.0
@@ -59,7 +64,9 @@ class SimulatedMount(MountClient):
 class Simulator(SimulatedMount):
     """A host with one backend, mounted once. Use it as an asynchronous context manager.
 
-    `path` is where it is mounted, by default the backend's name; `options` and `config` are the mount's.
+    `path` is where it is mounted, by default the backend's name; `options` and `config` are the mount's. Of a
+    database plugin the host's database engine is mounted, by default at `database`: `config/<name>` takes the
+    simulator's `name` as `plugin_name`, and the settings.
     Time stands still until the test moves `clock`, which is the `self.clock` of the backend as well.
     An `async` handler that keeps the event loop for `blocking_seconds` of real time brings a
     `BlockingHandlerWarning`; `None` watches nothing.
@@ -67,7 +74,7 @@ class Simulator(SimulatedMount):
 
     def __init__(
         self,
-        backend: type[Servable] | BackendFactory,
+        backend: type[Servable] | type[Database[Any, Any]] | BackendFactory,
         *,
         path: str = "",
         clock: MovableClock | None = None,
@@ -77,23 +84,19 @@ class Simulator(SimulatedMount):
     ) -> None:
         self.clock = clock or MovableClock()
         """Move it with `tick`, and let everything that is due happen with `Simulator.tick`."""
-        factory, name = _factory_of(backend, self.clock)
         self.core = Core(root_token=ROOT_TOKEN, clock=self.clock, works_by_itself=False)
         """The host itself, for what has no method here."""
-        super().__init__(self, path or name, factory.backend_type)
+        add_built_in(self.core.catalog, self.clock)
+        self._plugins: list[InProcessPlugin | InProcessDatabase] = []
+        name, self._mounted, self._backend_type = self._add(backend)
+        super().__init__(self, path or self._mounted, self._backend_type)
         self.name = name
         """In the catalog."""
         self.audit: list[Audited] = []
         """Every request so far."""
         self._options, self._config = options, config
         self._is_entered = False
-        self._plugins: list[InProcessPlugin] = []
         self._blocking = BlockingWatch(blocking_seconds)
-        self._backend_type = factory.backend_type
-        plugin_type = type_of(factory.backend_type)
-        self.core.catalog.add_local(
-            name, lambda entry: self._make(factory), factory.version, type=plugin_type
-        )
 
     async def __aenter__(self) -> Self:
         await self.core.start()
@@ -129,7 +132,7 @@ class Simulator(SimulatedMount):
         config: Mapping[str, Any] | None = None,
     ) -> SimulatedMount:
         """Mount the backend at another path as well; return the mount."""
-        body = {"type": self.name, "options": dict(options or {}), "config": dict(config or {})}
+        body = {"type": self._mounted, "options": dict(options or {}), "config": dict(config or {})}
         mount = SimulatedMount(self, path, self._backend_type)
         (await self.call("POST", mount.settings, body)).verified()
         return mount
@@ -210,8 +213,27 @@ class Simulator(SimulatedMount):
         """Let the host have a password policy of that name."""
         self.core.system_views.password_policies[name] = length
 
-    def _make(self, factory: BackendFactory) -> InProcessPlugin:
-        plugin = InProcessPlugin(factory)
+    def _add(
+        self, backend: type[Servable] | type[Database[Any, Any]] | BackendFactory
+    ) -> tuple[str, str, BackendType]:
+        """Add a plugin to the catalog; return its name, and what is mounted for it: name and type."""
+        catalog = self.core.catalog
+        if isinstance(backend, type) and issubclass(backend, Database):
+            backend.verify_servable()
+            catalog.add_local_database(
+                backend.name, lambda entry: self._keep(InProcessDatabase(backend)), backend.version
+            )
+            return backend.name, DATABASE, BackendType.LOGICAL
+        factory, name = _factory_of(backend, self.clock)
+        catalog.add_local(
+            name,
+            lambda entry: self._keep(InProcessPlugin(factory)),
+            factory.version,
+            type=type_of(factory.backend_type),
+        )
+        return name, name, factory.backend_type
+
+    def _keep(self, plugin: P) -> P:
         self._plugins.append(plugin)
         return plugin
 
