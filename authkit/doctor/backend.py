@@ -33,7 +33,7 @@ from authkit.logical import (
 )
 from authkit.wire.messages import MountSetup
 
-__all__ = ["inspect_mount", "inspect_registration"]
+__all__ = ["inspect_mount", "inspect_registration", "judge_version", "seen_of"]
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 
@@ -49,14 +49,14 @@ async def inspect_registration(run: Run) -> tuple[list[Finding], BackendType]:
     try:
         client = await set_up_for_probe(run)
     except (PluginSetupError, RPCError) as error:
-        seen = await _seen(run, error)
+        seen = await seen_of(run, error)
         advice = explain(seen) or "Setup has to succeed without options, storage and system view."
         finding = failed(check, seen, f"{advice} A server registers it without its version.")
         return [finding], BackendType.UNKNOWN
     findings = [passed(check, "set up without options, storage and system view")]
     backend_type = await client.backend_type()
     findings.append(_judge_type(backend_type))
-    findings.append(_judge_version(await client.version()))
+    findings.append(judge_version(await client.version()))
     await client.cleanup()
     return findings, backend_type
 
@@ -72,7 +72,8 @@ def _judge_type(found: BackendType) -> Finding:
     )
 
 
-def _judge_version(version: str) -> Finding:
+def judge_version(version: str) -> Finding:
+    """Check the version that a plugin reports."""
     if not version:
         return warning(
             "version", "none reported", "Report one as vX.Y.Z: operators see it, and upgrades go by it."
@@ -99,7 +100,7 @@ async def inspect_mount(run: Run, name: str, backend_type: BackendType) -> list[
             MountSetup(broker_id=broker_id, options=served.options, backend_uuid=served.backend_uuid)
         )
     except (PluginSetupError, RPCError) as error:
-        seen = await _seen(run, error)
+        seen = await seen_of(run, error)
         return [failed("setup", seen, explain(seen) or _LOOK_AT_LOG)]
     findings = [passed("setup", "set up with storage and system view")]
     try:
@@ -176,11 +177,11 @@ async def _initialize(run: Run, client: BackendClient) -> Finding:
     try:
         await client.initialize()
     except AuthKitError as error:
-        return failed("initialize", await _seen(run, error), f"Enabling it fails. {_LOOK_AT_LOG}")
+        return failed("initialize", await seen_of(run, error), f"Enabling it fails. {_LOOK_AT_LOG}")
     return passed("initialize", "done")
 
 
-async def _seen(run: Run, error: AuthKitError) -> str:
+async def seen_of(run: Run, error: AuthKitError) -> str:
     """Return how the process ended if the call failed for that reason, else the error's text."""
     if isinstance(error, RPCError):
         await asyncio.wait({run.ended}, timeout=END_FOLLOWS.total_seconds())

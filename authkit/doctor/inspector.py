@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from authkit.doctor.backend import inspect_mount, inspect_registration
+from authkit.doctor.database import inspect_database
 from authkit.doctor.ending import inspect_end
 from authkit.doctor.file import inspect_file
 from authkit.doctor.findings import Finding, Verdict, failed
@@ -58,7 +59,8 @@ async def inspect_plugin(
 
 
 async def _inspect_process(candidate: Candidate) -> AsyncIterator[Finding]:
-    yield await inspect_cookie(candidate)
+    candidate, finding = await inspect_cookie(candidate)
+    yield finding
     watched = Watched()
     run, findings = await start_or_explain(candidate, watched)
     for finding in findings:
@@ -81,6 +83,10 @@ async def _inspect_run(candidate: Candidate, run: ProcessRun) -> AsyncIterator[F
             for finding in inspect_certificate(run.announcement.certificate):
                 yield finding
             yield await inspect_strangers(candidate, run)
+        if candidate.is_database:
+            for finding in await inspect_database(run):
+                yield finding
+            return
         findings, backend_type = await inspect_registration(run)
         for finding in findings:
             yield finding

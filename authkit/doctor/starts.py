@@ -10,12 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from authkit.database import cookie
+from authkit.database.serving import PROTOCOL_VERSIONS
 from authkit.doctor.findings import Finding, failed, passed, warning
 from authkit.errors import PluginStartError
 from authkit.host.supervisor.child import Child, start_child
 from authkit.host.supervisor.directories import lend_directory
-from authkit.host.supervisor.environment import plugin_environment
+from authkit.host.supervisor.environment import (
+    BACKEND_COOKIE,
+    DATABASE_COOKIE,
+    Cookie,
+    plugin_environment,
+)
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.run import ProcessOptions, ProcessRun, start_process
@@ -23,7 +28,6 @@ from authkit.host.supervisor.security import AutoMTLS, Metadata, Security
 from authkit.masking import mask_logged
 from authkit.printable import to_printable
 from authkit.values import Value, replace
-from authkit.wire.cookie import COOKIE_KEY
 
 __all__ = ["Candidate", "Watched", "inspect_cookie", "start_or_explain"]
 
@@ -68,10 +72,23 @@ class Candidate(Value, frozen=True, kw_only=True):
     timeout: timedelta
     temporary: str
     """A private directory, passed as TMPDIR."""
+    is_database: bool = False
+    """Whether it is a database plugin."""
+
+    @property
+    def kind(self) -> Cookie:
+        """The cookie of its kind of plugin."""
+        return DATABASE_COOKIE if self.is_database else BACKEND_COOKIE
+
+    def auto_mtls(self) -> AutoMTLS:
+        """Return the security that a server offers its kind of plugin first."""
+        return AutoMTLS(versions=PROTOCOL_VERSIONS) if self.is_database else AutoMTLS()
 
     def plan(self, security: Security, watched: Watched) -> ProcessOptions:
         """Return the parameters of one start."""
-        environment = plugin_environment(security, inherited=os.environ, registered=self.registered)
+        environment = plugin_environment(
+            security, inherited=os.environ, registered=self.registered, kind=self.kind
+        )
         return ProcessOptions(
             path=str(self.path),
             arguments=self.arguments,
@@ -98,10 +115,12 @@ def _shown(line: bytes) -> str:
 
 
 async def start_or_explain(candidate: Candidate, watched: Watched) -> tuple[ProcessRun | None, list[Finding]]:
-    """Start a plugin on protocol 5, else on 4, and check the handshake."""
+    """Start a plugin on protocol 5, else on 4, and check the handshake; a database plugin on 6 or 5."""
     try:
-        run = await candidate.start(AutoMTLS(), watched)
+        run = await candidate.start(candidate.auto_mtls(), watched)
     except PluginStartError as error:
+        if candidate.is_database:
+            return None, [failed("handshake", _start_of(str(error)), error.hint)]
         return await _start_on_4(candidate, watched, error)
     seconds = watched.first_line_after or 0.0
     slow = seconds > SLOW_START.total_seconds()
@@ -175,19 +194,29 @@ def _start_of(text: str) -> str:
     return text.partition("\nThis usually means")[0].strip()
 
 
-async def inspect_cookie(candidate: Candidate) -> Finding:
-    """Check that the plugin exits when it is started with the cookie of a database plugin."""
-    check = "cookie"
+async def inspect_cookie(candidate: Candidate) -> tuple[Candidate, Finding]:
+    """Check that the plugin exits when it is started with the cookie of another kind; return what it is.
+
+    One that serves under the cookie of database plugins alone is one of them.
+    """
+    check, as_database = "cookie", replace(candidate, is_database=True)
+    try:
+        line, status = await _start_as(as_database)
+        if _is_handshake(line):
+            under_other = await _start_as(candidate)
+            if not _is_handshake(under_other[0]):
+                return as_database, _judge_cookie(check, *under_other)
+    except PluginStartError as error:
+        return candidate, failed(check, str(error), explain(str(error)))
+    return candidate, _judge_cookie(check, line, status)
+
+
+async def _start_as(candidate: Candidate) -> tuple[str, int | None]:
+    """Return what the plugin prints first under a cookie, and its exit status."""
     with lend_directory() as temporary:  # a killed process leaves files behind
-        plan = replace(candidate, temporary=temporary).plan(AutoMTLS(), Watched())
-        environment = {**plan.environment, cookie.COOKIE_KEY: cookie.COOKIE_VALUE}
-        del environment[COOKIE_KEY]
-        try:
-            child = await start_child(plan.path, plan.arguments, environment, _unheard)
-        except PluginStartError as error:
-            return failed(check, str(error), explain(str(error)))
-        line, status = await _first_line_and_status(child, candidate.timeout)
-    return _judge_cookie(check, line, status)
+        plan = replace(candidate, temporary=temporary).plan(candidate.auto_mtls(), Watched())
+        child = await start_child(plan.path, plan.arguments, plan.environment, _unheard)
+        return await _first_line_and_status(child, candidate.timeout)
 
 
 async def _first_line_and_status(child: Child, timeout: timedelta) -> tuple[str, int | None]:
