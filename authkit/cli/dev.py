@@ -19,13 +19,14 @@ from typing import Any
 import click
 
 from authkit.cli.console import CommandError, console
-from authkit.cli.hints import OWN, make_hints
+from authkit.cli.hints import OWN, make_database_hints, make_hints
 from authkit.cli.logs import show_logs
 from authkit.cli.sources import Source, find_source, write_launcher
 from authkit.cli.watching import Snapshot, changes, snapshot
 from authkit.host.api_client import APIError
-from authkit.host.dev_server import DevelopmentServer, development_server
+from authkit.host.dev_server import DATABASE_ROUTE, DevelopmentServer, development_server
 from authkit.host.http.server import NotLoopbackError, listen
+from authkit.host.store.catalog import DATABASE
 from authkit.host.store.private_files import NotPrivateError, make_private_folder, private_path
 from authkit.host.store.storage import InMemoryPhysicalStorage, PhysicalStorage, SQLiteStorage
 from authkit.values import Value
@@ -168,13 +169,17 @@ def _greet(server: DevelopmentServer, options: Options, say: Say) -> None:
 async def _enable(server: DevelopmentServer, source: Source, say: Say) -> None:
     """Enable a plugin and print how to use it. If it can't start, wait for a change of its source."""
     try:
-        route = await server.enable(source.name)
+        route = await server.enable(source.name, type=_type_of(source))
     except APIError as error:
         say(f"{source.name}: not enabled: {_in_short(error)}")
         say(f"    authkit doctor {source.executable or server.plugin_directory / source.name} says more")
         return
-    say(f"{source.name}: enabled at {route}/. Try:")
-    hints = make_hints(route, await server.describe(route))
+    if route == DATABASE_ROUTE:
+        say(f"{source.name}: registered for the database engine at {route}/. Try:")
+        hints = make_database_hints(route, source.name)
+    else:
+        say(f"{source.name}: enabled at {route}/. Try:")
+        hints = make_hints(route, await server.describe(route))
     for command in hints.ready:
         say(f"    {command}")
     if hints.to_complete:
@@ -187,11 +192,16 @@ async def reload_on_change(server: DevelopmentServer, source: Source, known: Sna
     """Reload a plugin whenever its source differs from `known`, and report it. Never returns."""
     async for file in changes(source.watched, known):
         try:
-            await server.enable(source.name)
+            await server.enable(source.name, type=_type_of(source))
         except APIError as error:
             say(f"{source.name}: {Path(file).name} changed, but: {_in_short(error)}")
         else:
             say(f"{source.name}: {Path(file).name} changed, reloaded")
+
+
+def _type_of(source: Source) -> str:
+    """Return the type of a plugin in the catalog, empty if it is to be asked."""
+    return DATABASE if source.is_database else ""
 
 
 def _in_short(error: APIError) -> str:

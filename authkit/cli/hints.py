@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from authkit.host.mount_overview import Field, Form, MountDescription
 from authkit.values import Value
 
-__all__ = ["Hints", "make_hints"]
+__all__ = ["Hints", "make_database_hints", "make_hints"]
 
 SAMPLE = "dev"
 """For every text: a role's name, and what a login has to repeat of the role, are the same everywhere."""
@@ -54,6 +54,20 @@ def make_hints(mount: str, description: MountDescription) -> Hints:
     # A command after one that is not complete may need what that one writes.
     place = next((place for place, command in enumerate(commands) if OWN in command), len(commands))
     return Hints(tuple(commands[:place]), tuple(commands[place:]))
+
+
+def make_database_hints(mount: str, plugin: str) -> Hints:
+    """Return the commands for a database plugin. Only its README knows its settings."""
+    connection = f"{mount}/config/{SAMPLE}"
+    role = {"db_name": SAMPLE, "default_ttl": "1h", "creation_statements": OWN}
+    return Hints(
+        ready=(shlex.join(["vault", "path-help", mount]),),
+        to_complete=(
+            f"{_write(connection, {'plugin_name': plugin, 'allowed_roles': '*'})} {OWN}",
+            _write(f"{mount}/roles/{SAMPLE}", role),
+            shlex.join(["vault", "read", f"{mount}/creds/{SAMPLE}"]),
+        ),
+    )
 
 
 def _values(form: Form) -> dict[str, str]:

@@ -33,8 +33,6 @@ class Kind(Value, frozen=True, kw_only=True):
     """What a server's catalog calls it."""
     served_by: str = "authkit"
     """The module that has its `serve`."""
-    next_steps: tuple[str, ...] = ("authkit dev .",)
-    """After its tests."""
 
 
 KINDS = {
@@ -46,7 +44,6 @@ KINDS = {
         suffix="Database",
         catalog="database",
         served_by="authkit.database",
-        next_steps=(),
     ),
 }
 FILES = {
@@ -66,6 +63,7 @@ EXECUTABLE = "launcher"
 NEXT_STEPS = (
     "pip install -e '.[dev]'",
     "python -m pytest",
+    "authkit dev .",
 )
 """Of every kind."""
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -95,7 +93,7 @@ def new(name: str, into: Path, kind: str) -> None:
     out = console()
     out.print(f"wrote {folder}: {KINDS[kind].what}, its tests, and a README.")
     out.print("Next:")
-    for command in (f"cd {folder}", *NEXT_STEPS, *KINDS[kind].next_steps):
+    for command in (f"cd {folder}", *NEXT_STEPS):
         out.print(f"    {command}")
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from authkit.cli.console import CommandError
+from authkit.database.cookie import COOKIE_KEY
 from authkit.host.supervisor.executable import MAX_FIRST_LINE_BYTES
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.project import PLUGIN_CLASS, read_project
@@ -35,6 +36,8 @@ class Source(Value, frozen=True):
     """The text of the file that the server starts."""
     watched: tuple[Path, ...]
     """Files and folders whose change means a reload."""
+    is_database: bool = False
+    """Whether it is known to be a database plugin."""
     executable: Path | None = None
     """What the launcher only passes on to, and `authkit doctor` should look at."""
 
@@ -84,22 +87,28 @@ def _from_file(path: Path) -> Source:
 
 
 def _from_class(target: str, folder: Path) -> Source:
+    """Return the source of a class. A launcher serves it as what its host starts it as, by the cookie."""
     module = target.partition(":")[0]
     package = folder / module.partition(".")[0]
     watched = package if package.is_dir() else package.with_suffix(".py")
-    code = f"from authkit import serve\nserve({target!r})\n"
+    code = (
+        f"if {COOKIE_KEY!r} in os.environ:\n    from authkit.database import serve\n"
+        f"else:\n    from authkit import serve\nserve({target!r})\n"
+    )
     return Source(module.rpartition(".")[2], _python(folder, code), (watched,))
 
 
 def _from_project(folder: Path) -> Source:
     """Return the plugin that a project's `[tool.authkit]` names."""
     try:
-        target = read_project(folder).plugin
+        project = read_project(folder)
     except PackagingError as error:
         raise CommandError(str(error)) from None
+    target = project.plugin
     home = folder / "src" if (folder / "src").is_dir() else folder
     source = _from_class(target, home)
-    return replace(source, name=target.partition(":")[0].partition(".")[0])
+    name = target.partition(":")[0].partition(".")[0]
+    return replace(source, name=name, is_database=project.is_database)
 
 
 def _python(folder: Path, code: str) -> str:

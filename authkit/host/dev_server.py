@@ -13,20 +13,26 @@ from pathlib import Path
 
 from authkit.errors import HostingError
 from authkit.host.api_client import APIClient, APIError
+from authkit.host.built_in import add_built_in
 from authkit.host.http.access_log import AccessLog
 from authkit.host.http.application import Application
 from authkit.host.http.server import serving
 from authkit.host.mount_overview import MountDescription
 from authkit.host.page.application import Page
 from authkit.host.server.core import Core
-from authkit.host.store.catalog import AUTH, CatalogEntry, CatalogError
-from authkit.host.store.plugins import HostedPlugin
+from authkit.host.store.catalog import AUTH, DATABASE, CatalogEntry, CatalogError
+from authkit.host.store.plugins import HostedDatabase, HostedPlugin
 from authkit.host.store.storage import PhysicalStorage
+from authkit.host.supervisor.databases.process import DatabaseProcess
+from authkit.host.supervisor.environment import DATABASE_COOKIE
 from authkit.host.supervisor.executable import find_command
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.values import Value
 
-__all__ = ["DevelopmentServer", "development_server"]
+__all__ = ["DATABASE_ROUTE", "DevelopmentServer", "development_server"]
+
+DATABASE_ROUTE = "database"
+"""Where the database engine is enabled for the first database plugin."""
 
 
 class DevelopmentServer(Value, frozen=True):
@@ -39,11 +45,12 @@ class DevelopmentServer(Value, frozen=True):
     """Acts with the root token."""
     plugin_directory: Path
 
-    async def enable(self, name: str) -> str:
+    async def enable(self, name: str, *, type: str = "") -> str:
         """Register a file of the plugin directory as what it is, and enable it at the path of its name.
 
-        An existing registration is updated, and an enabled plugin reloaded. Returns where it is mounted, such
-        as `auth/jwt`.
+        A database plugin has no path of its own: the database engine is enabled. An existing registration is
+        updated, and an enabled plugin reloaded. Returns where it is mounted, such as `auth/jwt`. A `type` of
+        the catalog spares the plugin the question.
 
         Raises:
             APIError: the host refused it. The text is a Vault server's.
@@ -51,16 +58,29 @@ class DevelopmentServer(Value, frozen=True):
         sha256 = hashlib.sha256((self.plugin_directory / name).read_bytes()).hexdigest()
         try:
             entry = await self.core.catalog.register(
-                CatalogEntry(type="", name=name, command=name, sha256=sha256)
+                CatalogEntry(type=type, name=name, command=name, sha256=sha256)
             )
         except (CatalogError, HostingError) as error:
             raise APIError(400, [str(error)]) from error
+        if entry.type == DATABASE:
+            return await self._enable_database(entry)
         table, route = ("sys/auth", f"auth/{name}") if entry.type == AUTH else ("sys/mounts", name)
         if self.core.state.mounts.find(f"{route}/") is not None:
             await self.reload(name)
         else:
             await self.client.write(f"{table}/{name}", {"type": name})
         return route
+
+    async def _enable_database(self, entry: CatalogEntry) -> str:
+        # The file may be the same and what it runs another. Connections of the old process are opened again.
+        await self.core.catalog.discard(entry)
+        try:
+            await self.core.catalog.database(entry).probe()
+        except HostingError as error:
+            raise APIError(400, [str(error)]) from error
+        if self.core.state.mounts.find(f"{DATABASE_ROUTE}/") is None:
+            await self.client.write(f"sys/mounts/{DATABASE_ROUTE}", {"type": DATABASE})
+        return DATABASE_ROUTE
 
     async def reload(self, name: str) -> None:
         """Restart the plugin's process.
@@ -90,6 +110,18 @@ async def development_server(
     `names` are accepted in the Host header, besides addresses and `localhost`.
     """
 
+    def make_database(entry: CatalogEntry) -> HostedDatabase:
+        return DatabaseProcess(
+            PluginFile(
+                find_command(plugin_directory, entry.command),
+                sha256=entry.sha256,
+                arguments=entry.args,
+                environment=dict(pair.split("=", 1) for pair in entry.env),
+                name=entry.name,
+                kind=DATABASE_COOKIE,
+            )
+        )
+
     def make(entry: CatalogEntry) -> HostedPlugin:
         return PluginProcess(
             find_command(plugin_directory, entry.command),
@@ -99,7 +131,8 @@ async def development_server(
             name=entry.name,
         )
 
-    core = Core(storage=storage, root_token=root_token, plugin_maker=make)
+    core = Core(storage=storage, root_token=root_token, plugin_maker=make, database_maker=make_database)
+    add_built_in(core.catalog)
     await core.start()
     try:
         application = Application(core, page=Page(core) if with_page else None, names=names)

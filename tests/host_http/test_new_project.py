@@ -120,6 +120,39 @@ def test_its_launcher_is_a_plugin_that_a_server_takes(
     assert capsys.readouterr().out.endswith("A server would take it.\n")
 
 
+async def test_a_database_plugin_runs(database: Path, tmp_path: Path) -> None:
+    """`authkit dev .` registers it for the database engine; a change of its source restarts its process."""
+    folder = tmp_path / "team-db"
+    shutil.copytree(database, folder)
+    async with dev_process(str(folder)) as dev:
+        settings = {"host": "db.example.com", "username": "vault", "password": "root"}
+        connection = {"plugin_name": "team_db", "allowed_roles": "*"}
+        await dev.call("POST", "database/config/db", **settings, **connection)
+        await dev.call("POST", "database/roles/dev", db_name="db")
+        made = (await dev.call("GET", "database/creds/dev")).json()
+        assert made["data"]["username"].startswith("v-token-dev-")
+        await dev.call("PUT", "sys/leases/revoke", lease_id=made["lease_id"], sync=True)
+        plugin = folder / "team_db" / "plugin.py"
+        plugin.write_text(plugin.read_text().replace('name="team_db"', 'name="team_db_2"'))
+        await dev.wait_for("plugin.py changed, reloaded")
+        assert (await dev.call("GET", "database/creds/dev")).json()["lease_id"]
+
+
+def test_the_doctor_knows_a_database_plugin(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its launcher starts under the cookie of database plugins alone."""
+    launcher = tmp_path / "launcher"
+    first, rest = (database / "launcher").read_text().split("\n", 1)
+    paths = [*filter(None, sys.path), str(database)]
+    launcher.write_text(f"{first}\nimport sys\nsys.path[:] = {paths!r}\n{rest}")
+    launcher.chmod(0o755)
+    assert inspect([str(launcher)]) == 0
+    shown = capsys.readouterr().out
+    for line in ("type: database plugin", "protocol version: 6", "Type: team_db", "refused: failed to init"):
+        assert line in shown
+
+
 async def test_it_runs(project: Path) -> None:
     """`authkit dev .` enables it under its package's name."""
     async with dev_process(str(project)) as dev:
