@@ -14,8 +14,9 @@ from typing import Any, Final, Self
 
 import httpx
 
-from authkit.host.store.catalog import type_of
-from authkit.logical import Alias, Entity, Servable
+from authkit.database import Database
+from authkit.host.store.catalog import DATABASE, type_of
+from authkit.logical import Alias, BackendType, Entity, Servable
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
 from authkit.testing.responses import ClientResponse
 from authkit.testing.server_process import ServerProcess
@@ -34,7 +35,8 @@ class RealServer(MountClient):
     need them are for the simulator.
 
     Args:
-        backend: a class at the top of a module that can be imported.
+        backend: a class at the top of a module that can be imported. Of a database plugin the server's
+            database engine is mounted.
         program: the executable of a server, `vault` or `bao`.
         path: where it is mounted, by default the backend's name.
 
@@ -47,7 +49,7 @@ class RealServer(MountClient):
 
     def __init__(
         self,
-        backend: type[Servable],
+        backend: type[Servable] | type[Database[Any, Any]],
         program: str | os.PathLike[str],
         *,
         path: str = "",
@@ -55,9 +57,9 @@ class RealServer(MountClient):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         self._launcher = _launcher(backend)
-        self._mount = {"type": backend.name, "options": dict(options or {}), "config": dict(config or {})}
-        self._backend_type = backend.factory().backend_type
-        super().__init__(self, path or backend.name, self._backend_type)
+        self._kind, mounted, backend_type = _kind_of(backend)
+        self._mount = {"type": mounted, "options": dict(options or {}), "config": dict(config or {})}
+        super().__init__(self, path or mounted, backend_type)
         self.name = backend.name
         """In the catalog."""
         self._process = ServerProcess(program)
@@ -137,16 +139,23 @@ class RealServer(MountClient):
         file = self._process.plugins / self.name
         file.write_text(self._launcher)
         file.chmod(0o700)
-        kind = type_of(self._backend_type)
         body = {"command": file.name, "sha256": hashlib.sha256(self._launcher.encode()).hexdigest()}
-        (await self.call("PUT", f"sys/plugins/catalog/{kind}/{self.name}", body)).verified()
+        (await self.call("PUT", f"sys/plugins/catalog/{self._kind}/{self.name}", body)).verified()
 
     async def _stop(self) -> None:
         await self._client.aclose()
         await asyncio.to_thread(self._process.stop)
 
 
-def _launcher(backend: type[Servable]) -> str:
+def _kind_of(backend: type[Servable] | type[Database[Any, Any]]) -> tuple[str, str, BackendType]:
+    """Return the type of a plugin in the catalog, and what is mounted for it: name and type."""
+    if issubclass(backend, Database):
+        return DATABASE, DATABASE, BackendType.LOGICAL
+    backend_type = backend.factory().backend_type
+    return type_of(backend_type), backend.name, backend_type
+
+
+def _launcher(backend: type[Servable] | type[Database[Any, Any]]) -> str:
     """Return the file that a server starts: this interpreter, which serves the class.
 
     Raises:
@@ -158,7 +167,8 @@ def _launcher(backend: type[Servable]) -> str:
     if not backend.name:
         raise ValueError(f'{name} cannot be mounted: class {name}(..., name="...")')
     paths, target = [os.path.abspath(each) for each in sys.path], f"{module}:{name}"
-    code = f"import sys\nsys.path[:] = {paths!r}\nfrom authkit import serve\nserve({target!r})\n"
+    served_by = "authkit.database" if issubclass(backend, Database) else "authkit"
+    code = f"import sys\nsys.path[:] = {paths!r}\nfrom {served_by} import serve\nserve({target!r})\n"
     # By a shell: the path of an interpreter may be too long for a `#!` line.
     return f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)}\n"
 

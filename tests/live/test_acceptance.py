@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conformance.shelf import Shelf
 from livebed.binaries import ServerProgram
 from livebed.keys_engine import Keys
 from shared_pin import SharedPIN
@@ -78,6 +79,21 @@ async def test_an_engine_is_the_same_on_both(acceptance: Accept) -> None:
         await vault.issue("creds/door", token=token)
     assert "Keys that fit" in await vault.help()
     assert (await vault.accessor()).startswith("keys_")
+    await vault.disable()
+
+
+async def test_a_database_plugin_is_the_same_on_both(acceptance: Accept) -> None:
+    """Behind the host's database engine, with users that are issued, renewed and revoked."""
+    vault = await acceptance(Shelf)
+    await vault.write("config/main", plugin_name=Shelf.name, allowed_roles="*", username="root", password="x")
+    await vault.write("roles/app", db_name="main", default_ttl="1h", max_ttl="2h")
+    user = await vault.issue("creds/app")
+    assert "-app-" in user.data["username"]
+    assert (await user.renew("30m")).ttl.total_seconds() == 1800
+    await user.revoke()
+    with pytest.raises(RefusedError, match="invalid lease"):
+        await user.lookup()
+    await vault.write("rotate-root/main")
     await vault.disable()
 
 
