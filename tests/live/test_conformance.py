@@ -26,6 +26,7 @@ OPENBAO_DIFFERS = {
     "mounts: reloads_that_make_no_sense": "looks for the plugin first",
     "mounts: catalog": "has no pins",
     "leases: old_paths": "has left them behind",
+    "databases: resets_and_reloads": "resets connections by name alone",
 }
 """Cases that OpenBao answers otherwise than Vault (OpenBao after 2.4, development branch of August 2026)."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from database_fakes import ROOT_PASSWORD, Connection, Shelf, ShelfDatabase, ShelfError
@@ -14,8 +15,13 @@ from authkit.testing import RefusedError, Simulator
 class GuardedShelf(ShelfDatabase, name="guarded", version="1.2.3"):
     """A shelf that lets in who knows a user's password."""
 
+    held_up: ClassVar[dict[str, asyncio.Event]] = {}
+    """What connections wait for, by their host."""
+
     async def connect(self) -> Connection:
         """Log in."""
+        if self.settings.host in self.held_up:
+            await self.held_up[self.settings.host].wait()
         if self.shelf.users.get(self.settings.username) != self.settings.password.reveal():
             raise ShelfError("wrong password")
         return await super().connect()
@@ -178,3 +184,21 @@ async def test_unmounting_deletes_users_and_connections(host: Simulator, shelf: 
     await host.disable()
     assert list(shelf.users) == ["root", "batch"]
     assert shelf.open == 0
+
+
+async def test_a_connection_that_is_being_opened_holds_up_no_other(
+    host: Simulator, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a database that does not answer, for example."""
+    go_on = asyncio.Event()
+    go_on.set()
+    monkeypatch.setitem(GuardedShelf.held_up, "slow", go_on)
+    own = {"plugin_name": host.name, "host": "slow", "username": "root", "password": ROOT_PASSWORD}
+    await host.write("config/slow", own)
+    go_on.clear()
+    opening = asyncio.create_task(host.write("reset/slow"))
+    await host.write("reset/main")
+    await host.issue("creds/app")
+    assert not opening.done()
+    go_on.set()
+    await opening

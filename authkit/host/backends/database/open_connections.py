@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from authkit.errors import AuthKitError, PluginStartError
 from authkit.host.backends.database.errors import EngineError
@@ -33,7 +34,7 @@ class OpenConnections:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._open: dict[str, OpenConnection] = {}
-        self._opening = asyncio.Lock()
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, name: str, config: ConnectionConfig, *, verify: bool | None = None) -> OpenConnection:
         """Return the connection, opened if need be; by default `config` says whether it is verified.
@@ -41,9 +42,12 @@ class OpenConnections:
         Raises:
             EngineError: it cannot be opened.
         """
-        async with self._opening:
-            found = self._open.get(name)
-            if found is not None and found.connection.is_open:
+        found = self._find_open(name)
+        if found is not None:
+            return found
+        async with self._lock(name):
+            found = self._find_open(name)
+            if found is not None:
                 return found
             await self.drop(name)
             opened, _ = await self.open(config, verify=verify, start="unable to create database instance: ")
@@ -74,7 +78,7 @@ class OpenConnections:
 
     async def put(self, name: str, opened: OpenConnection) -> None:
         """Keep a connection in place of another, which is closed."""
-        async with self._opening:
+        async with self._lock(name):
             old, self._open[name] = self._open.get(name), opened
         if old is not None:
             await old.connection.close()
@@ -86,14 +90,21 @@ class OpenConnections:
             await found.connection.close()
 
     async def close(self) -> None:
-        """Close all."""
-        for name in list(self._open):
-            await self.drop(name)
+        """Close all, at once: each may take its time."""
+        await asyncio.gather(*(self.drop(name) for name in list(self._open)))
 
     def newest_version(self, plugin: str) -> str:
         """Return the version that a new connection is for: empty if the plugin has one without a version."""
         chosen = self._catalog.choose(DATABASE, plugin)
         return chosen.version if chosen else ""
+
+    def _find_open(self, name: str) -> OpenConnection | None:
+        found = self._open.get(name)
+        return found if found is not None and found.connection.is_open else None
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        """Return the lock under which a connection is opened: others go on meanwhile."""
+        return self._opening.setdefault(name, asyncio.Lock())
 
     def _find(self, config: ConnectionConfig) -> CatalogEntry | None:
         return self._catalog.choose(DATABASE, config.plugin_name, config.plugin_version)
