@@ -27,7 +27,7 @@ from authkit import (
     field,
     login,
 )
-from authkit.cli.hints import Hints, make_hints
+from authkit.cli.hints import Hints, make_database_hints, make_hints
 from authkit.framework import Model
 from authkit.host.mount_overview import Field, Form, MountDescription, describe
 from authkit.logical import Operation
@@ -204,3 +204,14 @@ async def test_the_page_fills_the_fields_of_a_path_in() -> None:
         granted = await browser.send("/ui/login?path=x/", {"member": "dev", "user": "ann", "floor": "1"})
         assert browser.status == 200
         assert "Logged in" in granted
+
+
+def test_a_database_plugin_has_settings_that_only_its_readme_knows() -> None:
+    """The connection is to be completed, and so is what needs it."""
+    hints = make_database_hints("database", "redis_acl")
+    assert hints.ready == ("vault path-help database",)
+    assert hints.to_complete == (
+        "vault write database/config/dev plugin_name=redis_acl 'allowed_roles=*' ...",
+        "vault write database/roles/dev db_name=dev default_ttl=1h creation_statements=...",
+        "vault read database/creds/dev",
+    )
