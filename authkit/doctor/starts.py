@@ -240,10 +240,8 @@ def _judge_cookie(check: str, line: str, status: int | None) -> Finding:
     if _is_handshake(line):
         return failed(
             check,
-            "it serves under the cookie of database plugins, and a server catalogues it as one",
-            "If it is a database plugin, register it as `database` (`authkit install --kind database`): the "
-            "doctor checks only auth methods and secrets engines further, and the handshake fails as it "
-            f"should. If it is not: {advice[0].lower()}{advice[1:]}",
+            "it serves under the cookie of database plugins as well, and a server catalogues it as one",
+            advice,
         )
     if line:
         return failed(

@@ -259,7 +259,7 @@ async def test_a_plugin_that_does_not_look_at_the_cookie(directory: Path) -> Non
     )
     assert bad(findings) == {"cookie": "failed", "OpenAPI": "warning"}
     assert "a server catalogues it as one" in findings["cookie"].seen
-    assert "register it as `database`" in findings["cookie"].advice
+    assert "Look at the cookie before all else" in findings["cookie"].advice
 
 
 async def test_a_plugin_of_protocol_4(directory: Path) -> None:
