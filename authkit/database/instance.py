@@ -123,7 +123,8 @@ class Instance:
                 yield connection
         except TimeoutError as error:
             if timing.expired():
-                raise UserError(f"the database did not answer within {limit.seconds} s") from error
+                seconds = f"{limit.total_seconds():g} s"
+                raise UserError(f"the database did not answer within {seconds}") from error
             raise
 
     def _make_name(self, user: NewUser) -> str:
