@@ -95,7 +95,15 @@ class Engine(SecretsEngine, name="engine", version="0.1.0"):
             await asyncio.Event().wait()
         if role.fault == "no lease":
             return {"name": account.name}  # type: ignore[return-value]
-        data = {"name": account.name, "password": Secret("hidden-until-sent"), "size": size}
+        data: dict[str, Any] = {
+            "name": account.name,
+            "password": Secret("hidden-until-sent"),
+            "size": size,
+        }
+        if role.fault == "nested":
+            data["keys"] = [{"private": Secret("in-a-list"), "size": 2048}]
+        if role.fault == "unsendable":
+            data["keys"] = object()
         return Lease(data=data, ttl=role.ttl, max_ttl=role.max_ttl, warnings=("mind the gap",))
 
     @create.renew
