@@ -147,7 +147,7 @@ async def test_the_log_has_what_undoing_needs_before_anything_is_made(mount: Eng
     assert mount.service.accounts == set()
 
 
-@pytest.mark.parametrize("fault", ["", "no lease"])
+@pytest.mark.parametrize("fault", ["", "no lease", "undocumented"])
 async def test_a_failed_handler_leaves_nothing(mount: EngineMount, fault: str) -> None:
     """What it has made is undone at once, and once more later: something may still be on its way."""
     await mount.write("roles/app", fault=fault)
