@@ -63,8 +63,8 @@ class Instance:
         async with self._lend():
             pass
 
-    async def create_user(self, user: NewUser) -> str:
-        """Create a user and return its name. If that fails, or is cancelled, the user is deleted.
+    async def create_user(self, user: NewUser) -> NewUser:
+        """Create a user and return it with its name. If that fails, or is cancelled, the user is deleted.
 
         `user` has no name yet. Raises what the author's method raises.
         """
@@ -78,11 +78,18 @@ class Instance:
                 await self._database.create_user(connection, user)
         except BaseException as error:
             if begun:
-                undoing = self._undo(user)
+                undoing = self.undo(user)
                 if isinstance(error, Exception):
                     await asyncio.shield(undoing)
             raise
-        return user.username
+        return user
+
+    def undo(self, user: NewUser) -> asyncio.Task[None]:
+        """Delete a user that the host will never learn of, in the background."""
+        undoing = asyncio.get_running_loop().create_task(self._delete_again(user))
+        self._undoing.add(undoing)
+        undoing.add_done_callback(self._undoing.discard)
+        return undoing
 
     async def update_user(self, changes: list[Change]) -> None:
         """Make changes to one user, in order. Raises what the author's methods raise."""
@@ -130,13 +137,6 @@ class Instance:
     def _make_name(self, user: NewUser) -> str:
         display_name, role_name = replace_unsafe(user.display_name), replace_unsafe(user.role_name)
         return self._usernames.make(display_name=display_name, role_name=role_name)
-
-    def _undo(self, user: NewUser) -> asyncio.Task[None]:
-        """Delete a user that the host will never learn of, in the background."""
-        undoing = asyncio.get_running_loop().create_task(self._delete_again(user))
-        self._undoing.add(undoing)
-        undoing.add_done_callback(self._undoing.discard)
-        return undoing
 
     async def _delete_again(self, user: NewUser) -> None:
         about = {"connection": self._name, "username": user.username}

@@ -10,6 +10,7 @@ import pytest
 from database_fakes import PASSWORD, ROOT_PASSWORD, Host, ShelfDatabase, ShelfError, refused
 
 from authkit.errors import RPCError, StatusCode, UserError
+from authkit.rpc import RevocableReply
 from authkit.wire.pb import database_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
@@ -362,6 +363,19 @@ async def test_a_user_that_cannot_be_deleted_is_told(
     (name,) = host.shelf.users
     (record,) = [each for each in caplog.records if "may be left behind" in each.getMessage()]
     assert (record.levelno, record.kv["username"]) == (logging.ERROR, name)
+
+
+async def test_a_user_whose_name_nobody_took_is_deleted() -> None:
+    """The host had given up when the answer left, and keeps no lease."""
+    host = Host()
+    await host.initialize()
+    request = pb.NewUserRequest(username_config=pb.UsernameConfig(role_name="app"), password=PASSWORD)
+    reply = await host.call("NewUser", request)
+    assert isinstance(reply, RevocableReply)
+    assert len(host.shelf.users) == 1
+    reply.on_untaken()
+    await host.service.close()
+    assert host.shelf.users == {}
 
 
 async def test_a_call_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
