@@ -157,8 +157,11 @@ def is_safe(value: str) -> bool:
 
     True if it has only letters, digits, blanks and ASCII punctuation, and nothing that ends quotes in one
     of the databases: no `'`, `"`, backquote, backslash or `]`, and no `$$` or `$tag$`. Other punctuation of
-    Unicode is unsafe as well: some databases convert it to ASCII quotes.
+    Unicode is unsafe as well: some databases convert it to ASCII quotes. The one kind of safe value with
+    several lines is a PEM text, such as a public key.
     """
+    if _PEM.fullmatch(value):
+        return True
     return not any(map(_is_unsafe, value)) and not _DOLLAR_QUOTE.search(value)
 
 
@@ -185,6 +188,7 @@ def format_expiration(moment: datetime) -> str:
 
 _UNSAFE_ASCII: Final = frozenset("'\"`\\]")
 _DOLLAR_QUOTE: Final = re.compile(r"\$\w*\$")
+_PEM: Final = re.compile(r"-----BEGIN ([A-Z ]+)-----\n(?:[A-Za-z0-9+/]+={0,2}\n)+-----END \1-----\n?")
 _SAFE_CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lo", "Nd"})
 """No modifier letters: some of them are taken for apostrophes."""
 

@@ -22,6 +22,9 @@ C = TypeVar("C")
 PING_TIMEOUT: Final = timedelta(seconds=5)
 """For a connection that was idle to answer; then it is replaced."""
 
+CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+"""For a connection to be there that nobody waits for any more."""
+
 CLOSE_TIMEOUT: Final = timedelta(seconds=5)
 """For one connection to close in the background."""
 
@@ -73,10 +76,7 @@ class Connections(Generic[C]):
             except BaseException:
                 self._discard(lent)
                 raise
-            if self._closed:
-                self._discard(lent)
-            else:
-                self._idle.append(lent)
+            self._put_back(lent)
         finally:
             self._places.release()
 
@@ -129,13 +129,37 @@ class Connections(Generic[C]):
         return True
 
     async def _open(self, now: float) -> _Idle[C]:
-        opened = _Idle(await self._driver.connect(), now)
+        opened = _Idle(await self._connect(), now)
         try:
             await self._driver.ping(opened.connection)
         except BaseException:
             self._discard(opened)
             raise
         return opened
+
+    async def _connect(self) -> C:
+        """Connect. Whoever leaves meanwhile leaves the connection to the next one.
+
+        It is not cancelled: a driver may then leave it open without an owner (psycopg 3.3 does).
+        """
+        connecting = asyncio.ensure_future(self._driver.connect())
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # Waited for here, in the place of who has left: else there were more than `limit`.
+            done, late = await asyncio.wait({connecting}, timeout=CONNECT_TIMEOUT.total_seconds())
+            for each in late:
+                each.cancel()
+            for each in done:
+                if not each.cancelled() and each.exception() is None:
+                    self._put_back(_Idle(each.result(), asyncio.get_running_loop().time()))
+            raise
+
+    def _put_back(self, lent: _Idle[C]) -> None:
+        if self._closed:
+            self._discard(lent)
+        else:
+            self._idle.append(lent)
 
     def _discard(self, lent: _Idle[C]) -> None:
         """Close a connection in the background: whoever had it need not wait."""

@@ -73,8 +73,8 @@ class Instance:
         async with self._lend(self._connections):
             pass
 
-    async def create_user(self, user: NewUser) -> str:
-        """Create a user and return its name. If that fails, or is cancelled, the user is deleted.
+    async def create_user(self, user: NewUser) -> NewUser:
+        """Create a user and return it with its name. If that fails, or is cancelled, the user is deleted.
 
         `user` has no name yet. Raises what the author's method raises.
         """
@@ -88,11 +88,18 @@ class Instance:
                 await self._database.create_user(connection, user)
         except BaseException as error:
             if begun:
-                undoing = self._undo(user)
+                undoing = self.undo(user)
                 if isinstance(error, Exception):
                     await asyncio.shield(undoing)
             raise
-        return user.username
+        return user
+
+    def undo(self, user: NewUser) -> asyncio.Task[None]:
+        """Delete a user that the host will never learn of, in the background."""
+        undoing = asyncio.get_running_loop().create_task(self._delete_again(user))
+        self._undoing.add(undoing)
+        undoing.add_done_callback(self._undoing.discard)
+        return undoing
 
     async def update_user(self, changes: list[Change]) -> None:
         """Make changes to one user, in order. Raises what the author's methods raise."""
@@ -139,18 +146,12 @@ class Instance:
                 yield connection
         except TimeoutError as error:
             if timing.expired():
-                raise UserError(f"the database did not answer within {limit.seconds} s") from error
+                seconds = f"{limit.total_seconds():g} s"
+                raise UserError(f"the database did not answer within {seconds}") from error
             raise
 
     def _make_name(self, user: NewUser) -> str:
         return self._usernames.make(**_fields_of(user))
-
-    def _undo(self, user: NewUser) -> asyncio.Task[None]:
-        """Delete a user that the host will never learn of, in the background."""
-        undoing = asyncio.get_running_loop().create_task(self._delete_again(user))
-        self._undoing.add(undoing)
-        undoing.add_done_callback(self._undoing.discard)
-        return undoing
 
     async def _delete_again(self, user: NewUser) -> None:
         about = {"connection": self._name, "username": user.username}

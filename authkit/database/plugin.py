@@ -72,7 +72,8 @@ class Database(ABC, Generic[SettingsT, ConnectionT]):
                 cls.settings_type = arguments[0]
         cls.credential_types = tuple(map(CredentialType, cls.credential_types))
         if not timedelta(0) < cls.time_limit <= MAX_TIME_LIMIT:
-            raise TypeError(f"{cls.__name__}.time_limit is not between 0 and {MAX_TIME_LIMIT.seconds} s")
+            longest = f"{MAX_TIME_LIMIT.total_seconds():g} s"
+            raise TypeError(f"{cls.__name__}.time_limit is not between 0 and {longest}")
         for method in _METHODS:
             if not iscoroutinefunction(getattr(cls, method)):
                 raise TypeError(f"{cls.__name__}.{method} is not async: use asyncio.to_thread to block in it")

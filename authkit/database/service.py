@@ -27,7 +27,7 @@ from authkit.database.messages import (
 from authkit.database.plugin import Database
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
-from authkit.rpc.interface import CallContext, Method, UnaryMethod
+from authkit.rpc.interface import CallContext, Method, RevocableReply, UnaryMethod
 from authkit.wire.failures import note_late
 from authkit.wire.multiplexing import instance_id, read_message, self_description
 from authkit.wire.pb import database_pb2 as pb
@@ -114,8 +114,14 @@ class DatabaseService:
         request = read_message(pb.NewUserRequest, data)
         secrets = {**instance.secrets, request.password: "password"}
         async with self._answering("unable to create new user", key, secrets):
-            username = await instance.create_user(decode_new_user(request))
-        return pb.NewUserResponse(username=username).SerializeToString()
+            user = await instance.create_user(decode_new_user(request))
+        reply = RevocableReply(pb.NewUserResponse(username=user.username).SerializeToString())
+
+        def take_back() -> None:
+            instance.undo(user)
+
+        reply.on_untaken = take_back
+        return reply
 
     async def _update_user(self, data: bytes, call: CallContext) -> bytes:
         key, instance = self._find(call)

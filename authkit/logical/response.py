@@ -68,7 +68,8 @@ class Response(Value, frozen=True, kw_only=True):
     """Called once the answer is on its way, and not if it cannot be sent. It must not wait."""
 
     on_untaken: Callable[[], None] | None = None
-    """Called after `on_sent` if the host had given up the request by then. It must not wait."""
+    """Called if the host does not take the answer: in place of `on_sent` if it cannot be sent, after it if
+    the host had given up. It must not wait."""
 
     unshown: ClassVar = ("data", "on_sent", "on_untaken")
 

@@ -26,7 +26,15 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
 
-from authkit.framework import Declaration, MountContext, PathTemplate, Route, WALEntry, parse_duration
+from authkit.framework import (
+    Declaration,
+    Model,
+    MountContext,
+    PathTemplate,
+    Route,
+    WALEntry,
+    parse_duration,
+)
 from authkit.framework.handlers.options import HandlerOptions, verify_options
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.stored.storage_keys import WAL_PREFIX
@@ -78,6 +86,7 @@ class Credentials(MethodDeclaration[P, R]):
         *,
         secret_type: str,
         rollback_after: timedelta,
+        answer: type[Model] | None,
         options: HandlerOptions,
     ) -> None:
         super().__init__(handler)
@@ -85,6 +94,7 @@ class Credentials(MethodDeclaration[P, R]):
         self.operations = tuple(operations)
         self.secret_type = secret_type
         self.rollback_after = rollback_after
+        self.answer = answer
         self.options = options
 
     def renew(self, handler: Callable[Concatenate[Any, Q], N]) -> RenewalHandler[Q, N]:
@@ -163,6 +173,7 @@ def credentials(
     operations: Sequence[Operation] = (Operation.READ,),
     secret_type: str = "",
     rollback_after: str = "10m",
+    answer: type[Model] | None = None,
     **options: Unpack[HandlerOptions],
 ) -> CredentialsDecorator:
     """Make a method the source of leased credentials on a path.
@@ -179,6 +190,8 @@ def credentials(
             path begins with (`creds`). Leases live for months: it stays for ever.
         rollback_after: how old an entry of the write-ahead log is when it is undone. The method may take
             half of that; then it is cancelled, and undone.
+        answer: a model with the fields of the lease's `data`, for documents. Data that has another field is
+            not sent, and what was made is undone.
         options: see `HandlerOptions`; the path always needs a token.
 
     Raises:
@@ -205,7 +218,13 @@ def credentials(
 
     def declare(handler: Callable[Concatenate[Any, P], R], /) -> Credentials[P, R]:
         return Credentials(
-            handler, template, operations, secret_type=name, rollback_after=age, options=options
+            handler,
+            template,
+            operations,
+            secret_type=name,
+            rollback_after=age,
+            answer=answer,
+            options=options,
         )
 
     return declare

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from authkit.errors import InternalError, UserError
-from authkit.framework import Call, Model, MountContext, Route
+from authkit.framework import Call, Model, MountContext, ResponseInfo, Route
 from authkit.framework.documents.help import documentation
 from authkit.framework.handlers.arguments import verify_returns
 from authkit.framework.handlers.options import HandlerOptions, operation_info
@@ -45,6 +45,7 @@ class DeclaredCredentials(Protocol):
     operations: tuple[Operation, ...]
     secret_type: str
     rollback_after: timedelta
+    answer: type[Model] | None
     options: HandlerOptions
 
     @property
@@ -105,7 +106,12 @@ class CredentialsFlow:
         synopsis, description = documentation(self.declared.handler)
         synopsis = options.get("summary", synopsis) or "Request a credential."
         description = options.get("description", description)
-        info = operation_info(self.fields, synopsis, description, {**options, "forward": True})
+        info = operation_info(
+            self.fields,
+            synopsis,
+            description,
+            {**options, "forward": True, "responses": self._documented_responses()},
+        )
         operations = self.declared.operations
         return Route(
             path=self.declared.path,
@@ -270,7 +276,21 @@ class CredentialsFlow:
         if self.revocation.kept and not issue.is_begun:
             name = self.declared.handler.__qualname__
             raise InternalError(f"{name} made a credential without `await call.keep(...)` before it")
+        self._verify_documented(lease)
         return lease_response(lease, issue.record, is_renewable=self.renewal is not None)
+
+    def _documented_responses(self) -> dict[int, ResponseInfo | str]:
+        answer, responses = self.declared.answer, dict(self.declared.options.get("responses", {}))
+        if answer is not None:
+            responses.setdefault(200, ResponseInfo(fields=answer.schema, shows_secrets=True))
+        return responses
+
+    def _verify_documented(self, lease: Lease) -> None:
+        answer = self.declared.answer
+        unknown = [] if answer is None else sorted(lease.data.keys() - answer.schema.keys())
+        if answer is not None and unknown:
+            name = self.declared.handler.__qualname__
+            raise InternalError(f"{name} answers with '{unknown[0]}', which {answer.__name__} does not have")
 
     async def _abandon(self, backend: Any, issue: Issue, *, is_cancelled: bool) -> None:
         """Undo at once. The entry in the log stays: what is still being made somewhere is undone by that."""

@@ -36,7 +36,7 @@ class Lease(Value, frozen=True, kw_only=True):
     """
 
     data: Mapping[str, Any]
-    """What the client gets. A `Secret` is sent as its text."""
+    """What the client gets. A `Secret` is sent as its text, in lists and mappings too."""
     ttl: timedelta = _ZERO
     """Zero: as the mount has it."""
     max_ttl: timedelta = _ZERO
@@ -130,7 +130,7 @@ def lease_response(lease: Lease, record: SecretRecord, *, is_renewable: bool) ->
     Raises:
         InternalError: the data has the form of an error.
     """
-    data = {name: _revealed(value) for name, value in lease.data.items()}
+    data = _revealed(lease.data)
     if Response(data=data).is_error:
         raise InternalError("data of this form would arrive as an error; raise UserError for one")
     options = LeaseOptions(ttl=lease.ttl, max_ttl=lease.max_ttl, renewable=is_renewable and lease.renewable)
@@ -148,7 +148,15 @@ def renewed_secret(secret: LeasedSecret, renewal: Renewal) -> LeasedSecret:
 
 
 def _revealed(value: Any) -> Any:
-    return value.reveal() if isinstance(value, Secret) else value
+    match value:
+        case Secret():
+            return value.reveal()
+        case Mapping():
+            return {name: _revealed(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_revealed(each) for each in value]
+        case _:
+            return value
 
 
 def _verify_lifetimes(ttl: timedelta, max_ttl: timedelta) -> None:

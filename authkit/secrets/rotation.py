@@ -27,7 +27,9 @@ from authkit.framework import (
     Call,
     Collection,
     MountContext,
+    OperationInfo,
     PathTemplate,
+    ResponseInfo,
     Route,
     Task,
     Write,
@@ -38,7 +40,6 @@ from authkit.framework.fields.types import LowerTextType, TextType
 from authkit.framework.handler_threads import Exclusive
 from authkit.framework.objects.write_rules import Ruled
 from authkit.framework.routing.declarations import MethodDeclaration
-from authkit.framework.routing.routes import OperationInfo
 from authkit.framework.stored.codec import decode_entry, encode_entry
 from authkit.framework.stored.storage_keys import KeyRange, Span
 from authkit.framework.tasks.periodic import Periodic
@@ -46,7 +47,7 @@ from authkit.logical import Operation, Response
 from authkit.masking import Secret
 from authkit.secrets.arguments import PasswordPlan, read_password_plan
 from authkit.secrets.pending import PendingPassword, set_new_password
-from authkit.secrets.schedules import RotatedRole
+from authkit.secrets.schedules import RotatedCredential, RotatedRole
 from authkit.values import verify_collections
 
 __all__ = ["RotateCall", "Rotation", "rotated"]
@@ -110,7 +111,13 @@ class Rotation(MethodDeclaration[P, R]):
         ):
             name = path.names[0]
             kind = LowerTextType() if roles.lower_names else TextType()
-            info = OperationInfo(summary=text, fields={}, forward=operation is Operation.UPDATE)
+            is_read = operation is Operation.READ
+            info = OperationInfo(
+                summary=text,
+                fields={},
+                forward=not is_read,
+                responses={200: self._answer_of(roles.model)} if is_read else {},
+            )
             yield Route(
                 path=path,
                 operations={operation: handle},
@@ -139,6 +146,11 @@ class Rotation(MethodDeclaration[P, R]):
         return [self._prefix]
 
     # -------------------------------------------------------------------------------------------
+
+    def _answer_of(self, role: type[RotatedRole]) -> ResponseInfo:
+        """Return what documents say of the credential."""
+        shown = {name: role.schema[name] for name in (*self.shows, *RotatedRole.schema)}
+        return ResponseInfo(fields={**shown, **RotatedCredential.schema}, shows_secrets=True)
 
     @property
     def _prefix(self) -> str:

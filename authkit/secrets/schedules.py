@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
 from authkit.errors import UserError
-from authkit.framework import Model, Seconds, Str, field
+from authkit.framework import Model, Seconds, Secret, Str, Timestamp, field
 
-__all__ = ["MIN_PERIOD", "MIN_WINDOW", "RotatedRole"]
+__all__ = ["MIN_PERIOD", "MIN_WINDOW", "RotatedCredential", "RotatedRole"]
 
 MIN_PERIOD: Final = timedelta(minutes=1)
 """A host gives a mount a turn about once each minute (Vault 1.21, vault/rollback.go)."""
@@ -91,3 +91,11 @@ class RotatedRole(Model):
                 "that comes: minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7"
             ) from None
         return found
+
+
+class RotatedCredential(Model):
+    """What a client reads of a static role beside fields of the role: for documents."""
+
+    password: Secret = field(help="The password that was set last.")
+    last_vault_rotation: Timestamp = field(help="When it was set.")
+    ttl: Seconds = field(help="How long until it is changed.")

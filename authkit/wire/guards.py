@@ -97,6 +97,8 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
     try:
         reply = _encode(_checked(request, response))
     except BaseException as exc:
+        if isinstance(response, Response) and response.on_untaken is not None:
+            response.on_untaken()
         # What is wrong with a response is the author's business: its text stays in the log.
         reference = _report(message, exc)
         shown = exc if is_expected(exc) else InternalError(neutral_text(reference))

@@ -153,6 +153,19 @@ class Session:
             await asyncio.sleep(0)
         raise AssertionError(f"the engine was not asked {count} times: {asked}")
 
+    async def move(self, source: str, target: str) -> str:
+        """Move a mount, and wait until that has ended; return how."""
+        moved = (await self.write("sys/remount", {"from": source, "to": target}))["data"]["migration_id"]
+        path = f"sys/remount/status/{moved}"
+        for _ in range(500):
+            reply = await self._way.send("GET", path, None, token=ROOT, query={}, headers={}, address=HERE)
+            if reply.body["data"]["migration_info"]["status"] != "in-progress":
+                self._write_down("GET", path, reply)
+                status: str = reply.body["data"]["migration_info"]["status"]
+                return status
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"the move of {source} does not end: {reply}")
+
     async def open(self, status: int = 200, *, path: str = "open/do", **recipe: Any) -> Any:
         """Let the plugin answer on a path that is open without a token."""
         return await self.write(f"auth/{MOUNT}/{path}", recipe, status=status, token=None)

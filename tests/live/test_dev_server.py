@@ -43,7 +43,7 @@ def test_login_with_a_token(client: Client) -> None:
 
 
 def test_mounts(client: Client) -> None:
-    """Enable, list, tune, disable."""
+    """Enable, list, tune, move, disable."""
     assert "Enabled" in client.cli("auth", "enable", "-path=a/b", "-description=two parts", "shared_pin")
     listed = client.cli_json("auth", "list")
     assert listed["a/b/"]["description"] == "two parts"
@@ -54,8 +54,12 @@ def test_mounts(client: Client) -> None:
     assert (tuned["default_lease_ttl"], tuned["token_type"]) == (1800, "batch")
     assert "path is already in use" in client.run_cli("auth", "enable", "-path=a/b", "shared_pin").stderr
     assert "plugin not found in the catalog" in client.run_cli("auth", "enable", "nothing").stderr
-    client.cli("auth", "disable", "a/b")
-    assert "a/b/" not in client.cli_json("auth", "list")
+    assert "Finished moving" in client.cli("auth", "move", "auth/a/b/", "auth/a/c/")
+    listed = client.cli_json("auth", "list")
+    assert listed["a/c/"]["description"] == "two parts"
+    assert "a/b/" not in listed
+    client.cli("auth", "disable", "a/c")
+    assert "a/c/" not in client.cli_json("auth", "list")
 
 
 def test_plugins(dev: DevServer, client: Client) -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from database_servers import ROOT_PASSWORD, run_postgresql, why_no_postgresql
-from livebed.breakdowns import KINDS, Breakdowns
+from livebed.breakdowns import KINDS, EngineBreakdowns
 from livebed.factories import MakeServer
 
 RUNS = int(os.environ.get("AUTHKIT_TORTURE_RUNS", "12"))
@@ -23,7 +23,7 @@ def test_every_user_has_a_lease_or_is_gone(make_server: MakeServer) -> None:
     print(f"AUTHKIT_TORTURE_SEED={seed}")
     chance = random.Random(seed)
     server = make_server(raft=True)
-    with run_postgresql() as database, Breakdowns.enabled(server, database, chance) as torn:
+    with run_postgresql() as database, EngineBreakdowns.enabled(server, database, chance) as torn:
         for number in range(RUNS):
             torn.run(KINDS[number % len(KINDS)])
         made, pending = set(torn.mount.users()), torn.pending()

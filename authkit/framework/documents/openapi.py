@@ -215,7 +215,7 @@ def _responses(operation: Operation, info: OperationInfo) -> dict[str, Any]:
 
 
 def _response(info: ResponseInfo) -> dict[str, Any]:
-    schema = response_schema(info.fields.values()) if info.fields else {}
+    schema = response_schema(info.fields.values(), shows_secrets=info.shows_secrets) if info.fields else {}
     if info.example is not None:
         schema["example"] = dict(info.example)
     is_told = schema or info.media_type != "application/json"

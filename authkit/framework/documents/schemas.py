@@ -77,12 +77,18 @@ def body_schema(
     return schema
 
 
-def response_schema(fields: Iterable[FieldSchema]) -> dict[str, Any]:
-    """Return the schema of an answer's data: what is never shown is not there, durations are seconds."""
+def response_schema(fields: Iterable[FieldSchema], *, shows_secrets: bool = False) -> dict[str, Any]:
+    """Return the schema of an answer's data; durations are seconds.
+
+    Secrets are left out, as they are in the answer, unless it `shows_secrets`: then they are marked.
+    """
     properties = {}
     for field in sorted(fields, key=lambda field: field.name):
-        if not (field.type.secret or field.sensitive or field.alias_of):
-            properties[field.name] = _described(field, _response_type(field.type))
+        if field.alias_of or (_is_secret(field) and not shows_secrets):
+            continue
+        properties[field.name] = _described(field, _response_type(field.type))
+        if _is_secret(field):
+            properties[field.name]["x-vault-displayAttrs"] = {"sensitive": True}
     return {"type": "object", "properties": properties}
 
 
@@ -144,8 +150,7 @@ def _described(field: FieldSchema, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _default(field: FieldSchema) -> Any:
     """Return the default as a request would spell it, `None` for none or one that says nothing."""
-    hidden = field.type.secret or field.sensitive
-    if hidden or field.default is UNSET or field.default is None or field.alias_of:
+    if _is_secret(field) or field.default is UNSET or field.default is None or field.alias_of:
         return None
     dumped = field.dump(field.default)
     if field.type.label == _DURATION:
@@ -155,8 +160,12 @@ def _default(field: FieldSchema) -> Any:
 
 def _display(field: FieldSchema) -> dict[str, Any]:
     display: dict[str, Any] = {}
-    if field.type.secret or field.sensitive:
+    if _is_secret(field):
         display["sensitive"] = True
     if field.name.startswith(_TOKEN_PREFIX):
         display["group"] = "Tokens"
     return display
+
+
+def _is_secret(field: FieldSchema) -> bool:
+    return field.type.secret or field.sensitive

@@ -33,6 +33,8 @@ class ResponseInfo(Value, frozen=True, kw_only=True):
     description: str = "OK"
     fields: Mapping[str, FieldSchema] = field(default_factory=dict)
     """Of the `data`; a model has them as `Model.schema`."""
+    shows_secrets: bool = False
+    """Whether fields of secrets are there too: in the answer that hands out a credential."""
     example: Mapping[str, Any] | None = None
     media_type: str = "application/json"
 

@@ -17,7 +17,7 @@ from authkit.host.store.tokens import Token
 from authkit.logical import BackendConfig, Operation, Request, Response
 from authkit.wire.errors import error_response
 
-__all__ = ["HostBackend", "OwnCall", "OwnRequest", "OwnResponse", "SecretLeases", "Server"]
+__all__ = ["HostBackend", "MountMoves", "OwnCall", "OwnRequest", "OwnResponse", "SecretLeases", "Server"]
 
 
 class SecretLeases(Protocol):
@@ -56,6 +56,18 @@ class SecretLeases(Protocol):
         """
 
 
+class MountMoves(Protocol):
+    """What can be done with mounts that are moved. See `authkit.host.server.moves`."""
+
+    def begin(self, source: str, target: str) -> str:
+        """Begin to move the mount at a route to another route; return the id of the move."""
+        ...
+
+    def find(self, move_id: str) -> tuple[str, str, str] | None:
+        """Return source, target and status of a move."""
+        ...
+
+
 class Server(Protocol):
     """What the backends ask of the server above them."""
 
@@ -71,6 +83,11 @@ class Server(Protocol):
     @property
     def leases(self) -> SecretLeases:
         """The leases of secrets."""
+        ...
+
+    @property
+    def moves(self) -> MountMoves:
+        """Mounts on their way to another path."""
         ...
 
     async def describe_mounts(self, caller: Caller | None, *, generic: bool) -> dict[str, Any]:

@@ -103,6 +103,14 @@ class MountTable:
         """Return the mount of a plugin at exactly that route, such as `auth/jwt/`."""
         return self._mounts.get(route)
 
+    def find_conflict(self, entry: Mount) -> str:
+        """Return the path of a plugin's mount that one there would hide or be hidden by, empty for none."""
+        for other in self.of_type(entry.plugin_type):
+            path = other.entry.path
+            if path.startswith(entry.path) or entry.path.startswith(path):
+                return path
+        return ""
+
     def of_type(self, plugin_type: str) -> list[RunningMount]:
         """Return the mounts of all plugins of a type, in order."""
         return [mount for mount in self if mount.entry.plugin_type == plugin_type]
@@ -168,10 +176,9 @@ class MountTable:
             AuthKitError: the plugin could not be set up or initialised.
         """
         async with self._changing:
-            for other in self.of_type(entry.plugin_type):
-                path = other.entry.path
-                if path.startswith(entry.path) or entry.path.startswith(path):
-                    raise MountError(f"path is already in use at {path}")
+            taken = self.find_conflict(entry)
+            if taken:
+                raise MountError(f"path is already in use at {taken}")
             mount = RunningMount(entry)
             try:
                 await self._set_up(mount)
@@ -200,9 +207,35 @@ class MountTable:
                 mount.entry = before
                 raise
 
-    async def disable(self, mount: RunningMount) -> None:
-        """Remove a mount and all that it stored. Its tokens and leases are the caller's to revoke, before."""
+    async def move(self, mount: RunningMount, route: str, path: str) -> None:
+        """Serve a mount, now at `route`, at another path, with its storage and the process of its plugin.
+
+        Its tokens and leases are the caller's to revoke, before.
+
+        Raises:
+            MountError: it was removed or moved meanwhile, or the path is taken.
+        """
         async with self._changing:
+            if self._mounts.get(route) is not mount:
+                raise MountError(f'no matching mount at "{route}"')
+            entry = replace(mount.entry, path=path)
+            taken = self.find_conflict(entry)
+            if taken:
+                raise MountError(f'path in use at "{entry.prefix}{taken}"')
+            async with mount.exclusively():
+                await self._store(entry)
+                del self._mounts[route]
+                mount.entry, mount.is_tainted = entry, False
+                self._mounts[entry.route] = mount
+
+    async def disable(self, mount: RunningMount, route: str) -> None:
+        """Remove a mount and all that it stored, unless it is no longer at `route`.
+
+        Its tokens and leases are the caller's to revoke, before.
+        """
+        async with self._changing:
+            if self._mounts.get(route) is not mount:
+                return
             mount.is_tainted = True
             async with mount.exclusively():
                 await _clean_up(mount)

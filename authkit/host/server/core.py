@@ -29,6 +29,7 @@ from authkit.host.server.health import public_answers
 from authkit.host.server.leases import Leases
 from authkit.host.server.logins import answer_login
 from authkit.host.server.mount_requests import MountRequest, answer_of, ask, check_existence
+from authkit.host.server.moves import Moves
 from authkit.host.server.openapi import describe_mounts
 from authkit.host.server.operations import Asked, parse_request, wrap_ttl_of
 from authkit.host.server.renewals import renew_token
@@ -99,6 +100,8 @@ class Core:
         )
         self.leases = Leases(self.state)
         """The leases of secrets, and their revocation."""
+        self.moves = Moves(self.state, self.leases)
+        """Mounts on their way to another path."""
         self.state.tokens.on_end = self.leases.expiration.end_with
         for kind in (SystemBackend, TokenBackend, IdentityBackend):
             self._serve(kind)
@@ -155,6 +158,7 @@ class Core:
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self.moves.stop()
         await self.leases.expiration.stop()
         await self.state.mounts.stop()
         await self.state.catalog.close()
@@ -224,7 +228,12 @@ class Core:
             async with self._gate.used(caller):
                 raise Failure(404, f'no handler for route "{asked.path}". route entry not found.')
         call = MountRequest(
-            mount=mount, request=request, request_id=request_id, asked=asked, wrap_ttl=wrap_ttl
+            mount=mount,
+            route=mount.entry.route,
+            request=request,
+            request_id=request_id,
+            asked=asked,
+            wrap_ttl=wrap_ttl,
         )
         is_open = mount.paths.needs_no_token(call.path)
         answer = await (self._answer_without_token(call) if is_open else self._answer_with_token(call))

@@ -37,7 +37,7 @@ STATUSES: Final = {
 """Statuses that an error's text alone decides on. Anything else is 500."""
 
 _LIFTED = re.compile(
-    r"sys/(?:auth|mounts|policy|audit)(?:/.*)?|sys/capabilities(?:-self|-accessor)?|sys/ha-status"
+    r"sys/(?:auth|mounts|policy|audit)(?:/.*)?|sys/capabilities(?:-self|-accessor)?|sys/ha-status|sys/remount"
 )
 """Old endpoints, whose data stands in the envelope as well (Vault 1.21, http/handler.go)."""
 

@@ -78,7 +78,7 @@ class Leases:
             return replace(secret, internal_data={}, lease=replace(secret.lease, renewable=False)), ()
         ttl, warnings = calculate_ttl(entry.limits, Lifetimes.of_secret(secret), now=now)
         secret = replace(secret, lease=replace(secret.lease, ttl=ttl))
-        token, path = call.caller.token, entry.route + call.path
+        token, path = call.caller.token, call.route + call.path
         is_batch = token.type == BATCH
         key = token.parent if is_batch else token.key
         ends = _earlier(now + ttl, token.expires if is_batch else None)

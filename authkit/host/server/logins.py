@@ -95,8 +95,8 @@ async def _identify(state: HostState, entry: Mount, auth: Auth) -> Auth:
 
 
 async def _make_token(state: HostState, call: MountRequest, auth: Auth, role: str) -> tuple[str, Token]:
-    path = call.mount.entry.route + call.path
-    if call.mount.is_tainted:  # disabled meanwhile: its tokens are revoked already
+    path = call.route + call.path
+    if call.is_mount_gone:  # meanwhile: its tokens are revoked already
         raise Failure(404, f'no handler for route "{path}". route entry is tainted.')
     now = state.clock.now()
     kind = BATCH if auth.token_type is TokenType.BATCH else SERVICE

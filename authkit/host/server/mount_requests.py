@@ -40,6 +40,8 @@ class MountRequest(Value, frozen=True, kw_only=True):
     """One request on its way to the backend of one mount."""
 
     mount: RunningMount
+    route: str
+    """Of the mount when the request came: it may be moved meanwhile."""
     request: HostRequest
     request_id: str
     asked: Asked
@@ -52,7 +54,7 @@ class MountRequest(Value, frozen=True, kw_only=True):
     @property
     def path(self) -> str:
         """The path below the mount."""
-        return self.asked.path.removeprefix(self.mount.entry.route.removesuffix("/")).removeprefix("/")
+        return self.asked.path.removeprefix(self.route.removesuffix("/")).removeprefix("/")
 
     def to_backend(self, operation: Operation, *, routed_before: bool = False) -> Request:
         """Return the request as the backend receives it (Vault 1.21, vault/router.go, routeCommon)."""
@@ -70,7 +72,7 @@ class MountRequest(Value, frozen=True, kw_only=True):
             client_token_accessor=token.accessor if token else self.accessor,
             display_name=token.display_name if token and not self.unauthenticated else "",
             entity_id=token.entity_id if token else "",
-            mount_point=entry.route,
+            mount_point=self.route,
             mount_type=entry.type,
             mount_accessor=entry.accessor if routed_before else "",
             wrap_info=WrapRequest(ttl=self.wrap_ttl) if self.wrap_ttl else None,
@@ -82,6 +84,11 @@ class MountRequest(Value, frozen=True, kw_only=True):
         """Where the client is."""
         return Connection(remote_addr=self.request.remote_addr)
 
+    @property
+    def is_mount_gone(self) -> bool:
+        """Whether the mount is being removed or moved, or was moved, since the request came."""
+        return self.mount.is_tainted or self.mount.entry.route != self.route
+
 
 async def check_existence(call: MountRequest) -> Operation:
     """Return whether a write creates or updates.
@@ -91,7 +98,7 @@ async def check_existence(call: MountRequest) -> Operation:
     """
     try:
         async with call.mount.in_use() as backend:
-            if backend is None or call.mount.is_tainted:
+            if backend is None or call.is_mount_gone:
                 return Operation.UPDATE
             exists = await backend.handle_existence_check(call.to_backend(Operation.UPDATE))
     except UnsupportedPathError:
@@ -111,7 +118,7 @@ async def ask(call: MountRequest, request: Request) -> Response | None:
         Failure: it refused or failed, or there is no backend.
     """
     try:
-        response = await send(call.mount, request, f"{call.mount.entry.route}{request.path}")
+        response = await send(call.mount, request, f"{call.route}{request.path}")
     except AuthKitError as error:
         raise failure_of(in_go_words(error), authenticated=not call.unauthenticated) from error
     if response is not None and response.is_error:
@@ -131,12 +138,14 @@ async def send_within(
     """Return the backend's answer as it is. `None` for a limit: it may take as long as it likes.
 
     Raises:
-        Failure: there is no backend, or the mount is being removed.
+        Failure: there is no backend, or the mount is being removed or was moved.
         AuthKitError: what the backend, or the way to it, reported.
     """
     async with mount.in_use() as backend:
         if mount.is_tainted and request.operation not in _ALSO_WHEN_TAINTED:
             raise Failure(404, f'no handler for route "{route}". route entry is tainted.')
+        if request.mount_point != mount.entry.route:  # it was moved while the request waited
+            raise Failure(404, f'no handler for route "{route}". route entry not found.')
         if backend is None:
             raise Failure(404, f'no handler for route "{route}". route entry found, but backend is nil.')
         try:
@@ -156,7 +165,9 @@ def answer_of(call: MountRequest, response: Response | None) -> Outcome | None:
     if raw is not None and raw.status == 204:
         raw = replace(raw, body=b"")
     own = response if isinstance(response, OwnResponse) else OwnResponse()
-    is_empty = response.data is None or not (response.data or call.mount.is_own)
+    # Of a secret it is the data, also if it has none.
+    has_data = response.data or response.secret is not None or call.mount.is_own
+    is_empty = response.data is None or not has_data
     return Outcome(
         data=None if is_empty else plain_numbers(response.data),
         warnings=tuple(response.warnings),
@@ -176,7 +187,7 @@ def _is_named(call: MountRequest) -> bool:
 
     A path without the slash behind the mount's name is routed, but not found by name (Vault 1.21).
     """
-    return not call.unauthenticated and f"{call.asked.path}/" != call.mount.entry.route
+    return not call.unauthenticated and f"{call.asked.path}/" != call.route
 
 
 def _salted(mount_uuid: str, token: str) -> str:

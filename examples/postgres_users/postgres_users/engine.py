@@ -22,7 +22,13 @@ from authkit.secrets import (
     rotated,
 )
 from postgres_users.database import Database
-from postgres_users.settings import DatabaseConfig, PostgresUser, StaticRole, UserRole
+from postgres_users.settings import (
+    DatabaseConfig,
+    PostgresCredential,
+    PostgresUser,
+    StaticRole,
+    UserRole,
+)
 
 __all__ = ["PostgresUsers"]
 
@@ -51,7 +57,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
         if write.new.verify_connection:
             await Database(write.new).verify()
 
-    @credentials("creds/{role}")
+    @credentials("creds/{role}", answer=PostgresCredential)
     async def create(self, call: CredsCall, config: DatabaseConfig, role: UserRole) -> Lease:
         """Create a user."""
         fields = {

@@ -14,7 +14,7 @@ from authkit.credentials import (
 )
 from authkit.secrets import RotatedRole
 
-__all__ = ["DatabaseConfig", "PostgresUser", "StaticRole", "UserRole"]
+__all__ = ["DatabaseConfig", "PostgresCredential", "PostgresUser", "StaticRole", "UserRole"]
 
 MAX_NAME: Final = 63
 """Bytes of a name in PostgreSQL (documentation, 4.1.1, NAMEDATALEN)."""
@@ -104,6 +104,13 @@ class PostgresUser(Model):
     username: Str
     revocation_statements: StrList = ()
     rollback_statements: StrList = ()
+
+
+class PostgresCredential(Model):
+    """What a client gets of a user."""
+
+    username: Str = field(help="The user's name.")
+    password: Secret = field(help="Its password.")
 
 
 def _verify_statements(statements: tuple[str, ...]) -> None:

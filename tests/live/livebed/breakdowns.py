@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from database_servers import PostgreSQL
 
-from livebed.plugins import python_plugin
+from livebed.client import Client
+from livebed.plugins import Plugin, python_plugin
 from livebed.postgres import PostgresMount
 from livebed.processes import wait_until
 from livebed.server import Server
 
-__all__ = ["KINDS", "Breakdowns"]
+__all__ = ["KINDS", "Breakdowns", "EngineBreakdowns"]
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 CLIENTS = 4
@@ -35,36 +36,47 @@ ROLLBACK_SECONDS = 150.0
 KINDS = ("plugin", "server", "database", "client")
 
 
-class Breakdowns:
-    """One mount of the engine, and what happens to it. `chance` decides when."""
+class TornMount(Protocol):
+    """A mount with the role `app`, whose plugin makes users of a database."""
 
-    def __init__(self, mount: PostgresMount, later: Path, chance: random.Random) -> None:
+    @property
+    def server(self) -> Server:
+        """Where it is."""
+        ...
+
+    @property
+    def plugin(self) -> Plugin:
+        """Whose processes are killed."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        ...
+
+    @property
+    def database(self) -> PostgreSQL:
+        """Where the users are."""
+        ...
+
+    @property
+    def client(self) -> Client:
+        """The client of the server's root token."""
+        ...
+
+    def users(self) -> list[str]:
+        """Return the temporary users."""
+        ...
+
+
+class Breakdowns:
+    """One mount, and what happens to it. `chance` decides when."""
+
+    def __init__(self, mount: TornMount, chance: random.Random) -> None:
         self.mount = mount
-        self.later = later
         self.chance = chance
         self.answers: list[dict[str, Any]] = []
         """What clients were told, leases and all."""
-
-    @classmethod
-    @contextmanager
-    def enabled(cls, server: Server, database: PostgreSQL, chance: random.Random) -> Iterator[Breakdowns]:
-        """Enable the engine that waits between user and answer, with the role `app`."""
-        later = server.folder / "later"
-        body = f"""
-import sys
-sys.path.insert(0, {str(PLUGINS)!r})
-import held_postgres
-from authkit import serve
-held_postgres.prepare({str(later)!r})
-serve(held_postgres.HeldPostgresUsers)
-"""
-        plugin = python_plugin(server.plugin_directory, "postgres_users", body, kind="secret")
-        plugin.register(server.client)
-        mount = PostgresMount(server, plugin, "torn", database)
-        server.client.write(f"sys/mounts/{mount.path}", type=plugin.name)
-        mount.configure()
-        mount.write_role("app", default_ttl="1h")
-        yield cls(mount, later, chance)
 
     def run(self, kind: str) -> None:
         """Have users made, break something at a random moment, and mend it."""
@@ -78,20 +90,10 @@ serve(held_postgres.HeldPostgresUsers)
             self._break(kind)
         wait_until(self._works, f"the engine after the {kind} broke down", timeout=RECOVERY_SECONDS)
 
-    def roll_back(self) -> None:
-        """Let the age of the log's entries pass, and wait until nothing is left to decide."""
-        self.later.touch()
-        wait_until(lambda: self.pending() == [], "the rollbacks", timeout=ROLLBACK_SECONDS, pause=1.0)
-
     def find_orphans(self) -> list[str]:
         """Revoke all leases, and return the users that are left."""
         self.mount.client.write(f"sys/leases/revoke-prefix/{self.mount.path}", sync=True)
         return self.mount.users()
-
-    def pending(self) -> list[str]:
-        """Return the entries of the write-ahead log."""
-        entries: list[str] = self.mount.client.read(f"{self.mount.path}/pending")["entries"]
-        return entries
 
     # -------------------------------------------------------------------------------------------
 
@@ -136,6 +138,47 @@ serve(held_postgres.HeldPostgresUsers)
             return False
         self._note(response)
         return response.is_success
+
+
+class EngineBreakdowns(Breakdowns):
+    """Of the engine of examples/postgres_users, which writes ahead. The file `later` moves its clock."""
+
+    def __init__(self, mount: PostgresMount, later: Path, chance: random.Random) -> None:
+        super().__init__(mount, chance)
+        self.later = later
+
+    @classmethod
+    @contextmanager
+    def enabled(
+        cls, server: Server, database: PostgreSQL, chance: random.Random
+    ) -> Iterator[EngineBreakdowns]:
+        """Enable the engine that waits between user and answer, with the role `app`."""
+        later = server.folder / "later"
+        body = f"""
+import sys
+sys.path.insert(0, {str(PLUGINS)!r})
+import held_postgres
+from authkit import serve
+held_postgres.prepare({str(later)!r})
+serve(held_postgres.HeldPostgresUsers)
+"""
+        plugin = python_plugin(server.plugin_directory, "postgres_users", body, kind="secret")
+        plugin.register(server.client)
+        mount = PostgresMount(server, plugin, "torn", database)
+        server.client.write(f"sys/mounts/{mount.path}", type=plugin.name)
+        mount.configure()
+        mount.write_role("app", default_ttl="1h")
+        yield cls(mount, later, chance)
+
+    def roll_back(self) -> None:
+        """Let the age of the log's entries pass, and wait until nothing is left to decide."""
+        self.later.touch()
+        wait_until(lambda: self.pending() == [], "the rollbacks", timeout=ROLLBACK_SECONDS, pause=1.0)
+
+    def pending(self) -> list[str]:
+        """Return the entries of the write-ahead log."""
+        entries: list[str] = self.mount.client.read(f"{self.mount.path}/pending")["entries"]
+        return entries
 
 
 def wait(seconds: float) -> None:

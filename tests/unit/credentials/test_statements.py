@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -17,6 +18,7 @@ from authkit.credentials import (
     format_expiration,
     is_safe,
     make_password,
+    make_rsa_key,
     replace_unsafe,
     split_statements,
     verify_placeholders,
@@ -124,6 +126,25 @@ def test_generated_values_are_safe() -> None:
     """By construction."""
     assert is_safe(make_password().reveal())
     assert is_safe(format_expiration(datetime.now(UTC)))
+    assert is_safe(make_rsa_key().public_key)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key: key.replace("PUBLIC KEY", "PUBLIC' KEY"),
+        lambda key: key.replace("\n", "\n'; --\n", 1),
+        lambda key: key.replace("\n", "\r\n"),
+        lambda key: f"{key}; DROP TABLE keys",
+        lambda key: f"{key}\n",
+        lambda key: f" {key}",
+        lambda key: key.replace("END", "end"),
+        lambda key: key + key,
+    ],
+)
+def test_what_only_looks_like_a_key_is_unsafe(change: Callable[[str], str]) -> None:
+    """Newlines are safe nowhere else."""
+    assert not is_safe(change(make_rsa_key().public_key))
 
 
 @given(value=st.text(max_size=80))

@@ -25,8 +25,12 @@ class Opened(Connections[Connection]):
         wait: timedelta = timedelta(seconds=10),
     ) -> None:
         self.all: list[Connection] = []
+        self.connecting, self.may_connect = asyncio.Event(), asyncio.Event()
+        self.may_connect.set()
 
         async def connect() -> Connection:
+            self.connecting.set()
+            await self.may_connect.wait()
             shelf.opened += 1
             self.all.append(Connection())
             return self.all[-1]
@@ -118,6 +122,45 @@ async def test_a_connection_whose_call_failed_is_closed() -> None:
     async with connections.lend():
         pass
     assert shelf.opened == 2
+
+
+async def test_who_leaves_while_connecting_leaves_the_connection_to_the_next() -> None:
+    """A driver that is cancelled may forget one that is open; and there are never more than the limit."""
+    shelf = Shelf()
+    connections = Opened(shelf, limit=1)
+    connections.may_connect.clear()
+    left = asyncio.ensure_future(connections.lend().__aenter__())
+    await connections.connecting.wait()
+    left.cancel()
+    connections.connecting.clear()
+    following = asyncio.ensure_future(connections.lend().__aenter__())
+    await asyncio.sleep(0)
+    assert not connections.connecting.is_set()
+    connections.may_connect.set()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    await following
+    assert (shelf.opened, shelf.closed) == (1, 0)
+
+
+async def test_who_leaves_while_connecting_waits_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that does not answer gives the place back; one that is closed meanwhile keeps nothing."""
+    shelf = Shelf()
+    connections = Opened(shelf, limit=1)
+    connections.may_connect.clear()
+    for seconds, is_connected in ((0, False), (5, True)):
+        monkeypatch.setattr("authkit.database.connections.CONNECT_TIMEOUT", timedelta(seconds=seconds))
+        connections.connecting.clear()
+        left = asyncio.ensure_future(connections.lend().__aenter__())
+        await connections.connecting.wait()
+        left.cancel()
+        if is_connected:
+            await connections.close()
+            connections.may_connect.set()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+    await asyncio.sleep(0)
+    assert (shelf.opened, shelf.closed) == (1, 1)
 
 
 async def test_old_ones_are_replaced() -> None:

@@ -60,7 +60,7 @@ def test_what_cannot_be_served_says_why() -> None:
             def ping(self, connection: object) -> None:  # type: ignore[override]
                 pass
 
-    with pytest.raises(TypeError, match="time_limit"):
+    with pytest.raises(TypeError, match="time_limit is not between 0 and 80 s"):
 
         class Slow(ShelfDatabase, name="slow"):
             time_limit = timedelta(seconds=90)

@@ -10,6 +10,7 @@ import pytest
 from database_fakes import PASSWORD, ROOT_PASSWORD, Host, ShelfDatabase, ShelfError, refused
 
 from authkit.errors import RPCError, StatusCode, UserError
+from authkit.rpc import RevocableReply
 from authkit.wire.pb import database_pb2 as pb
 from authkit.wire.pb.logical_version_pb2 import VersionReply
 from authkit.wire.pb.multiplexing_pb2 import MultiplexingSupportResponse
@@ -375,14 +376,27 @@ async def test_a_user_that_cannot_be_deleted_is_told(
     assert (record.levelno, record.kv["username"]) == (logging.ERROR, name)
 
 
+async def test_a_user_whose_name_nobody_took_is_deleted() -> None:
+    """The host had given up when the answer left, and keeps no lease."""
+    host = Host()
+    await host.initialize()
+    request = pb.NewUserRequest(username_config=pb.UsernameConfig(role_name="app"), password=PASSWORD)
+    reply = await host.call("NewUser", request)
+    assert isinstance(reply, RevocableReply)
+    assert len(host.shelf.users) == 1
+    reply.on_untaken()
+    await host.service.close()
+    assert host.shelf.users == {}
+
+
 async def test_a_call_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A revocation that hangs would hold up an unmount: the server sets no deadline there."""
     host = Host()
     await host.initialize()
-    monkeypatch.setattr(ShelfDatabase, "time_limit", timedelta(0))
+    monkeypatch.setattr(ShelfDatabase, "time_limit", timedelta(milliseconds=1))
     host.shelf.hold = asyncio.Event()
     error = await refused(host.new_user())
-    assert "the database did not answer within" in error.message
+    assert "the database did not answer within 0.001 s" in error.message
 
 
 async def test_a_cancelled_call_is_no_answer() -> None:

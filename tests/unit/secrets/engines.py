@@ -9,7 +9,7 @@ from typing import Any
 
 from factories import Mount
 
-from authkit import Call, Collection, Model, Name, Seconds, Secret, Singleton, Str, UserError, field
+from authkit import Call, Collection, List, Model, Name, Seconds, Secret, Singleton, Str, UserError, field
 from authkit.logical import BackendConfig, LeasedSecret, Operation, Request, Response
 from authkit.secrets import (
     CredsCall,
@@ -71,6 +71,15 @@ class Account(Model):
     name: Name
 
 
+class Credential(Model):
+    """What a client gets of an account."""
+
+    name: Str
+    password: Secret = field(help="What it logs in with.")
+    size: Str
+    keys: List
+
+
 class Engine(SecretsEngine, name="engine", version="0.1.0"):
     """Accounts in memory."""
 
@@ -83,7 +92,7 @@ class Engine(SecretsEngine, name="engine", version="0.1.0"):
         self.service = Service()
         self.revocations: list[tuple[str, str, bool, bool]] = []
 
-    @credentials("creds/{role}")
+    @credentials("creds/{role}", answer=Credential)
     async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
         """Create an account."""
         account = Account(name=f"{call.display_name}-{len(self.service.accounts)}")
@@ -95,7 +104,17 @@ class Engine(SecretsEngine, name="engine", version="0.1.0"):
             await asyncio.Event().wait()
         if role.fault == "no lease":
             return {"name": account.name}  # type: ignore[return-value]
-        data = {"name": account.name, "password": Secret("hidden-until-sent"), "size": size}
+        data: dict[str, Any] = {
+            "name": account.name,
+            "password": Secret("hidden-until-sent"),
+            "size": size,
+        }
+        if role.fault == "nested":
+            data["keys"] = [{"private": Secret("in-a-list"), "size": 2048}]
+        if role.fault == "unsendable":
+            data["keys"] = object()
+        if role.fault == "undocumented":
+            data["color"] = "red"
         return Lease(data=data, ttl=role.ttl, max_ttl=role.max_ttl, warnings=("mind the gap",))
 
     @create.renew

@@ -14,6 +14,9 @@ from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
 from authkit.framework.tasks.wal import SETTLE_SECONDS
 from authkit.logical import LeasedSecret, Operation, Request
 from authkit.secrets import SLACK, CredsCall, Lease, RevokeCall, credentials
+from authkit.wire.guards import answer
+from authkit.wire.messages import encode_request
+from authkit.wire.pb import backend_pb2 as pb
 
 MINUTE = timedelta(minutes=1)
 
@@ -40,6 +43,14 @@ async def test_an_answer_is_leased(mount: EngineMount) -> None:
     }
     assert response.warnings == ("mind the gap",)
     assert "bob-0" not in repr(secret)
+
+
+async def test_secrets_inside_of_lists_are_sent(mount: EngineMount) -> None:
+    """A credential may be a list of keys."""
+    await mount.write("roles/app", fault="nested")
+    response = await mount.issue()
+    assert response.data is not None
+    assert response.data["keys"] == [{"private": "in-a-list", "size": 2048}]
 
 
 async def test_an_unknown_role_is_refused(mount: EngineMount) -> None:
@@ -136,7 +147,7 @@ async def test_the_log_has_what_undoing_needs_before_anything_is_made(mount: Eng
     assert mount.service.accounts == set()
 
 
-@pytest.mark.parametrize("fault", ["", "no lease"])
+@pytest.mark.parametrize("fault", ["", "no lease", "undocumented"])
 async def test_a_failed_handler_leaves_nothing(mount: EngineMount, fault: str) -> None:
     """What it has made is undone at once, and once more later: something may still be on its way."""
     await mount.write("roles/app", fault=fault)
@@ -185,11 +196,22 @@ async def test_what_cannot_be_undone_yet_is_undone_later(mount: EngineMount) -> 
 
 
 async def test_an_answer_that_never_leaves_is_undone(mount: EngineMount) -> None:
-    """Nobody has said that it left: the process ended, or the answer could not be encoded."""
+    """Nobody has said that it left: the process ended."""
     await mount.issue()
     mount.clock.tick("11m")
     await mount.tick()
     assert mount.service.accounts == set()
+
+
+async def test_an_answer_that_cannot_be_sent_is_undone_at_once(mount: EngineMount) -> None:
+    """The client reads that something failed, and has nothing; what was made does not wait for the log."""
+    await mount.write("roles/app", fault="unsendable")
+    request = Request(operation=Operation.READ, path="creds/app", display_name="bob")
+    reply = pb.HandleRequestReply.FromString(await answer(mount.backend, encode_request(request)))
+    assert "internal error" in reply.err.err_msg
+    await asyncio.gather(*mount.backend.undoing)
+    assert mount.service.accounts == set()
+    assert mount.backend.revocations == [("bob-0", "app", False, True)]
 
 
 async def test_a_handler_that_takes_too_long_is_ended(

@@ -10,7 +10,7 @@ import pytest
 from engines import Account, AccountRole, Config, Engine, EngineMount, StaticRole
 
 from authkit import Backend, Call, Collection, Operation, Secret, Singleton, Str
-from authkit.logical import BackendType
+from authkit.logical import BackendType, Request
 from authkit.secrets import (
     CredsCall,
     Lease,
@@ -268,3 +268,26 @@ def test_only_a_secrets_engine_has_credentials() -> None:
             @create.revoke
             async def remove(self, call: RevokeCall) -> None:
                 """Revoke."""
+
+
+async def test_documents_name_what_a_client_gets() -> None:
+    """Of a leased credential what its author says, of a static one what each has; secrets are marked."""
+    answer = await EngineMount().backend.handle_request(Request(operation=Operation.HELP, path=""))
+    assert answer is not None
+    assert answer.data is not None
+    paths = answer.data["openapi"]["paths"]
+
+    def shown(path: str) -> dict[str, Any]:
+        content = paths[path]["get"]["responses"]["200"]["content"]
+        properties: dict[str, Any] = content["application/json"]["schema"]["properties"]
+        return properties
+
+    assert shown("/creds/{role}")["password"] == {
+        "type": "string",
+        "description": "What it logs in with.",
+        "x-vault-displayAttrs": {"sensitive": True},
+    }
+    assert shown("/creds/{role}").keys() == {"name", "password", "size", "keys"}
+    times = {"last_vault_rotation", "ttl", "rotation_period", "rotation_schedule", "rotation_window"}
+    assert shown("/static-creds/{name}").keys() == {"username", "password", *times}
+    assert shown("/static-creds/{name}")["ttl"]["type"] == "integer"

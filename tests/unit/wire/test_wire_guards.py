@@ -33,6 +33,7 @@ from authkit.errors import (
 from authkit.logical import Alias, Auth, LeasedSecret, Operation, RawBody, Request, Response
 from authkit.masking import Secret
 from authkit.rpc import RevocableReply
+from authkit.values import replace
 from authkit.wire.failures import contain
 from authkit.wire.guards import answer, check_existence, initialize
 from authkit.wire.messages import encode_request
@@ -423,7 +424,7 @@ async def test_who_answers_is_told_when_the_answer_leaves() -> None:
 
 
 async def test_who_answers_is_told_when_nobody_takes_it() -> None:
-    """The reply has it along; for one that says nothing of it, it is plain bytes."""
+    """The reply has it along, or it cannot be sent; for one that says nothing of it, it is plain bytes."""
     told: list[str] = []
     message = encode_request(Request(operation=Operation.READ, mount_point="x/"))
     response = Response(data={"a": 1}, on_untaken=lambda: told.append("untaken"))
@@ -431,6 +432,8 @@ async def test_who_answers_is_told_when_nobody_takes_it() -> None:
     assert isinstance(reply, RevocableReply)
     reply.on_untaken()
     assert told == ["untaken"]
+    await answer(FakeBackend(replace(response, data={"a": object()})), message)
+    assert told == ["untaken", "untaken"]
     assert type(await answer(FakeBackend(Response(data={"a": 1})), message)) is bytes
 
 

@@ -28,7 +28,6 @@ from authkit.host.backends.identity.fields import (
     list_aliases,
     metadata_of_data,
     policies_of_data,
-    show_alias,
 )
 from authkit.host.store.identity import AliasRecord, EntityRecord
 from authkit.host.store.times import show_time
@@ -55,11 +54,7 @@ class Entities(IdentityPaths):
         """Return all ids, with what is known of each."""
         info = {}
         for entity in self.identity.entities.values():
-            aliases = [
-                {"id": each.id, "mount_accessor": each.mount_accessor, "name": each.name}
-                | ({"mount_path": each.mount_path, "mount_type": each.mount_type} if each.mount_path else {})
-                for each in entity.aliases
-            ]
+            aliases = [self._list_alias(each) for each in entity.aliases]
             info[entity.id] = {"name": entity.name} | ({"aliases": aliases} if aliases else {})
         return Listing(sorted(info), info)
 
@@ -277,12 +272,16 @@ class Entities(IdentityPaths):
             rest = tuple(each for each in owner.aliases if each is not alias)
             await self.identity.put_entity(replace(owner, aliases=rest))
 
+    def _list_alias(self, alias: AliasRecord) -> dict[str, Any]:
+        shown = self.show_alias("", alias)
+        names = ("id", "mount_accessor", "mount_path", "mount_type", "name")
+        return {name: shown[name] for name in names if shown[name]}
+
     def _show_alias(self, entity: EntityRecord, alias: AliasRecord) -> dict[str, Any]:
-        shown = show_alias(entity.id, alias)
-        mount = self.state.mounts.by_accessor(alias.mount_accessor)
-        if mount is None:  # disabled; the alias stays
+        shown = self.show_alias(entity.id, alias)
+        if self.state.mounts.by_accessor(alias.mount_accessor) is None:  # disabled; the alias stays
             return {name: each for name, each in shown.items() if name not in ("mount_path", "mount_type")}
-        return shown | {"mount_path": mount.entry.route, "mount_type": mount.entry.type}
+        return shown
 
 
 def _has_alias_at(entity: EntityRecord, accessor: str) -> bool:

@@ -20,7 +20,6 @@ __all__ = [
     "list_aliases",
     "metadata_of_data",
     "policies_of_data",
-    "show_alias",
 ]
 
 
@@ -73,6 +72,24 @@ class IdentityPaths(HostBackend):
             raise UserError(f'invalid mount accessor "{accessor}"')
         return mount.entry
 
+    def show_alias(self, owner_id: str, alias: AliasRecord) -> dict[str, Any]:
+        """Return what is known of the alias of an entity or a group."""
+        mount = self.state.mounts.by_accessor(alias.mount_accessor)
+        return {
+            "canonical_id": owner_id,
+            "creation_time": show_time(alias.created),
+            "custom_metadata": dict(alias.custom_metadata) or None,
+            "id": alias.id,
+            "last_update_time": show_time(alias.updated),
+            "local": alias.local,
+            "merged_from_canonical_ids": None,
+            "metadata": dict(alias.metadata) or None,
+            "mount_accessor": alias.mount_accessor,
+            "mount_path": mount.entry.route if mount else alias.mount_path,
+            "mount_type": mount.entry.type if mount else alias.mount_type,
+            "name": alias.name,
+        }
+
 
 def policies_of_data(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the policies of an entity or a group, cleaned; never root."""
@@ -93,25 +110,7 @@ def metadata_of_data(data: Mapping[str, Any], what: str) -> dict[str, str]:
     return metadata
 
 
-def show_alias(owner_id: str, alias: AliasRecord) -> dict[str, Any]:
-    """Return what is known of the alias of an entity or a group."""
-    return {
-        "canonical_id": owner_id,
-        "creation_time": show_time(alias.created),
-        "custom_metadata": dict(alias.custom_metadata) or None,
-        "id": alias.id,
-        "last_update_time": show_time(alias.updated),
-        "local": alias.local,
-        "merged_from_canonical_ids": None,
-        "metadata": dict(alias.metadata) or None,
-        "mount_accessor": alias.mount_accessor,
-        "mount_path": alias.mount_path,
-        "mount_type": alias.mount_type,
-        "name": alias.name,
-    }
-
-
 def list_aliases(aliases: Iterable[Mapping[str, Any]]) -> Listing:
-    """Return the list of these aliases, as `show_alias` shows them."""
+    """Return the list of these aliases, as `IdentityPaths.show_alias` shows them."""
     info = {each["id"]: {name: each[name] for name in _LISTED if name in each} for each in aliases}
     return Listing(sorted(info), info)

@@ -27,7 +27,6 @@ from authkit.host.backends.identity.fields import (
     list_aliases,
     metadata_of_data,
     policies_of_data,
-    show_alias,
 )
 from authkit.host.store.identity import EXTERNAL, INTERNAL, AliasRecord, GroupRecord
 from authkit.host.store.times import show_time
@@ -173,7 +172,7 @@ class Groups(IdentityPaths):
 
     def _show_group(self, group: GroupRecord) -> dict[str, Any]:
         parents = [each.id for each in self.identity.parents_of(group.id)]
-        alias = show_alias(group.id, group.alias) if group.alias else {}
+        alias = self.show_alias(group.id, group.alias) if group.alias else {}
         return {
             "alias": {name: each for name, each in alias.items() if name not in ("custom_metadata", "local")},
             "creation_time": show_time(group.created),
@@ -196,7 +195,7 @@ class Groups(IdentityPaths):
     async def list_group_aliases(self) -> Listing:
         """Return the ids of all aliases, with what is known of each."""
         groups = self.identity.groups.values()
-        return list_aliases(show_alias(group.id, group.alias) for group in groups if group.alias is not None)
+        return list_aliases(self.show_alias(each.id, each.alias) for each in groups if each.alias is not None)
 
     @read("group-alias/id/{id:path}", fields=AliasFields)
     async def read_group_alias(self, call: Call) -> Mapping[str, Any] | None:
@@ -204,7 +203,7 @@ class Groups(IdentityPaths):
         group = self.identity.find_group_alias(call.data.values["id"])
         if group is None or group.alias is None:
             return None
-        return show_alias(group.id, group.alias) | {"namespace_id": "root"}
+        return self.show_alias(group.id, group.alias) | {"namespace_id": "root"}
 
     @write("group-alias", "group-alias/id/{id:path}", fields=AliasFields)
     async def write_group_alias(self, call: Call) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from authkit.host.backends.sys.leases import Leases
 from authkit.host.backends.sys.mounts import Mounts
 from authkit.host.backends.sys.plugins import Plugins
 from authkit.host.backends.sys.policies import Policies
+from authkit.host.backends.sys.remounting import Remounting
 from authkit.host.backends.sys.wrapping import Wrapping
 from authkit.host.store.plugins import VAULT_VERSION
 from authkit.logical import Operation, SpecialPaths
@@ -47,7 +48,7 @@ _UNAUTHENTICATED = (
 )
 
 
-class SystemBackend(Mounts, Plugins, Policies, Leases, Wrapping, name="system"):
+class SystemBackend(Mounts, Remounting, Plugins, Policies, Leases, Wrapping, name="system"):
     """What operators do with the host itself."""
 
     def special_paths(self) -> SpecialPaths:

@@ -22,7 +22,7 @@ from authkit.host.store.leases import RevocationError
 from authkit.host.store.plugin_errors import in_go_words
 from authkit.values import replace
 
-__all__ = ["Mounts"]
+__all__ = ["PROTECTED", "Mounts"]
 
 
 class NewMount(Model):
@@ -40,7 +40,7 @@ class NewMount(Model):
     external_entropy_access: Bool = field(default=False, help="Whether it may use external entropy.")
 
 
-_PROTECTED: Final = ("audit/", "auth/", "sys/", "cubbyhole/", "identity/")
+PROTECTED: Final = ("audit/", "auth/", "sys/", "cubbyhole/", "identity/")
 """Where no secrets engine is mounted (Vault 1.21, vault/mount.go, protectedMounts)."""
 
 _UNTUNABLE: Final = ("cubbyhole/", "sys/", "audit/")
@@ -183,7 +183,7 @@ class Mounts(HostBackend):
         """Enable a secrets engine."""
         asked = NewMount(**call.data.values)
         entry = self._new_mount(asked, "", "secrets engine")
-        if entry.path.startswith(_PROTECTED):
+        if entry.path.startswith(PROTECTED):
             raise UserError(f'cannot mount "{entry.path}"')
         await self._enable(entry)
 
@@ -240,7 +240,7 @@ class Mounts(HostBackend):
     async def disable_engine(self, call: Call) -> None:
         """Disable a secrets engine, and revoke its leases."""
         route = _clean(call.data.values["path"])
-        if route.startswith(_PROTECTED):
+        if route.startswith(PROTECTED):
             raise UserError(f'cannot unmount "{route}"')
         await self._disable(route)
 
@@ -254,7 +254,7 @@ class Mounts(HostBackend):
             await self.server.leases.end(mount)
         except RevocationError as error:
             raise UserError(str(error)) from error
-        await self.state.mounts.disable(mount)
+        await self.state.mounts.disable(mount, route)
 
 
 def _clean(path: str) -> str:
