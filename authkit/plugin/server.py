@@ -21,7 +21,7 @@ from authkit.plugin.environment import STALL_VARIABLE, HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
 from authkit.plugin.lifetime import wait_for_host_to_leave
 from authkit.plugin.listener import Listener, listen
-from authkit.plugin.security.private_directory import PrivateDirectory
+from authkit.plugin.security.private_directory import PrivateDirectory, remove_abandoned
 from authkit.plugin.security.tls import TransportSecurity
 from authkit.plugin.services.broker import Broker
 from authkit.plugin.services.controller import Controller, Health, Stdio
@@ -76,6 +76,9 @@ class Plan(Value, frozen=True, kw_only=True):
     """Name of the gRPC engine; empty for the default one."""
 
 
+_PREFIX = "authkit-run-"
+"""Of private directories in TMPDIR. Version 0.1, which took no lock on its own, named them otherwise."""
+
 _FAILURE = Reason("failure", timedelta(0))
 
 
@@ -123,7 +126,7 @@ async def _run(plan: Plan, streams: StandardStreams, ending: Ending) -> None:
 
     ending.serve(on_end)
     temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
-    with closing(PrivateDirectory(temporary, prefix="authkit-", variable="TMPDIR")) as private:
+    with closing(PrivateDirectory(temporary, prefix=_PREFIX, variable="TMPDIR")) as private:
         ending.at_end(private.close)
         security = plan.secure(private.inside)
         with closing(listen(plan.environment, private)) as listener:
@@ -141,6 +144,8 @@ async def _run(plan: Plan, streams: StandardStreams, ending: Ending) -> None:
             await server.start()
             try:
                 _announce(plan, security, listener, streams)
+                if removed := remove_abandoned(temporary, prefix=_PREFIX):
+                    log.info("removed %d directories of plugins that were killed, in %s", removed, temporary)
                 await _serve(broker, stop)
             finally:
                 reason = stop.result() if stop.done() else _FAILURE

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from authkit.plugin.environment import HostEnvironment
 from authkit.plugin.listener import listen
 from authkit.plugin.security import private_directory as module
 from authkit.plugin.security.certificates import generate_identity
-from authkit.plugin.security.private_directory import PrivateDirectory
+from authkit.plugin.security.private_directory import PrivateDirectory, remove_abandoned
 from authkit.plugin.security.tls import make_contexts
 
 
@@ -206,3 +207,76 @@ def test_a_swapped_socket_lets_nobody_into_other_files(
     directory.close()
     assert victim.read_text() == "secret"
     assert list(public.iterdir()) == []
+
+
+# --- what killed processes leave ------------------------------------------------------------------
+
+PREFIX = "authkit-run-"
+
+
+def abandon(parent: Path) -> Path:
+    """Return a directory as a killed process leaves it: with a socket, and without its lock."""
+    directory = PrivateDirectory(str(parent), prefix=PREFIX, variable="TMPDIR")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{directory.path}/plugin.sock")
+    os.close(directory.descriptor)
+    return Path(directory.path)
+
+
+def test_a_directory_of_a_killed_process_is_removed(short_directory: Path) -> None:
+    """One whose process lives stays, and so does everything of another name or with subfolders."""
+    with closing(PrivateDirectory(str(short_directory), prefix=PREFIX, variable="TMPDIR")) as living:
+        left = abandon(short_directory)
+        others = [
+            short_directory / name for name in ("authkit-0", f"{PREFIX}0123", "authkit-0123456789abcdef")
+        ]
+        for other in others:
+            other.mkdir(0o700)
+        full = abandon(short_directory)
+        (full / "folder").mkdir()
+
+        assert remove_abandoned(str(short_directory), prefix=PREFIX) == 1
+
+        assert not left.exists()
+        assert {*short_directory.iterdir()} == {*others, full, Path(living.path)}
+
+
+def test_only_private_directories_are_removed(short_directory: Path) -> None:
+    """One that others may enter, a file, and a link to a directory of this user stay."""
+    left = abandon(short_directory)
+    left.chmod(0o755)
+    precious = short_directory / "precious"
+    precious.mkdir(0o700)
+    (precious / "file").write_text("kept")
+    (short_directory / f"{PREFIX}{'0' * 16}").symlink_to(precious)
+    (short_directory / f"{PREFIX}{'1' * 16}").write_text("")
+    before = sorted(short_directory.rglob("*"))
+
+    assert remove_abandoned(str(short_directory), prefix=PREFIX) == 0
+
+    assert sorted(short_directory.rglob("*")) == before
+
+
+def test_nothing_is_removed_where_others_may_rename(short_directory: Path) -> None:
+    """They could give the name to any directory of this user. With a sticky bit they cannot."""
+    left = abandon(short_directory)
+    short_directory.chmod(0o777)
+    assert remove_abandoned(str(short_directory), prefix=PREFIX) == 0
+    short_directory.chmod(0o1777)
+    assert remove_abandoned(str(short_directory), prefix=PREFIX) == 1
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("moment", ["mkdir", "open"])
+def test_a_new_directory_that_looked_abandoned_is_made_again(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Another process removes it before it is locked."""
+    after(monkeypatch, moment, lambda path: os.rmdir(path))
+    with closing(PrivateDirectory(str(short_directory), prefix=PREFIX, variable="TMPDIR")) as made:
+        assert list(short_directory.iterdir()) == [Path(made.path)]
+
+
+def test_a_missing_parent_has_nothing_to_remove(short_directory: Path) -> None:
+    """It is no error."""
+    assert remove_abandoned(str(short_directory / "missing"), prefix=PREFIX) == 0
