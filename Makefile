@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers lifecycle logins oidc_cli protocol_4 session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ walk: setup ## what a new user does, from `git clone` to a login with a method o
 bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
+
+torture: setup ## faults on real servers, in less than 40 minutes: writes the table of docs/reliability.md
+	@scripts/live/build
+	@$(PYTHON) scripts/live/torture
 
 docs: setup ## the documentation site, in build/site; a warning is an error
 	@scripts/site/build

@@ -21,6 +21,7 @@ from livebed.plugins import Plugin, go_peer
 from livebed.postgres import PostgresMount, postgres_mount
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
+from livebed.torture.bed import Bed
 from playwright.sync_api import Browser
 
 from authkit.packaging.project import Project
@@ -142,6 +143,13 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium: run scripts/live/browser")
     with open_browser() as started:
         yield started
+
+
+@pytest.fixture
+def bed(program: ServerProgram) -> Iterator[Bed]:
+    """What a part of `make torture` starts its servers on; all of it ends with the test."""
+    with Bed(program) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
