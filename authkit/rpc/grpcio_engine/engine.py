@@ -249,7 +249,8 @@ class _GRPCIOChannel:
     ) -> AsyncIterator[bytes]:
         verify_metadata(metadata)
         channel = await self._open()
-        invoked = channel.stream_stream(path)(aiter(requests), metadata=tuple(metadata))
+        sent = _Requests(requests)
+        invoked = channel.stream_stream(path)(aiter(sent), metadata=tuple(metadata))
         try:
             async for reply in invoked:
                 yield reply
@@ -257,6 +258,7 @@ class _GRPCIOChannel:
             raise self._failure(error) from error
         finally:
             invoked.cancel()
+            sent.end()
 
     async def close(self) -> None:
         self._closed = True
@@ -278,3 +280,29 @@ class _GRPCIOChannel:
         if code is StatusCode.UNAVAILABLE and self._relay.failure is not None:
             return self._relay.failure
         return RPCError(code, error.details() or "")
+
+
+class _Requests:
+    """Requests of a stream, to be ended with it.
+
+    A stream that the server ends first is not cancelled by grpcio 1.85 (aio/_call.py: `cancel` does nothing
+    for a call that is done): its task would wait for the next request for ever.
+    """
+
+    def __init__(self, requests: AsyncIterable[bytes]) -> None:
+        self._requests = requests
+        self._reader: asyncio.Task[Any] | None = None
+        self._ended = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._reader = asyncio.current_task()
+        if self._ended:
+            return
+        async for request in self._requests:
+            yield request
+
+    def end(self) -> None:
+        """Take no more."""
+        self._ended = True
+        if self._reader is not None:
+            self._reader.cancel()

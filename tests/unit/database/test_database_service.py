@@ -101,13 +101,16 @@ async def test_a_close_that_hangs_is_left_behind(
     await host.initialize(verify=True)
     monkeypatch.setattr("authkit.database.service.CLOSE_TIMEOUT", timedelta(0))
 
+    released = asyncio.Event()
+
     async def hang() -> None:
-        await asyncio.get_running_loop().create_future()
+        await released.wait()
 
     host.shelf.on_disconnect = hang
     await host.call("Close", pb.Empty())
     assert "closing takes too long" in caplog.text
     assert (await refused(host.new_user())).code is StatusCode.FAILED_PRECONDITION
+    released.set()
 
 
 async def test_a_second_initialization_closes_the_first() -> None:

@@ -40,6 +40,7 @@ class Service:
         self.passwords: dict[str, str] = {}
         self.fault: Callable[[str], None] = lambda deed: None
         self.entered = asyncio.Event()
+        self.released = asyncio.Event()
         self.set: list[tuple[str, str, bool]] = []
 
 

@@ -329,8 +329,8 @@ class Stubborn(Engine, name="stubborn", version="0.1.0"):
     async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
         """Hang."""
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(30)
-        await asyncio.sleep(2)
+            await self.service.released.wait()
+        await self.service.released.wait()
 
 
 async def test_a_revocation_that_is_not_cancelled_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,6 +342,7 @@ async def test_a_revocation_that_is_not_cancelled_is_left(monkeypatch: pytest.Mo
     async with asyncio.timeout(1):
         with pytest.raises(InternalError, match="did not end within"):
             await mount.revoke_lease(leased)
+    mount.service.released.set()
 
 
 async def test_what_cannot_be_kept_is_not_shown() -> None:
