@@ -31,19 +31,3 @@ def test_login_before_and_after_a_fail_over(
         assert len(cluster.standbys) == cluster.size - 1
         for node in cluster.standbys:
             assert replace(mount, server=node).login()["entity_id"] == before["entity_id"]
-
-
-def test_login_after_the_death_of_the_active_node(
-    cluster: Cluster, make_plugin: MakePlugin, issuer: Issuer
-) -> None:
-    """Two of three nodes are enough, and the third comes back."""
-    plugin = cluster.install(make_plugin)
-    dying = cluster.active
-    with mount_plugin(cluster.standbys[0], plugin, issuer) as mount:
-        before = mount.login()
-        successor = cluster.kill_active()
-        try:
-            assert replace(mount, server=successor).login()["entity_id"] == before["entity_id"]
-        finally:
-            cluster.bring_back(dying)
-        assert replace(mount, server=dying).login()["entity_id"] == before["entity_id"]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from contextlib import ExitStack
 
-import httpx
 import pytest
 from livebed.client import ServerError
 from livebed.factories import MakePlugin, MakeServer, our_plugin
@@ -18,9 +14,6 @@ from livebed.server import Server
 from livebed.tokens import Issuer
 
 ORPHAN_SECONDS = 5.0
-CLIENTS = 4
-LOGINS_EACH_SIDE = 40
-RESPAWN_SECONDS = 20.0
 
 
 # --- versions ----------------------------------------------------------------------------------
@@ -142,68 +135,6 @@ def test_three_mounts_share_a_process_and_nothing_else(
 
 
 # --- crashes -----------------------------------------------------------------------------------
-
-
-def test_killed_plugin_comes_back_under_load(mount: Mount) -> None:
-    """Killed while clients log in, the plugin is started again; few logins fail, nothing stored is lost."""
-    config = mount.client.read(f"auth/{mount.path}/config")
-    load = LoginLoad(mount)
-    with load:
-        load.wait_for(LOGINS_EACH_SIDE)
-        killed = mount.pid
-        os.kill(killed, signal.SIGKILL)
-        load.wait_for(load.succeeded + LOGINS_EACH_SIDE)
-
-    assert mount.pid != killed
-    assert not load.unexpected
-    # Each client may lose the login that was in flight and the one that meets the corpse.
-    assert load.failed <= 2 * CLIENTS
-    for _ in range(10):
-        assert mount.login()["metadata"] == {"role": "dev"}
-    assert mount.client.read(f"auth/{mount.path}/config") == config
-
-
-class LoginLoad:
-    """Clients that log in as fast as they can until the context ends."""
-
-    def __init__(self, mount: Mount) -> None:
-        self.mount = mount
-        self.jwt = mount.issuer.token()
-        self.succeeded = 0
-        self.failed = 0
-        self.unexpected: list[str] = []
-        self.changed = threading.Condition()
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
-
-    def run(self) -> None:
-        """Log in until told to end. Failing with 500 is what a host does while the plugin is dead."""
-        url = f"{self.mount.client.address}/v1/auth/{self.mount.path}/login"
-        with httpx.Client(timeout=RESPAWN_SECONDS, trust_env=False) as http:
-            while not self.ended.is_set():
-                response = http.post(url, json={"role": "dev", "jwt": self.jwt})
-                with self.changed:
-                    self.succeeded += response.status_code == 200
-                    self.failed += response.status_code == 500
-                    if response.status_code not in {200, 500}:
-                        self.unexpected.append(f"{response.status_code}: {response.text}")
-                    self.changed.notify_all()
-
-    def wait_for(self, logins: int) -> None:
-        """Return once so many logins have succeeded since the start."""
-        with self.changed:
-            assert self.changed.wait_for(lambda: self.succeeded >= logins, RESPAWN_SECONDS), (
-                f"{self.succeeded} of {logins} logins, {self.failed} failed: {self.unexpected}"
-            )
 
 
 def test_server_restart_keeps_mounts(

@@ -10,6 +10,7 @@ from livebed.binaries import ServerProgram
 from livebed.torture import session
 from livebed.torture.bed import Bed
 from livebed.torture.catalog import PARTS
+from livebed.torture.clients import Outcome, describe_refusals
 from livebed.torture.options import Options, parse
 from livebed.torture.page import BEGIN, END, table_of, write_table
 from livebed.torture.results import PartResult, Results
@@ -144,3 +145,35 @@ def test_a_part_that_cannot_run_says_why(page: Path, capsys: pytest.CaptureFixtu
     part = Part("kills", Counted(FINE), LONG, SHORT, why_not=lambda: "no database here")
     assert session.run_session(options_for(page, part), PROGRAM) == 1
     assert "no database here" in capsys.readouterr().err
+
+
+def outcome(began: float, ended: float, status: int, text: str) -> Outcome:
+    """Return how a login ended."""
+    return Outcome(began, ended, status, text)
+
+
+def test_a_clear_end_is_a_token_or_a_text() -> None:
+    """An answer without a text, or no answer, is none."""
+    ends = [(200, ""), (500, "internal error"), (500, ""), (0, "ReadTimeout")]
+    assert [outcome(0, 1, *end).is_clear for end in ends] == [True, True, False, False]
+    assert [outcome(0, 1, *end).succeeded for end in ends] == [True, False, False, False]
+
+
+def test_a_login_is_in_flight_at_a_change_that_it_overlaps() -> None:
+    """And its time counts from the moment when it could go on."""
+    login = outcome(10, 20, 200, "")
+    assert [login.overlaps(*change) for change in [(1, 9), (1, 10), (12, 13), (20, 30), (21, 30)]] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert (login.seconds_since(0), login.seconds_since(18)) == (10, 2)
+
+
+def test_refusals_are_counted_by_their_text() -> None:
+    """The most frequent first; none is a dash."""
+    refused = [outcome(0, 1, 500, text) for text in ("a", "b\n b", "b b")]
+    assert describe_refusals(refused) == "`b b` (2), `a` (1)"
+    assert describe_refusals([]) == "-"

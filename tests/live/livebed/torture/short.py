@@ -1,0 +1,26 @@
+"""The short form of a part, as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from livebed.torture.bed import Bed
+from livebed.torture.catalog import find_part
+from livebed.torture.rows import Row
+
+__all__ = ["run_short"]
+
+
+def run_short(bed: Bed, name: str) -> Sequence[Row]:
+    """Run a part for some seconds, and check that nothing was lost; skip it where it cannot run."""
+    part = find_part(name)
+    reason = part.why_not()
+    if reason:
+        pytest.skip(reason)
+    rows = part.run(bed, part.short)
+    for row in rows:
+        print(row)
+        assert row.is_fine, row
+    return rows
