@@ -12,8 +12,18 @@ from livebed.torture.versions import change_engine_versions, change_versions, wh
 __all__ = ["PARTS", "find_part"]
 
 PARTS = (
-    Part("kills", kill_plugin, long=Size(seconds=180, clients=32), short=Size(seconds=5, clients=8)),
-    Part("stops", stop_processes, long=Size(seconds=20, clients=32), short=Size(seconds=2, clients=8)),
+    Part(
+        "kills",
+        kill_plugin,
+        long=Size(seconds=180, clients=32),
+        short=Size(seconds=5, clients=8, patience=30),
+    ),
+    Part(
+        "stops",
+        stop_processes,
+        long=Size(seconds=20, clients=32),
+        short=Size(seconds=2, clients=8, patience=30),
+    ),
     Part(
         "leaders",
         kill_leaders,

@@ -16,10 +16,8 @@ from livebed.client import error_texts
 from livebed.mounts import Mount
 from livebed.processes import wait_until
 
-__all__ = ["LOGIN_SECONDS", "LoginLoad", "Outcome", "describe_refusals"]
+__all__ = ["LoginLoad", "Outcome", "describe_refusals"]
 
-LOGIN_SECONDS = 5.0
-"""A login that takes longer hangs."""
 GIVE_UP_SECONDS = 60.0
 """Clients wait so long, to tell a slow login from one that never ends."""
 PROGRESS_SECONDS = 60.0
@@ -114,9 +112,9 @@ class LoginLoad:
         """Those that ended without an answer, or with one that says nothing."""
         return [outcome for outcome in self.outcomes if not outcome.is_clear]
 
-    def hanging(self, since: float = 0.0) -> list[Outcome]:
-        """Return those that took too long, counted from a moment."""
-        return [outcome for outcome in self.outcomes if outcome.seconds_since(since) > LOGIN_SECONDS]
+    def slower_than(self, seconds: float, since: float = 0.0) -> list[Outcome]:
+        """Return those that took longer, counted from a moment."""
+        return [outcome for outcome in self.outcomes if outcome.seconds_since(since) > seconds]
 
     def slowest(self, since: float = 0.0) -> float:
         """Return the seconds of the slowest login, counted from a moment."""

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from statistics import median
 
 from livebed.mounts import Mount
 from livebed.processes import wait_until
 from livebed.torture.bed import Bed
-from livebed.torture.clients import LOGIN_SECONDS, LoginLoad, describe_refusals
+from livebed.torture.clients import LoginLoad, describe_refusals
 from livebed.torture.leftovers import count_files, find_processes
 from livebed.torture.objects import RoleWriter, count_lost, read_objects, write_objects
 from livebed.torture.rows import Row, Size
@@ -32,21 +33,25 @@ def kill_plugin(bed: Bed, size: Size) -> Sequence[Row]:
     """
     mount = open_mount(bed)
     kept, files = read_objects(mount), count_files(mount.server)
-    kills = 0
+    waits: list[float] = []
     with LoginLoad(mount, size.clients) as load, RoleWriter([mount]) as writer:
         load.wait_for_logins(WARM_UP)
         until = time.monotonic() + size.seconds
         while time.monotonic() < until:
             load.wait(KILL_EVERY_SECONDS)
-            kills += kill(mount)
+            kill(mount)
+            killed = time.monotonic()
             load.wait_for_logins(1)
+            waits.append(time.monotonic() - killed)
         load.wait_for_logins(WARM_UP)
     seen = figures_of(load) | {
-        "kills": kills,
+        "kills": len(waits),
+        "first login after a kill, s: median": round(median(waits), 2),
+        "longest": round(max(waits), 2),
         "roles written": len(writer.written),
         "refused writes": writer.refused,
     }
-    lost = losses_of(load) | {
+    lost = losses_of(load, size) | {
         "objects": count_lost(kept, read_objects(mount)) + writer.count_lost(mount),
         "processes, sockets and directories left": count_leftovers(mount, files),
     }
@@ -86,7 +91,7 @@ def stop(mount: Mount, what: str, pid: int, size: Size) -> Row:
         f"{size.clients} clients log in",
         f"SIGSTOP of {what} for {size.seconds:.0f} s",
         figures_of(load, continued),
-        losses_of(load, continued)
+        losses_of(load, size, continued)
         | {
             "objects": count_lost(kept, read_objects(mount)),
             "processes, sockets and directories left": count_leftovers(mount, files),
@@ -105,13 +110,11 @@ def open_mount(bed: Bed) -> Mount:
     return mount
 
 
-def kill(mount: Mount) -> int:
-    """Kill every process of the plugin; return how many there were."""
-    pids = mount.server.pids_of(mount.plugin.command)
-    for pid in pids:
+def kill(mount: Mount) -> None:
+    """Kill every process of the plugin."""
+    for pid in mount.server.pids_of(mount.plugin.command):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return len(pids)
 
 
 def figures_of(load: LoginLoad, since: float = 0.0) -> dict[str, float | str]:
@@ -124,10 +127,10 @@ def figures_of(load: LoginLoad, since: float = 0.0) -> dict[str, float | str]:
     }
 
 
-def losses_of(load: LoginLoad, since: float = 0.0) -> dict[str, int]:
+def losses_of(load: LoginLoad, size: Size, since: float = 0.0) -> dict[str, int]:
     """Return which logins have not ended as they must."""
     return {
-        f"logins of more than {LOGIN_SECONDS:.0f} s": len(load.hanging(since)),
+        f"logins of more than {size.patience:.0f} s": len(load.slower_than(size.patience, since)),
         "logins without an answer": len(load.unclear),
     }
 

@@ -22,6 +22,8 @@ class Size:
     """How often something happens."""
     clients: int = 0
     """Clients at work together."""
+    patience: float = 5.0
+    """Seconds after which a login hangs. Tests have more of it: others may be using the machine."""
 
 
 @dataclass(frozen=True)
