@@ -24,6 +24,9 @@ WAIT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 20
 """For one statement. A revocation has several, and a minute."""
 
+_PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Seconds before a statement is repeated."""
+
 _OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
 
 _GRANTS: Final = """
@@ -152,13 +155,13 @@ class Database:
             if await found.fetchone() is None:
                 return
             user = sql.Identifier(username)
-            await connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            await _repeat(connection, sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
             # First: what the user owns, such as a temporary table, keeps it and its open sessions.
             groups = await (await connection.execute(_GROUPS, [username])).fetchall()
             for (group,) in groups:
                 with suppress(psycopg.errors.InsufficientPrivilege):
                     leave = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), user)
-                    await connection.execute(leave)
+                    await _repeat(connection, leave)
             schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
             granted = [
                 sql.SQL(each).format(sql.Identifier(name)) for (name,) in schemas for each in _IN_SCHEMA
@@ -168,8 +171,8 @@ class Database:
                 # Where the engine's user may not revoke, nothing was granted by it; the drop tells.
                 with suppress(psycopg.errors.InsufficientPrivilege):
                     revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(objects, user)
-                    await connection.execute(revoke)
-            await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(user))
+                    await _repeat(connection, revoke)
+            await _repeat(connection, sql.SQL("DROP ROLE IF EXISTS {}").format(user))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -223,6 +226,22 @@ class Database:
 async def _forget_session(connection: AsyncConnection[Any]) -> None:
     """End what an operator's statements have left, such as SET ROLE: the next ones may be another role's."""
     await connection.execute("DISCARD ALL")
+
+
+async def _repeat(connection: AsyncConnection[Any], statement: sql.Composed) -> None:
+    """Execute a statement that may be repeated, and repeat it while others change the same rows.
+
+    Those who are revoked or dropped at the same time share rows of the catalog: the database, its schemas.
+    PostgreSQL refuses all but one ("tuple concurrently updated") with the code of an internal error, XX000.
+    """
+    for pause in _PAUSES:
+        try:
+            await connection.execute(statement)
+        except psycopg.errors.InternalError_:
+            await asyncio.sleep(pause)
+        else:
+            return
+    await connection.execute(statement)
 
 
 @contextmanager

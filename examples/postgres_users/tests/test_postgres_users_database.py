@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from database_servers import ROOT_USER, PostgreSQL
+from database_servers import ROOT_PASSWORD, ROOT_USER, PostgreSQL
 from factories import Mount
 from postgres_users import PostgresUsers
 from postgres_users.database import Database
@@ -142,6 +142,24 @@ async def test_an_owner_is_locked_out_but_not_dropped(
         psycopg.connect(postgresql.url(name, password.reveal()))
     root.execute(f'DROP TABLE public."{name}"')
     await database.drop(name)
+    assert not exists(root, name)
+
+
+async def test_a_drop_outlasts_another_change_of_the_same_row(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """All users of a database share its row in the catalog, of which PostgreSQL lets one change at a time."""
+    name, other = new_name(), new_name()
+    await create(database, name, 'GRANT CONNECT ON DATABASE postgres TO "{{name}}"')
+    await create(database, other)
+    with psycopg.connect(postgresql.url(ROOT_USER, ROOT_PASSWORD)) as rival:
+        rival.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(other)))
+        drop = asyncio.create_task(database.drop(name))
+        async with asyncio.timeout(20):
+            while root.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is None:  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0)
+        rival.commit()
+        await drop
     assert not exists(root, name)
 
 

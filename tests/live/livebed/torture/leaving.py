@@ -30,6 +30,8 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 STOP_SECONDS = 0.1
 """From the end of the connection to the end of the work."""
 WAIT_SECONDS = 10.0
+RELOAD_EVERY = 10
+"""An address may leave so many logins at the provider, and some more, before it has to wait."""
 
 
 def leave_logins(bed: Bed, size: Size) -> Sequence[Row]:
@@ -75,9 +77,10 @@ def leave_provider(bed: Bed, server: Server, size: Size) -> Row:
     status, document = browser.provider.answer(DISCOVERY)
     known = json.loads(document) | {"token_endpoint": silent.url}
     browser.provider.answers[DISCOVERY] = (status, json.dumps(known))
-    browser.mount.reload()
     took = []
-    for _ in range(size.count):
+    for number in range(size.count):
+        if number % RELOAD_EVERY == 0:
+            browser.mount.reload()
         browser.begin(mount)
         query = browser.waiting.pop() | {"client_nonce": NONCE}
         browser.waiting.clear()
