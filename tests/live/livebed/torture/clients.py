@@ -18,9 +18,9 @@ from livebed.processes import wait_until
 
 __all__ = ["LoginLoad", "Outcome", "describe_refusals"]
 
-GIVE_UP_SECONDS = 60.0
+GIVE_UP_SECONDS = 120.0
 """Clients wait so long, to tell a slow login from one that never ends."""
-PROGRESS_SECONDS = 60.0
+PROGRESS_SECONDS = 150.0
 PAUSE_SECONDS = 0.1
 """Between two attempts of a client that tries again."""
 MAX_TEXT = 100
