@@ -14,7 +14,7 @@ from livebed.processes import wait_until
 from livebed.server import Server
 from livebed.tokens import AUDIENCE, ISSUER, Issuer
 
-__all__ = ["DEV_ROLE", "Mount", "mount_plugin"]
+__all__ = ["DEV_ROLE", "Mount", "mount_plugin", "open_mount"]
 
 DEV_ROLE: dict[str, Any] = {
     "role_type": "jwt",
@@ -114,9 +114,8 @@ class Mount:
         self.client.call("PUT", "sys/plugins/reload/backend", {"mounts": [f"auth/{self.path}/"]})
 
 
-@contextmanager
-def mount_plugin(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) -> Iterator[Mount]:
-    """Enable and configure the plugin at a path of its own; disable it in the end if the server stands."""
+def open_mount(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) -> Mount:
+    """Enable and configure the plugin at a path of its own, for as long as the server lasts."""
     mount = Mount(server, plugin, issuer, f"t{next(numbers)}")
     mount.enable(**config)
     # A standby of OpenBao 2.5 and later answers reads itself, and knows of writes a moment later.
@@ -124,6 +123,13 @@ def mount_plugin(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) 
     mount.configure()
     mount.write_role()
     wait_until(lambda: mount.has_role, f"the role at {mount.path}", timeout=10)
+    return mount
+
+
+@contextmanager
+def mount_plugin(server: Server, plugin: Plugin, issuer: Issuer, **config: Any) -> Iterator[Mount]:
+    """Enable and configure the plugin at a path of its own; disable it in the end if the server stands."""
+    mount = open_mount(server, plugin, issuer, **config)
     try:
         yield mount
     finally:

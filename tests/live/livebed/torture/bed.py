@@ -9,7 +9,7 @@ from livebed.bench.curves import Curve
 from livebed.binaries import ServerProgram
 from livebed.cluster import Cluster
 from livebed.factories import our_plugin
-from livebed.mounts import Mount, mount_plugin
+from livebed.mounts import Mount, open_mount
 from livebed.server import Server
 from livebed.tokens import Issuer, usual_issuer
 
@@ -43,4 +43,4 @@ class Bed:
         """Register the JWT example, and mount it with a key and the role `dev`."""
         plugin = our_plugin(server)
         plugin.register(server.client)
-        return self.stack.enter_context(mount_plugin(server, plugin, issuer or usual_issuer()))
+        return open_mount(server, plugin, issuer or usual_issuer())

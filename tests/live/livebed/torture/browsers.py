@@ -10,7 +10,7 @@ from faulty_provider import FaultyProvider
 from identity_provider import serve
 
 from livebed.client import ServerError
-from livebed.mounts import Mount, mount_plugin
+from livebed.mounts import Mount, open_mount
 from livebed.torture.bed import Bed
 
 __all__ = ["NONCE", "BrowserMount"]
@@ -47,9 +47,7 @@ class BrowserMount:
     def open(cls, bed: Bed, beside: Mount) -> BrowserMount:
         """Mount the same plugin twice more, with a provider."""
         provider = bed.stack.enter_context(serve(FaultyProvider()))
-        mounts = [
-            bed.stack.enter_context(mount_plugin(beside.server, beside.plugin, beside.issuer)) for _ in "ab"
-        ]
+        mounts = [open_mount(beside.server, beside.plugin, beside.issuer) for _ in "ab"]
         for mount, method in zip(mounts, ("client_secret", "private_key_jwt"), strict=True):
             secret = {"oidc_client_secret": provider.client_secret} if method == "client_secret" else {}
             mount.client.write(

@@ -31,7 +31,7 @@ def kill_plugin(bed: Bed, size: Size) -> Sequence[Row]:
 
     None is killed before it has served: a machine that needs two seconds for a start would log nobody in.
     """
-    mount = open_mount(bed)
+    mount = mount_with_objects(bed)
     kept, files = read_objects(mount), count_files(mount.server)
     waits: list[float] = []
     with LoginLoad(mount, size.clients) as load, RoleWriter([mount]) as writer:
@@ -67,7 +67,7 @@ def kill_plugin(bed: Bed, size: Size) -> Sequence[Row]:
 
 def stop_processes(bed: Bed, size: Size) -> Sequence[Row]:
     """Stop the plugin for `size.seconds`, then its server, under `size.clients`."""
-    mount = open_mount(bed)
+    mount = mount_with_objects(bed)
     processes: dict[str, Callable[[], int]] = {
         "the plugin": lambda: mount.pid,
         "the server": lambda: mount.server.pid,
@@ -102,7 +102,7 @@ def stop(mount: Mount, what: str, pid: int, size: Size) -> Row:
 # -------------------------------------------------------------------------------------------------
 
 
-def open_mount(bed: Bed) -> Mount:
+def mount_with_objects(bed: Bed) -> Mount:
     """Return a mount with objects, on a server of its own."""
     mount = bed.mount_jwt(bed.start_server())
     write_objects(mount)

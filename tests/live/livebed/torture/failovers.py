@@ -14,7 +14,7 @@ from livebed.binaries import find_built
 from livebed.client import ServerError
 from livebed.cluster import Cluster, Node
 from livebed.factories import our_plugin
-from livebed.mounts import Mount, mount_plugin
+from livebed.mounts import Mount, open_mount
 from livebed.plugins import Plugin
 from livebed.processes import wait_until
 from livebed.tokens import usual_issuer
@@ -54,7 +54,7 @@ def kill_leaders(bed: Bed, size: Size) -> Sequence[Row]:
     """Kill the leader `size.count` times, 20 s apart, under `size.clients`; each dead node comes back."""
     cluster = bed.start_cluster()
     plugin = cluster.install(our_plugin)
-    mounts = open_mounts(bed, cluster, plugin)
+    mounts = open_mounts(cluster, plugin)
     write_objects(mounts[0])
     kept = read_objects(mounts[0])
     browser = BrowserMount.open(bed, mounts[0])
@@ -124,10 +124,10 @@ def compare_nodes(cluster: Cluster, mount: Mount, clients: int) -> Row:
 # -------------------------------------------------------------------------------------------------
 
 
-def open_mounts(bed: Bed, cluster: Cluster, plugin: Plugin) -> list[Mount]:
+def open_mounts(cluster: Cluster, plugin: Plugin) -> list[Mount]:
     """Return one mount as it is reached at each node, the leader first."""
     leader = cluster.active
-    mount = bed.stack.enter_context(mount_plugin(leader, plugin, usual_issuer()))
+    mount = open_mount(leader, plugin, usual_issuer())
     others = [node for node in cluster.nodes if node is not leader]
     return [mount, *(replace(mount, server=node) for node in others)]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livebed.bench.curves import Curve
-from livebed.mounts import Mount, mount_plugin
+from livebed.mounts import Mount, open_mount
 from livebed.plugins import JWT_LAUNCHER, python_plugin
 from livebed.processes import resident_kib, wait_until
 from livebed.server import Server
@@ -111,7 +111,7 @@ def come_and_go(bed: Bed, size: Size) -> Sequence[Row]:
 def reload_often(bed: Bed, size: Size) -> Sequence[Row]:
     """Reload `size.clients` plugins at once, `size.count` times in all. Each reload is a new process."""
     server = bed.start_server()
-    mounts = [open_mount(bed, server, f"jwt_auth_{number}") for number in range(size.clients)]
+    mounts = [mount_alone(server, f"jwt_auth_{number}") for number in range(size.clients)]
     each = size.count // size.clients
     with ThreadPoolExecutor(size.clients) as pool:
         list(pool.map(lambda mount: reload(mount, max(int(each * WARM_UP), 1)), mounts))
@@ -134,11 +134,11 @@ def reload_often(bed: Bed, size: Size) -> Sequence[Row]:
     ]
 
 
-def open_mount(bed: Bed, server: Server, name: str) -> Mount:
+def mount_alone(server: Server, name: str) -> Mount:
     """Mount the JWT example from a file of its own: it has a process of its own."""
     plugin = python_plugin(server.plugin_directory, name, JWT_LAUNCHER)
     plugin.register(server.client)
-    return bed.stack.enter_context(mount_plugin(server, plugin, usual_issuer()))
+    return open_mount(server, plugin, usual_issuer())
 
 
 def reload(mount: Mount, times: int) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from database_servers import run_postgresql, why_no_postgresql
 
 from livebed.factories import our_plugin
-from livebed.mounts import Mount, mount_plugin
+from livebed.mounts import Mount, open_mount
 from livebed.plugins import CURRENT, NEXT, NEXT_LAUNCHER, python_plugin
 from livebed.postgres import PostgresMount, postgres_mount
 from livebed.tokens import usual_issuer
@@ -45,7 +45,7 @@ def change_versions(bed: Bed, size: Size) -> Sequence[Row]:
     following = python_plugin(server.plugin_directory, "jwt_auth", NEXT_LAUNCHER, command="jwt_auth_next")
     current.register(server.client, version=CURRENT)
     following.register(server.client, version=NEXT)
-    mount = bed.stack.enter_context(mount_plugin(server, current, usual_issuer(), plugin_version=CURRENT))
+    mount = open_mount(server, current, usual_issuer(), plugin_version=CURRENT)
     write_objects(mount)
     changes: dict[str, list[str]] = {
         "reloaded": [""] * size.count,
