@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from authkit.errors import HandshakeError
 from authkit.plugin.security.certificates import (
@@ -44,7 +44,7 @@ def auto_mtls(host_certificate_pem: str, directory: str | os.PathLike[str]) -> T
     OpenSSL needs to read it.
 
     Raises:
-        HandshakeError: the host's certificate is missing or unusable.
+        HandshakeError: the host's certificate is missing or unusable, or `directory` takes no file.
     """
     if not host_certificate_pem:
         raise HandshakeError("PLUGIN_CLIENT_CERT is empty: the host did not offer mutual TLS")
@@ -66,7 +66,7 @@ def make_contexts(
     """Return the contexts of a server and of a client that are `identity` and trust `trusted` (DER) alone.
 
     Raises:
-        HandshakeError: OpenSSL refuses one of the certificates.
+        HandshakeError: OpenSSL refuses one of the certificates, or `directory` takes no file.
     """
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -89,10 +89,21 @@ def make_contexts(
 def _key_file(identity: TLSIdentity, directory: str | os.PathLike[str]) -> Iterator[str]:
     """Lend certificate and key as a file: `ssl` reads them from nothing else. Mode 0600, gone after."""
     path = os.path.join(directory, f"identity-{os.urandom(8).hex()}.pem")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "wb") as file:
-            file.write(identity.certificate_pem + identity.private_key_pem)
+        try:
+            _write_private(path, identity.certificate_pem + identity.private_key_pem)
+        except OSError as error:
+            # Most often the file system is full, or over a quota.
+            raise HandshakeError(
+                f"TMPDIR: cannot write the key of this process to a file: {error.strerror}"
+            ) from error
         yield path
     finally:
-        os.unlink(path)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _write_private(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)

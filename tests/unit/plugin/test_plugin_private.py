@@ -127,6 +127,15 @@ def test_the_key_goes_to_no_directory_of_a_rival(rival: Rival, monkeypatch: pyte
     directory.close()
 
 
+def test_a_directory_that_takes_no_key_is_named(short_directory: Path) -> None:
+    """An operator reads which setting is meant, not where in our code a file system was full."""
+    identity = generate_identity()
+    with pytest.raises(
+        HandshakeError, match="TMPDIR: cannot write the key of this process to a file: No such"
+    ):
+        make_contexts(identity, identity.certificate, short_directory / "gone")
+
+
 def test_a_socket_in_a_directory_of_a_rival_is_not_served(
     rival: Rival, monkeypatch: pytest.MonkeyPatch
 ) -> None:
