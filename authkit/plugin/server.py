@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from authkit.errors import HandshakeError
+from authkit.plugin.descriptors import raise_limit
 from authkit.plugin.ending import SHUTDOWN_GRACE, Ending, Reason
 from authkit.plugin.environment import STALL_VARIABLE, HostEnvironment
 from authkit.plugin.handshake import choose_version, handshake_line
@@ -125,6 +126,7 @@ async def _run(plan: Plan, streams: StandardStreams, ending: Ending) -> None:
         loop.call_soon_threadsafe(_ask_to_stop, stop, reason)
 
     ending.serve(on_end)
+    raise_limit()
     temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
     with closing(PrivateDirectory(temporary, prefix=_PREFIX, variable="TMPDIR")) as private:
         ending.at_end(private.close)

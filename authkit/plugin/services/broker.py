@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from authkit.errors import BrokerError, RPCError
+from authkit.plugin.descriptors import find_shortage
 from authkit.plugin.pb.broker_pb2 import ConnInfo
 from authkit.plugin.services.open_calls import OpenCalls
 from authkit.rpc import Address, CallContext, Channel, StreamMethod
@@ -89,9 +90,13 @@ class Broker:
         """Return a connected channel to the service that the host announces under this id.
 
         Raises:
-            BrokerError: no announcement came in time, or the connection failed.
+            BrokerError: no announcement came in time, the connection failed, or the process has too few
+                descriptors for another one.
         """
         address = await self._announced(service_id)
+        shortage = find_shortage()
+        if shortage:
+            raise BrokerError(shortage)
         channel = self._connect(address)
         try:
             await channel.ready(WAIT)

@@ -172,3 +172,15 @@ async def test_open_calls_end_on_demand() -> None:
     calls.ended.set()
     await task
     assert host.broker.host_left.is_set()
+
+
+async def test_a_process_with_few_descriptors_connects_no_further_mount(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left is for the mounts that are there."""
+    monkeypatch.setattr(module, "find_shortage", lambda: "too few descriptors")
+    async with Host() as host:
+        host.announce(7)
+        with pytest.raises(BrokerError, match="too few descriptors"):
+            await host.broker.dial(7)
+        assert host.channels == []
