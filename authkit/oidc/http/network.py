@@ -7,9 +7,10 @@ with the first request, in a thread, and the system's roots are loaded there: th
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from authkit.oidc.http.resolver import Resolver
@@ -120,7 +121,12 @@ def _system_context() -> ssl.SSLContext:
     return build_context(None)
 
 
-def _load() -> None:
-    import authkit.oidc.http.transport  # noqa: F401
+_loading: Final = threading.Lock()
 
-    _system_context()
+
+def _load() -> None:
+    # Without the lock each of several threads would load them: `cache` keeps none of them waiting.
+    with _loading:
+        import authkit.oidc.http.transport  # noqa: F401
+
+        _system_context()

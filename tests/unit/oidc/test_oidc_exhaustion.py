@@ -14,7 +14,7 @@ from oidc_provider import Fetcher, http_answer, serve
 from authkit import threads
 from authkit.errors import TooManyRequestsError
 from authkit.oidc.http import client as api
-from authkit.oidc.http import resolver, transport
+from authkit.oidc.http import network, resolver, transport
 from authkit.oidc.http.client import MAX_SESSIONS
 from authkit.oidc.http.errors import FetchError
 from authkit.oidc.http.network import Network
@@ -275,3 +275,22 @@ async def test_a_lookup_that_was_given_up_makes_room():
             each.cancel()
         await asyncio.wait(asking)
         slow.waiting = 0
+
+
+async def test_roots_are_loaded_once_for_all_providers(monkeypatch):
+    """After a start all providers are asked at once; if each loaded the roots, logins would wait."""
+    made, second, build = [], threading.Event(), network.build_context
+
+    def build_slowly(ca_pem):
+        made.append(ca_pem)
+        if len(made) > 1:
+            second.set()
+        second.wait(0.2)
+        return build(ca_pem)
+
+    monkeypatch.setattr(network, "build_context", build_slowly)
+    network._system_context.cache_clear()
+    clients = await asyncio.gather(*(Network().open("https://idp.example/", {}) for _ in range(8)))
+    for client in clients:
+        await client.aclose()
+    assert made == [None]
