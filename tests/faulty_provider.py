@@ -12,7 +12,8 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 from functools import cache
 from typing import Any
@@ -41,6 +42,8 @@ GRANTS = {
 class Fault(StrEnum):
     """What the provider does wrong, in the order of a login."""
 
+    HALF_WRITTEN = auto()
+    """Every answer ends in its middle."""
     DISCOVERY_ISSUER = auto()
     """Its metadata has the issuer of somebody else."""
     AUTHORIZATION_DENIED = auto()
@@ -142,6 +145,8 @@ class FaultyProvider(Provider):
     access_tokens: set[str] = field(default_factory=set, repr=False)
     approved: set[str] = field(default_factory=set, repr=False)
     """Device codes that somebody has confirmed."""
+    now: Callable[[], float] = time.time
+    """Its clock: seconds since 1970."""
 
     # --- the part of the person ------------------------------------------------------------------
 
@@ -189,7 +194,11 @@ class FaultyProvider(Provider):
             "/device": self.device,
         }
         endpoint = endpoints.get(asked.path)
-        return super().respond(asked) if endpoint is None or asked.target in self.answers else endpoint(asked)
+        if endpoint is None or asked.target in self.answers:
+            answer = super().respond(asked)
+        else:
+            answer = endpoint(asked)
+        return replace(answer, sent=len(answer.body) // 2) if Fault.HALF_WRITTEN in self.faults else answer
 
     def metadata(self, asked: Asked) -> Answer:
         """Return the discovery document."""
@@ -333,7 +342,7 @@ class FaultyProvider(Provider):
 
     def id_token(self, began: dict[str, str], access_token: str = "") -> str:
         """Return an ID token for a login that began with these parameters."""
-        now = int(time.time())
+        now = int(self.now())
         claims: dict[str, Any] = {
             "iss": self.url,
             "sub": self.sub,
@@ -358,7 +367,7 @@ class FaultyProvider(Provider):
             Fault.NONCE: {"nonce": "a nonce of somebody else"},
             Fault.NO_NONCE: {"nonce": None},
             Fault.AT_HASH: {"at_hash": half_hash("another access token")},
-            Fault.EXPIRED: {"exp": int(time.time()) - LIFETIME_SECONDS},
+            Fault.EXPIRED: {"exp": int(self.now()) - LIFETIME_SECONDS},
             Fault.NO_SUB: {"sub": None},
         }
         for fault in self.faults & wrong.keys():

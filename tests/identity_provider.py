@@ -55,6 +55,8 @@ class Answer:
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Beside the content type, which is that of JSON unless one is here."""
+    sent: int | None = None
+    """How many bytes of the body are sent before the connection ends; `None` for all."""
 
 
 @dataclass
@@ -157,7 +159,7 @@ def serve(provider: P, *, port: int = 0, context: ssl.SSLContext | None = None) 
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: answer.sent])
 
         def log_message(self, format: str, *args: object) -> None:
             """Keep the test's output clean."""

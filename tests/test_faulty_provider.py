@@ -161,7 +161,15 @@ def is_slow(login: Login) -> bool:
     return True
 
 
+def is_half(login: Login) -> bool:
+    """Whether an answer ends before its end."""
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        login.get(DISCOVERY)
+    return True
+
+
 SEEN: dict[Fault, Callable[[Login], bool]] = {
+    Fault.HALF_WRITTEN: is_half,
     Fault.DISCOVERY_ISSUER: lambda login: login.metadata["issuer"] == EVIL_ISSUER,
     Fault.AUTHORIZATION_DENIED: lambda login: login.begin() == {"error": "access_denied", "state": "a-state"},
     Fault.AUTHORIZATION_HTML: lambda login: (
