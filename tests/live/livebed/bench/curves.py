@@ -54,6 +54,8 @@ class Curve:
     """What grows."""
     y: str = "CPU µs for a login"
     series: list[Series] = field(default_factory=list)
+    is_linear: bool = False
+    """Whether the axis of what grows has even steps, however far it goes."""
 
     def reason(self, series: Series) -> str:
         """Return why one of its series is not flat; empty if it is."""

@@ -46,7 +46,7 @@ def draw(curve: Curve) -> ElementTree.Element:
     xs = sorted({x for x, _ in points})
     step = nice_step(max(y for _, y in points))
     top = step * math.ceil(max(y for _, y in points) / step)
-    is_logarithmic = xs[-1] > LOGARITHMIC_FROM * (xs[0] or 1)
+    is_logarithmic = not curve.is_linear and xs[-1] > LOGARITHMIC_FROM * (xs[0] or 1)
 
     def place_x(x: float) -> float:
         low, high, here = (math.log10(each + 1) if is_logarithmic else each for each in (xs[0], xs[-1], x))
