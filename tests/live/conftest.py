@@ -153,9 +153,12 @@ def bed(program: ServerProgram) -> Iterator[Bed]:
 
 
 @pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a wheel of authkit."""
-    return build_wheels(tmp_path_factory.mktemp("wheels"))
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a wheel of authkit. From now on pip builds with the hatchling of this environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Otherwise each build installs one of its own first. The value is that of `--build-isolation`.
+        patch.setenv("PIP_NO_BUILD_ISOLATION", "0")
+        yield build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,20 @@ the flags do the same. What an operator reads of a refusal is ours to keep, and 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from livebed.accounts import AccountsMount
 from livebed.binaries import ServerProgram, find_built
 from livebed.mounts import DEV_ROLE
 from livebed.old_server import OldServer
 from livebed.plugins import JWT_LAUNCHER, python_plugin
+from livebed.processes import wait_for_exit
 from livebed.tls_server import TLSServer
 from livebed.tokens import AUDIENCE, Issuer
 
@@ -185,24 +189,52 @@ def test_an_unknown_flag_ends_the_probe(
         assert "no flag -ca-cer" in done.stderr
 
 
-def test_a_server_of_vault_1_10(tmp_path: Path, issuer: Issuer) -> None:
-    """Its own order of starts and its own token: configured, logged in, renewed, revoked and disabled."""
+@pytest.fixture
+def old_server(tmp_path: Path) -> Iterator[OldServer]:
+    """A server of Vault 1.10, in whose log is no token when it ends."""
     program = find_built("oldvault")
     if program is None:
         pytest.skip("the older server is not built: run scripts/live/build oldvault")
-    with OldServer(program, tmp_path.resolve()) as old:
-        plugin = python_plugin(old.plugin_directory, "jwt_auth", JWT_LAUNCHER)
-        plugin.register(old.client, args=["-tls-server-name=unused.example"])
-        old.client.write("sys/auth/jwt", type="jwt_auth")
-        old.client.write("auth/jwt/config", jwt_validation_pubkeys=issuer.public_pem)
-        old.client.write("auth/jwt/role/dev", **DEV_ROLE)
-        auth = old.client.login("jwt", "dev", issuer.token())
-        assert auth["token_policies"] == ["default"]
-        renewed = old.client.write("auth/token/renew", token=auth["client_token"])["auth"]
-        assert renewed["lease_duration"] == 3600
-        old.client.write("auth/token/revoke", token=auth["client_token"])
-        old.client.delete("sys/auth/jwt")
-        assert "eyJ" not in old.log.read_text()
+    with OldServer(program, tmp_path.resolve()) as server:
+        yield server
+        assert "eyJ" not in server.log.read_text()
+
+
+def test_logins_at_vault_1_10(old_server: OldServer, issuer: Issuer) -> None:
+    """Its own order of starts and its own token: configured, logged in, killed, renewed, revoked."""
+    client = old_server.client
+    plugin = python_plugin(old_server.plugin_directory, "jwt_auth", JWT_LAUNCHER)
+    plugin.register(client, args=["-tls-server-name=unused.example"])
+    client.write("sys/auth/jwt", type="jwt_auth")
+    client.write("auth/jwt/config", jwt_validation_pubkeys=issuer.public_pem)
+    client.write("auth/jwt/role/dev", **DEV_ROLE)
+    auth = client.login("jwt", "dev", issuer.token())
+    assert auth["token_policies"] == ["default"]
+    (killed,) = old_server.pids_of(plugin.command)
+    os.kill(killed, signal.SIGKILL)
+    wait_for_exit(killed, RUN_SECONDS)
+    renewed = client.write("auth/token/renew", token=auth["client_token"])["auth"]
+    assert renewed["lease_duration"] == 3600
+    assert client.login("jwt", "dev", issuer.token())["entity_id"] == auth["entity_id"]
+    assert killed not in old_server.pids_of(plugin.command)
+    client.write("auth/token/revoke", token=auth["client_token"])
+    client.delete("sys/auth/jwt")
+
+
+def test_leases_at_vault_1_10(old_server: OldServer, tmp_path: Path) -> None:
+    """A secrets engine: issued, renewed, revoked, and revoked with the mount."""
+    folder = tmp_path / "accounts"
+    folder.mkdir()
+    with AccountsMount.enabled(old_server, folder) as accounts:
+        accounts.write_role("app", ttl=60, max_ttl=120)
+        lease = accounts.issue("app")
+        assert accounts.names() == [lease["data"]["name"]]
+        assert accounts.renew(lease, increment=100)["lease_duration"] == 100
+        accounts.revoke(lease)
+        assert accounts.names() == []
+        accounts.issue("app")
+        accounts.disable()
+        assert accounts.names() == []
 
 
 def as_variables(flags: Flags) -> dict[str, str]:

@@ -567,8 +567,11 @@ def write_part(folder: Path, name: str) -> Path:
     return folder
 
 
-def test_a_package_that_the_lock_shares_with_the_project_is_whole(tmp_path: Path) -> None:
-    """A company's plugin and its libraries lie in one namespace."""
+def test_a_package_that_the_lock_shares_with_the_project_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's plugin and its libraries lie in one namespace. pip builds as it does by itself."""
+    monkeypatch.delenv("PIP_NO_BUILD_ISOLATION", raising=False)
     library, project = (write_part(tmp_path / name, name) for name in ("library", "plugin"))
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=library, check=True, capture_output=True)

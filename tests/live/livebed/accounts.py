@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from livebed.client import Client
+from livebed.old_server import OldServer
 from livebed.plugins import Plugin, python_plugin
 from livebed.processes import wait_until
 from livebed.server import Server
@@ -35,14 +36,14 @@ WAIT_SECONDS = 20.0
 class AccountsMount:
     """One mount, and the folder that is its service."""
 
-    server: Server
+    server: Server | OldServer
     plugin: Plugin
     path: str
     folder: Path
 
     @classmethod
     @contextmanager
-    def enabled(cls, server: Server, folder: Path) -> Iterator[AccountsMount]:
+    def enabled(cls, server: Server | OldServer, folder: Path) -> Iterator[AccountsMount]:
         """Register, enable and configure; disable in the end, by force if it must be."""
         plugin = python_plugin(server.plugin_directory, "accounts", LAUNCHER, version="v0.1.0", kind="secret")
         plugin.register(server.client)

@@ -9,7 +9,7 @@ from typing import Self
 import httpx
 
 from livebed.client import Client
-from livebed.processes import wait_until
+from livebed.processes import children_of_file, wait_until
 from livebed.server import free_port
 
 __all__ = ["OldServer"]
@@ -48,6 +48,10 @@ class OldServer:
         self.process.terminate()
         self.process.wait(START_SECONDS)
         self.client.http.close()
+
+    def pids_of(self, command: str) -> list[int]:
+        """Return the processes that run one file of the plugin directory."""
+        return children_of_file(self.process.pid, self.plugin_directory / command)
 
     def answers(self) -> bool:
         """Whether it listens."""

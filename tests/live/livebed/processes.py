@@ -11,6 +11,7 @@ from typing import TypeVar
 
 __all__ = [
     "children",
+    "children_of_file",
     "command_line",
     "cpu_seconds",
     "is_alive",
@@ -81,6 +82,11 @@ def command_line(pid: int) -> list[str]:
     except OSError:
         return []
     return [os.fsdecode(part) for part in raw.split(b"\0") if part]
+
+
+def children_of_file(pid: int, file: Path) -> list[int]:
+    """Return the living direct children of a process that run one file."""
+    return [child for child in children(pid) if str(file) in command_line(child)]
 
 
 def resident_kib(pid: int) -> int:

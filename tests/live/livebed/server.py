@@ -21,7 +21,7 @@ import httpx
 from livebed.binaries import ServerProgram
 from livebed.client import Client
 from livebed.log_records import LogRecord, parse_record
-from livebed.processes import children, command_line, wait_until
+from livebed.processes import children, children_of_file, command_line, wait_until
 
 __all__ = ["ROOT_TOKEN", "START_SECONDS", "Server", "free_port"]
 
@@ -190,8 +190,7 @@ class Server:
 
     def pids_of(self, command: str) -> list[int]:
         """Return the processes that run one file of the plugin directory."""
-        path = str(self.plugin_directory / command)
-        return [pid for pid in self.children() if path in command_line(pid)]
+        return children_of_file(self.process.pid, self.plugin_directory / command) if self.process else []
 
     def wait_for_one_process(self, command: str) -> int:
         """Return the one process that runs a file of the plugin directory.
