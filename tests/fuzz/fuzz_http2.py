@@ -35,7 +35,10 @@ from authkit.rpc.messages import (
 )
 from authkit.rpc.server import GRPCServer
 
-__all__ = ["TARGETS"]
+__all__ = ["GUIDED_BY", "TARGETS"]
+
+GUIDED_BY = ("authkit.rpc",)
+"""Whose branches guide the fuzzer: measuring all of authkit would take most of the time."""
 
 LIMIT = 1024 * 1024
 LAST_STREAM = 2**31 - 1

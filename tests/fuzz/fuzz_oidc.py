@@ -33,7 +33,10 @@ from authkit.oidc.keys.jwk_set import MAX_KEYS, parse_jwks
 from authkit.oidc.tokens.jws import STRICT_READER
 from authkit.testing import InMemoryStorage
 
-__all__ = ["TARGETS"]
+__all__ = ["GUIDED_BY", "TARGETS"]
+
+GUIDED_BY = ("authkit.oidc", "authkit.json_reader", "authkit.host.http.bodies", "jwt_auth")
+"""Whose branches guide the fuzzer: measuring all of authkit would take most of the time."""
 
 NOW = 1_800_000_000.0
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -14,5 +14,5 @@ _ALL = (fuzz_wire, fuzz_oidc, fuzz_http2, fuzz_database)
 
 TARGETS: dict[str, Target] = {target.name: target for module in _ALL for target in module.TARGETS}
 
-MODULES = {target.name: module.__name__ for module in _ALL for target in module.TARGETS}
+MODULES = {target.name: module for module in _ALL for target in module.TARGETS}
 """Where each target is: a process that runs one needs nothing of the others."""
