@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -97,8 +98,18 @@ class Server(Taker):
             window = build_frame(Kind.WINDOW_UPDATE, 0, LAST_STREAM, pack(">L", 65535))
             writer.write(PREFACE + SETTINGS + case + _whole_call(LAST_STREAM) + window)
             await within(self._read(reader, is_complete=_is_between_frames(case)))
+            await within(self._hang_up(reader, writer))
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _hang_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Say that nothing more comes: the server ends the connection too, whatever it waits for."""
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+            while await reader.read(65536):
+                pass
 
     async def end(self) -> None:
         """Stop."""
