@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled check live walk bench torture docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live walk bench torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test-all: test ## the same on the newest interpreter as well, on the wheels
 test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
+
+fuzz: setup ## hostile input, guided by coverage: a quarter of an hour; figures in build/fuzz.json
+	@$(PYTHON) -m pip --disable-pip-version-check --quiet install --requirement requirements/fuzz.txt
+	@$(PYTHON) scripts/fuzz
 
 check: setup ## format, lint, types, layers, generated code, the release workflow, the site
 	@$(PYTHON) -m ruff format --check .

@@ -163,7 +163,7 @@ class HTTP2Connection(Generic[T]):
     def __init__(self, *, is_client: bool, parse: Callable[[Sequence[tuple[bytes, bytes]]], T]) -> None:
         self.is_client = is_client
         self.is_closing = False
-        """No new stream is served or opened: a GOAWAY was sent or received."""
+        """No new stream is served or opened: a GOAWAY was sent, or received from a server."""
         self._budget = Budget()
         self._decoder = HeaderDecoder(parse, self._budget.spend)
         self._reader = FrameReader()
@@ -584,7 +584,8 @@ class HTTP2Connection(Generic[T]):
         if len(payload) < 8:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short (6.8)")
         last, code = _GOAWAY.unpack_from(payload)
-        self.is_closing = True
+        # A client's is about streams that a server would open: its own calls are served as before.
+        self.is_closing = self.is_closing or self.is_client
         self._events.append(GoAway(last & MAX_WINDOW, code, payload[8:]))
 
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:

@@ -382,6 +382,32 @@ async def test_display_name() -> None:
     assert (await mount.login("login/a", user="ann")).display_name == "ann as a"
 
 
+class Nameless(AuthMethod, name="nameless"):
+    """Who would log in is whatever the request says."""
+
+    roles = Collection(PinRole, "role/{name}")
+    named: Any = ""
+
+    async def alias(self) -> str:
+        """Return what a test has set."""
+        return self.named
+
+    @login("login", alias=alias)
+    async def log_in(self, role: PinRole) -> Identity:
+        """Log in."""
+        return Identity(name="ann")
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"ann"])
+async def test_a_lookahead_without_a_name_is_no_answer(name: Any) -> None:
+    """A host would look for an alias of no name."""
+    mount = Mount(Nameless)
+    await mount.write("role/a")
+    mount.backend.named = name
+    with pytest.raises(InternalError, match="no alias"):
+        await mount.request(Operation.ALIAS_LOOKAHEAD, "login", {"role": "a"})
+
+
 async def test_lookahead_changes_nothing() -> None:
     """It asks the alias function alone: no login, no write, and no address that is not allowed."""
     mount = Mount(Everywhere)

@@ -70,3 +70,15 @@ def test_refused() -> None:
     assert find_refused_policy(["a", " Root"]) == "auth methods cannot create root tokens"
     assert find_refused_policy(["Control-Group "]) == 'cannot assign policy "control-group"'
     assert find_refused_policy(["response-wrapping"]) == 'cannot assign policy "response-wrapping"'
+
+
+def test_one_text_is_not_a_list_of_policies() -> None:
+    """Its characters would be compared, and none of them is refused."""
+    for compare in (
+        lambda: equivalent_policies("root", ["r", "o", "t"]),
+        lambda: find_refused_policy("root"),
+    ):
+        with pytest.raises(TypeError, match="is one text where a collection is meant"):
+            compare()
+    with pytest.raises(TypeError, match="is one text where a collection is meant"):
+        equivalent_policies(["r", "o", "t"], "root")

@@ -525,3 +525,18 @@ def test_definitions_that_promise_something_else() -> None:
         type("Bad", (Plain,), {"renew": renewal(yes)})
     with pytest.raises(TypeError, match="Bad has no roles whose policies could be compared"):
         type("Bad", (Roleless,), {}, compare_policies=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Renewal.update(groups="admin"),
+        lambda: Renewal.update(state="kept"),
+        lambda: TokenSettings(policies="root"),
+        lambda: TokenSettings(bound_cidrs="10.0.0.0/8"),
+    ],
+)
+def test_one_text_is_not_a_collection(make: Any) -> None:
+    """Its characters would be groups, policies or networks."""
+    with pytest.raises(TypeError, match="is one text where a collection is meant"):
+        make()

@@ -234,3 +234,26 @@ def test_every_error_is_a_provider_error():
     """Whoever asks a provider has one class to catch."""
     for kind in (FetchError, FetchTimeoutError, DiscoveryError, IssuerMismatchError):
         assert issubclass(kind, ProviderError)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_taken"),
+    [
+        ("http://127.0.0.1:9/token", True),
+        ("http://localhost/token", True),
+        ("https://idp.example/token", True),
+        ("http://idp.example/token", False),
+        ("http://127.0.0.1.idp.example/token", False),
+    ],
+)
+def test_a_provider_on_this_machine_sends_nobody_elsewhere_in_plaintext(endpoint, is_taken):
+    """Nobody but this machine sees what is said to it in plaintext; that must not change by its document."""
+    issuer = "http://127.0.0.1:9"
+    content = {"issuer": issuer, "jwks_uri": f"{issuer}/keys", "token_endpoint": endpoint}
+    document = json.dumps(content).encode()
+    if is_taken:
+        found = parse_metadata(document, issuer=issuer, is_https=False, is_local=True)
+        assert found.token_endpoint == endpoint
+    else:
+        with pytest.raises(DiscoveryError):
+            parse_metadata(document, issuer=issuer, is_https=False, is_local=True)

@@ -24,7 +24,15 @@ from oidc_factories import (
 
 from authkit.errors import LoginError, TokenError
 from authkit.oidc import ALGORITHMS
-from authkit.oidc.tokens.jws import MAX_TOKEN_CHARACTERS, MAX_TRIED_KEYS, UnverifiedToken, split_token
+from authkit.oidc.tokens.checks import NO_RECORD
+from authkit.oidc.tokens.jws import (
+    MAX_TOKEN_CHARACTERS,
+    MAX_TRIED_KEYS,
+    UnverifiedToken,
+    find_signer,
+    split_token,
+)
+from authkit.oidc.tokens.verifier import verify_signer
 from authkit.values import replace
 
 MALFORMED = "error verifying token signature: oidc: malformed jwt: "
@@ -363,3 +371,50 @@ def test_signatures_by_hand_match_ours():
         96,
         132,
     ]
+
+
+def test_the_last_signer_counts_only_while_it_is_a_key() -> None:
+    """A key that the provider has withdrawn signs nothing any more, whoever signed the token before."""
+    token = split_token(make_token())
+    withdrawn, others = verification_key("rsa"), [verification_key("rsa-other"), verification_key("p256")]
+    assert find_signer(token, others, withdrawn) is None
+    assert find_signer(token, others[:1], withdrawn) is None
+    assert find_signer(token, [], withdrawn) is None
+    assert find_signer(token, [*others, withdrawn], withdrawn) is withdrawn
+
+
+class Renewed:
+    """A source whose provider has other keys now."""
+
+    def __init__(self, before, now):
+        self.before, self.now = before, now
+
+    async def find_keys(self, kid):
+        """Those of before."""
+        return self.before
+
+    async def find_newer_keys(self, kid):
+        """Those of now."""
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_taken"),
+    [
+        (["rsa"], [], True),
+        (["rsa", "p256"], [], True),
+        (["rsa", "rsa-other"], [], False),
+        (["rsa-other"], ["rsa"], True),
+        (["rsa-other"], ["rsa", "rsa-other"], False),
+    ],
+)
+async def test_a_token_without_key_id_needs_an_issuer_with_one_key(before, now, is_taken) -> None:
+    """Of those that fit it, and at the time of its verification (OpenID Connect Core 1.0 section 10.1)."""
+    source = Renewed([verification_key(name) for name in before], [verification_key(name) for name in now])
+    verifying = verify_signer(split_token(make_token()), source, NO_RECORD, is_kid_needed=True)
+    if is_taken:
+        assert (await verifying) is not None
+    else:
+        with pytest.raises(TokenError) as caught:
+            await verifying
+        assert caught.value.code == "kid_missing"

@@ -238,6 +238,16 @@ async def test_without_an_id_the_keys_of_all_are_tried():
     await keys.close()
 
 
+async def test_without_an_id_those_are_asked_that_were_not_yet():
+    """A token without key id may be of any provider: keys that are at hand are not all that there are."""
+    clock = Clock()
+    first, second = Pair(clock, jwk("rsa", kid="one")), Pair(clock, jwk("p256", kid="two"))
+    keys = CombinedKeys([first.keys, second.keys])
+    await first.keys.find_keys("one")
+    assert ids(await keys.find_keys(None)) == ["one", "two"]
+    await keys.close()
+
+
 async def test_known_keys_do_not_wait_for_a_silent_pair():
     """A key that one provider is known to have is enough."""
     clock = Clock()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -396,6 +397,33 @@ def test_coordinates_beyond_the_field_are_refused(name: str, caplog: pytest.LogC
     spelled = numbers.x + prime if numbers.x + prime < 2 ** (8 * length) else prime
     assert not parse_jwks(jwks(jwk(name, x=b64_integer(spelled, length)))).keys
     assert "key 0 of the key set is skipped" in caplog.text
+
+
+class Exponent:
+    """An RSA key with an exponent that the library of keys would refuse by itself."""
+
+    key_size = 2048
+
+    def __init__(self, e: int) -> None:
+        self.e = e
+
+    def public_numbers(self) -> Exponent:
+        """Return what is asked for it."""
+        return self
+
+
+@pytest.mark.parametrize(
+    ("e", "is_taken"),
+    [(1, False), (2, False), (65536, False), (3, True), (2**31 - 1, True), (2**31 + 1, False)],
+)
+def test_an_exponent_is_looked_at_here_too(e: int, is_taken: bool) -> None:
+    """The check does not depend on that of the library, which another version may not have."""
+    key: Any = Exponent(e)
+    if is_taken:
+        strength.require_rsa_form(key)
+    else:
+        with pytest.raises(ValueError, match="public exponent"):
+            strength.require_rsa_form(key)
 
 
 @pytest.mark.parametrize("e", [1, 2, 65536])

@@ -363,6 +363,16 @@ def test_a_client_reads_goaway_and_interim_answers() -> None:
     assert side.is_closing
 
 
+def test_a_client_that_says_goaway_may_go_on() -> None:
+    """It speaks of streams that a server would open (6.8). A call without an answer would wait for ever."""
+    side = server()
+    goaway = build_frame(Kind.GOAWAY, 0, 0, LONG(0) + LONG(0))
+    found = side.receive(goaway + headers(1, end=True), 0)
+    assert found == [GoAway(0, 0, b""), HeadersReceived(1, found[1].headers, True)]
+    side.go_away()
+    assert kinds(side.data_to_send()) == [Kind.GOAWAY]
+
+
 def test_a_finished_answer_stops_a_client_that_still_sends() -> None:
     """Only after it has left."""
     side = server()

@@ -99,6 +99,13 @@ def test_a_coded_error_has_an_error_status(status: object) -> None:
     assert (message.err_type, message.err_msg, message.err_code) == (ErrorKind.INTERNAL, "neutral", 0)
 
 
+@pytest.mark.parametrize("status", [400, 599])
+def test_every_error_status_goes_out(status: int) -> None:
+    """The first and the last."""
+    message = encode_error(CodedError(status, "text"), "neutral")
+    assert (message.err_type, message.err_msg, message.err_code) == (ErrorKind.CODED, "text", status)
+
+
 @pytest.mark.parametrize(
     "exc",
     [
@@ -121,6 +128,14 @@ def test_a_fault_has_a_neutral_text(exc: BaseException) -> None:
     assert (message.err_type, message.err_msg) == (ErrorKind.INTERNAL, "internal error (request 1)")
     assert error_response(exc) is None
     assert not is_expected(exc)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(11, 0), (99, 404), (3, 399), (3, 600), (3, 0)])
+def test_a_kind_that_nobody_knows_is_no_success(kind: int, code: int) -> None:
+    """Vault takes it for none; our host does not."""
+    error = decode_error(ProtoError(err_type=kind, err_msg="text", err_code=code))
+    assert type(error) is InternalError
+    assert str(kind) in str(error)
 
 
 def test_read_only_keeps_its_text() -> None:

@@ -397,6 +397,22 @@ async def test_a_lease_is_never_renewed_quietly(reply: Any) -> None:
     assert not result.HasField("response")
 
 
+@pytest.mark.parametrize(
+    ("operation", "reply"),
+    [
+        ("renew", Response(secret=LeasedSecret())),
+        ("renew", Response(secret=LeasedSecret(), data={"a": 1})),
+        ("revoke", None),
+        ("revoke", Response(data={"a": 1})),
+    ],
+)
+async def test_a_lease_is_renewed_and_revoked(operation: str, reply: Any) -> None:
+    """What a host expects arrives as it is, whatever else the answer holds."""
+    result = await ask(reply, operation, secret=LeasedSecret())
+    assert not result.HasField("err")
+    assert result.response.HasField("secret") is (operation == "renew")
+
+
 @pytest.mark.parametrize("operation", ["renew", "revoke"])
 async def test_refusals_about_a_lease_are_errors(operation: str) -> None:
     """An error response would reach the client as a dump of it."""
