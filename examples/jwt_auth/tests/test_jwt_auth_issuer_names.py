@@ -93,6 +93,16 @@ async def test_attack_a_user_claim_with_the_issuer_in_another_place(bare: JWTMou
     assert await alias_of(bare, "dev", key="ci", iss="https://ci", sub="https://people") != victim
 
 
+async def test_attack_a_user_named_like_one_of_another_issuer(bare: JWTMount) -> None:
+    """A role that shares users with other issuers names none of those who begin with another's `iss`."""
+    role = {"bound_issuers": "ci", "shares_users_across_issuers": True}
+    await store(bare, config=PEOPLE, role=role, ci=CI)
+    assert await alias_of(bare, key="ci", iss="https://ci", sub="bob") == "bob"
+    for name in ("https://people|ann", "HTTPS://People|ann"):
+        with pytest.raises(LoginError, match="names a user of another issuer"):
+            await bare.login(role="dev", jwt=make_token(key="ci", iss="https://ci", sub=name))
+
+
 @pytest.mark.parametrize("separator", ["k", "K", "\u212a"])
 async def test_attack_a_separator_in_another_case(mount: JWTMount, separator: str) -> None:
     """Two users would differ only in where one claim ends."""
