@@ -7,7 +7,7 @@ WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PARALLEL := -m pytest --numprocesses $(WORKERS) --dist loadfile
 SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
-ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
+ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers leases lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
 .PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live walk bench torture docs dist proto clean
 

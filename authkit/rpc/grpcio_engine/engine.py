@@ -154,7 +154,8 @@ def _unary(method: UnaryMethod) -> Any:
     async def behave(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         try:
             result = method.handler(request, _call(method.path, context))
-            return await result if inspect.isawaitable(result) else result
+            # grpcio takes nothing that derives from `bytes`, as `RevocableReply` does.
+            return bytes(await result if inspect.isawaitable(result) else result)
         except BaseException as error:
             await _abort(method.path, error, context)
 

@@ -24,6 +24,7 @@ from authkit.rpc import (
     CallContext,
     Channel,
     Engine,
+    RevocableReply,
     Server,
     StreamMethod,
     UnaryMethod,
@@ -53,6 +54,7 @@ class Service:
         handlers: dict[str, Callable[..., object]] = {
             "Echo": self.echo,
             "Async": self.echo_async,
+            "Revocable": self.echo_revocably,
             "Refuse": self.refuse,
             "Break": self.break_down,
             "Exit": self.leave,
@@ -68,6 +70,11 @@ class Service:
     async def echo_async(self, request: bytes, call: CallContext) -> bytes:
         await asyncio.sleep(0)
         return request
+
+    async def echo_revocably(self, request: bytes, call: CallContext) -> bytes:
+        reply = RevocableReply(request)
+        reply.on_untaken = lambda: None
+        return reply
 
     def refuse(self, request: bytes, call: CallContext) -> bytes:
         raise RPCError(StatusCode.FAILED_PRECONDITION, "nicht heute: 100 %")
@@ -163,6 +170,7 @@ async def test_unary_calls_carry_bytes_both_ways(engine: Engine, short_directory
             message = bytes(size)
             assert await channel.call("/t.T/Echo", message) == message
             assert await channel.call("/t.T/Async", message) == message
+            assert await channel.call("/t.T/Revocable", message) == message
 
 
 async def test_calls_run_side_by_side(engine: Engine, short_directory: Path) -> None:
