@@ -28,7 +28,8 @@ from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import verify_disjoint
 from authkit.framework.stored.store import ObjectStore
 from authkit.framework.tasks.periodic import Scheduler, find_tasks
-from authkit.framework.tasks.wal import WriteAheadLog, find_rollbacks
+from authkit.framework.tasks.rollbacks import find_rollbacks
+from authkit.framework.tasks.wal import WriteAheadLog
 from authkit.logical import (
     BackendConfig,
     BackendFactory,

@@ -38,7 +38,7 @@ from authkit.framework import (
 from authkit.framework.handlers.options import HandlerOptions, verify_options
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.stored.storage_keys import WAL_PREFIX
-from authkit.framework.tasks.wal import Rollback
+from authkit.framework.tasks.rollbacks import Rollback
 from authkit.logical import Operation
 from authkit.secrets.flow import CredentialsFlow
 from authkit.secrets.leases import Lease, Renewal

@@ -61,6 +61,10 @@ class SecretsEngine(Backend):
         super().__init__(config)
         self.undoing: Final[set[asyncio.Task[None]]] = set()
         """What is being undone for requests that have failed."""
+        self.rotated_last: Final[dict[str, str]] = {}
+        """By the prefix of a rotation's passwords, the role that its last tick was at."""
+        self.rotation_failures: Final[dict[str, float]] = {}
+        """By a password's key, when it could not be set for a reader: the clock's monotonic seconds."""
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a lease.

@@ -221,6 +221,10 @@ async def set_for_nobody(self: Any, call: RotateCall, password: Secret) -> None:
     """Set a password of nobody."""
 
 
+async def set_static(self: Any, call: RotateCall, role: StaticRole, password: Secret) -> None:
+    """Set a password."""
+
+
 async def set_root(self: Any, call: Call, config: Config, password: Secret) -> None:
     """Set the engine's own."""
 
@@ -291,3 +295,13 @@ async def test_documents_name_what_a_client_gets() -> None:
     times = {"last_vault_rotation", "ttl", "rotation_period", "rotation_schedule", "rotation_window"}
     assert shown("/static-creds/{name}").keys() == {"username", "password", *times}
     assert shown("/static-creds/{name}")["ttl"]["type"] == "integer"
+
+
+def test_only_a_secrets_engine_rotates_static_roles() -> None:
+    """A mount of another backend does not remember which role its last tick was at."""
+    body = {
+        "roles": Collection(StaticRole, "static-roles/{name}"),
+        "set": rotated(creds="static-creds/{name}", rotate="rotate-role/{name}")(set_static),
+    }
+    with pytest.raises(TypeError, match="set_static rotates static roles"):
+        type("Other", (Backend,), body)
