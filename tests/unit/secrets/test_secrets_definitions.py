@@ -124,7 +124,7 @@ def wrong_return() -> dict[str, Any]:
     ("body", "text"),
     [
         (without_revocation, r"nothing revokes these credentials: add a method with @make\.revoke"),
-        (revoked_twice, "two methods revoke the credentials of 'creds'"),
+        (revoked_twice, r"two methods for @make\.revoke"),
         (role_in_revocation, r"a lease outlives its role, so 'role' may be gone: annotate it as ... \| None"),
         (field_in_revocation, "no client sends this, so there is no field 'reason'"),
         (capture_without_parameter, "has no parameter 'role', which the path 'creds/{role}' captures"),
