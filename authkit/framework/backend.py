@@ -85,6 +85,9 @@ class Backend:
     """What handlers get for a request; a subclass may say more of it."""
     grants_to_callers: ClassVar[bool] = False
     """Whether paths that need a token may grant one: hosts take that from their own backends alone."""
+    missing_object: ClassVar[str] = "could not load configuration"
+    """What a caller reads who needs a singleton while there is none; `{path}` is where it is written. The
+    default is the text of the official JWT plugin, for auth methods."""
     warns_without_answer: ClassVar[bool] = True
     """Whether a write that answers nothing is answered to warn of fields without effect. The SDK does not."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]] = MappingProxyType({})

@@ -42,6 +42,7 @@ class SecretsEngine(Backend):
     """
 
     backend_type: ClassVar[BackendType] = BackendType.LOGICAL
+    missing_object: ClassVar[str] = "the mount has no configuration: write '{path}' first"
     _flows: ClassVar[Mapping[str, CredentialsFlow]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:

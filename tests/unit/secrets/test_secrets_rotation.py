@@ -18,6 +18,7 @@ from authkit import Call, Model, Secret, Singleton, Str, field
 from authkit.errors import (
     FieldError,
     InternalError,
+    NotConfiguredError,
     NotFoundError,
     StorageError,
     TooManyRequestsError,
@@ -348,6 +349,12 @@ async def test_a_change_that_broke_off_is_settled(rooted: EngineMount, moment: s
     assert await stored_password(rooted) == rooted.service.passwords["root"]
     assert (rooted.service.passwords["root"] == "first") is (moment == "before")
     assert await rooted.storage.get("rotating/config/rotate-root") is None
+
+
+async def test_without_a_configuration_a_client_reads_what_to_write() -> None:
+    """By its own path."""
+    with pytest.raises(NotConfiguredError, match="^the mount has no configuration: write 'config' first$"):
+        await EngineMount().request(Operation.UPDATE, "config/rotate-root")
 
 
 async def test_while_nobody_can_tell_both_are_kept(rooted: EngineMount) -> None:
