@@ -190,6 +190,6 @@ def read_settings(kind: type[DatabaseSettings], raw: Mapping[str, Any]) -> Datab
         UserError: a required one is missing, or the author's check refuses them.
     """
     data = FieldData.read(kind.schema, raw, {})
-    settings = kind(**data.values)
+    settings = kind.overlaid(None, data.values)
     settings.verify()
     return settings

@@ -104,7 +104,7 @@ def test_a_url_is_filled_once(settings: dict[str, object], url: str) -> None:
 def test_settings_of_sql_are_checked() -> None:
     """A URL is needed, and values are not filled a second time."""
     with pytest.raises(UserError, match="connection_url cannot be empty"):
-        SQLSettings(connection_url="")
+        SQLSettings.overlaid(None, {"connection_url": ""})
     with pytest.raises(UserError, match="cannot contain the template variables"):
         SQLSettings(connection_url="x", username="{{password}}", password="p").verify()
     assert SQLSettings(connection_url="x", max_open_connections=0).open_connections == 4

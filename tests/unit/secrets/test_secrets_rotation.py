@@ -353,7 +353,7 @@ async def test_a_change_that_broke_off_is_settled(rooted: EngineMount, moment: s
 
 async def test_without_a_configuration_a_client_reads_what_to_write() -> None:
     """By its own path."""
-    with pytest.raises(NotConfiguredError, match="^the mount has no configuration: write 'config' first$"):
+    with pytest.raises(NotConfiguredError, match=r"^the mount has no configuration: write 'config' first$"):
         await EngineMount().request(Operation.UPDATE, "config/rotate-root")
 
 
