@@ -144,8 +144,10 @@ def rollback(**arguments: Any) -> None:
 
     If it does not run, or the probe cannot log in, the mount gets back what ran before.
     """
+    if arguments["kind"] == "database":
+        _require_no_mount("", must_exist=True)
     if not arguments["mount"]:
-        raise CommandError("give --mount")
+        raise CommandError("give --mount, the path of the mount that is to run the version before")
     with build_extra():
         _roll_back(**arguments)
 
@@ -154,13 +156,11 @@ def _roll_back(
     version: str, kind: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool
 ) -> None:
     from authkit.deployment import steps
-    from authkit.deployment.kinds import DATABASE, KINDS
+    from authkit.deployment.kinds import KINDS
     from authkit.deployment.server import connect
 
     login = _read_probe(probe, probe_path, kind)
     server = connect(kind=KINDS[kind])
-    if server.kind is DATABASE:
-        _require_no_mount(mount, must_exist=True)
     path = server.kind.mount_path(mount)
     report = _reporter(dry_run)
     steps.roll_back(server, path, version=version, report=report, probe=login, dry_run=dry_run)
@@ -169,8 +169,8 @@ def _roll_back(
 def _require_no_mount(mount: str, must_exist: bool) -> None:
     if mount or must_exist:
         raise CommandError(
-            "a database plugin has no mount: install it, and write plugin_version to each connection "
-            "(vault write database/config/NAME)"
+            "a database plugin has no mount: `authkit install --kind database` registers a version, and "
+            "`vault write database/config/NAME plugin_version=vX.Y.Z` lets a connection run any of them"
         )
 
 
