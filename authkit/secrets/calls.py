@@ -118,7 +118,7 @@ class RenewCall(_LeasedCall, frozen=True, kw_only=True):
 class RevokeCall(_LeasedCall, frozen=True, kw_only=True):
     """The end of a credential: its lease ends, or it was made and never got one.
 
-    It may come twice, and after half of it was done: what is not there any more is revoked.
+    It may come twice, and after half of it was done: what is gone counts as revoked.
     """
 
     is_rollback: bool = False

@@ -87,8 +87,8 @@ class Credentials(MethodDeclaration[P, R]):
         """Have a method undo what was made. It returns nothing, or raises; then the host tries again.
 
         Its parameters are, by their annotations: a `RevokeCall`, what was kept, the role as it is now (as
-        `Role | None`: a lease outlives its role), the model of a singleton. What is not there any more is
-        revoked already: raise nothing. It may take 60 s; then it is cancelled, and the host tries again.
+        `Role | None`: a lease outlives its role), the model of a singleton. What is gone counts as
+        revoked: raise nothing. It may take 60 s; then it is cancelled, and the host tries again.
         """
         return OwnedMethod(handler, self, "revoke")
 
