@@ -207,6 +207,15 @@ def test_passwords_of_urls_that_are_wrong_are_hidden(url: str, text: str, shown:
     assert hide_secrets(text, found).replace("[password]", "") == shown
 
 
+def test_what_is_quoted_of_a_fresh_password_is_hidden_however_short() -> None:
+    """Statements that lack quotes have a database complain of a part. Of a lasting one, pieces stay."""
+    password, text = "a1b2c3-D4e5F6-g7h8i9", 'syntax error at or near "D4e5F6" of "role"'
+    shown = hide_secrets(text, {password: "password"}, [password])
+    assert shown == 'syntax error at or near "[password]" of "role"'
+    assert hide_secrets(text, {password: "password"}) == text
+    assert hide_secrets('"role"', {}, ["a role"]) == '"role"'  # a short one is masked whole
+
+
 def test_a_url_takes_no_time_to_search() -> None:
     """Whoever may configure one connection stops no other."""
     for url in ("://" + ":" * 200_000, "password=" + " a" * 200_000, "password" + " " * 200_000):
