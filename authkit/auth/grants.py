@@ -65,7 +65,8 @@ def make_auth(
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.
-        UserError, FieldError: the identity's token settings contradict the role.
+        UserError: the identity's token settings contradict the role.
+        InternalError: one of these settings does not fit its field.
         PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
     """
     settings = role or TokenParameters()
@@ -105,7 +106,8 @@ def grant(
 
     Raises:
         LoginError: role and identity together ask for a policy that no login may have.
-        UserError, FieldError: the identity's token settings contradict the role.
+        UserError: the identity's token settings contradict the role.
+        InternalError: one of these settings does not fit its field.
         PermissionDeniedError: the token is bound to addresses, and the login comes from elsewhere.
     """
     verify_login_address(role or TokenParameters(), connection)
@@ -121,7 +123,7 @@ def settings_at_renewal(
     `None` when neither exists.
 
     Raises:
-        UserError, FieldError: what is kept with the token is not what `make_auth` put there.
+        InternalError: what is kept with the token is not what `make_auth` put there.
     """
     kept = internal_data.get(SETTINGS_KEY)
     if not isinstance(kept, Mapping):

@@ -180,7 +180,8 @@ class TokenSettings(Value, frozen=True, kw_only=True):
         """Return the parameters of a token that this login of this role gets.
 
         Raises:
-            UserError, FieldError: together they contradict each other.
+            UserError: together they contradict each other.
+            InternalError: one of them does not fit its field.
         """
         values = {f"token_{name}": getattr(self, name) for name in self.__struct_fields__}
         given = {name: value for name, value in values.items() if value is not None}

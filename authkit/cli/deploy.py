@@ -13,6 +13,9 @@ from authkit.cli.extras import build_extra
 
 __all__ = ["install", "rollback", "upgrade"]
 
+_NOT_SERVED = "Failed to read any lines"
+"""What servers say of a plugin that ends before it serves, such as at the cookie of another kind."""
+
 Command = Callable[..., None]
 
 
@@ -81,6 +84,7 @@ def _install(
     must_exist: bool,
 ) -> None:
     from authkit.deployment import steps
+    from authkit.deployment.errors import DeploymentError
     from authkit.deployment.kinds import DATABASE, KINDS
     from authkit.deployment.release import read_release
     from authkit.deployment.server import connect
@@ -108,7 +112,10 @@ def _install(
     steps.verify_unused(server, release)
     steps.verify_free(server, release, directory)
     steps.copy(release, directory, report=report, dry_run=dry_run)
-    steps.install(server, release, path, directory=directory, report=report, probe=login, dry_run=dry_run)
+    try:
+        steps.install(server, release, path, directory=directory, report=report, probe=login, dry_run=dry_run)
+    except DeploymentError as error:
+        raise DeploymentError(f"{error}{_explain_kind(str(error), release.file)}") from None
     if not dry_run:
         report("in a cluster, every node needs the file: authkit install --copy-only")
 
@@ -144,8 +151,10 @@ def rollback(**arguments: Any) -> None:
 
     If it does not run, or the probe cannot log in, the mount gets back what ran before.
     """
+    if arguments["kind"] == "database":
+        _require_no_mount("", must_exist=True)
     if not arguments["mount"]:
-        raise CommandError("give --mount")
+        raise CommandError("give --mount, the path of the mount that is to run the version before")
     with build_extra():
         _roll_back(**arguments)
 
@@ -154,23 +163,34 @@ def _roll_back(
     version: str, kind: str, mount: str, probe: tuple[str, ...], probe_path: str, dry_run: bool
 ) -> None:
     from authkit.deployment import steps
-    from authkit.deployment.kinds import DATABASE, KINDS
+    from authkit.deployment.kinds import KINDS
     from authkit.deployment.server import connect
 
     login = _read_probe(probe, probe_path, kind)
     server = connect(kind=KINDS[kind])
-    if server.kind is DATABASE:
-        _require_no_mount(mount, must_exist=True)
     path = server.kind.mount_path(mount)
     report = _reporter(dry_run)
     steps.roll_back(server, path, version=version, report=report, probe=login, dry_run=dry_run)
 
 
+def _explain_kind(text: str, file: Path) -> str:
+    """Return what to do where a file did not serve because it is a plugin of another kind, else nothing."""
+    if _NOT_SERVED not in text:
+        return ""
+    import asyncio
+
+    from authkit.doctor.starts import serves_database
+
+    if not asyncio.run(serves_database(file.resolve())):
+        return ""
+    return f"; {file.name} is a database plugin: use --kind database"
+
+
 def _require_no_mount(mount: str, must_exist: bool) -> None:
     if mount or must_exist:
         raise CommandError(
-            "a database plugin has no mount: install it, and write plugin_version to each connection "
-            "(vault write database/config/NAME)"
+            "a database plugin has no mount: `authkit install --kind database` registers a version, and "
+            "`vault write database/config/NAME plugin_version=vX.Y.Z` lets a connection run any of them"
         )
 
 

@@ -8,7 +8,7 @@ database/dbplugin/v5/middleware.go).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -34,6 +34,9 @@ LONG: Final = 13
 SHORTEST_PART: Final = 4
 """Characters of a part of a password that is masked alone."""
 
+_QUOTED: Final = re.compile(r"""["']([^"']{3,})["']""")
+"""What a database quotes of a statement that it does not understand, such as a part of a password."""
+
 _URL_PASSWORD: Final = re.compile(r"://[^/?#:]*:([^/?#]*)@")
 _UNESCAPED_PASSWORD: Final = re.compile(r"://[^:@]*:(.*)@", re.DOTALL)
 """With a character that ends the address: who parses the URL complains of its parts."""
@@ -48,11 +51,12 @@ def failure_text(
     *,
     what: str,
     connection: str,
+    fresh: Collection[str] = (),
 ) -> str:
     """Return what to say of `exc`. Raises nothing.
 
     The text of an error of authkit, of the system, and of the kinds `shown` is told. Any other is a fault:
-    a neutral text, and the error goes to the log under the reference in it.
+    a neutral text, and the error goes to the log under the reference in it. `fresh`: see `hide_secrets`.
     """
     if not isinstance(exc, (AuthKitError, OSError, *shown)):
         return neutral_text(failure(what, exc, connection=connection))
@@ -60,7 +64,7 @@ def failure_text(
         text = " ".join(str(exc).split())
     except Exception:
         text = ""
-    masked = hide_secrets(text[:MAX_READ] or type(exc).__name__, secrets)
+    masked = hide_secrets(text[:MAX_READ] or type(exc).__name__, secrets, fresh)
     if len(text) > MAX_READ:
         masked = masked[:-LONG]  # where it is cut, less than a piece of a secret may be left
     return masked[:MAX_TEXT]
@@ -95,9 +99,17 @@ def _passwords_of_url(url: str) -> Iterator[str]:
         yield from (part for part in re.split(r"[/?#\s]", password) if len(part) >= SHORTEST_PART)
 
 
-def hide_secrets(text: str, secrets: Mapping[str, str]) -> str:
-    """Return the text without secrets, given by value with the names that stand in their place."""
+def hide_secrets(text: str, secrets: Mapping[str, str], fresh: Collection[str] = ()) -> str:
+    """Return the text without secrets, given by value with the names that stand in their place.
+
+    `fresh` are those that the host has made for this request alone. Whatever the text quotes of a long one is
+    hidden, however short: who confirms a guess of it learns nothing that lasts. Of a lasting secret, texts
+    that lack short pieces would confirm one guess after the other.
+    """
     spans = [span for value, name in secrets.items() for span in _find(text, value, name)]
+    long = [value for value in fresh if len(value) >= LONG]
+    quoted = [each for each in _QUOTED.finditer(text) if any(each[1] in value for value in long)]
+    spans += [(*each.span(1), "password") for each in quoted]
     shown: list[str] = []
     covered = 0
     for begin, end, name in sorted(spans):

@@ -51,6 +51,12 @@ class Instance:
         self._database = database
         self._name = name
         self._usernames = UsernameTemplate(settings.username_template or database.username_template)
+        if settings.username_template and not self._usernames.is_unique():
+            # Official plugins take it without a word, and what a server answers cannot carry a warning.
+            log.warning(
+                "username_template lacks random 8 or uuid: a second user may have the name of the first",
+                extra={"kv": {"connection": name}},
+            )
         self._connections = self._prepare()
         # For deletions and new passwords: clients who ask for users, or renew them, never fill it.
         self._reserved = self._prepare()
@@ -190,6 +196,6 @@ def read_settings(kind: type[DatabaseSettings], raw: Mapping[str, Any]) -> Datab
         UserError: a required one is missing, or the author's check refuses them.
     """
     data = FieldData.read(kind.schema, raw, {})
-    settings = kind(**data.values)
+    settings = kind.overlaid(None, data.values)
     settings.verify()
     return settings

@@ -113,7 +113,7 @@ class DatabaseService:
         key, instance = self._find(call)
         request = read_message(pb.NewUserRequest, data)
         secrets = {**instance.secrets, request.password: "password"}
-        async with self._answering("unable to create new user", key, secrets):
+        async with self._answering("unable to create new user", key, secrets, fresh=[request.password]):
             user = await instance.create_user(decode_new_user(request))
         reply = RevocableReply(pb.NewUserResponse(username=user.username).SerializeToString())
 
@@ -127,9 +127,8 @@ class DatabaseService:
         key, instance = self._find(call)
         request = read_message(pb.UpdateUserRequest, data)
         own = (request.password.new_password, request.self_managed_password)
-        async with self._answering(
-            "unable to update user", key, {**instance.secrets, **dict.fromkeys(own, "password")}
-        ):
+        secrets = {**instance.secrets, **dict.fromkeys(own, "password")}
+        async with self._answering("unable to update user", key, secrets, fresh=own[:1]):
             await instance.update_user(decode_changes(request))
         return _UPDATED
 
@@ -167,14 +166,18 @@ class DatabaseService:
         return key, instance
 
     @asynccontextmanager
-    async def _answering(self, prefix: str, key: str, secrets: Mapping[str, str]) -> AsyncIterator[None]:
+    async def _answering(
+        self, prefix: str, key: str, secrets: Mapping[str, str], *, fresh: Sequence[str] = ()
+    ) -> AsyncIterator[None]:
         """Answer what goes wrong inside with a status, its text after `prefix`."""
         try:
             yield
         except BaseException as exc:
             if is_cancellation(exc) or isinstance(exc, RPCError):
                 raise
-            text = failure_text(exc, self._database.driver_errors, secrets, what=prefix, connection=key)
+            text = failure_text(
+                exc, self._database.driver_errors, secrets, what=prefix, connection=key, fresh=fresh
+            )
             log.warning(prefix, extra={"kv": {"connection": key, "error": text}})
             raise RPCError(StatusCode.INTERNAL, f"{prefix}: {text}") from None
 

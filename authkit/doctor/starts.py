@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from authkit.database.serving import PROTOCOL_VERSIONS
 from authkit.doctor.findings import Finding, failed, passed, warning
@@ -21,6 +21,7 @@ from authkit.host.supervisor.environment import (
     Cookie,
     plugin_environment,
 )
+from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.hints import explain
 from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.run import ProcessOptions, ProcessRun, start_process
@@ -29,7 +30,10 @@ from authkit.masking import mask_logged
 from authkit.printable import to_printable
 from authkit.values import Value, replace
 
-__all__ = ["Candidate", "Watched", "inspect_cookie", "start_or_explain"]
+__all__ = ["Candidate", "Watched", "inspect_cookie", "serves_database", "start_or_explain"]
+
+ASKING_TIMEOUT: Final = timedelta(seconds=20)
+"""For a file that is asked whether it is a database plugin: a packed one unpacks itself first."""
 
 SLOW_START = timedelta(seconds=10)
 """A slower start gets a warning. A server waits for a minute, and delays other plugins meanwhile."""
@@ -209,6 +213,27 @@ async def inspect_cookie(candidate: Candidate) -> tuple[Candidate, Finding]:
     except PluginStartError as error:
         return candidate, failed(check, str(error), explain(str(error)))
     return candidate, _judge_cookie(check, line, status)
+
+
+async def serves_database(path: Path) -> bool:
+    """Start a file with the cookie of a database plugin, and return whether it serves. Kills it.
+
+    A file that cannot be started here, such as one for another machine, does not.
+    """
+    candidate = Candidate(
+        path=path,
+        sha256=file_sum(path),
+        arguments=(),
+        registered={},
+        timeout=ASKING_TIMEOUT,
+        temporary="",
+        is_database=True,
+    )
+    try:
+        line, _ = await _start_as(candidate)
+    except PluginStartError:
+        return False
+    return _is_handshake(line)
 
 
 async def _start_as(candidate: Candidate) -> tuple[str, int | None]:

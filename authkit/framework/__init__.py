@@ -43,7 +43,8 @@ from authkit.framework.stored.keyring import KeyRing
 from authkit.framework.stored.sealing import Sealer
 from authkit.framework.stored.views import StorageView
 from authkit.framework.tasks.periodic import Task, every
-from authkit.framework.tasks.wal import WALEntry, WriteAheadLog, rollback
+from authkit.framework.tasks.rollbacks import rollback
+from authkit.framework.tasks.wal import WALEntry, WriteAheadLog
 from authkit.masking import Secret
 
 __all__ = [

@@ -28,7 +28,8 @@ from authkit.framework.stored.cached_values import CachedValues
 from authkit.framework.stored.storage_keys import verify_disjoint
 from authkit.framework.stored.store import ObjectStore
 from authkit.framework.tasks.periodic import Scheduler, find_tasks
-from authkit.framework.tasks.wal import WriteAheadLog, find_rollbacks
+from authkit.framework.tasks.rollbacks import find_rollbacks
+from authkit.framework.tasks.wal import WriteAheadLog
 from authkit.logical import (
     BackendConfig,
     BackendFactory,
@@ -84,6 +85,9 @@ class Backend:
     """What handlers get for a request; a subclass may say more of it."""
     grants_to_callers: ClassVar[bool] = False
     """Whether paths that need a token may grant one: hosts take that from their own backends alone."""
+    missing_object: ClassVar[str] = "could not load configuration"
+    """What a caller reads who needs a singleton while there is none; `{path}` is where it is written. The
+    default is the text of the official JWT plugin, for auth methods."""
     warns_without_answer: ClassVar[bool] = True
     """Whether a write that answers nothing is answered to warn of fields without effect. The SDK does not."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]] = MappingProxyType({})

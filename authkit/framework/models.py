@@ -21,9 +21,19 @@ from collections.abc import Collection, Mapping
 from inspect import get_annotations
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NoReturn, Self, dataclass_transform, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    NoReturn,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_origin,
+    get_type_hints,
+)
 
-from authkit.errors import InternalError, UserError
+from authkit.errors import FieldError, InternalError, UserError
 from authkit.framework.fields.frozen import is_same
 from authkit.framework.fields.schema import FieldData, FieldOptions, FieldSchema, build_schema, field
 from authkit.framework.fields.types import UNSET
@@ -51,8 +61,8 @@ class Model:
 
     Raises:
         TypeError: at definition, a field has no type or hides a method; at creation, no such field.
-        UserError: at creation, a required field is absent or empty.
-        FieldError: at creation, a value does not fit.
+        InternalError: at creation, a value does not fit, or a required field is absent or empty. That is a
+            fault of the code, and no client's: what a request says is read by `overlaid`.
     """
 
     schema: ClassVar[Mapping[str, FieldSchema]] = MappingProxyType({})
@@ -82,18 +92,12 @@ class Model:
         unknown = values.keys() - self.schema.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no field {sorted(unknown)[0]!r}")
-        given = {name: self.schema[name].accept(values[name]) for name in self.schema if name in values}
-        given = {name: value for name, value in given.items() if value is not UNSET}
-        older = [name for name in given if self.schema[name].alias_of]
-        for name in older:
-            stands_for = self.schema[name].alias_of
-            given.setdefault(stands_for, self.schema[stands_for].accept(given[name]))
-        for name, declared in _own_fields(self).items():
-            value = given.get(name, declared.default)
-            if declared.is_missing(value):
-                raise UserError(declared.missing)
-            self.__dict__[name] = declared.default_or_zero() if value is UNSET else value
-        self.__dict__[_OLDER_NAMES] = frozenset(older)
+        try:
+            _fill(self, values)
+        except FieldError as error:
+            raise InternalError(f"{type(self).__name__}.{error.field}: {error.reason}") from error
+        except UserError as error:
+            raise InternalError(f"{type(self).__name__}: {error}") from error
 
     @classmethod
     def overlaid(cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False) -> Self:
@@ -101,6 +105,10 @@ class Model:
 
         Without `stored`, the others have their defaults; with `replace` too, except fields that say
         `reset=False`. Nothing is checked beyond the fields.
+
+        Raises:
+            UserError: a required field is absent or empty.
+            FieldError: a value does not fit.
         """
         values = {} if stored is None else _values(stored)
         reset = [
@@ -109,7 +117,7 @@ class Model:
             if (replace if declared.reset is None else declared.reset)
         ]
         changes = {name: value for name, value in provided.items() if name in cls.schema}
-        return cls(**_without(cls, values, (*reset, *changes)) | changes)
+        return _make(cls, _without(cls, values, (*reset, *changes)) | changes)
 
     def patched(self, data: FieldData) -> Self:
         """Return what a patch (RFC 7396) makes of the object. Nothing is checked beyond the fields.
@@ -128,7 +136,7 @@ class Model:
             for name in named
             if name not in data.nulls
         }
-        return type(self)(**kept | changes)
+        return _make(type(self), kept | changes)
 
     def replaced(self, **changes: Any) -> Self:
         """Return a copy with these fields changed."""
@@ -195,7 +203,7 @@ class Model:
                 own = cls.schema[declared.alias_of]
                 if unused or _is_empty(own, values.get(own.name)):
                     values.pop(name if unused else own.name, None)
-        return cls(**values)
+        return _make(cls, values)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} does not change; use replaced({name}=...)")
@@ -213,6 +221,37 @@ class Model:
     def __repr__(self) -> str:
         # Maps and texts may hold secrets that nobody declared.
         return f"<{type(self).__name__}>"
+
+
+M = TypeVar("M", bound=Model)
+
+
+def _make(cls: type[M], values: Mapping[str, Any]) -> M:
+    """Return a model of what a request or storage has.
+
+    Raises:
+        UserError: a required field is absent or empty.
+        FieldError: a value does not fit.
+    """
+    made = cls.__new__(cls)
+    _fill(made, values)
+    return made
+
+
+def _fill(model: Model, values: Mapping[str, Any]) -> None:
+    schema = model.schema
+    given = {name: schema[name].accept(values[name]) for name in schema if name in values}
+    given = {name: value for name, value in given.items() if value is not UNSET}
+    older = [name for name in given if schema[name].alias_of]
+    for name in older:
+        stands_for = schema[name].alias_of
+        given.setdefault(stands_for, schema[stands_for].accept(given[name]))
+    for name, declared in _own_fields(model).items():
+        value = given.get(name, declared.default)
+        if declared.is_missing(value):
+            raise UserError(declared.missing)
+        model.__dict__[name] = declared.default_or_zero() if value is UNSET else value
+    model.__dict__[_OLDER_NAMES] = frozenset(older)
 
 
 def _state(model: Model) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the handlers of credentials are called with."""
+"""What the handlers of credentials and of rotations are called with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from authkit.framework.ttl import Lifetimes, MountLimits, PastMaxTTLError, calcu
 from authkit.logical import LeasedSecret, SystemView
 from authkit.secrets.issuing import Issue
 
-__all__ = ["SLACK", "CredsCall", "RenewCall", "RevokeCall"]
+__all__ = ["SLACK", "CredsCall", "RenewCall", "RevokeCall", "RotateCall"]
 
 SLACK: Final = timedelta(seconds=5)
 """By which a credential outlives its lease where it is made: the host then revokes it, and nothing else."""
@@ -118,8 +118,17 @@ class RenewCall(_LeasedCall, frozen=True, kw_only=True):
 class RevokeCall(_LeasedCall, frozen=True, kw_only=True):
     """The end of a credential: its lease ends, or it was made and never got one.
 
-    It may come twice, and after half of it was done: what is not there any more is revoked.
+    It may come twice, and after half of it was done: what is gone counts as revoked.
     """
 
     is_rollback: bool = False
     """Whether there never was a lease: the handler failed, or the process ended before it could answer."""
+
+
+class RotateCall(Call, frozen=True, kw_only=True):
+    """One change of a credential: by a client, at the first write of a role, or because it is due."""
+
+    role_name: str
+    """Under which the role is stored."""
+    is_retry: bool = False
+    """Whether this password may have been set before."""

@@ -26,22 +26,15 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, Unpack
 
-from authkit.framework import (
-    Declaration,
-    Model,
-    MountContext,
-    PathTemplate,
-    Route,
-    WALEntry,
-    parse_duration,
-)
+from authkit.framework import Model, MountContext, PathTemplate, Route, WALEntry, parse_duration
 from authkit.framework.handlers.options import HandlerOptions, verify_options
 from authkit.framework.routing.declarations import MethodDeclaration
 from authkit.framework.stored.storage_keys import WAL_PREFIX
-from authkit.framework.tasks.wal import Rollback
+from authkit.framework.tasks.rollbacks import Rollback
 from authkit.logical import Operation
 from authkit.secrets.flow import CredentialsFlow
 from authkit.secrets.leases import Lease, Renewal
+from authkit.secrets.owned_methods import OwnedMethod, find_owned
 from authkit.values import verify_collections
 
 __all__ = ["Credentials", "credentials"]
@@ -57,22 +50,6 @@ MAX_KEPT_FLOWS: Final = 1024
 
 MIN_ROLLBACK_AGE: Final = timedelta(minutes=1)
 """A younger entry may be of a request that is still at work."""
-
-
-class RenewalHandler(MethodDeclaration[P, N]):
-    """A method that renews leases of one kind of credentials. Made by `Credentials.renew`."""
-
-    def __init__(self, handler: Callable[Concatenate[Any, P], N], of: Credentials[..., Any]) -> None:
-        super().__init__(handler)
-        self.of = of
-
-
-class RevocationHandler(MethodDeclaration[P, V]):
-    """A method that revokes one kind of credentials. Made by `Credentials.revoke`."""
-
-    def __init__(self, handler: Callable[Concatenate[Any, P], V], of: Credentials[..., Any]) -> None:
-        super().__init__(handler)
-        self.of = of
 
 
 class Credentials(MethodDeclaration[P, R]):
@@ -97,23 +74,23 @@ class Credentials(MethodDeclaration[P, R]):
         self.answer = answer
         self.options = options
 
-    def renew(self, handler: Callable[Concatenate[Any, Q], N]) -> RenewalHandler[Q, N]:
+    def renew(self, handler: Callable[Concatenate[Any, Q], N]) -> OwnedMethod[Q, N]:
         """Have a method decide on renewals. It returns a `Renewal`, or raises to refuse.
 
         Its parameters are, by their annotations: a `RenewCall`, what was kept, the role as it is now, the
         model of a singleton. If the role is gone the renewal is refused, unless the method takes
         `Role | None`. Without such a method leases are not renewable.
         """
-        return RenewalHandler(handler, self)
+        return OwnedMethod(handler, self, "renew")
 
-    def revoke(self, handler: Callable[Concatenate[Any, Q], V]) -> RevocationHandler[Q, V]:
+    def revoke(self, handler: Callable[Concatenate[Any, Q], V]) -> OwnedMethod[Q, V]:
         """Have a method undo what was made. It returns nothing, or raises; then the host tries again.
 
         Its parameters are, by their annotations: a `RevokeCall`, what was kept, the role as it is now (as
-        `Role | None`: a lease outlives its role), the model of a singleton. What is not there any more is
-        revoked already: raise nothing. It may take 60 s; then it is cancelled, and the host tries again.
+        `Role | None`: a lease outlives its role), the model of a singleton. What is gone counts as
+        revoked: raise nothing. It may take 60 s; then it is cancelled, and the host tries again.
         """
-        return RevocationHandler(handler, self)
+        return OwnedMethod(handler, self, "revoke")
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the one route.
@@ -154,8 +131,8 @@ def _flow_on(of: Credentials[..., Any], backend: type[MountContext]) -> Credenti
     return CredentialsFlow(
         of,
         backend,
-        renewal=_handler_of(of, RenewalHandler, backend),
-        revocation=_handler_of(of, RevocationHandler, backend),
+        renewal=find_owned(of, "renew", backend),
+        revocation=find_owned(of, "revoke", backend),
     )
 
 
@@ -228,22 +205,3 @@ def credentials(
         )
 
     return declare
-
-
-H = TypeVar("H", bound=RenewalHandler[..., Any] | RevocationHandler[..., Any])
-
-
-def _handler_of(
-    of: Credentials[..., Any], kind: type[H], backend: type[MountContext]
-) -> Callable[..., Any] | None:
-    """Return the one method of this kind.
-
-    Raises:
-        TypeError: there are two.
-    """
-    declared: Iterable[Declaration[Any]] = backend.declarations.values()
-    found = [each.handler for each in declared if isinstance(each, kind) and each.of is of]
-    if len(found) > 1:
-        verb = "renew" if kind is RenewalHandler else "revoke"
-        raise TypeError(f"{backend.__name__}: two methods {verb} the credentials of {of.path.text!r}")
-    return found[0] if found else None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from authkit.errors import UserError
-from authkit.framework import Backend
+from authkit.framework import Backend, Collection
 from authkit.logical import BackendConfig, BackendType, Request, Response
 from authkit.secrets.credentials import Credentials
 from authkit.secrets.flow import CredentialsFlow
@@ -42,12 +42,19 @@ class SecretsEngine(Backend):
     """
 
     backend_type: ClassVar[BackendType] = BackendType.LOGICAL
+    missing_object: ClassVar[str] = "the mount has no configuration: write '{path}' first"
     _flows: ClassVar[Mapping[str, CredentialsFlow]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         flows: dict[str, CredentialsFlow] = {}
         for each in cls.declarations.values():
+            # The model of an auth method's roles, which this layer does not know.
+            if isinstance(each, Collection) and "token_policies" in each.model.schema:
+                raise TypeError(
+                    f"{cls.__name__}.{each.attribute}: {each.model.__name__} is a role of an auth method; a "
+                    "secrets engine grants no tokens: derive the model from Model"
+                )
             if isinstance(each, Credentials):
                 if each.secret_type in flows:
                     raise TypeError(
@@ -61,6 +68,10 @@ class SecretsEngine(Backend):
         super().__init__(config)
         self.undoing: Final[set[asyncio.Task[None]]] = set()
         """What is being undone for requests that have failed."""
+        self.rotated_last: Final[dict[str, str]] = {}
+        """By the prefix of a rotation's passwords, the role that its last tick was at."""
+        self.rotation_failures: Final[dict[str, float]] = {}
+        """By a password's key, when it could not be set for a reader: the clock's monotonic seconds."""
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a lease.

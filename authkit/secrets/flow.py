@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
@@ -81,6 +82,11 @@ class CredentialsFlow:
             )
         self.renewal = None if renewal is None else self._follow(renewal, backend, RenewCall)
         self.revocation = self._follow(revocation, backend, RevokeCall)
+        if self.revocation.kept and not inspect.iscoroutinefunction(inspect.unwrap(declared.handler)):
+            raise TypeError(
+                f"{where}: revoke takes '{self.revocation.kept}', and a plain def cannot "
+                "`await call.keep(...)`: make it an async def"
+            )
         if self.revocation.role and not self.revocation.is_role_optional:
             raise TypeError(
                 f"{backend.__name__}: {revocation.__qualname__}: a lease outlives its role, so "

@@ -31,7 +31,8 @@ class Lease(Value, frozen=True, kw_only=True):
     """A credential with a lifetime: what a handler of `@credentials` returns.
 
     Raises:
-        TypeError: a lifetime is not a timedelta, the data has no names, or `warnings` is one text.
+        TypeError: a lifetime is not a timedelta, the data has no names, or holds bytes or a set, which JSON
+            has not, or `warnings` is one text.
         ValueError: a lifetime is negative, or `ttl` exceeds `max_ttl`.
     """
 
@@ -51,6 +52,8 @@ class Lease(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.data, Mapping):
             raise TypeError(f"data takes names with their values, not {type(self.data).__name__}")
+        for name, value in self.data.items():
+            _verify_json(name, value)
         verify_collections(warnings=self.warnings)
         _verify_lifetimes(self.ttl, self.max_ttl)
 
@@ -157,6 +160,23 @@ def _revealed(value: Any) -> Any:
             return [_revealed(each) for each in value]
         case _:
             return value
+
+
+def _verify_json(name: str, value: Any) -> None:
+    """Raise TypeError for what looks as if JSON had it. The text leaves out the value."""
+    if isinstance(value, bytes | bytearray | set | frozenset):
+        instead = (
+            "text: decode it, or encode it as Base64" if isinstance(value, bytes | bytearray) else "a list"
+        )
+        raise TypeError(
+            f"data[{name!r}] is {type(value).__name__}, which JSON does not have; it takes {instead}"
+        )
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for each in value:
+        _verify_json(name, each)
 
 
 def _verify_lifetimes(ttl: timedelta, max_ttl: timedelta) -> None:

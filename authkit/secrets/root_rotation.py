@@ -32,6 +32,7 @@ from authkit.framework.tasks.periodic import Periodic
 from authkit.logical import Operation
 from authkit.masking import Secret
 from authkit.secrets.arguments import SET_SECONDS, PasswordPlan, read_password_plan
+from authkit.secrets.owned_methods import OwnedMethod, find_owned
 from authkit.secrets.pending import PendingPassword
 
 __all__ = ["RootRotation", "root_rotation"]
@@ -44,14 +45,6 @@ C = TypeVar("C", bound=Awaitable[bool] | bool)
 TICK: Final = timedelta(minutes=1)
 
 
-class RootCheck(MethodDeclaration[P, C]):
-    """A method that says whether a configuration's password is valid. Made by `RootRotation.check`."""
-
-    def __init__(self, handler: Callable[Concatenate[Any, P], C], of: RootRotation[..., Any]) -> None:
-        super().__init__(handler)
-        self.of = of
-
-
 class RootRotation(MethodDeclaration[P, R]):
     """A method that sets the engine's own password. Made by `root_rotation`."""
 
@@ -62,12 +55,12 @@ class RootRotation(MethodDeclaration[P, R]):
         self.path = path
         self.password_field = password_field
 
-    def check(self, handler: Callable[Concatenate[Any, Q], C]) -> RootCheck[Q, C]:
+    def check(self, handler: Callable[Concatenate[Any, Q], C]) -> OwnedMethod[Q, C]:
         """Have a method say whether the password of a configuration, which it takes, is valid.
 
         It returns a boolean, or raises when that cannot be told, such as when the service is down.
         """
-        return RootCheck(handler, self)
+        return OwnedMethod(handler, self, "check")
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the one route.
@@ -213,14 +206,13 @@ class RootRotation(MethodDeclaration[P, R]):
         return stored
 
     def _check(self, backend: type[MountContext]) -> Callable[..., Any]:
-        declared = backend.declarations.values()
-        found = [each.handler for each in declared if isinstance(each, RootCheck) and each.of is self]
-        if len(found) != 1:
+        found = find_owned(self, "check", backend)
+        if found is None:
             raise TypeError(
                 f"{backend.__name__}: {self.handler.__qualname__} needs one method that says whether a "
                 f"password is valid: @{self.handler.__name__}.check"
             )
-        return found[0]
+        return found
 
 
 def _is_young(known: PendingPassword, now: datetime) -> bool:

@@ -146,7 +146,8 @@ class Singleton(_Served[BoundSingleton[M], M]):
         replace: a write replaces the whole object instead of overlaying the provided fields. Its answer warns
             of the settings that it has reset because the request does not name them; a patch resets none.
         deletable: whether the path has a delete operation.
-        missing: what a caller reads who needs the object while there is none.
+        missing: what a caller reads who needs the object while there is none; by default what
+            `Backend.missing_object` of the class says.
         example: the fields of a write, as JSON: documents show it, and `authkit dev` as a command.
         help: one line for help pages; by default that of the model's docstring.
     """
@@ -160,7 +161,7 @@ class Singleton(_Served[BoundSingleton[M], M]):
         local: bool = False,
         replace: bool = False,
         deletable: bool = True,
-        missing: str = "could not load configuration",
+        missing: str = "",
         example: Mapping[str, Any] | None = None,
         help: str = "",
     ) -> None:
@@ -174,7 +175,8 @@ class Singleton(_Served[BoundSingleton[M], M]):
 
     def bind(self, mount: MountContext) -> BoundSingleton[M]:
         """Return the object of this mount."""
-        return BoundSingleton(self.place, mount.objects)
+        missing = self.place.missing or mount.missing_object.format(path=self.key)
+        return BoundSingleton(with_changes(self.place, missing=missing), mount.objects)
 
     def routes(self, backend: type[MountContext]) -> Iterable[Route]:
         """Return the one route. It has no existence check: a write is always an update.

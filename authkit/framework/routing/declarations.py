@@ -24,6 +24,8 @@ class MountContext(Protocol):
 
     grants_to_callers: ClassVar[bool]
     """Whether paths that need a token may grant one."""
+    missing_object: ClassVar[str]
+    """What a caller reads who needs a singleton while there is none; `{path}` is where it is written."""
     call_type: ClassVar[type[Any]]
     """What its handlers get for a request: a kind of `Call`."""
     declarations: ClassVar[Mapping[str, Declaration[Any]]]

@@ -60,7 +60,9 @@ class DatabaseConfig(Model):
         if "{{" in self.username:
             raise UserError("username holds a placeholder")
         if not UsernameTemplate(self.username_template).is_unique():
-            raise UserError("username_template makes the same name twice: it needs random 8 or uuid")
+            raise UserError(
+                "username_template needs random 8 or uuid: a second user would have the name of the first"
+            )
         _verify_statements(self.root_rotation_statements)
 
 

@@ -10,7 +10,7 @@ from factories import Mount
 
 from authkit.auth import Identity, LegacyTokenNames, Role, TokenSettings
 from authkit.auth.grants import make_auth
-from authkit.errors import FieldError, LoginError, PermissionDeniedError, UserError
+from authkit.errors import FieldError, InternalError, LoginError, PermissionDeniedError, UserError
 from authkit.framework import Backend, Collection, Str, field
 from authkit.logical import Connection, TokenType
 
@@ -188,7 +188,7 @@ def test_refusals(row: str) -> None:
     """What contradicts itself, or what hosts refuse at login, is refused in the words of other methods."""
     fields, text = REFUSALS[row]
     with pytest.raises(UserError) as caught:
-        Role(**fields).verify()
+        Role.overlaid(None, fields).verify()
     assert str(caught.value) == text
 
 
@@ -207,7 +207,7 @@ async def test_order_of_checks(earlier: int) -> None:
     for mistake, _ in reversed(mistakes[earlier - 1 :]):
         fields |= mistake
     with pytest.raises(UserError, match=mistakes[earlier - 1][1]):
-        Role(**fields).verify()
+        Role.overlaid(None, fields).verify()
     with pytest.raises(UserError, match=mistakes[earlier - 1][1]):
         await Mount(Roles).write("role/dev", fields)
 
@@ -216,7 +216,7 @@ async def test_order_of_checks(earlier: int) -> None:
 def test_negative_durations(name: str) -> None:
     """A negative duration never becomes a value: the field refuses it, as it does with other methods."""
     with pytest.raises(FieldError, match="cannot provide negative value") as caught:
-        Role(**{name: -5})
+        Role.overlaid(None, {name: -5})
     assert caught.value.field == name
 
 
@@ -409,7 +409,6 @@ def test_every_setting_can_be_decided() -> None:
         (TokenSettings(num_uses=-1), "cannot be negative"),
         (TokenSettings(max_ttl=timedelta(seconds=1)), "cannot be greater"),
         (TokenSettings(policies=["root"]), "root tokens"),
-        (TokenSettings(bound_cidrs=["10.0.0.0/33"]), "error parsing address"),
         (TokenSettings(strictly_bind_ip=True), "conflicts with"),
     ],
     ids=str,
@@ -419,6 +418,13 @@ def test_settings_are_checked_like_a_role(settings: TokenSettings, text: str) ->
     role = Role(token_period=5, token_ttl=5, token_bound_cidrs="192.0.2.0/24")
     with pytest.raises(UserError, match=text):
         make_auth(Identity(name="a", token=settings), role, "dev", Connection(remote_addr="192.0.2.1"))
+
+
+def test_settings_that_the_method_fills_wrongly_are_no_mistake_of_the_client() -> None:
+    """They are logged as a fault of the method's code."""
+    identity = Identity(name="a", token=TokenSettings(bound_cidrs=["10.0.0.0/33"]))
+    with pytest.raises(InternalError, match="error parsing address"):
+        make_auth(identity, Role(), "dev", None)
 
 
 def test_addresses_of_a_login_are_checked_too() -> None:

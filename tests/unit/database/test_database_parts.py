@@ -104,7 +104,7 @@ def test_a_url_is_filled_once(settings: dict[str, object], url: str) -> None:
 def test_settings_of_sql_are_checked() -> None:
     """A URL is needed, and values are not filled a second time."""
     with pytest.raises(UserError, match="connection_url cannot be empty"):
-        SQLSettings(connection_url="")
+        SQLSettings.overlaid(None, {"connection_url": ""})
     with pytest.raises(UserError, match="cannot contain the template variables"):
         SQLSettings(connection_url="x", username="{{password}}", password="p").verify()
     assert SQLSettings(connection_url="x", max_open_connections=0).open_connections == 4
@@ -205,6 +205,15 @@ def test_passwords_of_urls_that_are_wrong_are_hidden(url: str, text: str, shown:
     """A driver quotes the part that it does not understand."""
     found = secrets_of(None, {"connection_url": url})
     assert hide_secrets(text, found).replace("[password]", "") == shown
+
+
+def test_what_is_quoted_of_a_fresh_password_is_hidden_however_short() -> None:
+    """Statements that lack quotes have a database complain of a part. Of a lasting one, pieces stay."""
+    password, text = "a1b2c3-D4e5F6-g7h8i9", 'syntax error at or near "D4e5F6" of "role"'
+    shown = hide_secrets(text, {password: "password"}, [password])
+    assert shown == 'syntax error at or near "[password]" of "role"'
+    assert hide_secrets(text, {password: "password"}) == text
+    assert hide_secrets('"role"', {}, ["a role"]) == '"role"'  # a short one is masked whole
 
 
 def test_a_url_takes_no_time_to_search() -> None:

@@ -343,6 +343,7 @@ async def test_a_name_that_is_not_unique_is_not_deleted(caplog: pytest.LogCaptur
     """It may be somebody else's, who was there before."""
     host = Host()
     await host.initialize(username_template="{{.RoleName}}")
+    assert "a second user may have the name of the first" in caplog.text
     host.shelf.users["app"] = "of somebody else"
     host.shelf.fail = ShelfError("it exists")
     await refused(host.new_user())

@@ -236,7 +236,7 @@ def test_required_fields_need_something(kind: Any, raw: Any) -> None:
         "Made", (Model,), {"__annotations__": {"x": kind}, "x": field(required=True), "__module__": "m"}
     )
     with pytest.raises(UserError, match="missing x"):
-        made(x=raw)
+        made.overlaid(None, {"x": raw})
     schema = build_schema("x", kind, field(required=True))
     assert schema.is_missing(schema.convert(raw))
 

@@ -67,8 +67,13 @@ def test_fields_follow_from_annotations() -> None:
     assert team.ttl == timedelta(hours=1)
     assert list(Team.schema) == ["motto", "members", "mode", "ttl", "key", "rules", "fresh", "people"]
     with pytest.raises(UserError, match="missing motto"):
-        Team()
+        Team.overlaid(None, {})
     with pytest.raises(FieldError, match="mode"):
+        Team.overlaid(None, {"motto": "go", "mode": "odd"})
+    # What code fills wrongly is no client's fault.
+    with pytest.raises(InternalError, match=r"^Team: missing motto$"):
+        Team()
+    with pytest.raises(InternalError, match=r"^Team\.mode: must be one of"):
         Team(motto="go", mode="odd")
     with pytest.raises(TypeError, match="no field 'other'"):
         Team(motto="go", other=1)

@@ -14,6 +14,7 @@ from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
 from authkit.framework.tasks.wal import SETTLE_SECONDS
 from authkit.logical import LeasedSecret, Operation, Request
 from authkit.secrets import SLACK, CredsCall, Lease, RevokeCall, credentials
+from authkit.wire.errors import error_response, is_expected
 from authkit.wire.guards import answer
 from authkit.wire.messages import encode_request
 from authkit.wire.pb import backend_pb2 as pb
@@ -390,3 +391,27 @@ async def test_a_tick_undoes_nothing_of_a_request_at_work(is_lost: bool) -> None
     await mount.tick()
     assert mount.service.accounts == (set() if is_lost else {"bob"})
     assert len(await mount.log()) == (0 if is_lost else 1)  # settled soon, by its timer
+
+
+async def test_a_model_that_the_engine_fills_wrongly_is_no_mistake_of_the_client() -> None:
+    """The client has sent nothing of the kind; the log says which field of which model."""
+
+    class Careless(Engine, name="careless", version="0.1.0"):
+        """Fills a model wrongly."""
+
+        @credentials("careless/{role}", secret_type="careless")
+        async def create_carelessly(self, call: CredsCall, role: AccountRole) -> Lease:
+            """Keep a name that is a list."""
+            await call.keep(Account(name=["x"]))  # type: ignore[arg-type]
+            return Lease(data={})
+
+        @create_carelessly.revoke
+        async def remove_carelessly(self, call: RevokeCall, account: Account) -> None:
+            """Do nothing."""
+
+    mount = EngineMount(Careless)
+    await mount.write("roles/app")
+    with pytest.raises(InternalError, match=r"^Account\.name: expected text$") as caught:
+        await mount.request(Operation.READ, "careless/app")
+    assert not is_expected(caught.value)
+    assert error_response(caught.value) is None

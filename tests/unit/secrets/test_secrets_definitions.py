@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from engines import Account, AccountRole, Config, Engine, EngineMount, StaticRole
 
-from authkit import Backend, Call, Collection, Operation, Secret, Singleton, Str
+from authkit import Backend, Call, Collection, Operation, Role, Secret, Singleton, Str
 from authkit.logical import BackendType, Request
 from authkit.secrets import (
     CredsCall,
@@ -124,7 +124,7 @@ def wrong_return() -> dict[str, Any]:
     ("body", "text"),
     [
         (without_revocation, r"nothing revokes these credentials: add a method with @make\.revoke"),
-        (revoked_twice, "two methods revoke the credentials of 'creds'"),
+        (revoked_twice, r"two methods for @make\.revoke"),
         (role_in_revocation, r"a lease outlives its role, so 'role' may be gone: annotate it as ... \| None"),
         (field_in_revocation, "no client sends this, so there is no field 'reason'"),
         (capture_without_parameter, "has no parameter 'role', which the path 'creds/{role}' captures"),
@@ -166,6 +166,8 @@ def test_wrong_options_are_refused(
         ({"data": {}, "max_ttl": "1h"}, "max_ttl takes a timedelta, not str"),
         ({"data": ["key"]}, "data takes names with their values, not list"),
         ({"data": "key"}, "data takes names with their values, not str"),
+        ({"data": {"key": b"x"}}, r"data\['key'\] is bytes, .*: decode it, or encode it as Base64"),
+        ({"data": {"keys": [{"x": {"a"}}]}}, r"data\['keys'\] is set, .* it takes a list"),
     ],
 )
 def test_a_lease_of_other_types_is_refused(given: dict[str, Any], text: str) -> None:
@@ -219,6 +221,10 @@ async def set_nothing(self: Any, call: RotateCall, role: StaticRole) -> None:
 
 async def set_for_nobody(self: Any, call: RotateCall, password: Secret) -> None:
     """Set a password of nobody."""
+
+
+async def set_static(self: Any, call: RotateCall, role: StaticRole, password: Secret) -> None:
+    """Set a password."""
 
 
 async def set_root(self: Any, call: Call, config: Config, password: Secret) -> None:
@@ -291,3 +297,32 @@ async def test_documents_name_what_a_client_gets() -> None:
     times = {"last_vault_rotation", "ttl", "rotation_period", "rotation_schedule", "rotation_window"}
     assert shown("/static-creds/{name}").keys() == {"username", "password", *times}
     assert shown("/static-creds/{name}")["ttl"]["type"] == "integer"
+
+
+def test_only_a_secrets_engine_rotates_static_roles() -> None:
+    """A mount of another backend does not remember which role its last tick was at."""
+    body = {
+        "roles": Collection(StaticRole, "static-roles/{name}"),
+        "set": rotated(creds="static-creds/{name}", rotate="rotate-role/{name}")(set_static),
+    }
+    with pytest.raises(TypeError, match="set_static rotates static roles"):
+        type("Other", (Backend,), body)
+
+
+def test_a_plain_method_cannot_keep_what_revoke_takes() -> None:
+    """It fails when the class is defined, not at the first request."""
+
+    def make_plainly(self: Any, call: CredsCall) -> Lease:
+        """Make one."""
+        return Lease(data={})
+
+    create = credentials("creds")(make_plainly)
+    with pytest.raises(TypeError, match="revoke takes 'account', and a plain def cannot"):
+        define(create=create, remove=create.revoke(undo_kept))
+    assert define(create=create, remove=create.revoke(undo))
+
+
+def test_roles_of_an_auth_method_are_refused() -> None:
+    """An engine grants no tokens, and its operators would set policies without effect."""
+    with pytest.raises(TypeError, match=r"Broken\.roles: Role is a role of an auth method"):
+        define(roles=Collection(Role, "roles/{name}"))

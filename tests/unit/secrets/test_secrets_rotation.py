@@ -18,6 +18,7 @@ from authkit import Call, Model, Secret, Singleton, Str, field
 from authkit.errors import (
     FieldError,
     InternalError,
+    NotConfiguredError,
     NotFoundError,
     StorageError,
     TooManyRequestsError,
@@ -136,7 +137,7 @@ async def test_clients_do_not_wait_long_for_an_unclear_change(
     mount: EngineMount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is at it, the others get what was valid last, with the warning."""
-    monkeypatch.setattr("authkit.secrets.rotation.FINISH_SECONDS", 0.05)
+    monkeypatch.setattr("authkit.secrets.rotation_flow.FINISH_SECONDS", 0.05)
     mount.fail("after")
     with pytest.raises(UserError):
         await mount.request(Operation.UPDATE, "rotate-role/app")
@@ -192,6 +193,32 @@ async def test_one_service_that_is_down_stops_no_other(mount: EngineMount) -> No
         await mount.tick()
     assert mount.service.passwords["app"] == before["app"]
     assert mount.service.passwords["second"] != before["second"]
+
+
+async def test_a_tick_that_was_ended_goes_on_at_the_next_role_of_its_mount(mount: EngineMount) -> None:
+    """And another mount of the same class begins with its own first role."""
+    other = EngineMount()
+    for each in (mount, other):
+        for name in ("b", "c"):
+            await each.write(f"static-roles/{name}", username=name, rotation_period="1h")
+        each.clock.tick("1h")
+    await other.write("static-roles/app", username="app", rotation_period="1h")
+    other.clock.tick("1h")
+
+    def end_tick(deed: str) -> None:
+        if mount.service.set[-1][0] == "b":
+            raise asyncio.CancelledError
+
+    mount.service.fault = end_tick
+    with pytest.raises(asyncio.CancelledError):
+        await mount.tick()
+    mount.fail()
+    mount.clock.tick("1m")
+    for each in (mount, other):
+        each.service.set.clear()
+        await each.tick()
+    assert [name for name, _, _ in mount.service.set] == ["c", "b"]
+    assert [name for name, _, _ in other.service.set] == ["app", "b", "c"]
 
 
 async def test_the_password_of_a_deleted_role_is_forgotten(mount: EngineMount) -> None:
@@ -322,6 +349,12 @@ async def test_a_change_that_broke_off_is_settled(rooted: EngineMount, moment: s
     assert await stored_password(rooted) == rooted.service.passwords["root"]
     assert (rooted.service.passwords["root"] == "first") is (moment == "before")
     assert await rooted.storage.get("rotating/config/rotate-root") is None
+
+
+async def test_without_a_configuration_a_client_reads_what_to_write() -> None:
+    """By its own path."""
+    with pytest.raises(NotConfiguredError, match=r"^the mount has no configuration: write 'config' first$"):
+        await EngineMount().request(Operation.UPDATE, "config/rotate-root")
 
 
 async def test_while_nobody_can_tell_both_are_kept(rooted: EngineMount) -> None:

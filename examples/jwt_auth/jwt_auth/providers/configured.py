@@ -108,7 +108,7 @@ def read_settings(model: type[S], settings: Mapping[str, Any]) -> S:
     given = {name: value for name, value in settings.items() if name in model.schema and value is not None}
     values = {name: _verify_type(name, given[name], model.schema[name].type.zero) for name in given}
     try:
-        made = model(**values)
+        made = model.overlaid(None, values)
         made.verify()
     except (FieldError, UserError, ValueError) as error:
         raise ValueError(str(error)) from error
