@@ -55,12 +55,17 @@ check: setup ## format, lint, types, layers, generated code, the release workflo
 	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
 	@scripts/site/build
 
+# Two files at once: tests with real servers wait most of the time. What compares times runs alone, at the end.
+LIVE := -m pytest --numprocesses 2 --dist loadfile
+TIMED := tests/live/test_speed.py tests/live/test_bench.py
+
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
 	@scripts/live/build
 	@scripts/live/browser
 	@scripts/live/provider
-	@AUTHKIT_RPC=grpcio $(PYTHON) -m pytest tests/host $(ENGINE_TESTS)
-	@$(PYTHON) -m pytest tests/live
+	@AUTHKIT_RPC=grpcio $(PYTHON) $(LIVE) tests/host $(ENGINE_TESTS)
+	@$(PYTHON) $(LIVE) tests/live $(TIMED:%=--ignore=%)
+	@$(PYTHON) -m pytest $(TIMED)
 
 walk: setup ## what a new user does, from `git clone` to a login with a method of their own on a real server
 	@scripts/live/build vault
