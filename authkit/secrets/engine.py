@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from authkit.errors import UserError
-from authkit.framework import Backend, Collection
+from authkit.framework import Backend
 from authkit.logical import BackendConfig, BackendType, Request, Response
 from authkit.secrets.credentials import Credentials
 from authkit.secrets.flow import CredentialsFlow
@@ -49,12 +49,6 @@ class SecretsEngine(Backend):
         super().__init_subclass__(**options)
         flows: dict[str, CredentialsFlow] = {}
         for each in cls.declarations.values():
-            # The model of an auth method's roles, which this layer does not know.
-            if isinstance(each, Collection) and "token_policies" in each.model.schema:
-                raise TypeError(
-                    f"{cls.__name__}.{each.attribute}: {each.model.__name__} is a role of an auth method; a "
-                    "secrets engine grants no tokens: derive the model from Model"
-                )
             if isinstance(each, Credentials):
                 if each.secret_type in flows:
                     raise TypeError(

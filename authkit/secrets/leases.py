@@ -50,11 +50,11 @@ class Lease(Value, frozen=True, kw_only=True):
     unshown: ClassVar = ("data",)
 
     def __post_init__(self) -> None:
+        verify_collections(data=self.data, warnings=self.warnings)
         if not isinstance(self.data, Mapping):
             raise TypeError(f"data takes names with their values, not {type(self.data).__name__}")
         for name, value in self.data.items():
             _verify_json(name, value)
-        verify_collections(warnings=self.warnings)
         _verify_lifetimes(self.ttl, self.max_ttl)
 
 
