@@ -80,7 +80,7 @@ class Candidate(Value, frozen=True, kw_only=True):
     """Whether it is a database plugin."""
 
     @property
-    def kind(self) -> Cookie:
+    def cookie(self) -> Cookie:
         """The cookie of its kind of plugin."""
         return DATABASE_COOKIE if self.is_database else BACKEND_COOKIE
 
@@ -91,7 +91,7 @@ class Candidate(Value, frozen=True, kw_only=True):
     def plan(self, security: Security, watched: Watched) -> ProcessOptions:
         """Return the parameters of one start."""
         environment = plugin_environment(
-            security, inherited=os.environ, registered=self.registered, kind=self.kind
+            security, inherited=os.environ, registered=self.registered, cookie=self.cookie
         )
         return ProcessOptions(
             path=str(self.path),

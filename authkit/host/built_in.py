@@ -1,4 +1,4 @@
-"""Secrets engines that a host has without a registration: `database`. They are plugins in this process."""
+"""Secrets engines that need no registration: `database`. They are plugins in this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["add_built_in"]
 
 
 def add_built_in(catalog: Catalog, clock: Clock | None = None) -> None:
-    """Add them to a catalog; `clock` is the one that they read, by default that of the machine."""
+    """Add the built-in secrets engines to a catalog. They read `clock`, by default that of the machine."""
     factory = database_engine(catalog)
 
     def build(config: BackendConfig) -> Backend:

@@ -118,7 +118,7 @@ async def development_server(
                 arguments=entry.args,
                 environment=dict(pair.split("=", 1) for pair in entry.env),
                 name=entry.name,
-                kind=DATABASE_COOKIE,
+                cookie=DATABASE_COOKIE,
             )
         )
 

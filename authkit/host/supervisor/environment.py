@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from authkit.database import cookie
+from authkit.database.cookie import COOKIE_KEY as DATABASE_COOKIE_KEY
+from authkit.database.cookie import COOKIE_VALUE as DATABASE_COOKIE_VALUE
 from authkit.host.store.plugins import VAULT_VERSION
 from authkit.host.supervisor.security import Security
 from authkit.wire.cookie import COOKIE_KEY, COOKIE_VALUE
@@ -22,7 +23,7 @@ Cookie = tuple[str, str]
 BACKEND_COOKIE: Final[Cookie] = (COOKIE_KEY, COOKIE_VALUE)
 """For auth methods and secrets engines."""
 
-DATABASE_COOKIE: Final[Cookie] = (cookie.COOKIE_KEY, cookie.COOKIE_VALUE)
+DATABASE_COOKIE: Final[Cookie] = (DATABASE_COOKIE_KEY, DATABASE_COOKIE_VALUE)
 """For database plugins."""
 
 _PORTS = {"PLUGIN_MIN_PORT": "10000", "PLUGIN_MAX_PORT": "25000"}
@@ -34,7 +35,7 @@ def plugin_environment(
     *,
     inherited: Mapping[str, str],
     registered: Mapping[str, str],
-    kind: Cookie = BACKEND_COOKIE,
+    cookie: Cookie = BACKEND_COOKIE,
 ) -> dict[str, str]:
     """Return the whole environment of one start."""
     return {
@@ -42,7 +43,7 @@ def plugin_environment(
         **registered,
         "VAULT_VERSION": VAULT_VERSION,
         **_PORTS,
-        kind[0]: kind[1],
+        cookie[0]: cookie[1],
         "PLUGIN_PROTOCOL_VERSIONS": ",".join(map(str, security.versions)),
         **security.variables(),
     }

@@ -36,7 +36,7 @@ WrapIdentity = Callable[[TLSIdentity], Awaitable[str]]
 class PluginFile:
     """An executable, and how it is started. The arguments are those of `PluginProcess`.
 
-    `kind` is the cookie of the kind of plugin that it is.
+    `cookie` says which kind of plugin it is.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PluginFile:
         on_log: OnLog | None = None,
         on_output: OnOutput | None = None,
         engine: str = "",
-        kind: Cookie = BACKEND_COOKIE,
+        cookie: Cookie = BACKEND_COOKIE,
     ) -> None:
         self.path = os.fspath(path)
         self.name = name or os.path.basename(self.path)
@@ -62,7 +62,7 @@ class PluginFile:
         self._on_log = on_log
         self._on_output = on_output
         self._engine = engine
-        self._kind = kind
+        self._cookie = cookie
 
     async def start(self, security: Security) -> ProcessRun:
         """Start it.
@@ -71,7 +71,7 @@ class PluginFile:
             PluginStartError: a step failed.
         """
         environment = plugin_environment(
-            security, inherited=os.environ, registered=self._environment, kind=self._kind
+            security, inherited=os.environ, registered=self._environment, cookie=self._cookie
         )
         return await start_process(
             ProcessOptions(
@@ -132,7 +132,7 @@ class PluginProcess(SupervisedPlugin):
         wrap: WrapIdentity | None = None,
         engine: str = "",
     ) -> None:
-        super().__init__(self._start_to_serve, self._start_to_be_asked)
+        super().__init__(self._start_to_serve, self._start_for_probe)
         self._file = PluginFile(
             path,
             sha256=sha256,
@@ -158,7 +158,7 @@ class PluginProcess(SupervisedPlugin):
         self._has_served = True
         return run
 
-    async def _start_to_be_asked(self) -> ProcessRun:
+    async def _start_for_probe(self) -> ProcessRun:
         try:
             return await self._file.start(AutoMTLS())
         except PluginStartError as first:

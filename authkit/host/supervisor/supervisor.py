@@ -1,7 +1,7 @@
 """The supervisor of a plugin: one run at a time, and a new one for the first call after a crash.
 
 A `Launch` starts a run: a process (see `run`) or objects in this process (see `in_process`).
-See `supervised` for the mounts that use the run.
+See `supervised` for the mounts that use the run, and `databases` for the connections.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ Launch = Callable[[], Awaitable[Run]]
 
 
 class Revivable(Protocol):
-    """What the supervisor calls on a mount."""
+    """What the supervisor calls on a mount, or on a connection of a database plugin."""
 
     async def revive(self) -> None:
         """Move to the current run. Never raises."""
@@ -88,7 +88,8 @@ class Supervisor:
         self._reviving: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.mounts: list[Revivable] = []
-        """Mounts that share the run. `SupervisedPlugin` adds to it, `leave` removes."""
+        """Mounts, or connections of a database plugin, that share the run. `Supervisors.join` adds to it,
+        `leave` removes."""
 
     async def current(self) -> Run:
         """Return the current run. Start one first if there is none or it has crashed.

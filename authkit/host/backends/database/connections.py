@@ -29,11 +29,11 @@ class Connections(SecretsEngine):
 
     def __init__(self, config: BackendConfig, catalog: Catalog) -> None:
         super().__init__(config)
-        self.open = OpenConnections(catalog)
+        self.open_connections = OpenConnections(catalog)
 
     async def stop(self) -> None:
         """Close every connection."""
-        await self.open.close()
+        await self.open_connections.close()
 
     # --- config --------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ class Connections(SecretsEngine):
             stored = await self.objects.find(PREFIX + name, ConnectionConfig)
             config = self._overlaid(stored, call)
             try:
-                opened, settings = await self.open.open(config)
+                opened, settings = await self.open_connections.open(config)
             except EngineError as error:
                 raise UserError(f"error creating database object: {error}") from error
             config = config.replaced(connection_details=settings)
@@ -59,7 +59,7 @@ class Connections(SecretsEngine):
             except BaseException:
                 await opened.connection.close()
                 raise
-            await self.open.put(name, opened)
+            await self.open_connections.put(name, opened)
         if config.has_password_in_url:
             call.warn(URL_WARNING)
         return None
@@ -74,9 +74,10 @@ class Connections(SecretsEngine):
             raise UserError("empty plugin name")
         if config.plugin_version:
             return config.replaced(plugin_version=_canonical(config.plugin_version))
-        return (
-            config if stored else config.replaced(plugin_version=self.open.newest_version(config.plugin_name))
-        )
+        if stored:
+            return config
+        newest = self.open_connections.newest_version(config.plugin_name)
+        return config.replaced(plugin_version=newest)
 
     @read("config/{name}")
     async def read_connection(self, call: Call, name: Name) -> dict[str, Any] | None:
@@ -85,9 +86,9 @@ class Connections(SecretsEngine):
         if config is None:
             return None
         try:
-            running = (await self.open.get(name, config, verify=False)).version
+            running = (await self.open_connections.get(name, config, verify=False)).version
         except EngineError:
-            running = ""  # a server shows the rest as well
+            running = ""  # a server still shows the configuration
         else:
             if config.plugin_version and config.plugin_version != running:
                 call.warn(_other_version(config.plugin_version, running))
@@ -103,14 +104,14 @@ class Connections(SecretsEngine):
         """Remove a connection. Leases of its users stay, and can then only be revoked by force."""
         async with self.objects.lock(PREFIX + name):
             await self.objects.delete(PREFIX + name)
-            await self.open.drop(name)
+            await self.open_connections.drop(name)
 
     # --- reset and reload ----------------------------------------------------------------------
 
     @write("reset/{name}")
     async def reset_connection(self, name: Name) -> None:
         """Close a connection, and open it again."""
-        await self.open.drop(name)
+        await self.open_connections.drop(name)
         await self.connect(name)
 
     @write("reload/{plugin_name}")
@@ -131,7 +132,7 @@ class Connections(SecretsEngine):
                 reloaded.append(name)
         return {"connections": reloaded, "count": len(reloaded)}
 
-    # --- for the other parts -------------------------------------------------------------------
+    # --- for the subclasses --------------------------------------------------------------------
 
     async def get_config(self, name: str) -> ConnectionConfig:
         """Return a connection's configuration.
@@ -150,7 +151,7 @@ class Connections(SecretsEngine):
         Raises:
             EngineError: there is none, or it cannot be opened.
         """
-        return await self.open.get(name, await self.get_config(name))
+        return await self.open_connections.get(name, await self.get_config(name))
 
 
 _NO_ROTATION = (

@@ -15,17 +15,17 @@ from authkit.host.store.plugin_errors import in_go_words
 from authkit.host.store.plugins import DatabaseConnection
 from authkit.values import Value
 
-__all__ = ["OpenConnection", "OpenConnections", "asking"]
+__all__ = ["OpenConnection", "OpenConnections", "call_plugin"]
 
 _T = TypeVar("_T")
 
 
 class OpenConnection(Value, frozen=True, eq=False):
-    """One of them."""
+    """An open connection."""
 
     connection: DatabaseConnection
     version: str
-    """Of the plugin that serves it."""
+    """Version of the plugin that serves it."""
 
 
 class OpenConnections:
@@ -50,28 +50,28 @@ class OpenConnections:
             if found is not None:
                 return found
             await self.drop(name)
-            opened, _ = await self.open(config, verify=verify, start="unable to create database instance: ")
+            opened, _ = await self.open(config, verify=verify, prefix="unable to create database instance: ")
             self._open[name] = opened
             return opened
 
     async def open(
-        self, config: ConnectionConfig, *, verify: bool | None = None, start: str = ""
+        self, config: ConnectionConfig, *, verify: bool | None = None, prefix: str = ""
     ) -> tuple[OpenConnection, Mapping[str, Any]]:
         """Open a connection that is not kept; return it, and the settings to store.
 
         Raises:
-            EngineError: it cannot be opened. `start` is put before the text if the plugin does not start.
+            EngineError: it cannot be opened. `prefix` is put before the text if the plugin does not start.
         """
         entry = self._find(config)
         if entry is None:
-            raise EngineError(f"{start}{_not_found(config)}")
+            raise EngineError(f"{prefix}{_not_found(config)}")
         verify = config.verify_connection if verify is None else verify
         try:
             plugin = self._catalog.database(entry)
             connection, settings = await plugin.connect(config.connection_details, verify=verify)
         except (CatalogError, PluginStartError) as error:
             text = str(in_go_words(error)) if isinstance(error, PluginStartError) else str(error)
-            raise EngineError(f"{start}invalid database version: {text}") from error
+            raise EngineError(f"{prefix}invalid database version: {text}") from error
         except AuthKitError as error:
             raise EngineError(f"unable to initialize: {in_go_words(error)}") from error
         return OpenConnection(connection, entry.version), settings
@@ -90,7 +90,7 @@ class OpenConnections:
             await found.connection.close()
 
     async def close(self) -> None:
-        """Close all, at once: each may take its time."""
+        """Close all connections at the same time: one may take long."""
         await asyncio.gather(*(self.drop(name) for name in list(self._open)))
 
     def newest_version(self, plugin: str) -> str:
@@ -103,18 +103,18 @@ class OpenConnections:
         return found if found is not None and found.connection.is_open else None
 
     def _lock(self, name: str) -> asyncio.Lock:
-        """Return the lock under which a connection is opened: others go on meanwhile."""
+        """Return the lock under which this connection is opened. Other connections are not held up."""
         return self._opening.setdefault(name, asyncio.Lock())
 
     def _find(self, config: ConnectionConfig) -> CatalogEntry | None:
         return self._catalog.choose(DATABASE, config.plugin_name, config.plugin_version)
 
 
-async def asking(what: str, call: Awaitable[_T]) -> _T:
+async def call_plugin(what: str, call: Awaitable[_T]) -> _T:
     """Return a plugin's answer.
 
     Raises:
-        EngineError: it failed; `what` stands before the text, as the client of Vault's SDK puts it.
+        EngineError: the call failed; `what` is put before the text, as the client of Vault's SDK puts it.
     """
     try:
         return await call

@@ -13,7 +13,7 @@ from authkit.errors import UserError
 from authkit.framework import KV, Collection, Model, Seconds, Str, StrList, field
 from authkit.host.backends.database.connections import Connections
 from authkit.host.backends.database.errors import EngineError
-from authkit.host.backends.database.open_connections import asking
+from authkit.host.backends.database.open_connections import call_plugin
 from authkit.host.backends.database.settings import ConnectionConfig
 from authkit.masking import Secret
 from authkit.secrets import CredsCall, Lease, Renewal, RenewCall, RevokeCall, credentials
@@ -62,7 +62,7 @@ class Role(Model):
 
 
 class DatabaseUser(Model):
-    """What is kept of a user for the end of its lease."""
+    """What is kept with a lease, to delete its user."""
 
     username: Str
     db_name: Str
@@ -81,7 +81,7 @@ class Roles(Connections):
         config.verify_allowed(call.role_name)
         if not config.supports(CredentialType(role.credential_type)):
             raise UserError(f'unsupported credential_type: "{role.credential_type}"')
-        opened = await self.open.get(role.db_name, config)
+        opened = await self.open_connections.get(role.db_name, config)
         user = NewUser(
             username="",
             password=Secret(""),
@@ -93,11 +93,11 @@ class Roles(Connections):
             rollback_commands=role.rollback_statements,
         )
         user, data = await self._with_credential(user, role, config)
-        username = await asking("unable to create new user", opened.connection.create_user(user))
+        username = await call_plugin("unable to create new user", opened.connection.create_user(user))
         kept = DatabaseUser(
             username=username, db_name=role.db_name, revocation_statements=role.revocation_statements
         )
-        # Only now the name is known: plugins make it.
+        # Only now is the name known: the plugin makes it.
         try:
             await call.keep(kept)
         except BaseException:
@@ -128,26 +128,26 @@ class Roles(Connections):
             expiration=await call.expires_at(ttl=role.default_ttl, max_ttl=role.max_ttl),
             commands=role.renew_statements,
         )
-        await asking("unable to update user", opened.connection.change_user(change))
+        await call_plugin("unable to update user", opened.connection.change_user(change))
         return Renewal(ttl=role.default_ttl, max_ttl=role.max_ttl)
 
     @create.revoke
     async def remove(self, call: RevokeCall, user: DatabaseUser, role: Role | None) -> None:
-        """Delete the user: by the role as it is now, or as it was."""
+        """Delete the user, with the statements of the role, or those of the lease if the role is gone."""
         await self._delete(user, role)
 
     async def _delete(self, user: DatabaseUser, role: Role | None) -> None:
-        now = role or user
-        opened = await self.connect(now.db_name)
-        deletion = UserDeletion(username=user.username, commands=now.revocation_statements)
-        await asking("unable to delete user", opened.connection.delete_user(deletion))
+        current = role or user
+        opened = await self.connect(current.db_name)
+        deletion = UserDeletion(username=user.username, commands=current.revocation_statements)
+        await call_plugin("unable to delete user", opened.connection.delete_user(deletion))
 
 
 def read_credential_type(text: str) -> CredentialType:
     """Return the type of credential that a role names.
 
     Raises:
-        UserError: there is none such.
+        UserError: no type has this name.
     """
     try:
         return CredentialType(text)

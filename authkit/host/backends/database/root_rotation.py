@@ -1,7 +1,7 @@
 """`rotate-root/`: a connection gets a new password for its own user, which nobody else knows.
 
-The new password is stored before it is set. If something breaks off between, the next tick, or the next
-rotation, finds out by connecting which of the two is valid, and keeps that one.
+The new password is stored before it is set. If a rotation breaks off in between, the next tick or the next
+rotation connects with both passwords, and keeps the one that is valid.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from authkit.database import PasswordChange
 from authkit.framework import Map, Model, Name, Task, Timestamp, every, field, write
 from authkit.host.backends.database.connections import PREFIX
 from authkit.host.backends.database.errors import EngineError
-from authkit.host.backends.database.open_connections import asking
+from authkit.host.backends.database.open_connections import call_plugin
 from authkit.host.backends.database.settings import ConnectionConfig
 from authkit.host.backends.database.static_roles import StaticRoles
 from authkit.masking import Secret
@@ -24,7 +24,7 @@ __all__ = ["RootRotation"]
 PENDING: Final = "rotating-root/"
 
 SETTLES_AFTER: Final = timedelta(minutes=1)
-"""From then on nothing sets a password any more (Vault 1.21, rollback.go, the age of its log's entry)."""
+"""After this time no request can still set the password (Vault 1.21, rollback.go, age of a log entry)."""
 
 
 class PendingPassword(Model):
@@ -33,7 +33,7 @@ class PendingPassword(Model):
     password: Secret = field(default="")
     begun: Timestamp | None = None
     settings: Map = field(default={})
-    """The connection's other settings then: it belongs to that database alone."""
+    """The connection's other settings at that time: if they have changed, the password is dropped."""
 
 
 class RootRotation(StaticRoles):
@@ -46,9 +46,9 @@ class RootRotation(StaticRoles):
             await self._settle(name)
             config = await self.get_config(name)
             _verify_rotatable(config)
-            opened = await self.open.get(name, config)
+            opened = await self.open_connections.get(name, config)
             left = await self.objects.find(PENDING + name, PendingPassword)
-            # What is left may still be set by an earlier try: that must do no harm.
+            # An earlier try may still set the password that it left: use the same one again.
             password = left.password if left else await generate_password(self.system, config.password_policy)
             pending = PendingPassword(
                 password=password, begun=self.clock.now(), settings=_without_password(config)
@@ -58,12 +58,12 @@ class RootRotation(StaticRoles):
                 username=config.username, password=password, commands=config.root_rotation_statements
             )
             try:
-                await asking(
+                await call_plugin(
                     "failed to update user: unable to update user", opened.connection.change_user(change)
                 )
                 await self._keep(name, config, password)
             finally:
-                await self.open.drop(name)
+                await self.open_connections.drop(name)
 
     @every("1m", writes=True)
     async def settle_rotations(self, task: Task) -> None:
@@ -86,7 +86,7 @@ class RootRotation(StaticRoles):
             await self.objects.delete(PENDING + name)
         elif await self._connects(_with_password(config, pending.password)):
             await self._keep(name, config, pending.password)
-            await self.open.drop(name)
+            await self.open_connections.drop(name)
         elif await self._connects(config):
             if pending.begun is None or self.clock.now() - pending.begun >= SETTLES_AFTER:
                 await self.objects.delete(PENDING + name)
@@ -101,7 +101,7 @@ class RootRotation(StaticRoles):
 
     async def _connects(self, config: ConnectionConfig) -> bool:
         try:
-            opened, _ = await self.open.open(config, verify=True)
+            opened, _ = await self.open_connections.open(config, verify=True)
         except EngineError:
             return False
         await opened.connection.close()

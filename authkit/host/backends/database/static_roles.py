@@ -1,4 +1,4 @@
-"""`static-roles/`, `static-creds/` and `rotate-role/`: users that were there before."""
+"""`static-roles/`, `static-creds/` and `rotate-role/`: existing users, whose passwords are rotated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from authkit.database import CredentialType, PasswordChange
 from authkit.errors import UserError
 from authkit.framework import KV, Collection, Str, StrList, Write, field
 from authkit.host.backends.database.errors import EngineError
-from authkit.host.backends.database.open_connections import asking
+from authkit.host.backends.database.open_connections import call_plugin
 from authkit.host.backends.database.roles import Role, Roles, read_credential_type
 from authkit.masking import Secret
 from authkit.secrets import RotateCall, RotatedRole, rotated
@@ -17,7 +17,7 @@ __all__ = ["StaticRole", "StaticRoles"]
 
 
 class StaticRole(RotatedRole):
-    """A user that was there before, and how often its password is changed."""
+    """An existing user, and how often its password is changed."""
 
     db_name: Str = field(missing="database name is a required field", help="The connection.")
     username: Str = field(missing="username is a required field to create a static account", help="The user.")
@@ -36,7 +36,7 @@ class StaticRole(RotatedRole):
             raise UserError("this host changes no keys of static roles")
 
     def read_shape(self) -> dict[str, Any]:
-        """Return what a read shows: of the times those that are set."""
+        """Return what a read shows: optional fields only if they are set."""
         shown = super().read_shape()
         optional = {"credential_config", *RotatedRole.schema}
         shown = {name: each for name, each in shown.items() if each or name not in optional}
@@ -44,7 +44,7 @@ class StaticRole(RotatedRole):
 
 
 class StaticRoles(Roles):
-    """Static roles, beside the others."""
+    """Static roles, in addition to roles."""
 
     static_roles = Collection(StaticRole, "static-roles/{name}", lower_names=False, seal_wrap=True)
 
@@ -70,9 +70,9 @@ class StaticRoles(Roles):
         """Change the password of a static role now."""
         config = await self.get_config(role.db_name)
         config.verify_allowed(call.role_name)
-        opened = await self.open.get(role.db_name, config)
+        opened = await self.open_connections.get(role.db_name, config)
         change = PasswordChange(username=role.username, password=password, commands=role.rotation_statements)
         try:
-            await asking("unable to update user", opened.connection.change_user(change))
+            await call_plugin("unable to update user", opened.connection.change_user(change))
         except EngineError as error:
             raise EngineError(f"error setting credentials: {error}") from error

@@ -18,11 +18,11 @@ class DatabaseProcess(SupervisedDatabase):
     """
 
     def __init__(self, file: PluginFile) -> None:
-        super().__init__(self._start, self._start_to_be_asked)
+        super().__init__(self._start, self._start_for_probe)
         self._file = file
 
     async def _start(self) -> ProcessRun:
         return await self._file.start(AutoMTLS(versions=PROTOCOL_VERSIONS))
 
-    async def _start_to_be_asked(self) -> ProcessRun:
+    async def _start_for_probe(self) -> ProcessRun:
         return await self._file.start(AutoMTLS(versions=PROTOCOL_VERSIONS, metadata_mode=True))
