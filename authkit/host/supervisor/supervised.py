@@ -11,7 +11,8 @@ import asyncio
 import logging
 import secrets
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ __all__ = [
     "gone",
     "is_over",
     "new_multiplex_id",
+    "run_for_probe",
     "set_up_for_probe",
 ]
 
@@ -182,15 +184,8 @@ class SupervisedPlugin:
 
     async def probe(self) -> None:
         """Start the plugin on its own, ask what it is, and stop it."""
-        run = await self._launch_for_probe()
-        try:
+        async with run_for_probe(self._launch_for_probe) as run:
             await self._learn(await set_up_for_probe(run))
-        except RPCError as error:
-            if await is_over(run, error):
-                raise gone(run) from error
-            raise
-        finally:
-            await run.stop()
 
     async def set_up(self, config: BackendConfig) -> HostedBackend:
         """Set up a mount."""
@@ -222,6 +217,25 @@ def client_of(run: Run) -> BackendClient:
 def new_multiplex_id() -> str:
     """Return a name for an instance. It has Vault's form: ten characters of base62."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+@asynccontextmanager
+async def run_for_probe(launch: Launch) -> AsyncIterator[Run]:
+    """Start a plugin, and stop it at the end of the context.
+
+    Raises:
+        PluginStartError: it did not start.
+        PluginGoneError: it ended during a call.
+    """
+    run = await launch()
+    try:
+        yield run
+    except RPCError as error:
+        if await is_over(run, error):
+            raise gone(run) from error
+        raise
+    finally:
+        await run.stop()
 
 
 async def set_up_for_probe(run: Run) -> BackendClient:

@@ -1,6 +1,6 @@
 """Connections of a database plugin, and the catalog entry that opens them.
 
-A connection ends with the run that it was opened in, and whoever has it opens another: no state is lost, as
+A connection ends with the run that it was opened in. Its owner opens another one: no state is lost, because
 the host has the settings. A Vault server does the same, but answers one more request with `plugin shutdown`
 (Vault 1.21, builtin/logical/database/backend.go, CloseIfShutdown).
 """
@@ -16,7 +16,7 @@ from authkit.errors import AuthKitError, RPCError
 from authkit.host.store.plugins import DatabaseConnection
 from authkit.host.supervisor.backend_client import reported_version
 from authkit.host.supervisor.databases.client import DatabaseClient
-from authkit.host.supervisor.supervised import gone, is_over, new_multiplex_id
+from authkit.host.supervisor.supervised import gone, is_over, new_multiplex_id, run_for_probe
 from authkit.host.supervisor.supervisor import Launch, Run, Supervisor, Supervisors
 
 __all__ = ["SupervisedConnection", "SupervisedDatabase", "database_client_of"]
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 class SupervisedConnection:
-    """One connection. See `authkit.host.store.plugins.DatabaseConnection`. `open` it first."""
+    """One connection. See `authkit.host.store.plugins.DatabaseConnection`. Call `open` first."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -36,7 +36,7 @@ class SupervisedConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the run goes on in which it was opened."""
+        """Whether the run in which it was opened has not ended."""
         return self._run is not None and not self._run.ended.done()
 
     async def open(self, settings: Mapping[str, Any], *, verify: bool) -> dict[str, Any]:
@@ -102,15 +102,8 @@ class SupervisedDatabase:
 
     async def probe(self) -> None:
         """Start the plugin on its own, ask for its version, and stop it."""
-        run = await self._launch_for_probe()
-        try:
+        async with run_for_probe(self._launch_for_probe) as run:
             self.version = await reported_version(run.channel)
-        except RPCError as error:
-            if await is_over(run, error):
-                raise gone(run) from error
-            raise
-        finally:
-            await run.stop()
 
     async def connect(
         self, settings: Mapping[str, Any], *, verify: bool
