@@ -32,8 +32,9 @@ class UsernameTemplate:
         names = UsernameTemplate('{{printf "v-%s-%s" (.RoleName | truncate 8) (random 20)}}')
         name = names.make(display_name="token", role_name="app")
 
-    Names are distinct by their random part alone: a template without one (`has_random_part`) makes the same
-    name again, and so may one that cuts it off (`is_unique`). May be used by several threads at once.
+    Names are distinct by their random part alone: a template without one makes the same name again, and so
+    may one that cuts it off. Warn an operator whose template is not `is_unique`. May be used by several
+    threads at once.
 
     Raises:
         UserError: the template is wrong, or a trial with empty fields fails, as on a server, or shows that
@@ -58,16 +59,11 @@ class UsernameTemplate:
         """The template as the operator wrote it."""
         return self._template.source
 
-    @property
-    def has_random_part(self) -> bool:
-        """Whether the template calls `random` or `uuid`. Warn an operator whose template does not."""
-        return not self._template.functions.isdisjoint({"random", "uuid"})
-
     def is_unique(self, *, display_name: str = "", role_name: str = "") -> bool:
-        """Return whether nobody else has the name that is made for these fields, but by a rare chance.
+        """Return whether a name that is made for these fields is most likely nobody else's.
 
         It has `MIN_RANDOM` random characters or more within its first 63 bytes. A long field may push them
-        out, and who chooses the field chooses the name then.
+        out: then whoever chooses the field chooses the name.
         """
         fields = {"DisplayName": display_name, "RoleName": role_name}
         return count_random(self._template, _readable(fields), size=COMPARED) >= MIN_RANDOM

@@ -32,10 +32,8 @@ _UNSUPPORTED: Final = frozenset({"range", "define", "template", "block", "break"
 _ENDS_OF_COMMAND: Final = frozenset({"|", ")"})
 
 
-def parse(
-    source: str, *, fields: Collection[str], functions: Collection[str]
-) -> tuple[tuple[Node, ...], frozenset[str]]:
-    """Return the nodes of a template, and the names of the functions that it calls.
+def parse(source: str, *, fields: Collection[str], functions: Collection[str]) -> tuple[Node, ...]:
+    """Return the nodes of a template.
 
     Args:
         fields: names of the data.
@@ -48,7 +46,7 @@ def parse(
     nodes, closing = parser.nodes()
     if closing.kind != "end":
         parser.fail(closing, f"unexpected {{{{{closing.text}}}}}")
-    return nodes, frozenset(parser.called)
+    return nodes
 
 
 class _Parser:
@@ -62,7 +60,6 @@ class _Parser:
         self._token = next(self._tokens)
         self._depth = 0
         self._withs = 0
-        self.called: set[str] = set()
 
     def fail(self, token: Token, reason: str) -> NoReturn:
         """Raise TemplateError with the line of a token."""
@@ -184,7 +181,6 @@ class _Parser:
             self.fail(token, f"unexpected {token}")
         if token.text not in self._functions:
             self.fail(token, f"function {token} not defined; there are {', '.join(sorted(self._functions))}")
-        self.called.add(token.text)
         return Call(token.text, (), token.position)
 
     @contextmanager

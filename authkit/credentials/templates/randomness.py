@@ -16,14 +16,14 @@ MIN_RANDOM: Final = 8
 """Random characters by which names are distinct: 47 bits, in one case 41, of a UUID or a hash 32."""
 
 _MARK: Final = "\x01"
-"""Stands for one random character: one byte, which no function changes but those of `_MIXED`."""
+"""One random character: one byte, which no function changes but those of `_MIXED`."""
 
 _MIXED: Final = ("sha256", "truncate_sha256", "base64", "hex")
 """Functions whose result is as random as what they are given, if that is random enough."""
 
 
 def count_random(template: Template, data: Mapping[str, str], *, size: int) -> int:
-    """Return how many of the first `size` bytes are random characters; none if the template fails."""
+    """Return how many of the first `size` bytes are random characters; 0 if the template fails."""
     try:
         text = template.apply({name: text.replace(_MARK, "?") for name, text in data.items()}, _COUNTED)
     except TemplateError:

@@ -41,14 +41,14 @@ class Template:
         self.source = source
         self._fields = tuple(fields)
         try:
-            self._nodes, self.functions = parse(source, fields=self._fields, functions=FUNCTIONS.keys())
+            self._nodes = parse(source, fields=self._fields, functions=FUNCTIONS.keys())
         except TemplateError as error:
             raise TemplateError(f"unable to parse template: {error}") from None
 
     def apply(self, data: Mapping[str, str], functions: Mapping[str, Function] = FUNCTIONS) -> str:
         """Return the text for `data`, which has a value for each field. Values are data, never template.
 
-        `functions` may replace what the functions do.
+        `functions` may replace the implementations of functions.
 
         Raises:
             TemplateError: a function refuses its arguments, or a limit is exceeded.

@@ -152,7 +152,7 @@ def test_a_separator_takes_the_place_of_hyphens() -> None:
 def test_a_template_may_need_a_field() -> None:
     """An empty name in the trial is no mistake; one that is made for a user is."""
     template = UsernameTemplate("{{.DisplayName}}")
-    assert not template.has_random_part
+    assert not template.is_unique()
     assert template.make(display_name="bob") == "bob"
     with pytest.raises(InternalError, match="is empty"):
         template.make()
@@ -190,7 +190,7 @@ def test_a_long_field_may_push_the_random_part_out(text: str) -> None:
 def test_a_template_that_fails_later_shows_no_field() -> None:
     """The error goes to whoever asked for credentials."""
     template = UsernameTemplate("{{if .DisplayName}}{{decode_hex .DisplayName}}{{end}}{{random 8}}")
-    assert template.has_random_part
+    assert template.is_unique()
     with pytest.raises(InternalError) as caught:
         template.make(display_name="stranger")
     assert str(caught.value) == (
