@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time as machine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock"]
+__all__ = ["MAX_SKEW", "SYSTEM_CLOCK", "Clock", "SystemClock"]
+
+
+MAX_SKEW: Final = timedelta(minutes=1)
+"""By which the clocks of two nodes may differ. A stored time further in the future is from a wrong clock."""
 
 
 class Clock(Protocol):

@@ -1,4 +1,4 @@
-"""When a static credential is due: every so often, or by a schedule."""
+"""When a static credential is due: after a period, or by a schedule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
+from authkit.clock import MAX_SKEW
 from authkit.errors import UserError
 from authkit.framework import Model, Seconds, Secret, Str, Timestamp, field
 
@@ -13,9 +14,6 @@ __all__ = ["MIN_PERIOD", "MIN_WINDOW", "RotatedCredential", "RotatedRole"]
 
 MIN_PERIOD: Final = timedelta(minutes=1)
 """A host gives a mount a turn about once each minute (Vault 1.21, vault/rollback.go)."""
-
-MAX_SKEW: Final = timedelta(minutes=1)
-"""By which the clocks of two nodes may differ, and one may go back."""
 
 MIN_WINDOW: Final = timedelta(hours=1)
 """As the server's own database engine has it (Vault 1.21, builtin/logical/database/path_roles.go)."""
@@ -94,7 +92,7 @@ class RotatedRole(Model):
 
 
 class RotatedCredential(Model):
-    """What a client reads of a static role beside fields of the role: for documents."""
+    """What a client reads at `static-creds`, beside fields of the role. For OpenAPI documents."""
 
     password: Secret = field(help="The password that was set last.")
     last_vault_rotation: Timestamp = field(help="When it was set.")

@@ -9,7 +9,7 @@
     @rollback("rotate")
     async def undo(self, entry: WALEntry) -> None: ...
 
-How the last is declared: `authkit.framework.tasks.rollbacks`. Entries have the SDK's shape (Vault SDK 0.21,
+`@rollback` is declared in `authkit.framework.tasks.rollbacks`. Entries have the SDK's shape (Vault SDK 0.21,
 framework/wal.go), so that a method in place of an older plugin finds what that has left.
 """
 
@@ -18,9 +18,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from authkit.clock import MAX_SKEW
 from authkit.errors import InternalError, ReadOnlyError, StorageError
 from authkit.framework.handler_threads import Exclusive, invoke
 from authkit.framework.replication import PROBE_KEY
@@ -47,10 +48,6 @@ MAX_ENTRIES_PER_TICK: Final = 100
 SETTLE_SECONDS: Final = 10.0
 """From an answer on its way to the deletion of its entry: time for the host to act on the answer. A busy one
 may take seconds to store a lease."""
-
-MAX_SKEW: Final = 60.0
-"""Seconds by which the clocks of two nodes may differ. An entry from further in the future was written by a
-clock that was wrong: nobody knows its age, and it would wait for that future."""
 
 UNREADABLE: Final = "unreadable"
 """In place of a kind: the entry cannot be read."""
@@ -256,7 +253,7 @@ class WriteAheadLog:
     async def _next_entries(self) -> _IDs:
         """Return the entries of this tick: those after the last one, and then from the beginning."""
         listed = await self.list()
-        # Whoever asks for many credentials at once holds up nothing that is due.
+        # Entries of running requests do not count: many of them must not hold up what is due.
         entries = [name for name in listed if not name.endswith("/") and not self._is_at_work(name)]
         later = [name for name in entries if name > self._last]
         chosen = (later + entries[: len(entries) - len(later)])[:MAX_ENTRIES_PER_TICK]
@@ -265,7 +262,7 @@ class WriteAheadLog:
         return chosen
 
     def _is_at_work(self, entry_id: str) -> bool:
-        """Whether the request or the timer of an entry sees to it."""
+        """Whether a running request or a timer will still commit or release the entry."""
         import asyncio
 
         timer = self._settled.get(entry_id)
@@ -273,8 +270,9 @@ class WriteAheadLog:
         return is_waiting or entry_id in self._held
 
     def _is_due(self, entry: WALEntry) -> bool:
-        age = self._clock() - entry.created_at.timestamp()
-        return age >= self._handlers[entry.kind].min_age.total_seconds() or age < -MAX_SKEW
+        age = timedelta(seconds=self._clock() - entry.created_at.timestamp())
+        # The age of an entry from the future is unknown: waiting for it could take for ever.
+        return age >= self._handlers[entry.kind].min_age or age < -MAX_SKEW
 
 
 def _raise_failures(failed: Mapping[str, Exception | None]) -> None:
