@@ -23,7 +23,7 @@ PING_TIMEOUT: Final = timedelta(seconds=5)
 """For a connection that was idle to answer; then it is replaced."""
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
-"""For a connection to be there that nobody waits for any more."""
+"""For a connection to open when its caller has gone."""
 
 CLOSE_TIMEOUT: Final = timedelta(seconds=5)
 """For one connection to close in the background."""
@@ -138,15 +138,15 @@ class Connections(Generic[C]):
         return opened
 
     async def _connect(self) -> C:
-        """Connect. Whoever leaves meanwhile leaves the connection to the next one.
+        """Connect. If the caller is cancelled meanwhile, the next call gets the connection.
 
-        It is not cancelled: a driver may then leave it open without an owner (psycopg 3.3 does).
+        Connecting is not cancelled: a driver may then leave it open without an owner (psycopg 3.3 does).
         """
         connecting = asyncio.ensure_future(self._driver.connect())
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            # Waited for here, in the place of who has left: else there were more than `limit`.
+            # Still in the caller's place: else there would be more connections than `limit`.
             done, late = await asyncio.wait({connecting}, timeout=CONNECT_TIMEOUT.total_seconds())
             for each in late:
                 each.cancel()
@@ -162,7 +162,7 @@ class Connections(Generic[C]):
             self._idle.append(lent)
 
     def _discard(self, lent: _Idle[C]) -> None:
-        """Close a connection in the background: whoever had it need not wait."""
+        """Close a connection in the background: its caller need not wait."""
         closing = asyncio.get_running_loop().create_task(
             within(
                 CLOSE_TIMEOUT,

@@ -23,7 +23,7 @@ MAX_TEXT: Final = 500
 """Characters of a text. A database may quote whole statements."""
 
 MAX_READ: Final = 16 * MAX_TEXT
-"""Characters that are searched for secrets: a database sends what it likes, and all connections wait."""
+"""Characters that are searched for secrets. A text may be of any length; all connections wait meanwhile."""
 
 PIECE: Final = 8
 """Characters of a piece of a long secret that is masked alone: databases quote statements cut off."""
@@ -55,7 +55,7 @@ def failure_text(
 ) -> str:
     """Return what to say of `exc`. Raises nothing.
 
-    The text of an error of authkit, of the system, and of the kinds `shown` is told. Any other is a fault:
+    It is the text of an error of authkit, of the system, or of the kinds `shown`. Any other error is a fault:
     a neutral text, and the error goes to the log under the reference in it. `fresh`: see `hide_secrets`.
     """
     if not isinstance(exc, (AuthKitError, OSError, *shown)):
@@ -102,9 +102,9 @@ def _passwords_of_url(url: str) -> Iterator[str]:
 def hide_secrets(text: str, secrets: Mapping[str, str], fresh: Collection[str] = ()) -> str:
     """Return the text without secrets, given by value with the names that stand in their place.
 
-    `fresh` are those that the host has made for this request alone. Whatever the text quotes of a long one is
-    hidden, however short: who confirms a guess of it learns nothing that lasts. Of a lasting secret, texts
-    that lack short pieces would confirm one guess after the other.
+    `fresh` are secrets that the host has made for this request alone. Whatever the text quotes of a long one
+    is hidden, however short: a guess that this confirms is of no use after the request. For a lasting secret,
+    texts that lack short pieces would confirm one guess after the other.
     """
     spans = [span for value, name in secrets.items() for span in _find(text, value, name)]
     long = [value for value in fresh if len(value) >= LONG]

@@ -62,7 +62,7 @@ class Model:
     Raises:
         TypeError: at definition, a field has no type or hides a method; at creation, no such field.
         InternalError: at creation, a value does not fit, or a required field is absent or empty. That is a
-            fault of the code, and no client's: what a request says is read by `overlaid`.
+            fault of the code, not of a client: `overlaid` reads the values of a request.
     """
 
     schema: ClassVar[Mapping[str, FieldSchema]] = MappingProxyType({})
@@ -227,7 +227,7 @@ M = TypeVar("M", bound=Model)
 
 
 def _make(cls: type[M], values: Mapping[str, Any]) -> M:
-    """Return a model of what a request or storage has.
+    """Return a model with values of a request or of storage.
 
     Raises:
         UserError: a required field is absent or empty.

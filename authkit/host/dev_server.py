@@ -49,8 +49,8 @@ class DevelopmentServer(Value, frozen=True):
         """Register a file of the plugin directory as what it is, and enable it at the path of its name.
 
         A database plugin has no path of its own: the database engine is enabled. An existing registration is
-        updated, and an enabled plugin reloaded. Returns where it is mounted, such as `auth/jwt`. A `type` of
-        the catalog spares the plugin the question.
+        updated, and an enabled plugin reloaded. Returns where it is mounted, such as `auth/jwt`. With a
+        `type` of the catalog the plugin is started as that kind alone.
 
         Raises:
             APIError: the host refused it. The text is a Vault server's.

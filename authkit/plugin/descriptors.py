@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system allows, the last of which are not for new mounts.
+"""File descriptors: as many as the system allows; the last ones are not for new mounts.
 
 Each mount keeps a connection to its host. A process without a free descriptor cannot load a module, look a
 name up or reach an identity provider: one mount too many would end the logins of all others.
@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["RESERVED", "find_shortage", "raise_limit"]
 
 RESERVED: Final = 16
-"""Kept for the mounts that are there: more than a few providers that are asked at once, or a module, need."""
+"""Kept for the mounts that are served: enough to import a module, or to ask a few providers at once."""
 
 
 def raise_limit() -> None:
