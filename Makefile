@@ -76,7 +76,7 @@ bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
 
-torture: setup ## faults on real servers, in less than 40 minutes: writes the table of docs/reliability.md
+torture: setup ## faults of plugins, servers and providers, in less than 40 minutes: writes the table of docs/reliability.md
 	@scripts/live/build
 	@$(PYTHON) scripts/live/torture
 

@@ -1,4 +1,4 @@
-"""What scripts/live/torture does to plugins on real servers, and the page that it writes.
+"""The faults that scripts/live/torture causes, and the page that it writes.
 
 - `rows`: what a part is told, and what it reports
 - `bed`: servers, clusters and mounts that end with their part

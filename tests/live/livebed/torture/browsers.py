@@ -17,14 +17,14 @@ __all__ = ["NONCE", "BrowserMount"]
 
 CALLBACK = "http://localhost:8250/oidc/callback"
 NONCE = "a-nonce-of-the-client"
-"""What a client shows at the end that it has shown at the beginning."""
+"""What a client sends at the beginning and at the end of a login."""
 PEOPLE = 4
-"""At the provider at the same time."""
+"""Logins under way at the same time."""
 
 
 @dataclass
 class BrowserMount:
-    """A mount for browsers, one whose client has a key of the mount's, and who is at the provider."""
+    """A mount for browser logins, one whose client has a key of the mount, and the logins under way."""
 
     mount: Mount
     keyed: Mount
@@ -33,15 +33,15 @@ class BrowserMount:
     keys: list[str]
     """The ids of that mount's keys, as they were at first."""
     waiting: list[dict[str, str]] = field(default_factory=list)
-    """With what those who are at the provider will come back."""
+    """Queries with which people at the provider will come back."""
     tokens: list[str] = field(default_factory=list, repr=False)
-    """To be renewed at the provider."""
+    """Tokens that are renewed at the provider."""
     finished: int = 0
     lost: int = 0
     renewed: int = 0
     refused_renewals: int = 0
     changed_keys: int = 0
-    """How often the mount's keys were not those of before."""
+    """How often the mount's keys had changed."""
 
     @classmethod
     def open(cls, bed: Bed, beside: Mount) -> BrowserMount:

@@ -80,7 +80,7 @@ class LoginLoad:
         self.urls = cycle(f"{address}/v1/auth/{self.mount.path}/login" for address in addresses)
         self.body = {"role": "dev", "jwt": self.mount.issuer.token(exp=int(time.time()) + 3600)}
         self.attempts: list[Outcome] = []
-        """Those that were refused and came again."""
+        """Refused attempts of logins that were tried again."""
         self.threads = [threading.Thread(target=self._work) for _ in range(self.clients)]
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class LoginLoad:
             thread.join()
 
     def wait(self, seconds: float) -> None:
-        """Let the load go on for a time: what fails in practice does not announce it."""
+        """Return after so many seconds under load, or when it ends."""
         self.ending.wait(seconds)
 
     def wait_for_logins(self, count: int) -> None:
@@ -104,16 +104,16 @@ class LoginLoad:
 
     @property
     def refused(self) -> list[Outcome]:
-        """Those that did not, and got an answer that says why."""
+        """Logins without a token whose answer says why."""
         return [outcome for outcome in self.outcomes if not outcome.succeeded and outcome.is_clear]
 
     @property
     def unclear(self) -> list[Outcome]:
-        """Those that ended without an answer, or with one that says nothing."""
+        """Logins that ended without an answer, or with one that does not say why."""
         return [outcome for outcome in self.outcomes if not outcome.is_clear]
 
     def slower_than(self, seconds: float, since: float = 0.0) -> list[Outcome]:
-        """Return those that took longer, counted from a moment."""
+        """Return the logins that took longer, counted from a moment."""
         return [outcome for outcome in self.outcomes if outcome.seconds_since(since) > seconds]
 
     def slowest(self, since: float = 0.0) -> float:

@@ -118,7 +118,7 @@ def kill(mount: Mount) -> None:
 
 
 def figures_of(load: LoginLoad, since: float = 0.0) -> dict[str, float | str]:
-    """Return what is to be told of a load."""
+    """Return the figures of a load."""
     return {
         "logins": load.succeeded,
         "refused": len(load.refused),
@@ -128,7 +128,7 @@ def figures_of(load: LoginLoad, since: float = 0.0) -> dict[str, float | str]:
 
 
 def losses_of(load: LoginLoad, size: Size, since: float = 0.0) -> dict[str, int]:
-    """Return which logins have not ended as they must."""
+    """Return how many logins took too long, or had no answer."""
     return {
         f"logins of more than {size.patience:.0f} s": len(load.slower_than(size.patience, since)),
         "logins without an answer": len(load.unclear),

@@ -118,6 +118,7 @@ def compare_nodes(cluster: Cluster, mount: Mount, clients: int) -> Row:
             seen[f"{name}: logins/s"] = round(figures["per_second"])
             seen[f"{name}: p50, ms"] = round(figures["p50_ms"], 1)
             seen[f"{name}: p99, ms"] = round(figures["p99_ms"], 1)
+    # `run_load` raises for a login that fails.
     return Row(f"{clients} clients", f"none: {count:,} logins at either node", seen, {"logins": 0})
 
 

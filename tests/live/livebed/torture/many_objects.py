@@ -43,17 +43,14 @@ async def begin_many(bed: Bed, size: Size) -> Row:
             site = ProviderSite(host, time.time)
             stack.callback(site.stop)
             await site.configure()
-            backend, sampler, until = (
-                host.backend(site.mount.path),
-                Sampler(host.pid),
-                time.monotonic() + size.seconds,
-            )
+            backend, sampler = host.backend(site.mount.path), Sampler(host.pid)
+            until = time.monotonic() + size.seconds
             refused, honest, begun = 0, 0, await site.begin()
             step = max(size.count // SAMPLES, MIN_REQUESTS)
             while sampler.done < size.count and time.monotonic() < until:
                 refused += await begin_some(backend, sampler, step, size.clients)
                 sampler.take()
-                await site.come_back(begun)  # raises if the others have pushed it out
+                await site.come_back(begun)  # raises if the other logins have displaced this one
                 honest, begun = honest + 1, await site.begin()
             stored = await host.core.state.physical.keys(host.storage_prefix(site.mount.path))
     bed.curves += draw("browser-logins", "logins begun", sampler.samples)

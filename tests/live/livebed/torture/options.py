@@ -34,8 +34,8 @@ def parse(arguments: Sequence[str]) -> Options:
     """Return the options, or end the program as argparse does."""
     names = [part.name for part in PARTS]
     parser = argparse.ArgumentParser(
-        description="Do everything to plugins that may happen to them, and write what was seen and lost into "
-        "docs/reliability.md. A part that has results does not run again."
+        description="Cause faults of plugins, servers, networks, storage and clocks, and write what was "
+        "seen and lost into docs/reliability.md. A part that has results does not run again."
     )
     parser.add_argument("--part", action="append", choices=names, help="run this only (default: all)")
     parser.add_argument("--again", action="append", choices=names, default=[], help="run this part anew")

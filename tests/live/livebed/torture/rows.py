@@ -23,7 +23,7 @@ class Size:
     clients: int = 0
     """Clients at work together."""
     patience: float = 5.0
-    """Seconds after which a login hangs. Tests have more of it: others may be using the machine."""
+    """Seconds after which a login counts as hanging. Tests allow more: the machine may be busy."""
 
 
 @dataclass(frozen=True)
