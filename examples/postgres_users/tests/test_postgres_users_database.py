@@ -252,7 +252,7 @@ async def test_a_pool_that_is_down_or_used_up_says_which(
         "SELECT pg_advisory_lock(4711)",
     ],
 )
-async def test_statements_leave_nothing_to_those_after_them(
+async def test_statements_leave_nothing_on_a_connection(
     postgresql: PostgreSQL, root: Root, statement: str
 ) -> None:
     """They may be of another role, on the same connection."""

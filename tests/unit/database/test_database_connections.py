@@ -79,7 +79,7 @@ async def test_a_call_that_waits_too_long_is_refused() -> None:
         pass
 
 
-async def test_who_asks_for_users_holds_up_no_end_of_one() -> None:
+async def test_requests_for_users_hold_up_no_deletion() -> None:
     """Nor a new password. A revocation that fails often is given up by the server."""
     host = Host()
     await host.initialize(max_open_connections=1)
@@ -124,7 +124,7 @@ async def test_a_connection_whose_call_failed_is_closed() -> None:
     assert shelf.opened == 2
 
 
-async def test_who_leaves_while_connecting_leaves_the_connection_to_the_next() -> None:
+async def test_a_connection_whose_caller_has_gone_is_lent_to_the_next() -> None:
     """A driver that is cancelled may forget one that is open; and there are never more than the limit."""
     shelf = Shelf()
     connections = Opened(shelf, limit=1)
