@@ -18,9 +18,17 @@ from authkit.masking import Secret
 from authkit.wire.pb import database_pb2 as pb
 from authkit.wire.well_known import decode_struct, decode_time
 
-__all__ = ["decode_changes", "decode_deletion", "decode_new_user", "decode_settings", "encode_settings"]
+__all__ = [
+    "CREDENTIAL_TYPES",
+    "CREDENTIAL_TYPES_KEY",
+    "decode_changes",
+    "decode_deletion",
+    "decode_new_user",
+    "decode_settings",
+    "encode_settings",
+]
 
-_CREDENTIAL_TYPES = (
+CREDENTIAL_TYPES = (
     CredentialType.PASSWORD,
     CredentialType.RSA_PRIVATE_KEY,
     CredentialType.CLIENT_CERTIFICATE,
@@ -28,7 +36,8 @@ _CREDENTIAL_TYPES = (
 """By their number on the wire."""
 
 CREDENTIAL_TYPES_KEY = "supported_credential_types"
-"""In the answer to Initialize: the types that roles may have; without it passwords alone."""
+"""In the answer to Initialize: the types that roles may have; without it passwords alone (Vault SDK 0.21,
+database/dbplugin/v5/database.go)."""
 
 
 def decode_settings(message: pb.InitializeRequest) -> dict[str, Any]:
@@ -125,6 +134,6 @@ def decode_deletion(message: pb.DeleteUserRequest) -> UserDeletion:
 
 
 def _credential_type(number: int) -> CredentialType:
-    if not 0 <= number < len(_CREDENTIAL_TYPES):
+    if not 0 <= number < len(CREDENTIAL_TYPES):
         raise UserError(f"unknown credential type {number}")
-    return _CREDENTIAL_TYPES[number]
+    return CREDENTIAL_TYPES[number]

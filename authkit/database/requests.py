@@ -43,7 +43,7 @@ class _UserRequest(Value, frozen=True, kw_only=True):
 
     @property
     def placeholders(self) -> Mapping[str, str]:
-        """What stands for `{{name}}` and its like in a statement, secrets included."""
+        """Values that fill `{{name}}` and other placeholders of a statement, by name; secrets included."""
         return {"name": self.username, "username": self.username}
 
     def statements(self, *, default: Collection[str] = ()) -> tuple[str, ...]:

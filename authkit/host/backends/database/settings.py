@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from authkit.database import CredentialType
+from authkit.database.messages import CREDENTIAL_TYPES_KEY
 from authkit.database.settings import HIDDEN_NAMES
 from authkit.framework import Bool, CommaList, Map, Model, Str, StrList, field
 from authkit.globs import matches_glob
@@ -26,9 +27,6 @@ _ROTATION: Final = {
     "disable_automated_rotation": False,
 }
 """Of Vault Enterprise: shown, and refused in a write."""
-
-TYPES_KEY: Final = "supported_credential_types"
-"""Among the settings that a plugin returns (Vault SDK 0.21, database/dbplugin/v5/database.go)."""
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^/?#:@]*):(?!\{\{password\}\}@)([^/?#@]+)(?=@)")
 
@@ -77,7 +75,9 @@ class ConnectionConfig(ConnectionFields):
 
     def supports(self, kind: CredentialType) -> bool:
         """Return whether its plugin makes users with such credentials."""
-        return kind.value in self.connection_details.get(TYPES_KEY, (CredentialType.PASSWORD.value,))
+        return kind.value in self.connection_details.get(
+            CREDENTIAL_TYPES_KEY, (CredentialType.PASSWORD.value,)
+        )
 
     def verify_allowed(self, role: str) -> None:
         """Raise EngineError if the connection is not for this role. The text is Vault's, and the status."""

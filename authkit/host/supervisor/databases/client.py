@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from authkit.database import CredentialType, ExpirationChange, NewUser, PasswordChange, UserDeletion
+from authkit.database import ExpirationChange, NewUser, PasswordChange, UserDeletion
+from authkit.database.messages import CREDENTIAL_TYPES
 from authkit.framework.fields.frozen import thaw
 from authkit.host.supervisor.backend_client import parse_reply
 from authkit.rpc.interface import Channel
@@ -26,8 +27,6 @@ CLOSE_TIMEOUT: Final = timedelta(seconds=1)
 """The same source. A server waits no longer."""
 
 _EMPTY: Final = pb.Empty().SerializeToString()
-_NUMBERS: Final = {each: number for number, each in enumerate(CredentialType)}
-"""Of the types of credentials on the wire."""
 
 
 class DatabaseClient:
@@ -61,7 +60,7 @@ class DatabaseClient:
             password=user.password.reveal(),
             statements=pb.Statements(Commands=user.commands),
             rollback_statements=pb.Statements(Commands=user.rollback_commands),
-            credential_type=_NUMBERS[user.credential_type],
+            credential_type=CREDENTIAL_TYPES.index(user.credential_type),
             public_key=user.public_key.encode(),
             subject=user.subject,
         )
