@@ -24,7 +24,7 @@ DEVELOPMENT = ("cli", "deployment", "doctor", "host", "packaging", "testing", "t
 """Parts of authkit that a plugin in production does not import."""
 
 _MISSING = re.compile(r"^ModuleNotFoundError: No module named '(?!authkit\b)([^']+)'$", re.MULTILINE)
-"""What a plugin imports and nobody has installed. Parts of authkit are left out on purpose."""
+"""A module that a plugin imports and that is not packed. Modules of authkit are left out on purpose."""
 
 _UNUSED = (
     "*.pyi",
@@ -128,8 +128,8 @@ def load_plugin(project: Project, program: Path, main: Path, environment: Mappin
         if missing is None:
             raise
         raise PackagingError(
-            f"{what}: there is no module {missing[1]}. Name what has it in `dependencies` of pyproject.toml, "
-            "and lock again: authkit build --lock"
+            f"{what}: there is no module {missing[1]}. Add the package that has it to "
+            "`dependencies` in pyproject.toml, and lock again: authkit build --lock"
         ) from error
     loaded = Loaded(**json.loads(printed.splitlines()[-1]))
     if (loaded.kind == "database") is not project.is_database:

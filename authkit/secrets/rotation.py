@@ -1,4 +1,4 @@
-"""`@rotated`: credentials of accounts that are not ours to make or delete, changed from time to time.
+"""`@rotated`: credentials of existing accounts, which an engine changes from time to time.
 
 ::
 
@@ -8,8 +8,8 @@
     async def set_password(self, call: RotateCall, role: StaticRole, password: Secret) -> None: ...
 
 A new password is stored before it is set, and becomes the one that clients read when it is set. If something
-breaks off between, the same password is set again: setting it twice must do no harm. What is set:
-`authkit.secrets.pending`.
+breaks off between, the same password is set again: setting it twice must do no harm. See
+`authkit.secrets.pending` for what is stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the passwords of one collection's roles are set, shown and changed. How it is declared: `rotation`."""
+"""How the passwords of one collection's roles are set, shown and changed. The decorator: `rotation`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from authkit.secrets.schedules import RotatedRole
 __all__ = ["FINISH_SECONDS", "RotationFlow"]
 
 FINISH_SECONDS: Final = 5.0
-"""That a client who reads a password waits for one whose change broke off."""
+"""For which a reader waits while a change that broke off is finished."""
 
 FINISH_PAUSE: Final = 10.0
-"""Seconds after a failure in which no reader has it tried again: each try may set another password."""
+"""Seconds after a failure in which readers do not cause another try: each may set another password."""
 
-_Judgement = Callable[[RotatedRole, PendingPassword], bool]
+_Condition = Callable[[RotatedRole, PendingPassword], bool]
 
 
 class RotationFlow:
@@ -100,7 +100,7 @@ class RotationFlow:
         """Set the first password, or a new one where the role may be about another account now."""
         name = self._roles(backend).stored_name(write.name)
         if write.stored is None:
-            # What was left by a role of this name is not about this one.
+            # A password that an earlier role of this name has left is for another account.
             await backend.objects.delete(self.prefix + name)
         elif _account(write.stored) == _account(write.new):
             return
@@ -141,9 +141,9 @@ class RotationFlow:
     async def _finish(
         self, backend: Any, name: str, call: Call
     ) -> tuple[RotatedRole, PendingPassword] | None:
-        """Set a password that may have been set, unless that takes long: then the client is warned.
+        """Finish a change that broke off, or warn the client if that fails or takes long.
 
-        What has failed just now is not tried for each reader.
+        After a failure readers do not cause another try for `FINISH_PAUSE`.
         """
         key = self.prefix + name
 
@@ -167,7 +167,7 @@ class RotationFlow:
         role, known = await self._roles(backend).find(name), await self._known(backend, name)
         return role is not None and self._due_now(backend)(role, known)
 
-    def _due_now(self, backend: Any) -> _Judgement:
+    def _due_now(self, backend: Any) -> _Condition:
         def is_due(role: RotatedRole, known: PendingPassword) -> bool:
             if _is_unclear(role, known) or known.last_rotation is None:
                 return True
@@ -176,7 +176,7 @@ class RotationFlow:
         return is_due
 
     async def _rotate(
-        self, backend: Any, name: str, call: Call, is_needed: _Judgement | None = None
+        self, backend: Any, name: str, call: Call, is_needed: _Condition | None = None
     ) -> tuple[RotatedRole, PendingPassword]:
         """Set a new password, unless it is not needed any more: another request may have set one."""
         roles = self._roles(backend)
@@ -226,7 +226,7 @@ class RotationFlow:
 
 
 def _account(role: RotatedRole) -> dict[str, Any]:
-    """Return what says whose password it is: all but the times."""
+    """Return the fields that say whose password it is: all but those of the rotation."""
     return {name: value for name, value in role.to_stored().items() if name not in RotatedRole.schema}
 
 

@@ -1,4 +1,4 @@
-"""What the site has beside docs/: pages from other places of the repository, and a reference from docstrings.
+"""Pages of the site that are not in docs/: those of other folders, and a reference from docstrings.
 
 A hook of MkDocs (https://www.mkdocs.org/user-guide/configuration/#hooks), named in mkdocs.yml.
 """
@@ -59,7 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: object, config: MkDocsConfig, files: Files) -> str:
-    """Lead links of docs/ to the files of the repository to their pages of the site."""
+    """Point links in docs/ to files of the repository at the pages of these files."""
     source = page.file.src_uri  # type: ignore[attr-defined]
     if source in {*COPIED.values(), "index.md"} or source.startswith("reference/"):
         return markdown
@@ -67,17 +67,17 @@ def on_page_markdown(markdown: str, page: object, config: MkDocsConfig, files: F
 
 
 def on_page_content(html: str, page: object, config: MkDocsConfig, files: Files) -> str:
-    """Drop the marks of code blocks in docstrings, which Markdown does not need."""
+    """Remove the `::` before code blocks of docstrings: it is not Markdown."""
     return html.replace("<p>::</p>", "")
 
 
 def _with_links(text: str, source: Path, target: Path) -> str:
-    """Return the page of a folder of the repository as it stands in a folder of the site.
+    """Return a page of the folder `source` of the repository for the folder `target` of the site.
 
-    Its links lead on, and where their text is the name of a file it becomes the title of the page.
+    Its links are changed. A link text that is the name of a file becomes the title of the page.
     """
 
-    def lead(match: re.Match[str]) -> str:
+    def change(match: re.Match[str]) -> str:
         wanted = Path(os.path.normpath(source / match[2]))
         place = _place(wanted)
         if place is None:
@@ -87,7 +87,7 @@ def _with_links(text: str, source: Path, target: Path) -> str:
             shown = f"*{title[1]}*"
         return f"[{shown}]({os.path.relpath(place, target)}{match[3] or ''})"
 
-    return _LINK.sub(lead, text)
+    return _LINK.sub(change, text)
 
 
 def _place(wanted: Path) -> Path | None:

@@ -29,7 +29,7 @@ _NAME_BYTES = 8
 _TRIES = 5
 """A new directory without a lock yet looks abandoned: another process may remove it in this moment."""
 _MAX_ENTRIES = 10_000
-"""Of the parent that are looked at: a start must not take long because /tmp is full."""
+"""Entries of the parent that are read: a start must not take long because /tmp has many."""
 
 
 class PrivateDirectory:
@@ -136,7 +136,7 @@ def _remove_if_abandoned(path: str) -> bool:
     except OSError:
         return False
     try:
-        # Whoever has the lock is its process, or removes it.
+        # Without the lock, its process still runs, or another process is removing it.
         return _is_ours(os.fstat(descriptor)) and _lock(descriptor) and _remove(path, descriptor)
     finally:
         os.close(descriptor)
@@ -152,7 +152,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 def _hold(descriptor: int) -> bool:
-    """Lock a new directory; return whether nobody was faster and removes it."""
+    """Lock a new directory; return whether it is there: another process may have removed it before."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -175,7 +175,7 @@ def _remove(path: str, descriptor: int) -> bool:
     with suppress(OSError):
         for name in os.listdir(descriptor):
             os.unlink(name, dir_fd=descriptor)
-    # What stands there now, if it is another one, is empty or stays.
+    # Another directory may have that name by now: it is removed only if it is empty.
     with suppress(OSError):
         os.rmdir(path)
         return True

@@ -154,7 +154,7 @@ def _unary(method: UnaryMethod) -> Any:
     async def behave(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         try:
             result = method.handler(request, _call(method.path, context))
-            # grpcio takes nothing that derives from `bytes`, as `RevocableReply` does.
+            # grpcio refuses subclasses of `bytes`, such as `RevocableReply`.
             return bytes(await result if inspect.isawaitable(result) else result)
         except BaseException as error:
             await _abort(method.path, error, context)
@@ -284,7 +284,7 @@ class _GRPCIOChannel:
 
 
 class _Requests:
-    """Requests of a stream, to be ended with it.
+    """Requests of a stream, which end with the stream.
 
     A stream that the server ends first is not cancelled by grpcio 1.85 (aio/_call.py: `cancel` does nothing
     for a call that is done): its task would wait for the next request for ever.
@@ -303,7 +303,7 @@ class _Requests:
             yield request
 
     def end(self) -> None:
-        """Take no more."""
+        """Stop reading requests."""
         self._ended = True
         if self._reader is not None:
             self._reader.cancel()

@@ -123,7 +123,10 @@ def test_the_lock_of_another_tool_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("missing", "text"),
     [
-        ("no_such_driver", "there is no module no_such_driver. Name what has it in `dependencies`"),
+        (
+            "no_such_driver",
+            "there is no module no_such_driver. Add the package that has it to `dependencies`",
+        ),
         ("authkit.host", "ModuleNotFoundError: No module named 'authkit'"),
     ],
 )
