@@ -163,6 +163,25 @@ async def test_who_leaves_while_connecting_waits_for_a_while(monkeypatch: pytest
     assert (shelf.opened, shelf.closed) == (1, 1)
 
 
+async def test_who_is_cancelled_twice_while_connecting_leaves_no_connection_open() -> None:
+    """A time limit passes, then the host gives up: the place is free, so the connection is not kept."""
+    shelf = Shelf()
+    connections = Opened(shelf, limit=1)
+    connections.may_connect.clear()
+    left = asyncio.ensure_future(connections.lend().__aenter__())
+    await connections.connecting.wait()
+    for _ in range(2):
+        left.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    connections.may_connect.set()
+    async with asyncio.timeout(5), connections.lend():
+        while shelf.opened < 2 or not shelf.closed:
+            await asyncio.sleep(0)
+        assert shelf.open == 1
+
+
 async def test_old_ones_are_replaced() -> None:
     """Beyond `max_connection_lifetime`."""
     shelf = Shelf()
