@@ -6,8 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from database_fakes import Connection, Host, Shelf, ShelfError, refused
+from database_fakes import Connection, Host, Shelf, ShelfDatabase, ShelfError, refused
 
+from authkit.database import UserDeletion
 from authkit.database.connections import Connections, Driver
 from authkit.errors import UserError
 from authkit.wire.pb import database_pb2 as pb
@@ -96,6 +97,51 @@ async def test_who_asks_for_users_holds_up_no_end_of_one() -> None:
             await asyncio.sleep(0)
     host.shelf.hold.set()
     await asyncio.gather(creating, changing)
+
+
+async def test_who_asks_and_leaves_at_once_holds_up_no_end_of_one() -> None:
+    """No more creations are begun than deletions of those that broke off get on."""
+    may_delete = asyncio.Event()
+
+    class Slow(ShelfDatabase, name="slow", version="1.2.3"):
+        async def delete_user(self, connection: Connection, user: UserDeletion) -> None:
+            await may_delete.wait()
+            await super().delete_user(connection, user)
+
+    host = Host(Slow)
+    await host.initialize(max_open_connections=1)
+    host.shelf.hold = asyncio.Event()
+    leaving = asyncio.ensure_future(host.new_user())
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    host.shelf.hold.set()
+    following = asyncio.ensure_future(host.new_user())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert host.shelf.done == ["create app"]
+    may_delete.set()
+    await following
+    assert host.shelf.done == ["create app", "delete", "create app"]
+
+
+async def test_a_creation_does_not_wait_for_ever_for_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would begin too late to end."""
+    host = Host()
+    await host.initialize(max_open_connections=1)
+    host.shelf.fail = ShelfError("half-way")
+    may_delete = asyncio.Event()
+    monkeypatch.setattr(ShelfDatabase, "delete_user", lambda self, connection, user: may_delete.wait())
+    failing = asyncio.ensure_future(host.new_user())
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+        monkeypatch.setattr("authkit.database.instance.WAIT_SHARE", 0.0001)
+        assert "still being deleted" in (await refused(host.new_user())).message
+    may_delete.set()
+    assert "half-way" in (await refused(failing)).message
 
 
 async def test_broken_ones_are_replaced() -> None:
