@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from authkit.errors import UserError
@@ -23,7 +24,8 @@ PING_TIMEOUT: Final = timedelta(seconds=5)
 """For a connection that was idle to answer; then it is replaced."""
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
-"""For a connection to open when its caller has gone."""
+"""For a connection to open when its caller has gone. If it takes longer it gives up its place, and after as
+long again it is cancelled."""
 
 CLOSE_TIMEOUT: Final = timedelta(seconds=5)
 """For one connection to close in the background."""
@@ -146,14 +148,23 @@ class Connections(Generic[C]):
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            # Still in the caller's place: else there would be more connections than `limit`.
-            done, late = await asyncio.wait({connecting}, timeout=CONNECT_TIMEOUT.total_seconds())
-            for each in late:
-                each.cancel()
-            for each in done:
-                if not each.cancelled() and each.exception() is None:
-                    self._put_back(_Idle(each.result(), asyncio.get_running_loop().time()))
+            try:
+                # Still in the caller's place: else there would be more connections than `limit`.
+                await asyncio.wait({connecting}, timeout=CONNECT_TIMEOUT.total_seconds())
+            finally:
+                if connecting.done():
+                    self._take_over(self._put_back, connecting)
+                else:
+                    # Cancelled again, or slow: the place is the next one's.
+                    connecting.add_done_callback(partial(self._take_over, self._discard))
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(CONNECT_TIMEOUT.total_seconds(), connecting.cancel)
             raise
+
+    def _take_over(self, keep: Callable[[_Idle[C]], None], connecting: asyncio.Future[C]) -> None:
+        # What it raised nobody waits for; unread, asyncio would log it.
+        if not connecting.cancelled() and connecting.exception() is None:
+            keep(_Idle(connecting.result(), asyncio.get_running_loop().time()))
 
     def _put_back(self, lent: _Idle[C]) -> None:
         if self._closed:

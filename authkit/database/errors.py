@@ -34,8 +34,12 @@ LONG: Final = 13
 SHORTEST_PART: Final = 4
 """Characters of a part of a password that is masked alone."""
 
-_QUOTED: Final = re.compile(r"""["']([^"']{3,})["']""")
-"""What a database quotes of a statement that it does not understand, such as a part of a password."""
+_QUOTE: Final = "[\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c\u300d]"
+"""Marks of quotation. A database may speak the language of its server."""
+_INSIDE: Final = f"[^{_QUOTE[1:]}"
+_QUOTED: Final = re.compile(rf"{_QUOTE}(?=\s?((?!\s){_INSIDE}{{3,}}?)\s?{_QUOTE})")
+"""What a database quotes of a statement that it does not understand, such as a part of a password. Each mark
+may begin it: one before may be an apostrophe."""
 
 _URL_PASSWORD: Final = re.compile(r"://[^/?#:]*:([^/?#]*)@")
 _UNESCAPED_PASSWORD: Final = re.compile(r"://[^:@]*:(.*)@", re.DOTALL)
@@ -130,6 +134,6 @@ def _find(text: str, value: str, name: str) -> Iterator[tuple[int, int, str]]:
 
 def _forms(value: str) -> Iterable[str]:
     """Return the forms in which a text may hold a value: as it is, escaped for a URL, and in quotes."""
-    return {value, quote(value, safe=""), quote_plus(value), repr(value)[1:-1], value.replace("'", "''")} - {
-        ""
-    }
+    escaped = {quote(value, safe=""), quote_plus(value), repr(value)[1:-1], value.replace("'", "''")}
+    # A text has one blank for each run of white space.
+    return {value, " ".join(value.split()), *escaped} - {""}

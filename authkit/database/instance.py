@@ -90,6 +90,7 @@ class Instance:
         begun = False
         try:
             async with self._lend(self._connections) as connection:
+                await self._wait_for_deletions()
                 begun = True
                 await self._database.create_user(connection, user)
         except BaseException as error:
@@ -155,6 +156,18 @@ class Instance:
                 seconds = f"{limit.total_seconds():g} s"
                 raise UserError(f"the database did not answer within {seconds}") from error
             raise
+
+    async def _wait_for_deletions(self) -> None:
+        """Wait until few users are being deleted whose creation broke off.
+
+        Whoever asks and leaves at once, again and again, would fill the connections for revocations.
+        """
+        try:
+            async with asyncio.timeout(self._database.time_limit.total_seconds() * WAIT_SHARE):
+                while len(self._undoing) >= self._database.settings.open_connections:
+                    await asyncio.wait(self._undoing, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise UserError("users whose creation broke off are still being deleted; try again") from None
 
     def _make_name(self, user: NewUser) -> str:
         return self._usernames.make(**_fields_of(user))

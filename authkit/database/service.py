@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
+from weakref import WeakSet
 
 from google.protobuf.descriptor_pool import DescriptorPool
 
@@ -56,6 +57,8 @@ class DatabaseService:
         self._metadata_mode = metadata_mode
         self._instances: dict[str, Instance | None] = {}
         """By id; `None` from the first `Type` until `Initialize`."""
+        self._used: WeakSet[Instance] = WeakSet()
+        """Also those that were closed or replaced: until nothing of theirs runs, such as a deletion."""
         self._type_reply = pb.TypeResponse(Type=database.name).SerializeToString()
 
     def methods(self) -> list[Method]:
@@ -78,7 +81,7 @@ class DatabaseService:
         """Close every instance, and let users be deleted that nobody will use."""
         instances, self._instances = list(self._instances.values()), {}
         open_ones = [each for each in instances if each is not None]
-        await asyncio.gather(*(each.settle() for each in open_ones))
+        await asyncio.gather(*(each.settle() for each in list(self._used)))
         await asyncio.gather(*(each.close() for each in open_ones), return_exceptions=True)
 
     # --- calls ---------------------------------------------------------------------------------
@@ -105,6 +108,7 @@ class DatabaseService:
         # Between these two nothing waits.
         replaced = self._instances.get(key)
         self._instances[key] = instance
+        self._used.add(instance)
         if replaced is not None:
             await self._close_quietly(replaced, key)
         return encode_settings(request, list(map(str, self._database.credential_types)))

@@ -76,7 +76,7 @@ class RevocableReply(bytes):
     """
 
     on_untaken: Callable[[], None]
-    """Called at most once, soon after the reply was sent. It must not wait."""
+    """Called at most once, soon after the reply was sent, or in place of sending it. It must not wait."""
 
 
 UnaryHandler = Callable[[bytes, CallContext], bytes | Awaitable[bytes]]

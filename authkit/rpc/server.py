@@ -219,9 +219,9 @@ class _ServerConnection(Driver[_Route]):
             self._on_headers(event)
         elif isinstance(event, Reset):
             self._forget(event.stream_id, cancel=True)
-            reply = self._replies.pop(event.stream_id, None)
-            if reply is not None and event.code is ErrorCode.CANCEL:
-                reply.on_untaken()
+            if event.code is ErrorCode.CANCEL:
+                self._take_back(event.stream_id)
+            self._replies.pop(event.stream_id, None)
             self._note_idle()
         elif isinstance(event, Writable):
             self._on_writable(event.stream_id)
@@ -440,6 +440,9 @@ class _ServerConnection(Driver[_Route]):
         stream_id = call.stream_id
         data = (encode_prefix(message), message)
         if type(message) is not bytes and isinstance(message, RevocableReply):
+            if stream_id not in self._calls:  # its handler went on although it was cancelled
+                message.on_untaken()
+                return
             self._remember(stream_id, message)
         if self.core.send_answer(stream_id, _HEAD, data, _TRAILERS):
             self._finish(stream_id)
@@ -448,6 +451,7 @@ class _ServerConnection(Driver[_Route]):
             self._verify_room(message)
         except RPCError as error:
             self._fail(stream_id, error)
+            self._take_back(stream_id)
             return
         self.core.send_headers(stream_id, _HEAD.block)
         self.core.send_data(stream_id, encode_message(message))
@@ -458,6 +462,12 @@ class _ServerConnection(Driver[_Route]):
         self._replies[stream_id] = reply
         if len(self._replies) > MAX_REMEMBERED_REPLIES:
             del self._replies[next(iter(self._replies))]
+
+    def _take_back(self, stream_id: int) -> None:
+        """Tell the sender of a reply, if it wants to know, that no client has taken it."""
+        reply = self._replies.pop(stream_id, None)
+        if reply is not None:
+            reply.on_untaken()
 
     def _verify_room(self, message: bytes) -> None:
         """Raise RPCError if an answer may not be sent, nor kept until the client takes it."""
@@ -534,6 +544,7 @@ class _ServerConnection(Driver[_Route]):
             if now - stalled[stream_id][1] >= ANSWER_SECONDS:
                 self.core.reset(stream_id, ErrorCode.CANCEL)
                 self._forget(stream_id, cancel=True)
+                self._take_back(stream_id)
         self._stalled = stalled
         self._note_idle()
         self.flush()

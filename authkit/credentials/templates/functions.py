@@ -20,7 +20,7 @@ from authkit.credentials.templates.scalars import Scalar, cut, is_true, to_lower
 from authkit.globs import matches_glob
 from authkit.values import Value
 
-__all__ = ["FUNCTIONS", "Function", "call_function"]
+__all__ = ["FUNCTIONS", "HASH_LENGTH", "Function", "call_function"]
 
 BASE62: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BASE62_OF_BYTES: Final = bytes(BASE62[byte % 62] for byte in range(256))

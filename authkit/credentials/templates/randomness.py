@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from authkit.credentials.templates.errors import TemplateError, verify_length
-from authkit.credentials.templates.functions import FUNCTIONS, Function
-from authkit.credentials.templates.scalars import Scalar
+from authkit.credentials.templates.functions import FUNCTIONS, HASH_LENGTH, Function
 from authkit.credentials.templates.template import Template
 
 __all__ = ["MIN_RANDOM", "count_random"]
@@ -16,10 +15,7 @@ MIN_RANDOM: Final = 8
 """Random characters by which names are distinct: 47 bits, in one case 41, of a UUID or a hash 32."""
 
 _MARK: Final = "\x01"
-"""One random character: one byte, which no function changes but those of `_MIXED`."""
-
-_MIXED: Final = ("sha256", "truncate_sha256", "base64", "hex")
-"""Functions whose result is as random as what they are given, if that is random enough."""
+"""One random character: one byte, which no function changes but those of `_COUNTED`."""
 
 
 def count_random(template: Template, data: Mapping[str, str], *, size: int) -> int:
@@ -36,18 +32,47 @@ def _mark(length: int) -> str:
     return _MARK * length
 
 
-def _mixed(function: Function) -> Function:
-    def call(*arguments: Scalar) -> Scalar:
-        result = str(function.call(*arguments))
-        is_random = str(arguments[-1]).count(_MARK) >= MIN_RANDOM
-        return _MARK * len(result) if is_random else result
+def _sha256(text: str) -> str:
+    digest = str(FUNCTIONS["sha256"].call(text))
+    return _MARK * len(digest) if text.count(_MARK) >= MIN_RANDOM else digest
 
-    return Function(call, function.parameters)
+
+def _truncate_sha256(size: int, text: str) -> str:
+    shortened = str(FUNCTIONS["truncate_sha256"].call(size, text))
+    if shortened == text:
+        return text
+    kept = shortened[:-HASH_LENGTH]  # as it was; the hash is that of the rest
+    return kept + _sha256(text[len(kept) :])[:HASH_LENGTH]
+
+
+def _hex(text: str) -> str:
+    return _encoded("hex", text, group=1, size=2)
+
+
+def _base64(text: str) -> str:
+    return _encoded("base64", text, group=3, size=4)
+
+
+def _encoded(name: str, text: str, *, group: int, size: int) -> str:
+    """Return what an encoding makes of a text: `group` bytes become `size` characters, in the same order.
+
+    The random ones are the last of their group, so that none is counted before it is there.
+    """
+    encoded, data = str(FUNCTIONS[name].call(text)), text.encode()
+    groups = []
+    for index in range(0, len(encoded), size):
+        start = index // size * group
+        marks = data[start : start + group].count(_MARK.encode())
+        groups.append(encoded[index : index + size - marks] + _MARK * marks)
+    return "".join(groups)
 
 
 _COUNTED: Final[Mapping[str, Function]] = {
     **FUNCTIONS,
-    **{name: _mixed(FUNCTIONS[name]) for name in _MIXED},
+    "sha256": Function(_sha256, (str,)),
+    "truncate_sha256": Function(_truncate_sha256, (int, str)),
+    "hex": Function(_hex, (str,)),
+    "base64": Function(_base64, (str,)),
     "random": Function(_mark, (int,)),
     "uuid": Function(lambda: "-".join(_MARK * size for size in (8, 4, 4, 4, 12))),
 }

@@ -116,13 +116,13 @@ def remove_abandoned(parent: str, *, prefix: str) -> int:
     """Remove what processes that were killed have left in `parent`; return how many directories.
 
     Those are directories of this user, of mode 0700, named as `PrivateDirectory` names them, on which no
-    process holds the lock. Nothing is removed where locks do not work, nor where others could give such
-    a name to something else.
+    process holds the lock. Nothing is removed where locks do not work, nor where others, such as the owner of
+    `parent`, could give such a name to something else.
     """
     name = re.compile(re.escape(prefix) + f"[0-9a-f]{{{2 * _NAME_BYTES}}}")
     removed = 0
     with suppress(OSError), closing(os.scandir(parent)) as entries:
-        if _others_may_rename(parent):
+        if _others_may_rename(parent) or os.stat(parent).st_uid not in (0, os.geteuid()):
             return 0
         for entry in islice(entries, _MAX_ENTRIES):
             if name.fullmatch(entry.name):

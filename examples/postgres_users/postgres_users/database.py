@@ -81,8 +81,11 @@ class Database:
         expiration: datetime | None = None,
         what: str,
         is_end: bool = False,
+        may_be_missing: bool = False,
     ) -> None:
         """Run an operator's statements in one transaction: all or none take effect.
+
+        With `may_be_missing` none need take effect where PostgreSQL says that there is no such user.
 
         Raises:
             UpstreamError: one of them failed. The text says what PostgreSQL says, without secrets.
@@ -94,9 +97,15 @@ class Database:
         if expiration is not None:
             values["expiration"] = format_expiration(expiration)
         filled = [fill_placeholders(each, values) for each in split_statements(statements)]
-        async with self._connection(what, password, is_end=is_end) as connection, connection.transaction():
-            for statement in filled:
-                await connection.execute(statement.encode())
+        async with self._connection(what, password, is_end=is_end) as connection:
+            try:
+                async with connection.transaction():
+                    for statement in filled:
+                        await connection.execute(statement.encode())
+            except psycopg.errors.UndefinedObject as error:
+                # The text names what is missing: it might be another role of the statements.
+                if not may_be_missing or username not in (error.diag.message_primary or ""):
+                    raise
 
     async def verify_new(self, username: str) -> None:
         """Ask whether a name is free, and is not cut: its random part may be at the end.

@@ -114,6 +114,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
                 username=user.username,
                 what="roll back the creation",
                 is_end=True,
+                may_be_missing=call.is_rollback,
             )
         if statements.revocation_statements:
             await database.run(
@@ -121,6 +122,7 @@ class PostgresUsers(SecretsEngine, name="postgres_users", version="0.2.0-dev"):
                 username=user.username,
                 what="revoke the user",
                 is_end=True,
+                may_be_missing=call.is_rollback,
             )
         else:
             await database.drop(user.username)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
@@ -323,6 +324,41 @@ async def test_a_name_that_is_taken_or_cut_is_refused(database: Database, root: 
         await database.verify_new("é" * 32)
     await database.verify_new(new_name())
     assert exists(root, name)
+
+
+DROP = 'DROP OWNED BY "{{name}}"; DROP ROLE "{{name}}"'
+
+
+@pytest.mark.parametrize("more", [{}, {"rollback_statements": [DROP]}])
+async def test_statements_without_if_exists_undo_a_creation_that_failed(
+    postgresql: PostgreSQL, more: dict[str, object]
+) -> None:
+    """It has left no user. The entry of the log would stay for ever, and take its turn of each tick."""
+    mount = Mount(PostgresUsers)
+    await mount.write("config", postgresql.settings)
+    creating = ['CREATE ROLE "{{name}}"', 'GRANT nobody TO "{{name}}"']
+    await mount.write("roles/app", creation_statements=creating, revocation_statements=[DROP], **more)
+    with pytest.raises(UpstreamError, match="nobody"):
+        await mount.backend.handle_request(Request(operation=Operation.READ, path="creds/app"))
+    assert len(await mount.backend.wal.list()) == 1
+    tick = Request(operation=Operation.ROLLBACK, path="", data={"immediate": True})
+    await mount.backend.wal.roll_back(mount.backend, tick)
+    assert await mount.backend.wal.list() == []
+    await mount.backend.cleanup()
+
+
+@pytest.mark.parametrize(("what", "is_told"), [(DROP, False), (f"{DROP}; DROP ROLE nobody", True)])
+async def test_only_the_user_itself_may_be_missing(
+    database: Database, root: Root, what: str, is_told: bool
+) -> None:
+    """And only where that is said: another role may be misspelt, which leaves the user."""
+    name = new_name()
+    for may_be_missing in (False, True):
+        with pytest.raises(UpstreamError) if is_told or not may_be_missing else nullcontext():
+            await database.run([what], username=name, what="undo it", may_be_missing=may_be_missing)
+        if is_told and not may_be_missing:
+            await create(database, name)
+    assert exists(root, name) is is_told
 
 
 async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:

@@ -187,6 +187,37 @@ def test_a_long_field_may_push_the_random_part_out(text: str) -> None:
     assert not template.is_unique(display_name="\x01" * 63)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "truncate_sha256 80",
+        "truncate_sha256 40 | truncate 32",
+        "hex",
+        "base64",
+        "hex | decode_hex | truncate 60",
+    ],
+)
+def test_what_keeps_the_order_mixes_no_random_characters_in(changed: str) -> None:
+    """An encoding, and what stays before a hash, begin with the field, which others choose."""
+    template = UsernameTemplate(f'{{{{printf "%s-%s" .DisplayName (random 20) | {changed}}}}}')
+    assert not template.is_unique(display_name="alice" * 20)
+
+
+@pytest.mark.parametrize("changed", ["truncate_sha256 40", "truncate_sha256 80", "hex", "base64", "sha256"])
+def test_random_characters_count_after_a_change(changed: str) -> None:
+    """As digits of a hash, or in the places that an encoding gives them."""
+    template = UsernameTemplate(f'{{{{printf "%s-%s" .DisplayName (random 20) | {changed}}}}}')
+    assert template.is_unique(display_name="alice")
+    long = "alice" * (20 if changed in ("truncate_sha256 40", "sha256") else 2)
+    assert template.is_unique(display_name=long)
+
+
+@pytest.mark.parametrize(("size", "is_unique"), [(15, False), (16, True)])
+def test_two_digits_are_one_character(size: int, is_unique: bool) -> None:
+    """And are counted when both are there."""
+    assert UsernameTemplate(f"{{{{random 20 | hex | truncate {size}}}}}").is_unique() is is_unique
+
+
 def test_a_template_that_fails_later_shows_no_field() -> None:
     """The error goes to whoever asked for credentials."""
     template = UsernameTemplate("{{if .DisplayName}}{{decode_hex .DisplayName}}{{end}}{{random 8}}")

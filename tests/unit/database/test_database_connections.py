@@ -6,8 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from database_fakes import Connection, Host, Shelf, ShelfError, refused
+from database_fakes import Connection, Host, Shelf, ShelfDatabase, ShelfError, refused
 
+from authkit.database import UserDeletion
 from authkit.database.connections import Connections, Driver
 from authkit.errors import UserError
 from authkit.wire.pb import database_pb2 as pb
@@ -98,6 +99,51 @@ async def test_requests_for_users_hold_up_no_deletion() -> None:
     await asyncio.gather(creating, changing)
 
 
+async def test_who_asks_and_leaves_at_once_holds_up_no_end_of_one() -> None:
+    """No more creations are begun than deletions of those that broke off get on."""
+    may_delete = asyncio.Event()
+
+    class Slow(ShelfDatabase, name="slow", version="1.2.3"):
+        async def delete_user(self, connection: Connection, user: UserDeletion) -> None:
+            await may_delete.wait()
+            await super().delete_user(connection, user)
+
+    host = Host(Slow)
+    await host.initialize(max_open_connections=1)
+    host.shelf.hold = asyncio.Event()
+    leaving = asyncio.ensure_future(host.new_user())
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    host.shelf.hold.set()
+    following = asyncio.ensure_future(host.new_user())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert host.shelf.done == ["create app"]
+    may_delete.set()
+    await following
+    assert host.shelf.done == ["create app", "delete", "create app"]
+
+
+async def test_a_creation_does_not_wait_for_ever_for_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would begin too late to end."""
+    host = Host()
+    await host.initialize(max_open_connections=1)
+    host.shelf.fail = ShelfError("half-way")
+    may_delete = asyncio.Event()
+    monkeypatch.setattr(ShelfDatabase, "delete_user", lambda self, connection, user: may_delete.wait())
+    failing = asyncio.ensure_future(host.new_user())
+    async with asyncio.timeout(5):
+        while not host.shelf.done:
+            await asyncio.sleep(0)
+        monkeypatch.setattr("authkit.database.instance.WAIT_SHARE", 0.0001)
+        assert "still being deleted" in (await refused(host.new_user())).message
+    may_delete.set()
+    assert "half-way" in (await refused(failing)).message
+
+
 async def test_broken_ones_are_replaced() -> None:
     """All idle ones at once: the others are as dead as the first."""
     shelf = Shelf()
@@ -161,6 +207,25 @@ async def test_who_leaves_while_connecting_waits_for_a_while(monkeypatch: pytest
             await left
     await asyncio.sleep(0)
     assert (shelf.opened, shelf.closed) == (1, 1)
+
+
+async def test_who_is_cancelled_twice_while_connecting_leaves_no_connection_open() -> None:
+    """A time limit passes, then the host gives up: the place is free, so the connection is not kept."""
+    shelf = Shelf()
+    connections = Opened(shelf, limit=1)
+    connections.may_connect.clear()
+    left = asyncio.ensure_future(connections.lend().__aenter__())
+    await connections.connecting.wait()
+    for _ in range(2):
+        left.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    connections.may_connect.set()
+    async with asyncio.timeout(5), connections.lend():
+        while shelf.opened < 2 or not shelf.closed:
+            await asyncio.sleep(0)
+        assert shelf.open == 1
 
 
 async def test_old_ones_are_replaced() -> None:

@@ -217,6 +217,26 @@ def test_what_is_quoted_of_a_fresh_password_is_hidden_however_short() -> None:
     assert hide_secrets('"role"', {}, ["a role"]) == '"role"'  # a short one is masked whole
 
 
+@pytest.mark.parametrize(
+    "text", ["can't read '{}'", 'near "(" "{}"', "bei \xbb{}\xab", "de \xab {} \xbb", "`{}`"]
+)
+def test_a_quoted_piece_is_found_behind_other_marks_and_in_other_languages(text: str) -> None:
+    """PostgreSQL and MySQL speak the language of their server; an apostrophe begins no quotation."""
+    password = "a1b2c3-D4e5F6-g7h8i9"
+    shown = hide_secrets(text.format("D4e5F6"), {password: "password"}, [password])
+    assert "D4e5F6" not in shown
+    assert hide_secrets(text.format("role"), {password: "password"}, [password]) == text.format("role")
+
+
+def test_a_secret_is_masked_in_a_text_whose_white_space_was_made_one() -> None:
+    """As in a file of a password that ends with a newline."""
+    error = ShelfError("no s3\tcret, nor hunter2\n")
+    text = failure_text(
+        error, (ShelfError,), {"s3\tcret": "password", "hunter2\n": "password"}, what="", connection=""
+    )
+    assert text == "no [password], nor [password]"
+
+
 def test_a_long_url_is_searched_in_little_time() -> None:
     """Who may configure one connection cannot stop the others: a quadratic search would take minutes."""
     began = time.process_time()

@@ -7,8 +7,9 @@ import logging
 from datetime import timedelta
 
 import pytest
-from database_fakes import PASSWORD, ROOT_PASSWORD, Host, ShelfDatabase, ShelfError, refused
+from database_fakes import PASSWORD, ROOT_PASSWORD, Connection, Host, ShelfDatabase, ShelfError, refused
 
+from authkit.database import UserDeletion
 from authkit.errors import RPCError, StatusCode, UserError
 from authkit.rpc import RevocableReply
 from authkit.wire.pb import database_pb2 as pb
@@ -328,6 +329,28 @@ async def test_a_user_whose_client_has_gone_is_deleted() -> None:
     await host.service.close()  # the end of the process waits for it
     assert host.shelf.users == {}
     assert host.shelf.done == ["create app", "delete"]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_the_end_of_the_process_waits_for_connections_that_were_closed(is_closed: bool) -> None:
+    """A server that unmounts, or ends, closes first: users that its clients left behind go all the same."""
+
+    class Slow(ShelfDatabase, name="slow", version="1.2.3"):
+        async def delete_user(self, connection: Connection, user: UserDeletion) -> None:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            await super().delete_user(connection, user)
+
+    host = Host(Slow)
+    await host.initialize()
+    host.shelf.hold = asyncio.Event()
+    creating = asyncio.ensure_future(host.new_user())
+    await wait_until_done(host, "create")
+    creating.cancel()
+    await asyncio.wait({creating})
+    await (host.call("Close", pb.Empty()) if is_closed else host.initialize())
+    await host.service.close()
+    assert host.shelf.users == {}
 
 
 async def test_nothing_is_deleted_that_was_not_made() -> None:

@@ -276,6 +276,15 @@ def test_nothing_is_removed_where_others_may_rename(short_directory: Path) -> No
     assert not left.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_nothing_is_removed_in_a_directory_of_another_user(short_directory: Path) -> None:
+    """Who owns it may rename what is in it, sticky bit or not."""
+    left = abandon(short_directory)
+    os.chown(short_directory, 12345, -1)
+    assert remove_abandoned(str(short_directory), prefix=PREFIX) == 0
+    assert left.exists()
+
+
 @pytest.mark.parametrize("moment", ["mkdir", "open"])
 def test_a_new_directory_that_looked_abandoned_is_made_again(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch, moment: str

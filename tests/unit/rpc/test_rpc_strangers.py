@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from struct import pack
@@ -223,11 +223,23 @@ async def stranger(directory: Path) -> AsyncIterator[Peer]:
         reply.on_untaken = lambda: untaken.append(request)
         return reply
 
+    def grow(request: bytes, call: CallContext) -> bytes:
+        reply = RevocableReply(request * LIMIT)
+        reply.on_untaken = lambda: untaken.append(request)
+        return reply
+
+    async def go_on(request: bytes, call: CallContext) -> bytes:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return revoke(request, call)
+
     untaken: list[bytes] = []
     methods = [
         UnaryMethod("/t.T/Echo", lambda request, call: request),
         UnaryMethod("/t.T/Wait", wait),
         UnaryMethod("/t.T/Revocable", revoke),
+        UnaryMethod("/t.T/Growing", grow),
+        UnaryMethod("/t.T/Going", go_on),
         UnaryMethod("/t.T/Untaken", lambda request, call: b",".join(untaken)),
     ]
     service = GRPCServer(methods, listener, tls=None, on_refused=lambda _: None, max_message_bytes=LIMIT)
@@ -383,6 +395,20 @@ async def test_a_reply_that_its_client_did_not_take(short_directory: Path) -> No
                 peer.writer.write(2 * build_frame(Kind.RST_STREAM, 0, number, pack(">L", code)))
         peer.writer.write(opening(7, "/t.T/Untaken") + data(7, encode_message(b""), end=True))
         assert await peer.until(Kind.DATA, 7) == encode_message(b"1")
+
+
+async def test_a_reply_that_cannot_be_sent(short_directory: Path) -> None:
+    """It is too long, or its call has ended while the handler went on."""
+    async with stranger(short_directory) as peer:
+        peer.writer.write(opening(1, "/t.T/Growing") + data(1, encode_message(b"1a"), end=True))
+        assert b"grpc-status\x018" in await peer.until(Kind.HEADERS, 1)
+        peer.writer.write(opening(3, "/t.T/Going") + data(3, encode_message(b"3"), end=True))
+        for number in (5, 7):
+            peer.writer.write(opening(number, "/t.T/Wait") + data(number, encode_message(b"on"), end=True))
+            await peer.until(Kind.DATA, number)
+            peer.writer.write(build_frame(Kind.RST_STREAM, 0, 3, pack(">L", ErrorCode.CANCEL)))
+        peer.writer.write(opening(9, "/t.T/Untaken") + data(9, encode_message(b""), end=True))
+        assert await peer.until(Kind.DATA, 9) == encode_message(b"1a,3")
 
 
 async def test_replies_are_remembered_for_a_while(
