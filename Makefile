@@ -56,15 +56,17 @@ check: setup ## format, lint, types, layers, generated code, the release workflo
 	@scripts/site/build
 
 # Two files at once: tests with real servers wait most of the time. What compares times runs alone, at the end.
-LIVE := -m pytest --numprocesses 2 --dist loadfile
+# The paths of sockets are short (107 bytes), and so must be those of temporary folders.
+LIVE := -m pytest --numprocesses 2 --dist loadfile --basetemp
 TIMED := tests/live/test_speed.py tests/live/test_bench.py
 
 live: setup ## real servers: builds Vault and the official plugin once, then runs tests/live; what depends on the engine, on both
 	@scripts/live/build
 	@scripts/live/browser
 	@scripts/live/provider
-	@AUTHKIT_RPC=grpcio $(PYTHON) $(LIVE) tests/host $(ENGINE_TESTS)
-	@$(PYTHON) $(LIVE) tests/live $(TIMED:%=--ignore=%)
+	@folder=$$(mktemp -d /tmp/live-XXXXXX) && trap 'rm -rf "$$folder"' EXIT && \
+		AUTHKIT_RPC=grpcio $(PYTHON) $(LIVE) "$$folder/1" tests/host $(ENGINE_TESTS) && \
+		$(PYTHON) $(LIVE) "$$folder/2" tests/live $(TIMED:%=--ignore=%)
 	@$(PYTHON) -m pytest $(TIMED)
 
 walk: setup ## what a new user does, from `git clone` to a login with a method of their own on a real server

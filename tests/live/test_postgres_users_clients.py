@@ -165,7 +165,7 @@ def test_no_drift(postgres: PostgresMount) -> None:
         "max_ttl": 3600,
     }
     static = {
-        "username": "vault",
+        "username": "application",
         "rotation_period": 3600,
         "rotation_schedule": "",
         "rotation_window": 0,
