@@ -24,7 +24,7 @@ from authkit.host.store.catalog import AUTH, DATABASE, CatalogEntry, CatalogErro
 from authkit.host.store.plugins import HostedDatabase, HostedPlugin
 from authkit.host.store.storage import PhysicalStorage
 from authkit.host.supervisor.databases.process import DatabaseProcess
-from authkit.host.supervisor.environment import DATABASE_COOKIE
+from authkit.host.supervisor.environment import BACKEND_COOKIE, DATABASE_COOKIE, Cookie
 from authkit.host.supervisor.executable import find_command
 from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.values import Value
@@ -110,26 +110,21 @@ async def development_server(
     `names` are accepted in the Host header, besides addresses and `localhost`.
     """
 
-    def make_database(entry: CatalogEntry) -> HostedDatabase:
-        return DatabaseProcess(
-            PluginFile(
-                find_command(plugin_directory, entry.command),
-                sha256=entry.sha256,
-                arguments=entry.args,
-                environment=dict(pair.split("=", 1) for pair in entry.env),
-                name=entry.name,
-                cookie=DATABASE_COOKIE,
-            )
-        )
-
-    def make(entry: CatalogEntry) -> HostedPlugin:
-        return PluginProcess(
+    def find_file(entry: CatalogEntry, cookie: Cookie) -> PluginFile:
+        return PluginFile(
             find_command(plugin_directory, entry.command),
             sha256=entry.sha256,
             arguments=entry.args,
             environment=dict(pair.split("=", 1) for pair in entry.env),
             name=entry.name,
+            cookie=cookie,
         )
+
+    def make(entry: CatalogEntry) -> HostedPlugin:
+        return PluginProcess(find_file(entry, BACKEND_COOKIE))
+
+    def make_database(entry: CatalogEntry) -> HostedDatabase:
+        return DatabaseProcess(find_file(entry, DATABASE_COOKIE))
 
     core = Core(storage=storage, root_token=root_token, plugin_maker=make, database_maker=make_database)
     add_built_in(core.catalog)

@@ -20,7 +20,7 @@ from goplugin import PLUGINS
 from authkit.errors import PluginGoneError, PluginSetupError, PluginStartError, UnsupportedPathError
 from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.logs import PluginLog
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.logical import (
     BackendType,
     Operation,
@@ -54,7 +54,7 @@ async def make(short_directory: Path, temporary: Path) -> AsyncIterator[MakePlug
         path.write_text(source)
         path.chmod(0o755)
         options = {"sha256": file_sum(path), "start_timeout": SHORT} | options
-        plugins.append(PluginProcess(path, **options))
+        plugins.append(PluginProcess(PluginFile(path, **options)))
         return plugins[-1]
 
     yield plugin
@@ -250,7 +250,7 @@ async def test_a_file_that_was_changed_is_not_started_again(make: MakePlugin) ->
     """The running process goes on; after its end the checksum is looked at before anything is executed."""
     plugin = make(PROBE)
     mount = await plugin.set_up(mount_config())
-    Path(plugin.path).write_text(PROBE + "\n# changed\n")
+    Path(plugin.file.path).write_text(PROBE + "\n# changed\n")
     pid = await pid_of(mount)
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not Path(f"/proc/{pid}").exists())
@@ -355,7 +355,7 @@ async def test_a_plugin_that_does_not_start(make: MakePlugin, name: str) -> None
     """A server's own words, twice as a server tries it twice, and a hint for a human."""
     source, text, hint = BROKEN[name]
     plugin = make(source)
-    text = text.format(path=plugin.path) if "{path}" in text else text
+    text = text.format(path=plugin.file.path) if "{path}" in text else text
     with pytest.raises(PluginStartError) as caught:
         await plugin.set_up(mount_config())
     assert str(caught.value).startswith(f"invalid backend version: 2 errors occurred:\n\t* {text}")
@@ -439,7 +439,7 @@ async def test_files_that_are_no_executables(short_directory: Path, temporary: P
         (plain, f"fork/exec {plain}: permission denied"),
         (short_directory / "none", f"error verifying checksum: open {short_directory}/none: no such file"),
     ):
-        plugin = PluginProcess(path, sha256=file_sum(plain))
+        plugin = PluginProcess(PluginFile(path, sha256=file_sum(plain)))
         with pytest.raises(PluginStartError, match=text) as caught:
             await plugin.set_up(mount_config())
         assert caught.value.hint
@@ -454,10 +454,10 @@ async def test_a_setup_that_fails_leaves_no_process(make: MakePlugin) -> None:
     )
     records: list[PluginLog] = []
     plugin = make(source.replace("'pid'", "os.environ['PIDFILE']"), on_log=records.append)
-    plugin._file._environment["PIDFILE"] = str(Path(plugin.path).with_name("pid"))
+    plugin.file._environment["PIDFILE"] = str(Path(plugin.file.path).with_name("pid"))
     with pytest.raises(PluginSetupError, match="the plugin could not connect back"):
         await plugin.set_up(mount_config())
-    pid = int(Path(plugin.path).with_name("pid").read_text())
+    pid = int(Path(plugin.file.path).with_name("pid").read_text())
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -509,10 +509,10 @@ import asyncio, sys
 sys.path[:0] = {paths!r}
 from factories import mount_config
 from authkit.host.supervisor.executable import file_sum
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 
 async def main():
-    plugin = PluginProcess({path!r}, sha256=file_sum({path!r}))
+    plugin = PluginProcess(PluginFile({path!r}, sha256=file_sum({path!r})))
     mount = await plugin.set_up(mount_config())
     print((await mount.handle_request(__import__("test_host_plugin").request("info"))).data["pid"])
     raise SystemExit(int(sys.argv[1]))
@@ -524,7 +524,7 @@ asyncio.run(main())
 async def test_a_host_that_ends_without_closing_leaves_nothing(make: MakePlugin, temporary: Path) -> None:
     """The process is killed and its files are removed, whatever the reason."""
     here = Path(__file__).parent
-    code = LEFT_OPEN.format(paths=[str(here), str(here.parent)], path=make(PROBE).path)
+    code = LEFT_OPEN.format(paths=[str(here), str(here.parent)], path=make(PROBE).file.path)
     ended = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, "5", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -20,7 +20,7 @@ from goplugin import PLUGINS, Host, environment, start
 
 from authkit.errors import RPCError
 from authkit.host.supervisor.executable import file_sum
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.host.supervisor.security import Metadata, SharedIdentity
 from authkit.logical import Operation, Request
 from authkit.plugin.security.certificates import TLSIdentity
@@ -219,7 +219,7 @@ async def test_a_catalog_entry_of_protocol_4_is_mounted(short_directory: Path) -
         return wrapping_token(address)
 
     with api(200, answers) as (address, seen):
-        plugin = PluginProcess(path, sha256=file_sum(path), wrap=wrap)
+        plugin = PluginProcess(PluginFile(path, sha256=file_sum(path)), wrap=wrap)
         mounts = [await plugin.set_up(mount_config(f"u-{number}")) for number in range(2)]
         pids = set()
         for mount in mounts:

@@ -21,7 +21,7 @@ from livebed.tokens import AUDIENCE, ISSUER, SUBJECT, usual_issuer
 from authkit.errors import LogicalError, PluginGoneError, PluginStartError
 from authkit.host.store.plugins import HostedBackend
 from authkit.host.supervisor.executable import file_sum, find_command
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.logical import (
     BackendConfig,
     BackendType,
@@ -52,7 +52,7 @@ async def hosted(request: pytest.FixtureRequest, short_directory: Path) -> Async
             pytest.skip("the Go plugin is not built: run scripts/live/build jwt-peer")
         plugin = go_peer(short_directory, binary)
     path = find_command(short_directory, plugin.command)
-    made = PluginProcess(path, sha256=plugin.sha256, engine=engine)
+    made = PluginProcess(PluginFile(path, sha256=plugin.sha256, engine=engine))
     yield made
     await made.close()
 
@@ -141,7 +141,7 @@ async def test_many_mounts_and_a_crash(hosted: PluginProcess) -> None:
         await mount.initialize()
         await session(mount)
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    pids = [int(pid) for pid in children if hosted.path in Path(f"/proc/{pid}/cmdline").read_text()]
+    pids = [int(pid) for pid in children if hosted.file.path in Path(f"/proc/{pid}/cmdline").read_text()]
     assert len(pids) == 1
     os.kill(pids[0], signal.SIGKILL)
     wait_until(lambda: not is_alive(pids[0]), "its end", timeout=5)
@@ -211,7 +211,7 @@ async def test_failures_have_the_words_of_a_server(make_server: MakeServer) -> N
             file.unlink()
         answer = server.client.raw("POST", f"sys/auth/{name}", {"type": name})
         (theirs,) = answer.json()["errors"]
-        plugin = PluginProcess(file, sha256=checksum)
+        plugin = PluginProcess(PluginFile(file, sha256=checksum))
         with pytest.raises(PluginStartError) as caught:
             await plugin.set_up(jwt_config("u"))
         assert caught.value.hint, name

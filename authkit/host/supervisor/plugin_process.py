@@ -34,9 +34,19 @@ WrapIdentity = Callable[[TLSIdentity], Awaitable[str]]
 
 
 class PluginFile:
-    """An executable, and how it is started. The arguments are those of `PluginProcess`.
+    """An executable, and how it is started.
 
-    `cookie` says which kind of plugin it is.
+    Args:
+        path: the executable.
+        sha256: of its content, in hexadecimal; compared right before every start.
+        arguments: `argv[1:]`.
+        environment: what was registered; above the host's own, below the protocol's variables.
+        name: for log lines; by default the file's name.
+        start_timeout: until the handshake line.
+        on_log: called with each log record of the plugin; `logging` gets it too.
+        on_output: called with what the author's code prints (1 or 2 for the stream, and the bytes).
+        engine: name of the gRPC engine, empty for the default one.
+        cookie: says which kind of plugin it is.
     """
 
     def __init__(
@@ -105,52 +115,20 @@ class PluginProcess(SupervisedPlugin):
     first mount, anew after a crash, and ends with the last mount.
 
     Args:
-        path: the executable.
-        sha256: of its content, in hexadecimal; compared right before every start.
-        arguments: `argv[1:]`.
-        environment: what was registered; above the host's own, below the protocol's variables.
-        name: for log lines; by default the file's name.
-        start_timeout: until the handshake line.
-        on_log: called with each log record of the plugin; `logging` gets it too.
-        on_output: called with what the author's code prints (1 or 2 for the stream, and the bytes).
+        file: what is started.
         wrap: makes the wrapping token by which a plugin of protocol 4 gets its identity. Without it
             such a plugin can be probed, not mounted.
-        engine: name of the gRPC engine, empty for the default one.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        sha256: str,
-        arguments: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
-        name: str = "",
-        start_timeout: timedelta = START_TIMEOUT,
-        on_log: OnLog | None = None,
-        on_output: OnOutput | None = None,
-        wrap: WrapIdentity | None = None,
-        engine: str = "",
-    ) -> None:
+    def __init__(self, file: PluginFile, *, wrap: WrapIdentity | None = None) -> None:
         super().__init__(self._start_to_serve, self._start_for_probe)
-        self._file = PluginFile(
-            path,
-            sha256=sha256,
-            arguments=arguments,
-            environment=environment,
-            name=name,
-            start_timeout=start_timeout,
-            on_log=on_log,
-            on_output=on_output,
-            engine=engine,
-        )
-        self.path = self._file.path
+        self.file = file
         self._wrap = wrap
         self._has_served = False
 
     async def _start_to_serve(self) -> ProcessRun:
         try:
-            run = await self._file.start(AutoMTLS())
+            run = await self.file.start(AutoMTLS())
         except PluginStartError as error:
             if self._has_served:
                 raise  # a plugin that once spoke protocol 5 is not tried with another one
@@ -160,17 +138,17 @@ class PluginProcess(SupervisedPlugin):
 
     async def _start_for_probe(self) -> ProcessRun:
         try:
-            return await self._file.start(AutoMTLS())
+            return await self.file.start(AutoMTLS())
         except PluginStartError as first:
             try:
-                return await self._file.start(Metadata())
+                return await self.file.start(Metadata())
             except PluginStartError as second:
                 raise _both(first, second) from second
 
     async def _fall_back(self, first: PluginStartError) -> ProcessRun:
         """Try protocol 4 as a server does: asked in plaintext what it is, then served over its own TLS."""
         try:
-            asked = await self._file.start(Metadata())
+            asked = await self.file.start(Metadata())
             await asked.stop()
             if self._wrap is None:
                 raise PluginStartError(
@@ -178,7 +156,7 @@ class PluginProcess(SupervisedPlugin):
                     hint="Use a plugin that speaks protocol 5 (Vault 1.12 and later).",
                 )
             identity = host_identity(server_name=os.urandom(16).hex())
-            return await self._file.start(SharedIdentity(identity, await self._wrap(identity)))
+            return await self.file.start(SharedIdentity(identity, await self._wrap(identity)))
         except PluginStartError as second:
             raise _both(first, second, "invalid backend version: ") from second
 

@@ -21,7 +21,7 @@ from authkit.host.server.core import Core, HostRequest
 from authkit.host.store.catalog import CatalogEntry
 from authkit.host.store.plugins import MountedBackend
 from authkit.host.supervisor.executable import find_command
-from authkit.host.supervisor.plugin_process import PluginProcess
+from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
 from authkit.testing.responses import ClientResponse
 from authkit.testing.tokens import GrantedToken
@@ -129,7 +129,8 @@ class OwnHost:
         return mount
 
     def _make(self, entry: CatalogEntry) -> PluginProcess:
-        return PluginProcess(find_command(self._folder, entry.command), sha256=entry.sha256, name=entry.name)
+        command = find_command(self._folder, entry.command)
+        return PluginProcess(PluginFile(command, sha256=entry.sha256, name=entry.name))
 
     async def _stop(self) -> None:
         await self.core.stop()
