@@ -15,7 +15,7 @@ from authkit.clock import Clock
 from authkit.database import Database
 from authkit.host.built_in import add_built_in
 from authkit.host.mounts.system_view import as_logical
-from authkit.host.server.core import Core, HostRequest
+from authkit.host.server.core import Core
 from authkit.host.store.catalog import DATABASE, type_of
 from authkit.host.supervisor.databases.in_process import InProcessDatabase
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
@@ -23,6 +23,7 @@ from authkit.logical import Backend, BackendConfig, BackendFactory, BackendType,
 from authkit.testing.blocking import BlockingWatch
 from authkit.testing.clock import MovableClock
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
+from authkit.testing.requests import make_request
 from authkit.testing.responses import ClientResponse
 from authkit.testing.storage import StoredEntries
 from authkit.testing.tokens import GrantedToken
@@ -32,7 +33,6 @@ __all__ = ["Audited", "SimulatedMount", "Simulator"]
 
 P = TypeVar("P", InProcessPlugin, InProcessDatabase)
 
-DEFAULT_ADDRESS = "127.0.0.1"
 BLOCKING_SECONDS = 2.0
 """More than any handler takes that waits for nothing, also on a machine that does much else."""
 
@@ -153,15 +153,8 @@ class Simulator(SimulatedMount):
         """Send a request to any path of the API, such as `identity/entity`; return the answer."""
         if not self._is_entered:
             raise RuntimeError("the simulator is not running: use it with 'async with'")
-        request = HostRequest(
-            method=method,
-            path=path,
-            body=data,
-            query={name: (value,) for name, value in (query or {}).items()},
-            token=token.client_token if isinstance(token, GrantedToken) else token or "",
-            headers={name: (value,) for name, value in (headers or {}).items()},
-            remote_addr=addr or DEFAULT_ADDRESS,
-            wrap_ttl=wrap_ttl,
+        request = make_request(
+            method, path, data, token=token, addr=addr, query=query, headers=headers, wrap_ttl=wrap_ttl
         )
         response = ClientResponse.of(await self.core.handle(request))
         accessor = (response.auth or {}).get("accessor", "")

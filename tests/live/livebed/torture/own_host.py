@@ -17,12 +17,13 @@ from typing import Any, Self
 
 from authkit.host.mounts.storage import StorageGate
 from authkit.host.mounts.table import MountTable, RunningMount
-from authkit.host.server.core import Core, HostRequest
+from authkit.host.server.core import Core
 from authkit.host.store.catalog import CatalogEntry
 from authkit.host.store.plugins import MountedBackend
 from authkit.host.supervisor.executable import find_command
 from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.testing.mounts import ROOT_TOKEN, MountClient
+from authkit.testing.requests import make_request
 from authkit.testing.responses import ClientResponse
 from authkit.testing.tokens import GrantedToken
 from livebed.plugins import python_plugin
@@ -107,15 +108,8 @@ class OwnHost:
         wrap_ttl: str = "",
     ) -> ClientResponse:
         """Send a request to any path of the API."""
-        request = HostRequest(
-            method=method,
-            path=path,
-            body=data,
-            query={name: (value,) for name, value in (query or {}).items()},
-            token=token.client_token if isinstance(token, GrantedToken) else token or "",
-            headers={name: (value,) for name, value in (headers or {}).items()},
-            remote_addr=addr or "127.0.0.1",
-            wrap_ttl=wrap_ttl,
+        request = make_request(
+            method, path, data, token=token, addr=addr, query=query, headers=headers, wrap_ttl=wrap_ttl
         )
         return ClientResponse.of(await self.core.handle(request))
 
