@@ -60,8 +60,9 @@ class _UserRequest(Value, frozen=True, kw_only=True):
         statements = split_statements(self.commands) or list(default)
         if not statements:
             raise UserError(f"empty {self.occasion} statements")
-        verify_placeholders(statements, self.placeholders)
-        return tuple(fill_placeholders(statement, self.placeholders) for statement in statements)
+        values = self.placeholders
+        verify_placeholders(statements, values)
+        return tuple(fill_placeholders(statement, values) for statement in statements)
 
 
 class NewUser(_UserRequest, frozen=True, kw_only=True):
