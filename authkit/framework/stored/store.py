@@ -56,7 +56,8 @@ class ObjectStore:
         self._storage = storage
         self._max_cached = max_cached
         self._cache: OrderedDict[str, _Kept] = OrderedDict()
-        """Those used last at the end. Without cachetools: each login looks three times."""
+        """The one used last at the end. Not a class of cachetools, which answers in two calls of Python: each
+        login looks three times."""
         self._together: dict[str, Mapping[str, Any]] = {}
         self.changes = 0
         """How often something may have changed: every write, delete and invalidation counts."""
