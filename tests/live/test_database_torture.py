@@ -8,7 +8,6 @@ by themselves (`VALID UNTIL`). The official PostgreSQL plugin goes through the s
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ import psycopg
 import pytest
 from database_servers import ROOT_PASSWORD, ROOT_USER, PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.binaries import find_built
-from livebed.breakdowns import KINDS, Breakdowns, wait
+from livebed.breakdowns import KINDS, Breakdowns, seeded_chance, wait
 from livebed.client import Client
 from livebed.database import ROOT, database_plugin
 from livebed.factories import MakeServer
@@ -102,9 +101,7 @@ def test_every_user_has_a_lease_or_an_end(make_server: MakeServer, which: str) -
     reason = why_no_postgresql()
     if reason:
         pytest.skip(reason)
-    seed = int(os.environ.get("AUTHKIT_TORTURE_SEED", random.randrange(10**6)))
-    print(f"AUTHKIT_TORTURE_SEED={seed}")
-    chance = random.Random(seed)
+    chance = seeded_chance()
     server = make_server(raft=True)
     if which == "ours":
         folder = ROOT / "tests" / "live" / "plugins"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 from database_servers import ROOT_PASSWORD, run_postgresql, why_no_postgresql
-from livebed.breakdowns import KINDS, EngineBreakdowns
+from livebed.breakdowns import KINDS, EngineBreakdowns, seeded_chance
 from livebed.factories import MakeServer
 
 RUNS = int(os.environ.get("AUTHKIT_TORTURE_RUNS", "12"))
@@ -19,9 +18,7 @@ def test_every_user_has_a_lease_or_is_gone(make_server: MakeServer) -> None:
     reason = why_no_postgresql()
     if reason:
         pytest.skip(reason)
-    seed = int(os.environ.get("AUTHKIT_TORTURE_SEED", random.randrange(10**6)))
-    print(f"AUTHKIT_TORTURE_SEED={seed}")
-    chance = random.Random(seed)
+    chance = seeded_chance()
     server = make_server(raft=True)
     with run_postgresql() as database, EngineBreakdowns.enabled(server, database, chance) as torn:
         for number in range(RUNS):

@@ -21,7 +21,7 @@ from livebed.postgres import PostgresMount
 from livebed.processes import wait_until
 from livebed.server import Server
 
-__all__ = ["KINDS", "Breakdowns", "EngineBreakdowns"]
+__all__ = ["KINDS", "Breakdowns", "EngineBreakdowns", "seeded_chance", "wait"]
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 CLIENTS = 4
@@ -34,6 +34,13 @@ ROLLBACK_SECONDS = 150.0
 """A server gives each mount a turn once a minute (Vault 1.21, vault/rollback.go)."""
 
 KINDS = ("plugin", "server", "database", "client")
+
+
+def seeded_chance() -> random.Random:
+    """Return what chooses the moments, and print how to choose the same again: `AUTHKIT_TORTURE_SEED`."""
+    seed = int(os.environ.get("AUTHKIT_TORTURE_SEED", random.randrange(10**6)))
+    print(f"AUTHKIT_TORTURE_SEED={seed}")
+    return random.Random(seed)
 
 
 class TornMount(Protocol):
