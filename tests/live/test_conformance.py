@@ -23,6 +23,7 @@ OPENBAO_DIFFERS = {
     "login: policies_of_the_host_are_refused": "has no control groups: that name is a policy like any other",
     "renewal: renewal_fails_with_a_status": "passes the status of a failed renewal on",
     "identity: metadata_of_the_alias_follows": "keeps no custom metadata that a plugin names",
+    "policies: variable_with_a_wildcard": "takes no wildcard from the value of a variable",
     "mounts: reloads_that_make_no_sense": "looks for the plugin first",
     "mounts: catalog": "has no pins",
     "leases: old_paths": "has left them behind",
