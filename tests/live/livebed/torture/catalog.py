@@ -61,20 +61,20 @@ PARTS = (
     Part(
         "soak",
         soak,
-        long=Size(seconds=720, count=1_000_000, clients=16),
-        short=Size(seconds=20, count=400, clients=4),
+        long=Size(limit=720, count=1_000_000, clients=16),
+        short=Size(limit=20, count=400, clients=4),
     ),
     Part(
         "browser-logins",
         begin_browser_logins,
-        long=Size(seconds=240, count=100_000, clients=16),
-        short=Size(seconds=20, count=400, clients=4),
+        long=Size(limit=240, count=100_000, clients=16),
+        short=Size(limit=20, count=400, clients=4),
     ),
     Part(
         "secrets",
         keep_secrets,
-        long=Size(seconds=180, count=10_000, clients=16),
-        short=Size(seconds=20, count=40, clients=4),
+        long=Size(limit=180, count=10_000, clients=16),
+        short=Size(limit=20, count=40, clients=4),
     ),
 )
 

@@ -31,20 +31,20 @@ ROUNDS = 3
 
 
 def begin_browser_logins(bed: Bed, size: Size) -> Sequence[Row]:
-    """Begin `size.count` browser logins from `size.clients` within `size.seconds`, and end none of them."""
+    """Begin `size.count` browser logins from `size.clients`, and end none of them; stop at `size.limit`."""
     with quiet():
         return [asyncio.run(begin_many(bed, size))]
 
 
 async def begin_many(bed: Bed, size: Size) -> Row:
     """Begin them at one mount, where somebody else logs in now and then, from begin to end."""
-    async with OwnHost("jwt_auth", JWT_LAUNCHER) as host:
+    async with OwnHost("jwt_auth", JWT_LAUNCHER, works_by_itself=True) as host:
         with ExitStack() as stack:
             site = ProviderSite(host, time.time)
             stack.callback(site.stop)
             await site.configure()
             backend, sampler = host.backend(site.mount.path), Sampler(host.pid)
-            until = time.monotonic() + size.seconds
+            until = time.monotonic() + size.limit
             refused, honest, begun = 0, 0, await site.begin()
             step = max(size.count // SAMPLES, MIN_REQUESTS)
             while sampler.done < size.count and time.monotonic() < until:
@@ -89,7 +89,7 @@ async def begin_some(backend: MountedBackend, sampler: Sampler, count: int, clie
 def keep_secrets(bed: Bed, size: Size) -> Sequence[Row]:
     """Write `size.count` roles with secrets again and again from `size.clients`, and log in with each.
 
-    What does not come to an end within `size.seconds` ends there.
+    What does not come to an end within `size.limit` seconds ends there.
     """
     with quiet():
         return [asyncio.run(keep_many(bed, size))]
@@ -120,8 +120,8 @@ class Teams:
 
 async def keep_many(bed: Bed, size: Size) -> Row:
     """Give each role of one mount another secret in each round."""
-    step, until = max(ROUNDS * size.count // SAMPLES, size.clients), time.monotonic() + size.seconds
-    async with OwnHost("shared_pin", PLAIN.read_text()) as host:
+    step, until = max(ROUNDS * size.count // SAMPLES, size.clients), time.monotonic() + size.limit
+    async with OwnHost("shared_pin", PLAIN.read_text(), works_by_itself=True) as host:
         mount = await host.enable("pins")
         teams = Teams(mount, host.backend("pins"), Sampler(host.pid))
         samples = teams.sampler.samples

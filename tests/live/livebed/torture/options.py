@@ -25,6 +25,8 @@ class Options:
     again: frozenset[str]
     """Names of parts that run though there are results of theirs."""
     is_quick: bool
+    is_whole: bool
+    """Whether loads with a limit come to their end, however long that takes."""
     results: Results
     page: Path
     plots: Path
@@ -42,6 +44,9 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--quick", action="store_true", help="the short form of each part; the page stays as it is"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="let soak, browser-logins and secrets come to their end: an hour"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="results (default build/torture)")
     given = parser.parse_args(arguments)
     chosen = given.part or given.again or names
@@ -49,6 +54,7 @@ def parse(arguments: Sequence[str]) -> Options:
         parts=[find_part(name) for name in names if name in chosen],
         again=frozenset(given.again),
         is_quick=given.quick,
+        is_whole=given.whole,
         results=Results(given.output / "quick" if given.quick else given.output),
         page=ROOT / "docs" / "reliability.md",
         plots=ROOT / "docs" / "plots",

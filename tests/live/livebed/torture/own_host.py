@@ -36,13 +36,15 @@ class OwnHost:
     """A host and a plugin's file. Use it as an asynchronous context manager.
 
     `body` is the launcher of the plugin (`livebed.plugins`), `name` what it is called in the catalog.
+    A host that `works_by_itself` tells its mounts every minute to do their periodic work, as a real server
+    does; without, each call of its storage comes from a request.
     """
 
-    def __init__(self, name: str, body: str) -> None:
+    def __init__(self, name: str, body: str, *, works_by_itself: bool = False) -> None:
         self.name = name
         self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="authkit-")))
         self._plugin = python_plugin(self._folder, name, body)
-        self.core = Core(root_token=ROOT_TOKEN, plugin_maker=self._make, works_by_itself=False)
+        self.core = Core(root_token=ROOT_TOKEN, plugin_maker=self._make, works_by_itself=works_by_itself)
 
     async def __aenter__(self) -> Self:
         await self.core.start()

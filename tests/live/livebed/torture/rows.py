@@ -22,6 +22,8 @@ class Size:
     """How often something happens."""
     clients: int = 0
     """Clients at work together."""
+    limit: float = 0.0
+    """Seconds after which a load that should do something `count` times ends before."""
     patience: float = 5.0
     """Seconds after which a login counts as hanging. Tests allow more: the machine may be busy."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
 import time
 import traceback
+from dataclasses import replace
 
 from livebed.bench.plots import write_plots
 from livebed.binaries import ServerProgram
@@ -15,7 +17,7 @@ from livebed.torture.catalog import PARTS
 from livebed.torture.options import Options
 from livebed.torture.page import table_of, write_table
 from livebed.torture.results import PartResult
-from livebed.torture.rows import Part
+from livebed.torture.rows import Part, Size
 
 __all__ = ["run_session"]
 
@@ -52,7 +54,7 @@ def attempt(part: Part, options: Options, program: ServerProgram) -> PartResult 
     began = time.monotonic()
     try:
         with Bed(program) as bed:
-            rows = part.run(bed, part.short if options.is_quick else part.long)
+            rows = part.run(bed, size_of(part, options))
     except Exception:
         traceback.print_exc()
         return None
@@ -63,6 +65,12 @@ def attempt(part: Part, options: Options, program: ServerProgram) -> PartResult 
         write_plots(bed.curves, options.plots)
     tell(f"{part.name} took {seconds:.0f} s")
     return result
+
+
+def size_of(part: Part, options: Options) -> Size:
+    """Return how long and how hard a part runs."""
+    size = part.short if options.is_quick else part.long
+    return replace(size, limit=math.inf) if options.is_whole else size
 
 
 def describe_machine(program: ServerProgram) -> dict[str, str]:

@@ -47,15 +47,15 @@ class Load:
     sampler: Sampler
     count: int
     """Logins in all."""
-    seconds: float
+    limit: float
     """A load that takes longer ends, and says how far it came."""
     failed: int = 0
     let_in: int = 0
     writes: int = 0
 
     def __post_init__(self) -> None:
-        self.until = time.monotonic() + self.seconds
-        self.next_sample = time.monotonic() + self.seconds / SAMPLES
+        self.until = time.monotonic() + self.limit
+        self.next_sample = time.monotonic() + self.limit / SAMPLES
 
     async def run(self, clients: int) -> None:
         """Send everything from so many clients, and take samples."""
@@ -80,7 +80,7 @@ class Load:
                 or time.monotonic() > self.next_sample
             ):
                 self.sampler.take()
-                self.next_sample = time.monotonic() + self.seconds / SAMPLES
+                self.next_sample = time.monotonic() + self.limit / SAMPLES
 
     async def _log_in(self, number: int, jwt: str) -> bool:
         """Make the calls of a host for a login with a batch token; return whether it was granted."""
@@ -110,7 +110,7 @@ class Load:
 
 
 def soak(bed: Bed, size: Size) -> Sequence[Row]:
-    """Log in `size.count` times from `size.clients` within `size.seconds`; write configurations meanwhile."""
+    """Log in `size.count` times from `size.clients`, and write configurations; stop at `size.limit`."""
     with quiet():
         return [asyncio.run(soak_one(bed, size))]
 
@@ -118,7 +118,7 @@ def soak(bed: Bed, size: Size) -> Sequence[Row]:
 async def soak_one(bed: Bed, size: Size) -> Row:
     """Soak one process."""
     issuer, end = Issuer.ec(), int(time.time()) + TOKEN_SECONDS
-    async with OwnHost("jwt_auth", JWT_LAUNCHER) as host:
+    async with OwnHost("jwt_auth", JWT_LAUNCHER, works_by_itself=True) as host:
         mounts = [await host.enable(f"m{number}") for number in range(MOUNTS)]
         for mount in mounts:
             await configure(mount, issuer)
@@ -131,7 +131,7 @@ async def soak_one(bed: Bed, size: Size) -> Row:
             issuer.token(aud="somebody", exp=end),
             Sampler(host.pid),
             size.count,
-            size.seconds,
+            size.limit,
         )
         began = time.monotonic()
         await load.run(size.clients)
