@@ -16,6 +16,7 @@ __all__ = ["Reader", "StepError"]
 COMMAND_SECONDS = 300.0
 SERVER_SECONDS = 60.0
 TAIL_LINES = 6
+LINE_LENGTH = 160
 
 
 class StepError(Exception):
@@ -97,8 +98,8 @@ class Reader:
         if bool(status) != must_fail:
             wrong = "it was not refused" if must_fail else f"exit status {status}"
             raise StepError(f"{wrong}\n{indent(output)}")
-        lines = output.splitlines()
-        print(indent("\n".join(lines[-TAIL_LINES:])), f"({time.monotonic() - began:.1f} s)", flush=True)
+        show_tail(output)
+        print(f"      ({time.monotonic() - began:.1f} s)", flush=True)
         return output
 
     def _wait_for(self, terminal: Terminal, shown: str) -> None:
@@ -106,13 +107,20 @@ class Reader:
             found = terminal.wait_for(lambda output: has_appeared(shown, output), SERVER_SECONDS)
         except TerminalError as error:
             raise StepError(f"the page shows\n{indent(shown)}\n{error}") from None
-        print(indent("\n".join(found.splitlines()[-TAIL_LINES:])), flush=True)
+        show_tail(found)
 
 
 def show(step: Commands, command: str) -> None:
     """Print a command as it is typed."""
     terminal = "" if step.terminal == FIRST else f"{step.terminal}: "
     print(f"  {terminal}$ {command}", flush=True)
+
+
+def show_tail(output: str) -> None:
+    """Print the last lines of an output."""
+    lines = output.strip("\n").splitlines()
+    for line in lines[-TAIL_LINES:]:
+        print(f"      {line[:LINE_LENGTH]}", flush=True)
 
 
 def indent(text: str) -> str:
