@@ -8,7 +8,7 @@ from livebed.browser import CHROMIUM, open_browser
 
 __all__ = ["log_in_on_the_page", "verify_first_login"]
 
-FIRST_LOGIN_SECONDS = 120.0
+FIRST_LOGIN_SECONDS = 920.0
 ADDRESS = "http://127.0.0.1:8200"
 
 
@@ -24,7 +24,7 @@ def verify_first_login(began: float) -> None:
 
 
 def log_in_on_the_page() -> None:
-    """Sign in with the root token, and log in with the role, in a browser. Without chromium this is left out."""
+    """Sign in with the root token, and log in with the role, in a browser; left out without chromium."""
     if CHROMIUM is None:
         print("      no chromium: left out", flush=True)
         return

@@ -4,7 +4,7 @@
 |---|---|
 | a block `sh` | commands in the first terminal |
 | a block `sh` with the title "Refused" | the same; the last command has to fail |
-| a block `sh` titled "Second terminal", "Third terminal" | commands there; the last one is a server, and runs on |
+| a block `sh` with the title "Second terminal" or "Third terminal" | commands there; the last one runs on |
 | a block `text` | what the `sh` block before it prints |
 | a block `text` with the title of a terminal | what appears there next |
 | any other block with a title | a file of that name in the first terminal's folder, as a whole |
@@ -24,7 +24,8 @@ FIRST = "First terminal"
 REFUSED = "Refused"
 SERVERS = ("Second terminal", "Third terminal")
 PART = re.compile(
-    r'^```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<text>.*?)^```$|^<!-- check: (?P<check>[^\n]+) -->$',
+    r'^```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<text>.*?)^```$'
+    r"|^<!-- check: (?P<check>[^\n]+) -->$",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -1,4 +1,4 @@
-"""A reader of the tutorial: takes the steps of a page in an empty folder, and stops at the first that fails."""
+"""A reader of the tutorial, who takes the steps of a page in an empty folder, up to the first that fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StepError(Exception):
 
 
 class Reader:
-    """Somebody with a folder, terminals, and a page. A context manager: at its end all that runs is stopped."""
+    """Somebody with a folder and terminals. At the end of the context all that runs is stopped."""
 
     def __init__(
         self, folder: Path, environment: Mapping[str, str], checks: Mapping[str, Callable[[], None]]
@@ -68,7 +68,10 @@ class Reader:
 
     def _check(self, step: Check) -> None:
         print(f"  check: {step.name}", flush=True)
-        self._checks[step.name]()
+        try:
+            self._checks[step.name]()
+        except AssertionError as error:
+            raise StepError(str(error)) from None
 
     def _type(self, step: Commands) -> None:
         terminal = self._terminal(step.terminal)

@@ -18,7 +18,7 @@ def is_as_shown(shown: str, output: str) -> bool:
 
 
 def has_appeared(shown: str, output: str) -> int:
-    """Return how many lines of an output there are up to the end of what a page shows; 0: it is not all there."""
+    """Return how many lines there are up to the end of what a page shows; 0: it is not all there."""
     found = re.search(f"^{pattern(shown)}", normalize(output), re.MULTILINE)
     if found is None:
         return 0

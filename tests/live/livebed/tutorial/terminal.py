@@ -65,7 +65,7 @@ class Terminal:
         return int(status), output
 
     def wait_for(self, has_appeared: Callable[[str], int], seconds: float) -> str:
-        """Wait until the running command has shown something; return that. The next wait is for what comes after.
+        """Wait until the running command has shown something; return that. The next wait begins after it.
 
         `has_appeared` says of an output how many of its lines that are; 0: not all is there yet.
 
