@@ -8,7 +8,7 @@ from livebed.browser import CHROMIUM, open_browser
 
 __all__ = ["log_in_on_the_page", "verify_first_login"]
 
-FIRST_LOGIN_SECONDS = 920.0
+FIRST_LOGIN_SECONDS = 120.0
 ADDRESS = "http://127.0.0.1:8200"
 
 
