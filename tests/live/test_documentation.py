@@ -27,7 +27,7 @@ JWT_EXPLAIN = ROOT / "docs" / "jwt-explain.md"
 JWT_GROUPS = ROOT / "docs" / "jwt-groups.md"
 JWT_ISSUERS = ROOT / "docs" / "jwt-issuers.md"
 REDIS_README = ROOT / "examples" / "redis_acl" / "README.md"
-AT_HOME = ["quickstart.md", "howto-dev.md", "howto-doctor.md"]
+AT_HOME = ["howto-dev.md", "howto-doctor.md"]
 """Pages about authkit's own server and command."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PRELUDE = r"""
