@@ -1,14 +1,6 @@
-"""A page of the tutorial as the steps that a reader takes. What is none of the forms below is an error.
+"""A page of the tutorial as the steps that a reader takes.
 
-| on the page | is |
-|---|---|
-| a block `sh` | commands in the first terminal |
-| a block `sh` with the title "Refused" | the same; the last command has to fail |
-| a block `sh` with the title "Second terminal" or "Third terminal" | commands there; the last one runs on |
-| a block `text` | what the `sh` block before it prints |
-| a block `text` with the title of a terminal | what appears there next |
-| any other block with a title | a file of that name in the first terminal's folder, as a whole |
-| a comment `<!-- check: NAME -->` | something that only a person could do: see `checks` |
+docs/architecture.md has the forms of its blocks. Anything else is an error, so that nothing is passed over.
 """
 
 from __future__ import annotations
