@@ -100,6 +100,7 @@ hello
         ("```sh\nsh -c 'echo why >&2; exit 3'\n```\n", "why"),
         ("```sh\necho one\n```\n\n```text\ntwo\n```\n", "one"),
         ("```sh\necho one\necho two\n```\n\n```text\none\n```\n", "two"),
+        ('```python title="nowhere/a.py"\npass\n```\n', "nowhere/a.py can't be written"),
         ('```sh title="Refused"\ntrue\n```\n', "it was not refused"),
         ('```sh title="Refused"\nfalse\nfalse\n```\n', "exit status 1"),
         ('```sh title="Second terminal"\necho over\n```\n\n```text\nready\n```\n', "it has ended"),

@@ -64,7 +64,10 @@ class Reader:
 
     def _write(self, step: File) -> None:
         print(f"  write {step.name}", flush=True)
-        (self._terminal(FIRST).folder / step.name).write_text(step.text)
+        try:
+            (self._terminal(FIRST).folder / step.name).write_text(step.text)
+        except OSError as error:
+            raise StepError(f"{step.name} can't be written: {error.strerror}") from None
 
     def _check(self, step: Check) -> None:
         print(f"  check: {step.name}", flush=True)
