@@ -48,7 +48,6 @@ TOGETHER = {
     ("docs/jwt-issuers.md", "sh"): JWT,
     ("docs/jwt-browser.md", "sh"): OTHER_JWT,
     ("docs/page.md", "sh"): OTHER_JWT,
-    ("docs/jwt-providers.md", "sh"): OTHER_JWT,
     ("docs/clients.md", "sh"): OTHER_JWT,
     ("docs/howto-jwt-provider.md", "sh"): OTHER_JWT,
     ("docs/howto-secrets.md", "sh"): LIVE + "test_the_page_of_a_secrets_engine_runs_as_written",
@@ -62,6 +61,10 @@ TOGETHER = {
 DRAWING = "a drawing"
 SUITE = "the suite itself"
 APART = {
+    "README.md": {
+        "make demo": "tests/host_http/test_demo.py::test_the_demo_shows_the_main_job",
+        "pip install": "takes packages from the index; scripts/test_wheel installs the wheels",
+    },
     "CONTRIBUTING.md": {"make test": SUITE, ".venv/bin/python -m pytest": SUITE},
     "docs/architecture.md": {
         "errors base64url": DRAWING,
@@ -94,6 +97,7 @@ APART = {
         "vault write auth/oidc/oidc/auth_url": "tests/live/test_oidc_ours.py::test_a_device",
     },
     "docs/jwt-issuers.md": {"vault write identity/entity-alias": "needs identifiers of the reader's server"},
+    "docs/jwt-providers.md": {"vault write auth/jwt/config": "asks Okta"},
     "docs/operate.md": {
         "install -m 755": "tests/live/test_packed_kinds.py::test_a_server_registers_it_as_what_it_is",
         "python3 -m venv": "writes to /opt, and takes from the index",
@@ -114,6 +118,10 @@ APART = {
     },
     "docs/reliability.md": {
         "make torture": "takes 40 minutes; tests/live/test_reliability_*.py are its short form"
+    },
+    "docs/quickstart.md": {
+        "python3 -m venv": "takes packages from the index; scripts/live/walk installs the wheel",
+        "#!/opt/authkit/bin/python -I": "one line of a file",
     },
     "docs/releasing.md": {
         "scripts/release check": "tests/test_releasing.py::test_a_tag_that_agrees_with_everything",

@@ -72,13 +72,15 @@ def source_of(test: str) -> str:
 
 @pytest.mark.parametrize("block", everywhere("sh"), ids=str)
 def test_commands_can_be_read(block: Block) -> None:
-    """By a shell; and what they name of this project is there: commands, options, targets, files."""
+    """By a shell; what they name of this project is there: options, targets, files; JSON in them is JSON."""
     read = subprocess.run(
         ["sh", "-n"], input=block.text, capture_output=True, text=True, timeout=SHELL_SECONDS, check=False
     )
     assert (read.returncode, read.stderr) == (0, "")
     for words in commands(block.text):
         check_names(words)
+    for document in re.findall(r"<<END\n(\{.*?)^END$", block.text, re.MULTILINE | re.DOTALL):
+        json.loads(document)
 
 
 def commands(text: str) -> Iterator[list[str]]:

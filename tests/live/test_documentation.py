@@ -10,9 +10,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 from acme_directory import read_plugin
-from database_servers import ROOT_PASSWORD, run_postgresql, run_redis, why_no_postgresql, why_no_redis
+from database_servers import (
+    ROOT_PASSWORD,
+    ROOT_USER,
+    run_postgresql,
+    run_redis,
+    why_no_postgresql,
+    why_no_redis,
+)
 from identity_provider import serve_provider
 from livebed.authority import Authority
 from livebed.binaries import ServerProgram
@@ -116,7 +124,7 @@ def test_the_pages_of_the_jwt_example_run_as_written(server: Server, issuer: Iss
 
 
 def test_other_mounts_of_the_jwt_example_run_as_written(server: Server, issuer: Issuer) -> None:
-    """Logins in a browser, groups from providers, pods, a provider of one's own: what operators write.
+    """Logins in a browser, a provider of one's own, pods: what operators write.
 
     A provider of this test is in the place of those that the pages name.
     """
@@ -128,7 +136,6 @@ def test_other_mounts_of_the_jwt_example_run_as_written(server: Server, issuer: 
     with serve_provider(issuer.jwk) as provider:
         run(server, "docs/jwt-browser.md", {"https://idp.example": provider.url})
         run(server, "docs/page.md")
-        run(server, "docs/jwt-providers.md", {"https://acme.okta.com": provider.url})
         run(server, "docs/howto-jwt-provider.md", {"https://login.acme.example": provider.url})
     authority = Authority()
     (server.home / "cluster-ca.pem").write_text(authority.pem)
@@ -160,6 +167,8 @@ def test_the_pages_with_postgresql_run_as_written(server: Server) -> None:
     python_plugin(server.plugin_directory, "postgres_users", engine, kind="secret").register(server.client)
     with run_postgresql() as database:
         place = f"127.0.0.1:{database.port}/postgres"
+        with psycopg.connect(database.url(ROOT_USER, ROOT_PASSWORD)) as connection:
+            connection.execute("CREATE ROLE app LOGIN")  # the user that the page gives new passwords
         done = run(server, page, {"db.example/app": place})
         assert re.search(r"^username +v-\S+-app-", done.stdout, re.MULTILINE)
         server.client.call("POST", "sys/leases/revoke-prefix/database", {"sync": True})
@@ -220,14 +229,17 @@ def test_a_server_in_development_mode_takes_the_plugin_by_itself(
 
 def test_commands_that_do_not_run_have_options_that_exist(program: ServerProgram) -> None:
     """Of the blocks that no test runs: the server's own help names each option."""
-    found = 0
-    for page, beginnings in APART.items():
-        for beginning in beginnings:
-            for line in apart(page, beginning).replace("\\\n", " ").splitlines():
-                if line.startswith("vault "):
-                    check_options(program, shlex.split(line, comments=True)[1:])
-                    found += 1
-    assert found > 10
+    not_run = [
+        apart(page, beginning)
+        for page, beginnings in APART.items()
+        for beginning, reason in beginnings.items()
+        if "::" not in reason
+    ]
+    lines = "".join(not_run).replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("vault ")]
+    assert len(commands) > 5
+    for words in commands:
+        check_options(program, words)
 
 
 def check_options(program: ServerProgram, words: list[str]) -> None:
