@@ -30,7 +30,9 @@ from livebed.plugins import NEXT_LAUNCHER, python_plugin
 from livebed.server import Server
 from livebed.shell import run_script
 from livebed.tokens import Issuer
-from pages import APART, ROOT, apart, shown_by, together
+from pages import APART, ROOT, apart, read_blocks, together
+
+from authkit.cli.new import KINDS, write_project
 
 AT_HOME = ["docs/quickstart.md", "docs/howto-dev.md", "docs/howto-doctor.md", "examples/shared_pin/README.md"]
 """Pages about authkit's own server and command."""
@@ -177,6 +179,21 @@ def test_the_pages_with_postgresql_run_as_written(server: Server) -> None:
         server.client.call("POST", "sys/leases/revoke-prefix/postgres", {"sync": True})
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_of_a_new_project_runs_as_written(server: Server, kind: str) -> None:
+    """What `authkit new` says about servers, with the launcher that it writes."""
+    folder = server.folder / "my-own"
+    write_project("my-own", folder, kind)
+    launcher = (folder / "launcher").read_text().partition("\n")[2]
+    python_plugin(
+        server.plugin_directory, "my_own", f"import sys\nsys.path.append({str(folder)!r})\n{launcher}"
+    )
+    blocks = list(read_blocks("README.md", (folder / "README.md").read_text()))
+    assert [block.language for block in blocks] == ["sh", "sh"]
+    done = run_commands(server, blocks[1].text)
+    assert re.search(r"^(token_policies|lease_id) ", done.stdout, re.MULTILINE)
+
+
 def test_the_page_of_the_redis_example_runs_as_written(server: Server) -> None:
     """From registration to the revocation of a lease, with a Redis server."""
     if why_no_redis():
@@ -268,6 +285,13 @@ def run(
     server: Server, page: str, replaced: Mapping[str, str] | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a page with the server's command line as `vault` on PATH; no command may fail."""
+    done = run_commands(server, script_of(page, replaced), **variables)
+    shown_by(page, done.stdout + done.stderr)
+    return done
+
+
+def run_commands(server: Server, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run commands as an operator of the server."""
     programs = server.folder / "bin"
     programs.mkdir(exist_ok=True)
     if not (programs / "vault").exists():
@@ -283,6 +307,17 @@ def run(
     for prefix in ("VAULT", "BAO"):
         environment[f"{prefix}_ADDR"] = server.address
         environment[f"{prefix}_TOKEN"] = server.client.token
-    done = run_script("set -eux\n" + script_of(page, replaced), environment, server.home)
-    shown_by(page, done.stdout + done.stderr)
-    return done
+    return run_script(f"set -eux\n{script}", environment, server.home)
+
+
+def shown_by(page: str, output: str) -> None:
+    """Hold that all `text` blocks of a page are in what its commands print.
+
+    `...` in a line is any text, on a line of its own any lines.
+    """
+    for block in together(page, "text"):
+        pattern = "".join(
+            r"(?:.*\n)*?" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + "\n"
+            for line in block.text.splitlines()
+        )
+        assert re.search(pattern, output), f"{block} is not what is printed:\n{output}"
