@@ -67,12 +67,12 @@ APART = {
     },
     "CONTRIBUTING.md": {"make test": SUITE, ".venv/bin/python -m pytest": SUITE},
     "docs/architecture.md": {
-        "errors base64url": DRAWING,
+        "errors base64url": "tests/test_page_blocks.py::test_the_map_of_packages_names_what_is_there",
         "host -> rpc -> wire.backend": DRAWING,
         "class definition": DRAWING,
         "host -> wire -> framework.routing": DRAWING,
         "host -> rpc -> database.service": DRAWING,
-        "server/core.py": DRAWING,
+        "server/core.py": "tests/test_page_blocks.py::test_the_parts_of_the_host_s_server_are_there",
         "AUTHKIT_RECORD=1": "what it records is kept, and compared by tests/conformance",
     },
     "docs/clients.md": {

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)"
-)
 PICTURES = sorted((ROOT / "docs/images").iterdir())
 PLOTS = sorted((ROOT / "docs/plots").iterdir())
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}

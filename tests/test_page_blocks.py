@@ -17,6 +17,10 @@ from pages import APART, PAGES, ROOT, TOGETHER, Block, apart, blocks, together
 
 from authkit.cli.main import cli
 
+SOURCE = pytest.mark.skipif(
+    not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)"
+)
+MAP = "docs/architecture.md"
 SHELL_SECONDS = 10
 PARTICIPANT = re.compile(r"participant (\w+) as .+")
 EVENT = re.compile(r"(\w+)-?->>(\w+): .+")
@@ -154,3 +158,25 @@ def test_a_diagram_declares_who_takes_part(block: Block) -> None:
             assert found, line
             used.update(found.groups())
     assert used == declared
+
+
+@SOURCE
+def test_the_map_of_packages_names_what_is_there() -> None:
+    """Each package and folder of the architecture is at its place, and no package is missing."""
+    above, named = [ROOT / "authkit"], set()
+    for line in apart(MAP, "errors base64url").splitlines():
+        found = re.match(r"( {0,4})(\w+(?:,? \w+)*) {2,}", line)
+        if found:
+            depth = len(found[1]) // 2
+            places = [above[depth] / name for name in re.split(r",? ", found[2])]
+            assert all(place.is_dir() or place.with_suffix(".py").exists() for place in places), line
+            above[depth + 1 :] = places[:1]
+            named.update(places if depth == 0 else ())
+    assert {path for path in (ROOT / "authkit").iterdir() if path.is_dir() and path.name[0] != "_"} <= named
+
+
+@SOURCE
+def test_the_parts_of_the_host_s_server_are_there() -> None:
+    """Each file that the architecture follows a request through."""
+    for line in apart(MAP, "server/core.py").splitlines():
+        assert (ROOT / "authkit/host" / line.split()[0]).exists(), line
