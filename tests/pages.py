@@ -56,7 +56,7 @@ TOGETHER = {
     ("examples/redis_acl/README.md", "sh"): LIVE + "test_the_page_of_the_redis_example_runs_as_written",
     ("examples/shared_pin/README.md", "sh"): DEV,
 }
-"""By pages and language, the test that runs all these blocks, in their order, but for those in `APART`."""
+"""By pages and language, the test or script that runs all these blocks in order, but for those in `APART`."""
 
 DRAWING = "a drawing"
 SUITE = "the suite itself"

@@ -9,11 +9,12 @@ import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
-from pages import APART, PAGES, ROOT, TOGETHER, Block, apart, blocks, together
+from pages import APART, PAGES, ROOT, TOGETHER, Block, apart, blocks
 
 from authkit.cli.main import cli
 
@@ -42,24 +43,29 @@ def test_each_block_has_its_test_or_its_reason(page: str) -> None:
         by_itself = [each for each in APART.get(page, ()) if block.text.startswith(each)]
         assert len(by_itself) <= 1, block
         if not by_itself:
-            owners = [pages for pages, language in TOGETHER if language == block.language]
-            assert any(fnmatch(page, pages) for pages in owners), f"{block}: no test runs it"
+            assert any(is_of(block, *entry) for entry in TOGETHER), f"{block}: no test runs it"
 
 
 def test_no_entry_is_left_over() -> None:
     """Each entry has blocks, and each one that runs by itself is one block."""
-    for pages, language in TOGETHER:
-        assert any(together(page, language) for page in PAGES if fnmatch(page, pages)), (pages, language)
+    for entry in TOGETHER:
+        assert any(is_of(block, *entry) for page in PAGES for block in blocks(page)), entry
     for page, beginnings in APART.items():
         for beginning in beginnings:
             assert apart(page, beginning)
 
 
+def is_of(block: Block, pages: str, language: str) -> bool:
+    """Whether a block is one of an entry."""
+    return fnmatch(block.page, pages) and fnmatch(block.language, language)
+
+
 def test_the_tests_that_run_blocks_are_there() -> None:
-    """Each is a function of its file, and the file names the page."""
+    """Each is a function of its file, or a script, and the file names the page."""
     for (pages, _), test in TOGETHER.items():
         text = source_of(test)
-        assert "*" in pages or pages in text, f"{test} does not name {pages}"
+        name = pages if pages.startswith("examples/") else Path(pages).stem
+        assert "*" in pages or name in text, f"{test} does not name {pages}"
     for beginnings in APART.values():
         for test in beginnings.values():
             if "::" in test:
@@ -67,10 +73,10 @@ def test_the_tests_that_run_blocks_are_there() -> None:
 
 
 def source_of(test: str) -> str:
-    """Return the text of the file of a test that has it."""
+    """Return the text of a script, or of the file that has a test."""
     file, _, name = test.partition("::")
     text = (ROOT / file).read_text()
-    assert f"def {name}(" in text, test
+    assert not name or f"def {name}(" in text, test
     return text
 
 
