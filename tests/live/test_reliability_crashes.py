@@ -14,7 +14,7 @@ def test_nothing_is_lost_in_a_crash(bed: Bed, part: str) -> None:
         assert row.seen["logins"]
 
 
-def test_a_plugin_killed_in_its_start_holds_nobody_up(bed: Bed) -> None:
-    """Logins are answered all the time; a mount that the server has given up comes back with a reload."""
+def test_a_plugin_killed_in_its_start_is_started_again(bed: Bed) -> None:
+    """By the next login, or by a changed registration where the server has given it up."""
     for row in run_short(bed, "starts"):
         assert row.seen["kills in a start"]

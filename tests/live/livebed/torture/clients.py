@@ -104,13 +104,9 @@ class LoginLoad:
         goal = self.succeeded + count
         wait_until(lambda: self.succeeded >= goal, f"{count} logins", timeout=PROGRESS_SECONDS)
 
-    def wait_for_login_after(self, moment: float, timeout: float = PROGRESS_SECONDS) -> None:
-        """Return when a login that began after a moment has succeeded.
-
-        Raises:
-            AssertionError: there was none within `timeout` seconds.
-        """
-        wait_until(lambda: self.latest > moment, "a login that began later", timeout=timeout)
+    def wait_for_login_after(self, moment: float) -> None:
+        """Return when a login that began after a moment has succeeded."""
+        wait_until(lambda: self.latest > moment, "a login that begins later", timeout=PROGRESS_SECONDS)
 
     @property
     def refused(self) -> list[Outcome]:
