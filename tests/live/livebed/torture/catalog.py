@@ -29,7 +29,7 @@ PARTS = (
     Part(
         "starts",
         kill_starting_plugins,
-        long=Size(seconds=60, clients=8),
+        long=Size(seconds=90, clients=8),
         short=Size(seconds=5, clients=4),
     ),
     Part(

@@ -10,7 +10,7 @@ from livebed.binaries import find_built
 from livebed.breakdowns import seeded_chance
 from livebed.mounts import Mount, open_mount
 from livebed.plugins import go_peer
-from livebed.processes import wait_until
+from livebed.processes import listening_sockets, wait_until
 from livebed.tokens import usual_issuer
 from livebed.torture.bed import Bed
 from livebed.torture.clients import LoginLoad
@@ -22,6 +22,10 @@ __all__ = ["kill_starting_plugins"]
 
 GIVEN_UP_SECONDS = 5.0
 """Without another process, though clients ask all the time: a server starts one at once, or never."""
+
+SOCKET_SECONDS = 60.0
+REST_OF_A_START = 0.25
+"""From the socket to the first answer: the server's calls before that are few."""
 
 
 def kill_starting_plugins(bed: Bed, size: Size) -> Sequence[Row]:
@@ -69,13 +73,21 @@ def kill_starts(whose: str, mount: Mount, size: Size, chance: Random) -> Row:
 
 
 def kill_in_a_start(mount: Mount, load: LoginLoad, chance: Random) -> None:
-    """See how long one start takes, and kill the next one somewhere in that time."""
+    """See how long one start takes, and kill the next one in that time: every other in its last part."""
     kill(mount)
     lasts = wait_for_login(load)
     kill(mount)
     assert is_started(mount)
+    if chance.random() < 0.5:
+        wait_until(lambda: listens(mount), "a socket of the plugin", timeout=SOCKET_SECONDS)
+        lasts *= REST_OF_A_START
     load.wait(chance.uniform(0, lasts))
     kill(mount)
+
+
+def listens(mount: Mount) -> bool:
+    """Whether the plugin has a socket for its server."""
+    return any(listening_sockets(pid) for pid in mount.server.pids_of(mount.plugin.command))
 
 
 def is_started(mount: Mount) -> bool:
