@@ -20,7 +20,7 @@ from livebed.torture.rows import Row, Size
 
 __all__ = ["kill_starting_plugins"]
 
-GIVEN_UP_SECONDS = 5.0
+GIVEN_UP_SECONDS = 10.0
 """Without another process, though clients ask all the time: a server starts one at once, or never."""
 
 SOCKET_SECONDS = 60.0
