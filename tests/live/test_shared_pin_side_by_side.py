@@ -178,8 +178,8 @@ def sides(server: Server) -> Iterator[tuple[Side, Side]]:
 
 def test_both_answer_alike(sides: tuple[Side, Side]) -> None:
     """Every request: the same status and body, or a difference that the page names."""
-    failures, seen = [], set()
-    for number, step in enumerate(requests()):
+    failures, seen, steps, page = [], set(), list(requests()), PAGE.read_text()
+    for number, step in enumerate(steps):
         go, python = (send(step, step.body, side) for side in sides)
         difference = name_difference(step, go, python)
         if difference is None:
@@ -187,7 +187,8 @@ def test_both_answer_alike(sides: tuple[Side, Side]) -> None:
         else:
             seen.add(difference)
     assert not failures, "\n".join(failures)
-    assert seen - {""} == set(re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
+    assert seen - {""} == set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert f"the same {len(steps)} requests" in page
 
 
 def test_both_report_the_same_alias(sides: tuple[Side, Side]) -> None:

@@ -53,9 +53,10 @@ def measure_forms(size: Size) -> list[Form]:
             f"{AUTHKIT} build --zipapp": authkit_build(project, folder / "zipapp", wheels, "--zipapp"),
             f"{AUTHKIT} build": authkit_build(project, folder / "standalone", wheels),
         }
-        binary = folder / GO
-        for _ in range(2):
-            forms["go build"] = binary, go_build(GO_FOLDER, binary, os.environ)
+        for name, options in {"go build": (), 'go build -ldflags="-s -w"': ("-ldflags=-s -w",)}.items():
+            binary = folder / f"{GO}{len(forms)}"
+            for _ in range(2):
+                forms[name] = binary, go_build(GO_FOLDER, binary, os.environ, *options)
         files = {name: file for name, (file, _) in forms.items()}
         times = measure_starts(files, size.starts, {"AUTHKIT_PYTHON": str(original_interpreter())})
         return [
@@ -93,9 +94,9 @@ def authkit_build(project: Path, output: Path, wheels: Path, *options: str) -> t
     return output / f"{PACKAGE}-0.1.0", seconds
 
 
-def go_build(sources: Path, output: Path, environment: Mapping[str, str]) -> float:
+def go_build(sources: Path, output: Path, environment: Mapping[str, str], *options: str) -> float:
     """Build the method in Go; return how many seconds that took."""
-    return timed(["go", "build", "-buildvcs=false", "-o", str(output), "."], sources, environment)
+    return timed(["go", "build", "-buildvcs=false", *options, "-o", str(output), "."], sources, environment)
 
 
 def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> float:

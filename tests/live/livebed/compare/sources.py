@@ -32,7 +32,7 @@ def go_names(files: Iterable[Path]) -> list[str]:
     Names of a package have it in front; fields and methods have not.
     """
     code = "\n".join(GO_TEXT.sub("", file.read_text()) for file in files)
-    own = set(re.findall(r"^\t([A-Z]\w*)\s+\S+\s*$", code, re.MULTILINE))
+    own = set(re.findall(r"^(?:\t|type )([A-Z]\w*)\s+\S+(?:\s*| {)$", code, re.MULTILINE))
     packages = set(re.findall(r"([a-z]\w*)\"$", "\n".join(file.read_text() for file in files), re.MULTILINE))
     found = set()
     for package, name in GO_NAME.findall(code):
