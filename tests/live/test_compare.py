@@ -88,14 +88,14 @@ def test_names_of_a_python_source(tmp_path: Path) -> None:
 
 def test_the_page_counts_the_sources_as_they_are() -> None:
     """Whoever changes one of them writes the page anew: `scripts/live/compare --part sources`."""
-    assert read_part(PAGE, "sources") == f"{describe_sources()}\n"
+    assert read_part(PAGE, "sources") == describe_sources()
 
 
 def test_the_page_has_a_place_for_every_part(page: Path) -> None:
     """One part is replaced, and all others stay."""
     before = {part: read_part(page, part) for part in PARTS}
     write_part(page, "running", "new")
-    assert {part: read_part(page, part) for part in PARTS} == before | {"running": "new\n"}
+    assert {part: read_part(page, part) for part in PARTS} == before | {"running": "new"}
 
 
 def test_a_table_has_ratios_to_go() -> None:

@@ -50,12 +50,14 @@ def measure_forms(size: Size) -> list[Form]:
         launcher = pin_in_python(folder, "launcher").file
         forms: dict[str, tuple[Path, float | None]] = {
             f"{AUTHKIT}, in a virtual environment": (launcher, None),
-            f"{AUTHKIT} build --zipapp": authkit_build(project, folder / "zipapp", wheels, "--zipapp"),
-            f"{AUTHKIT} build": authkit_build(project, folder / "standalone", wheels),
+            f"{AUTHKIT} build --zipapp": authkit_build(
+                project, folder / "zipapp", wheels, size.builds, "--zipapp"
+            ),
+            f"{AUTHKIT} build": authkit_build(project, folder / "standalone", wheels, size.builds),
         }
         for name, options in {"go build": (), 'go build -ldflags="-s -w"': ("-ldflags=-s -w",)}.items():
             binary = folder / f"{GO}{len(forms)}"
-            for _ in range(2):
+            for _ in range(size.builds):
                 forms[name] = binary, go_build(GO_FOLDER, binary, os.environ, *options)
         files = {name: file for name, (file, _) in forms.items()}
         times = measure_starts(files, size.starts, {"AUTHKIT_PYTHON": str(original_interpreter())})
@@ -75,7 +77,7 @@ def write_pin_project(folder: Path, wheels: Path) -> Path:
     """Write a project as `authkit new` does, with the example as its method."""
     write_project(NAME, folder)
     (folder / PACKAGE / "method.py").write_text(EXAMPLE.read_text())
-    (folder / PACKAGE / "__init__.py").write_text("from team_pin.method import SharedPIN as SharedPIN\n")
+    (folder / PACKAGE / "__init__.py").write_text(f"from {PACKAGE}.method import SharedPIN as SharedPIN\n")
     settings = folder / "pyproject.toml"
     named, count = re.subn(
         rf'plugin = "{PACKAGE}:\w+"', f'plugin = "{PACKAGE}:SharedPIN"', settings.read_text()
@@ -85,13 +87,14 @@ def write_pin_project(folder: Path, wheels: Path) -> Path:
     return lock_project(folder, wheels).folder
 
 
-def authkit_build(project: Path, output: Path, wheels: Path, *options: str) -> tuple[Path, float]:
-    """Build twice; return the file and what the second build took, with everything in caches."""
+def authkit_build(
+    project: Path, output: Path, wheels: Path, builds: int, *options: str
+) -> tuple[Path, float]:
+    """Build so often; return the file and what the last build took, with everything in caches."""
     command = [sys.executable, "-m", "authkit", "build", str(project), "--output", str(output)]
     command += ["--find-links", str(wheels), *options]
-    timed(command, project, os.environ)
-    seconds = timed(command, project, os.environ)
-    return output / f"{PACKAGE}-0.1.0", seconds
+    seconds = [timed(command, project, os.environ) for _ in range(builds)]
+    return output / "shared_pin-0.1.0", seconds[-1]
 
 
 def go_build(sources: Path, output: Path, environment: Mapping[str, str], *options: str) -> float:
@@ -103,6 +106,11 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     """Run a command; return how many seconds that took."""
     began = time.monotonic()
     subprocess.run(
-        command, cwd=folder, env=dict(environment), check=True, capture_output=True, timeout=BUILD_SECONDS
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=BUILD_SECONDS,
     )
     return time.monotonic() - began

@@ -27,7 +27,7 @@ def markers(part: str) -> tuple[str, str]:
 
 def read_part(page: Path, part: str) -> str:
     """Return what a page has of a part."""
-    return read_between(page, *markers(part))
+    return read_between(page, *markers(part)).strip("\n")
 
 
 def write_part(page: Path, part: str, text: str) -> None:
@@ -36,7 +36,7 @@ def write_part(page: Path, part: str, text: str) -> None:
     Raises:
         ValueError: the page has no place for it.
     """
-    write_between(page, *markers(part), text)
+    write_between(page, *markers(part), f"\n{text}\n")
 
 
 def describe_sources() -> str:

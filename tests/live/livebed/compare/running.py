@@ -37,6 +37,8 @@ class Size:
     """Of one run of one contender."""
     rounds: int
     clients: tuple[int, ...]
+    builds: int
+    """Of each form; the last one counts."""
     starts: int
     first_logins: int
 

@@ -19,8 +19,8 @@ from livebed.pin_methods import GO_FOLDER
 
 __all__ = ["run_session"]
 
-FULL = Size(logins=2000, rounds=5, clients=(1, 32), starts=20, first_logins=3)
-QUICK = Size(logins=200, rounds=2, clients=(1, 32), starts=3, first_logins=1)
+FULL = Size(logins=2000, rounds=5, clients=(1, 32), builds=2, starts=20, first_logins=3)
+QUICK = Size(logins=200, rounds=2, clients=(1, 32), builds=1, starts=3, first_logins=1)
 
 
 def run_session(arguments: Sequence[str]) -> None:
