@@ -39,7 +39,7 @@ def go_names(files: Iterable[Path]) -> list[str]:
         if package in GO_PACKAGES or name in GO_METHODS | own:
             continue
         found.add(f"{package}.{name}" if package in packages else name)
-    return sorted(found, key=str.lower)
+    return sorted(found, key=alphabetical)
 
 
 def python_names(file: Path) -> list[str]:
@@ -52,7 +52,12 @@ def python_names(file: Path) -> list[str]:
         for alias in node.names
     }
     found = imported | set(used_members(tree, imported))
-    return sorted(found - own_names(tree) - PYTHON_STANDARD, key=str.lower)
+    return sorted(found - own_names(tree) - PYTHON_STANDARD, key=alphabetical)
+
+
+def alphabetical(name: str) -> tuple[str, str]:
+    """Return by what names are sorted: without case at first, so that no two are equal."""
+    return name.lower(), name
 
 
 def used_members(tree: ast.Module, imported: set[str]) -> Iterator[str]:
