@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -32,12 +33,15 @@ def run_session(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     size = QUICK if given.quick else FULL
     page = given.page or (None if given.quick else PAGE)
-    about = describe(size)
     parts: dict[str, Callable[[], str]] = {
         "sources": describe_sources,
-        "running": lambda: show_figures(about, measure_running(size)),
-        "forms": lambda: show_forms(about, measure_forms(size)),
-        "first-logins": lambda: show_figures(about, measure_first_logins(size)),
+        "running": lambda: show_figures(
+            describe(f"medians of {size.rounds} rounds of {size.logins:,} logins"), measure_running(size)
+        ),
+        "forms": lambda: show_forms(describe(f"medians of {size.starts} starts"), measure_forms(size)),
+        "first-logins": lambda: show_figures(
+            describe(f"medians of {size.first_logins}"), measure_first_logins(size)
+        ),
     }
     for part in given.part or PARTS:
         print(f"{time.strftime('%H:%M:%S')} {part}", file=sys.stderr, flush=True)
@@ -47,13 +51,12 @@ def run_session(arguments: Sequence[str]) -> None:
             write_part(page, part, text)
 
 
-def describe(size: Size) -> str:
-    """Return the machine and the versions in one line."""
+def describe(what: str) -> str:
+    """Return the machine and what else it did, the versions, and what was measured, in one line."""
     go = subprocess.run(["go", "version"], capture_output=True, text=True, check=True, timeout=60).stdout
     sdk = re.search(r"vault/sdk (v\S+)", (GO_FOLDER / "go.mod").read_text())
     assert sdk is not None
     return (
-        f"{describe_machine()}; Python {describe_python()}; {go.split()[2]}, Vault's SDK {sdk[1]}; "
-        f"medians of {size.rounds} rounds of {size.logins:,} logins, {size.starts} starts, "
-        f"{size.first_logins} first logins; {time.strftime('%d %B %Y').lstrip('0')}."
+        f"{describe_machine()}, load {os.getloadavg()[0]:.1f} before; Python {describe_python()}; {go.split()[2]}, Vault's SDK {sdk[1]}; "
+        f"{what}; {time.strftime('%d %B %Y').lstrip('0')}."
     )
