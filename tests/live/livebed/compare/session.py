@@ -46,9 +46,9 @@ def run_session(arguments: Sequence[str]) -> None:
     for part in given.part or PARTS:
         print(f"{time.strftime('%H:%M:%S')} {part}", file=sys.stderr, flush=True)
         text = parts[part]()
-        print(f"{text}\n", flush=True)
         if page is not None:
             write_part(page, part, text)
+        print(f"{text}\n", flush=True)
 
 
 def describe(what: str) -> str:
@@ -57,6 +57,6 @@ def describe(what: str) -> str:
     sdk = re.search(r"vault/sdk (v\S+)", (GO_FOLDER / "go.mod").read_text())
     assert sdk is not None
     return (
-        f"{describe_machine()}, load {os.getloadavg()[0]:.1f} before; Python {describe_python()}; {go.split()[2]}, Vault's SDK {sdk[1]}; "
-        f"{what}; {time.strftime('%d %B %Y').lstrip('0')}."
+        f"{describe_machine()}, load {os.getloadavg()[0]:.1f} before; Python {describe_python()}; "
+        f"{go.split()[2]}, Vault's SDK {sdk[1]}; {what}; {time.strftime('%d %B %Y').lstrip('0')}."
     )
