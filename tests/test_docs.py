@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -77,6 +78,22 @@ def test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run() -> None:
     """What docs/hosts.md shows beside `serve` is compiled, and runs under the same host."""
     (shown,) = together("docs/hosts.md", "go")
     assert shown.text == (ROOT / "tests/live/go/peer/main.go").read_text()
+
+
+@pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
+def test_the_comparison_quotes_what_is_compared() -> None:
+    """Each block of docs/why.md stands in one of the two methods as it is, but for its margin."""
+    files = [ROOT / "examples/shared_pin/shared_pin.py", *ROOT.glob("tests/live/go/sharedpin/*.go")]
+    sources = {file.suffix: "" for file in files}
+    for file in files:
+        sources[file.suffix] += file.read_text()
+    blocks = re.findall(
+        r"^```(py|go)\n(.*?)^```$", (ROOT / "docs/why.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert {language for language, _ in blocks} == {"py", "go"}
+    for language, block in blocks:
+        indented = textwrap.indent(block, "    ")
+        assert block in sources[f".{language}"] or indented in sources[f".{language}"], block
 
 
 def test_the_example_stays_small() -> None:
