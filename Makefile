@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers leases lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live tutorial bench torture docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live tutorial bench compare torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ tutorial: setup ## what a stranger does: each page of the tutorial, from an empt
 bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build
 	@$(PYTHON) scripts/live/bench
+
+compare: setup ## the smallest example beside the same method in Go: writes the tables of docs/why.md
+	@scripts/live/build
+	@$(PYTHON) scripts/live/compare
 
 torture: setup ## faults of plugins, servers and providers, in less than 40 minutes: writes the table of docs/reliability.md
 	@scripts/live/build

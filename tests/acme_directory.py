@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import unquote
 
 from identity_provider import Answer, Asked, Provider
+from pages import together
 
 __all__ = ["DIRECTORY_TOKEN", "AcmeDirectory", "read_plugin"]
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto-jwt-provider.md"
 DIRECTORY_TOKEN = "Zk8Qw3vRt6Yp"
 
 
@@ -36,5 +34,5 @@ class AcmeDirectory(Provider):
 
 def read_plugin() -> str:
     """Return the plugin of the page."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    return str(code)
+    (code,) = together("docs/howto-jwt-provider.md", "python")
+    return code.text

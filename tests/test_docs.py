@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pages import ROOT, together
 
-ROOT = Path(__file__).resolve().parent.parent
 GUIDES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/README.md"))
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RECIPES = ROOT / "docs" / "howto-recipes.md"
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
+
+
+def python(page: str) -> list[str]:
+    """Return the Python blocks of a page."""
+    return [block.text for block in together(page, "python")]
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=str)
 def test_code_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of one page, in order, in one module."""
     module = make_module(monkeypatch)
-    text = (ROOT / page).read_text()
-    for block in BLOCK.finditer(text):
-        line = text[: block.start(1)].count("\n")
-        exec(compile("\n" * line + block[1], str(page), "exec"), vars(module))
+    for block in together(str(page), "python"):
+        exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), vars(module))
 
 
 @pytest.mark.parametrize(
     "recipe",
-    BLOCK.findall(RECIPES.read_text()),
+    python("docs/howto-recipes.md"),
     ids=lambda recipe: re.findall(r"^class (\w+)", recipe, re.MULTILINE)[0],
 )
 def test_recipes_run_alone(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,9 +53,9 @@ def test_examples_quote_themselves(page: Path) -> None:
     code = {
         line.strip() for path in (ROOT / page).parent.rglob("*.py") for line in path.read_text().splitlines()
     }
-    blocks = BLOCK.findall((ROOT / page).read_text())
-    assert blocks
-    for line in "".join(blocks).splitlines():
+    quoted = python(str(page))
+    assert quoted
+    for line in "".join(quoted).splitlines():
         assert line.strip() in {*code, "..."}
 
 
@@ -66,7 +68,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_readme_s_method_is_the_example() -> None:
     """What the README shows is the file that the tests run."""
-    (shown,) = BLOCK.findall((ROOT / "README.md").read_text())
+    (shown,) = python("README.md")
     example = (ROOT / "examples/shared_pin/shared_pin.py").read_text()
     assert shown[shown.index("class Team") :] == example[example.index("class Team") :]
 
@@ -74,10 +76,24 @@ def test_the_readme_s_method_is_the_example() -> None:
 @pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
 def test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run() -> None:
     """What docs/hosts.md shows beside `serve` is compiled, and runs under the same host."""
-    (shown,) = re.findall(
-        r"^```go\n(.*?)^```$", (ROOT / "docs/hosts.md").read_text(), re.MULTILINE | re.DOTALL
+    (shown,) = together("docs/hosts.md", "go")
+    assert shown.text == (ROOT / "tests/live/go/peer/main.go").read_text()
+
+
+@pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")
+def test_the_comparison_quotes_what_is_compared() -> None:
+    """Each block of docs/why.md stands in one of the two methods as it is, but for its margin."""
+    files = [ROOT / "examples/shared_pin/shared_pin.py", *ROOT.glob("tests/live/go/sharedpin/*.go")]
+    sources = {file.suffix: "" for file in files}
+    for file in files:
+        sources[file.suffix] += file.read_text()
+    blocks = re.findall(
+        r"^```(py|go)\n(.*?)^```$", (ROOT / "docs/why.md").read_text(), re.MULTILINE | re.DOTALL
     )
-    assert shown == (ROOT / "tests/live/go/peer/main.go").read_text()
+    assert {language for language, _ in blocks} == {"py", "go"}
+    for language, block in blocks:
+        indented = textwrap.indent(block, "    ")
+        assert block in sources[f".{language}"] or indented in sources[f".{language}"], block
 
 
 def test_the_example_stays_small() -> None:
@@ -90,7 +106,7 @@ def test_the_smallest_database_plugins_stay_small() -> None:
     """As many lines as their page says, and less than 60."""
     page = (ROOT / "docs/howto-database.md").read_text()
     example = (ROOT / "examples/redis_acl/redis_acl/plugin.py").read_text()
-    shown, written = len(BLOCK.findall(page)[0].splitlines()), len(example.splitlines())
+    shown, written = len(python("docs/howto-database.md")[0].splitlines()), len(example.splitlines())
     assert f"`PostgreSQL` above | {shown} |" in page
     assert f"its settings included | {written} |" in page
     assert max(shown, written) < 60
@@ -99,7 +115,7 @@ def test_the_smallest_database_plugins_stay_small() -> None:
 def test_the_smallest_engine_stays_small() -> None:
     """As many lines as its page says, and less than 60."""
     page = (ROOT / "docs/howto-secrets.md").read_text()
-    block = BLOCK.findall(page)[0]
+    block = python("docs/howto-secrets.md")[0]
     engine = block[: block.index("class Service")] + block[block.index("class Accounts") :]
     lines = len(engine.splitlines())
     assert f"without the service | {lines} |" in page

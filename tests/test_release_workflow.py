@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pages import ROOT, apart
 
-ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / ".github/workflows/release.yml"
 JOBS = {
     "build": {"contents": "read"},
@@ -126,12 +125,8 @@ def test_every_command_exists(workflow: dict[Any, Any]) -> None:
 def test_the_page_on_releases_shows_commands_that_exist() -> None:
     """Scripts, make targets, jobs and names."""
     page = (ROOT / "docs/releasing.md").read_text()
-    shown = [
-        line.split()
-        for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
-        for line in block.splitlines()
-    ]
-    assert [words[:2] for words in shown if words[0] != "git"] == [
+    shown = apart("docs/releasing.md", "scripts/release check").splitlines()
+    assert [line.split()[:2] for line in shown] == [
         ["scripts/release", "check"],
         ["scripts/release", "notes"],
         ["make", "dist"],

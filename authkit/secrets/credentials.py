@@ -7,7 +7,7 @@
         name = self.names.make(display_name=call.display_name, role_name=call.role_name)
         await call.keep(Account(username=name))      # first: what revoking needs
         ...                                          # then make it
-        return Lease(data={"username": name, ...}, ttl=role.default_ttl, max_ttl=role.max_ttl)
+        return Lease(data={"username": name}, ttl=role.default_ttl, max_ttl=role.max_ttl)
 
     @create.renew
     async def extend(self, call: RenewCall, account: Account, role: AccountRole) -> Renewal: ...

@@ -11,40 +11,34 @@ import pytest
 import yaml
 from livebed.mounts import Mount
 from livebed.processes import wait_until
+from pages import apart, together
 from test_jwt_clients import hvac_client
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
+PAGE = "docs/clients.md"
 AGENT_SECONDS = 20.0
-
-
-def blocks(language: str) -> list[str]:
-    """The blocks of the page in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def pod() -> list[dict[str, Any]]:
     """The objects for Kubernetes."""
-    (shown,) = blocks("yaml")
-    return list(yaml.safe_load_all(shown))
+    return list(yaml.safe_load_all(apart(PAGE, "apiVersion: v1")))
 
 
 def agent_configurations() -> dict[str, str]:
     """The agent's configuration, and the one in the pod."""
-    shown = next(block for block in blocks("hcl") if block.startswith("auto_auth"))
-    return {"agent": shown, "pod": pod()[0]["data"]["agent.hcl"]}
+    return {"agent": apart(PAGE, "auto_auth {"), "pod": pod()[0]["data"]["agent.hcl"]}
 
 
 def test_hvac(mount: Mount) -> None:
     """Both functions of the page, on the same mount."""
-    (code,) = blocks("python")
+    (block,) = together(PAGE, "python")
     functions: dict[str, Any] = {}
-    exec(compile(code, "clients.md", "exec"), functions)
+    exec(compile(block.text, "clients.md", "exec"), functions)
     write_role(mount)
     token = mount.issuer.token()
     mount.client.secrets.append(token)
     with hvac_client(mount.client) as client:
         client.token = None
-        code = code.replace('path="jwt"', f'path="{mount.path}"')
+        code = block.text.replace('path="jwt"', f'path="{mount.path}"')
         exec(compile(code, "clients.md", "exec"), functions)
         for log_in in (
             lambda: functions["log_in_with_jwt"](client, token),

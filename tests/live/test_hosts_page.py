@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 from livebed.binaries import ServerProgram
-from livebed.plugins import JWT_LAUNCHER, python_plugin
+from livebed.plugins import python_plugin
 from livebed.server import free_port
 from livebed.shell import run_script
 from livebed.tokens import Issuer
+from pages import apart, together
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "hosts.md"
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = "docs/hosts.md"
+LAUNCHER = apart(PAGE, "from authkit import serve")
 OLDER_LAUNCHER = f"""
 import os, sys
 if "5" in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "").split(","):
     sys.exit("this one is asked for an older protocol")
-{JWT_LAUNCHER}"""
+{LAUNCHER}"""
 PRELUDE = r"""
 sleep() { kill -0 $! && command sleep "$1"; }  # the page waits for the server, this also for its end
 set -eux
@@ -29,7 +30,7 @@ trap 'kill $!; wait $!' EXIT
 ARGUMENTS = '-args=-ca-cert="$PWD/cert.pem" -args=-tls-server-name=vault.example '
 
 
-@pytest.mark.parametrize("launcher", [JWT_LAUNCHER, OLDER_LAUNCHER], ids=["protocol-5", "protocol-4"])
+@pytest.mark.parametrize("launcher", [LAUNCHER, OLDER_LAUNCHER], ids=["protocol-5", "protocol-4"])
 def test_the_page_leads_to_a_login(
     program: ServerProgram, folder: Path, issuer: Issuer, launcher: str
 ) -> None:
@@ -67,9 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 def page() -> str:
     """Return the commands of the page."""
-    blocks = BLOCK.findall(PAGE.read_text())
-    assert len(blocks) == 3
-    return "".join(blocks)
+    return "".join(block.text for block in together(PAGE, "sh"))
 
 
 def walk(

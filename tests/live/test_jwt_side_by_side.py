@@ -18,9 +18,9 @@ from identity_provider import serve_provider
 from jwt_requests import World, requests
 from livebed.binaries import find_built
 from livebed.factories import our_plugin
-from livebed.plugins import Plugin, go_peer
+from livebed.plugins import go_peer
 from livebed.server import Server
-from livebed.sidebyside import Answer, Side, Step, make, send
+from livebed.sidebyside import Answer, Step, make, mounted, send
 from livebed.starts import make_certificate
 from livebed.tokens import Issuer, usual_issuer
 
@@ -146,13 +146,3 @@ def make_world() -> Iterator[World]:
     issuer, second, stranger = usual_issuer(), Issuer.ec("two"), Issuer.rsa("stranger")
     with serve_provider(issuer.jwk, second.jwk) as provider:
         yield World(issuer, second, stranger, provider, certificate, certificate)
-
-
-@contextmanager
-def mounted(server: Server, plugin: Plugin) -> Iterator[Side]:
-    """Enable a plugin at a path of its own; disable it in the end."""
-    plugin.register(server.client)
-    path = f"side-{plugin.name.replace('_', '-')}"
-    server.client.write(f"sys/auth/{path}", type=plugin.name)
-    yield Side(server.client, path)
-    server.client.delete(f"sys/auth/{path}")

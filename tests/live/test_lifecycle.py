@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import ExitStack
 
 import pytest
@@ -14,6 +16,24 @@ from livebed.server import Server
 from livebed.tokens import Issuer
 
 ORPHAN_SECONDS = 5.0
+
+DIES_IN_SETUP_LAUNCHER = """
+import os, signal
+from pathlib import Path
+from authkit import serve
+from jwt_auth import JWTAuth
+
+class Mortal(JWTAuth, name="jwt_auth", version="0.1.0"):
+    def __init__(self, config):
+        omen = Path(__file__).with_suffix(".omen")
+        if omen.exists():
+            omen.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(config)
+
+serve(Mortal)
+"""
+"""Once, if there is a file beside it."""
 
 
 # --- versions ----------------------------------------------------------------------------------
@@ -190,6 +210,26 @@ def test_killed_server_leaves_no_orphan(make_server: MakeServer, issuer: Issuer)
 def own_files(server: Server) -> set[str]:
     """Return the names in the server's temporary directory."""
     return {path.name for path in server.temporary.iterdir()}
+
+
+def test_plugin_that_dies_in_its_setup_needs_a_registration(server: Server, issuer: Issuer) -> None:
+    """A server starts it no more, for any mount, until it is registered with another variable."""
+    plugin = python_plugin(server.plugin_directory, "mortal", DIES_IN_SETUP_LAUNCHER)
+    plugin.register(server.client)
+    with mount_plugin(server, plugin, issuer) as mount, mount_plugin(server, plugin, issuer) as other:
+        pid = mount.pid
+        plugin.file.with_suffix(".omen").touch()
+        os.kill(pid, signal.SIGKILL)
+        wait_for_exit(pid, timeout=5)
+
+        for each in (mount, other, mount, other):
+            with pytest.raises(ServerError):
+                each.login()
+        assert not server.pids_of(plugin.command)
+
+        plugin.register(server.client, env=["STARTED_AGAIN=1"])
+        assert [each.login()["policies"] for each in (mount, other)] == [["default"]] * 2
+        assert mount.pid == other.pid
 
 
 def test_the_older_protocol_works_too(server: Server, issuer: Issuer) -> None:

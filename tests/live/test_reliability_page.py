@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import pytest
 from livebed.binaries import ServerProgram
 from livebed.torture import session
 from livebed.torture.bed import Bed
-from livebed.torture.catalog import PARTS
+from livebed.torture.catalog import PARTS, find_part
 from livebed.torture.clients import Outcome, describe_refusals
 from livebed.torture.options import Options, parse
 from livebed.torture.page import BEGIN, END, table_of, write_table
@@ -86,6 +87,15 @@ def test_options_choose_parts(tmp_path: Path) -> None:
     again = parse(["--again", "stops", "--output", str(tmp_path)])
     assert ([part.name for part in again.parts], again.again) == (["stops"], {"stops"})
     assert parse(["--quick", "--output", str(tmp_path)]).results.folder != tmp_path
+
+
+def test_a_whole_load_has_no_limit(tmp_path: Path) -> None:
+    """The million logins of the soak come to their end."""
+    limits = [
+        session.size_of(find_part("soak"), parse([*given, "--output", str(tmp_path)])).limit
+        for given in ([], ["--whole"])
+    ]
+    assert limits == [720, inf]
 
 
 class Counted:

@@ -2,9 +2,10 @@
 
 ::
 
-    entry = await self.wal.put("rotate", {"user": "app", "started": True})
-    ...                                  # change the world, then store what came of it
-    await self.wal.commit(entry)
+    async def rotate(self) -> None:
+        entry = await self.wal.put("rotate", {"user": "app", "started": True})
+        ...                              # change the world, then store what came of it
+        await self.wal.commit(entry)
 
     @rollback("rotate")
     async def undo(self, entry: WALEntry) -> None: ...

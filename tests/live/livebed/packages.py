@@ -16,7 +16,7 @@ from authkit.packaging.lock import write_lock
 from authkit.packaging.project import Project, read_project
 from livebed.starts import host_environment
 
-__all__ = ["NEXT", "build_wheels", "make_next", "make_project", "read_refusal", "unpacked_in"]
+__all__ = ["NEXT", "build_wheels", "lock_project", "make_next", "make_project", "read_refusal", "unpacked_in"]
 
 ROOT = Path(__file__).resolve().parents[3]
 NEXT = "v0.2.0"
@@ -35,6 +35,11 @@ def make_project(folder: Path, wheels: Path, example: str = "jwt_auth") -> Proje
     ignored = shutil.ignore_patterns("tests", "__pycache__")
     shutil.copytree(ROOT / "examples" / example, folder, ignore=ignored)
     (folder / example / "page.jinja").write_text("a template of the author's")
+    return lock_project(folder, wheels)
+
+
+def lock_project(folder: Path, wheels: Path) -> Project:
+    """Lock a project to the versions of the development environment and the wheels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_CONSTRAINT", str(ROOT / "requirements/development.txt"))
         write_lock(read_project(folder), find_links=[wheels])

@@ -20,6 +20,7 @@ __all__ = [
     "NEXT",
     "NEXT_LAUNCHER",
     "Plugin",
+    "binary_plugin",
     "go_peer",
     "python_plugin",
 ]
@@ -97,8 +98,13 @@ def python_plugin(
 
 
 def go_peer(folder: Path, binary: Path) -> Plugin:
-    """Copy the official JWT plugin in; a symlink out of the plugin directory would be refused."""
-    file = folder / "jwt-peer"
+    """Copy the official JWT plugin in."""
+    return binary_plugin(folder, GO_PEER, binary, command="jwt-peer")
+
+
+def binary_plugin(folder: Path, name: str, binary: Path, *, command: str = "") -> Plugin:
+    """Copy an executable in; a symlink out of the plugin directory would be refused."""
+    file = folder / (command or name)
     if not file.exists():
         shutil.copy2(binary, file)
-    return Plugin(GO_PEER, file)
+    return Plugin(name, file)

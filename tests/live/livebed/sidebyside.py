@@ -6,15 +6,18 @@ Which requests, and which differences are meant, is left to the tests.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from livebed.client import Client
+from livebed.plugins import Plugin
+from livebed.server import Server
 
-__all__ = ["Answer", "Side", "Step", "make", "send"]
+__all__ = ["Answer", "Side", "Step", "make", "mounted", "send"]
 
 CHANCE = frozenset(
     {"request_id", "client_token", "accessor", "entity_id", "mount_type", "id", "creation_time", "issue_time"}
@@ -72,6 +75,16 @@ class Side:
     client: Client
     path: str
     kept: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def mounted(server: Server, plugin: Plugin) -> Iterator[Side]:
+    """Enable a plugin at a path of its own; disable it in the end."""
+    plugin.register(server.client)
+    path = f"side-{plugin.name.replace('_', '-')}"
+    server.client.write(f"sys/auth/{path}", type=plugin.name)
+    yield Side(server.client, path)
+    server.client.delete(f"sys/auth/{path}")
 
 
 def send(step: Step, body: Any, side: Side) -> Answer:

@@ -14,7 +14,7 @@ from typing import Any
 from livebed.bench.curves import Curve
 from livebed.bench.rounds import Runs
 
-__all__ = ["Results", "describe_run"]
+__all__ = ["Results", "describe_machine", "describe_python", "describe_run"]
 
 PEER_MODULE = Path(__file__).resolve().parents[2] / "go" / "peer" / "go.mod"
 
@@ -49,12 +49,22 @@ class Results:
 
 def describe_run(arguments: Sequence[str], server: str) -> dict[str, str]:
     """Return machine, versions and command, as they stand beside the figures."""
-    processor = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     peer = re.search(r"vault-plugin-auth-jwt (v\S+)", PEER_MODULE.read_text())
     return {
-        "machine": f"{os.cpu_count()} cores, {processor[1] if processor else platform.machine()}",
-        "python": f"{platform.python_version()}, {platform.python_compiler()}",
+        "machine": describe_machine(),
+        "python": describe_python(),
         "server": f"Vault {server}",
         "go plugin": f"vault-plugin-auth-jwt {peer[1] if peer else 'of unknown version'}",
         "command": " ".join([Path(sys.argv[0]).name, *arguments]),
     }
+
+
+def describe_machine() -> str:
+    """Return cores and processor."""
+    processor = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} cores, {processor[1] if processor else platform.machine()}"
+
+
+def describe_python() -> str:
+    """Return the interpreter's version, and what compiled it."""
+    return f"{platform.python_version()}, {platform.python_compiler()}"

@@ -57,7 +57,8 @@ def measure_logins(bed: Bed, options: Options, results: Results) -> None:
             bed.server, lanes, rounds=options.rounds, clients=clients, count=options.logins
         )
     tell("starts")
-    for name, times in measure_starts(bed.contenders, options.starts).items():
+    files = {each.label: each.plugin.file for each in bed.contenders}
+    for name, times in measure_starts(files, options.starts).items():
         results.single[f"start to {name}, ms"] = times
 
 

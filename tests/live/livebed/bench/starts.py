@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from livebed.bench.bed import Contender
 from livebed.bench.rounds import Lane, run_lane
 from livebed.processes import resident_kib
 from livebed.server import Server
@@ -27,14 +26,22 @@ def measure_memory(server: Server, lanes: Sequence[Lane]) -> dict[str, list[floa
     return found
 
 
-def measure_starts(contenders: Sequence[Contender], starts: int) -> dict[str, dict[str, list[float]]]:
-    """Return milliseconds to the handshake line, and those to the refusal of another cookie."""
+def measure_starts(
+    files: Mapping[str, Path], starts: int, variables: Mapping[str, str] | None = None
+) -> dict[str, dict[str, list[float]]]:
+    """Return milliseconds to the handshake line, and those to the refusal of another cookie, by label.
+
+    All take turns. A first start of each is not counted: packed plugins unpack themselves. `variables` are
+    set beside those of a host.
+    """
     times: dict[str, dict[str, list[float]]] = {"handshake": {}, "refusal": {}}
-    for contender in contenders:
-        with tempfile.TemporaryDirectory() as folder:
-            environment = host_environment(Path(folder))
-            file = contender.plugin.file
-            handshakes = [1000 * seconds_to_handshake(file, environment) for _ in range(starts)]
-        times["handshake"][contender.label] = handshakes
-        times["refusal"][contender.label] = [1000 * seconds_to_refusal(file) for _ in range(starts)]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = host_environment(Path(folder)) | dict(variables or {})
+        for file in files.values():
+            seconds_to_handshake(file, environment)
+        for _ in range(starts):
+            for label, file in files.items():
+                handshake, refusal = seconds_to_handshake(file, environment), seconds_to_refusal(file)
+                times["handshake"].setdefault(label, []).append(1000 * handshake)
+                times["refusal"].setdefault(label, []).append(1000 * refusal)
     return times

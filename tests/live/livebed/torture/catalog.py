@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from livebed.torture.clock_back import set_clock_wrong
 from livebed.torture.crashes import kill_plugin, stop_processes
+from livebed.torture.early_kills import kill_starting_plugins
 from livebed.torture.failovers import kill_leaders, why_no_load
 from livebed.torture.growth import come_and_go, reload_often
 from livebed.torture.leaving import leave_logins
@@ -24,6 +25,12 @@ PARTS = (
         kill_plugin,
         long=Size(seconds=180, clients=32),
         short=Size(seconds=5, clients=8, patience=30),
+    ),
+    Part(
+        "starts",
+        kill_starting_plugins,
+        long=Size(seconds=90, clients=8),
+        short=Size(seconds=5, clients=4),
     ),
     Part(
         "stops",

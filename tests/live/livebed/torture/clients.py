@@ -72,6 +72,8 @@ class LoginLoad:
     outcomes: list[Outcome] = field(default_factory=list)
     succeeded: int = 0
     """Logins that got a token so far."""
+    latest: float = 0.0
+    """When the newest of these began."""
     ending: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -102,6 +104,10 @@ class LoginLoad:
         goal = self.succeeded + count
         wait_until(lambda: self.succeeded >= goal, f"{count} logins", timeout=PROGRESS_SECONDS)
 
+    def wait_for_login_after(self, moment: float) -> None:
+        """Return when a login that began after a moment has succeeded."""
+        wait_until(lambda: self.latest > moment, "a login that begins later", timeout=PROGRESS_SECONDS)
+
     @property
     def refused(self) -> list[Outcome]:
         """Logins without a token whose answer says why."""
@@ -126,7 +132,9 @@ class LoginLoad:
                 outcome = self._log_in(http)
                 with self.lock:
                     self.outcomes.append(outcome)
-                    self.succeeded += outcome.succeeded
+                    if outcome.succeeded:
+                        self.succeeded += 1
+                        self.latest = max(self.latest, outcome.began)
 
     def _log_in(self, http: httpx.Client) -> Outcome:
         """Log in once, with as many attempts as it takes and may take."""

@@ -10,14 +10,14 @@ from contextlib import suppress
 from statistics import median
 
 from livebed.mounts import Mount
-from livebed.processes import wait_until
+from livebed.processes import is_alive, wait_until
 from livebed.torture.bed import Bed
 from livebed.torture.clients import LoginLoad, describe_refusals
 from livebed.torture.leftovers import count_files, find_processes
 from livebed.torture.objects import RoleWriter, count_lost, read_objects, write_objects
 from livebed.torture.rows import Row, Size
 
-__all__ = ["kill_plugin", "stop_processes"]
+__all__ = ["kill", "kill_plugin", "stop_processes"]
 
 KILL_EVERY_SECONDS = 2.0
 WARM_UP = 50
@@ -29,7 +29,8 @@ SETTLE_SECONDS = 10.0
 def kill_plugin(bed: Bed, size: Size) -> Sequence[Row]:
     """Kill the plugin every two seconds, for `size.seconds`, under `size.clients`.
 
-    None is killed before it has served: a machine that needs two seconds for a start would log nobody in.
+    None is killed before it has logged somebody in. What was sent before the kill does not count: the dead
+    process may have answered it. `early_kills` is about kills in a start.
     """
     mount = mount_with_objects(bed)
     kept, files = read_objects(mount), count_files(mount.server)
@@ -41,7 +42,7 @@ def kill_plugin(bed: Bed, size: Size) -> Sequence[Row]:
             load.wait(KILL_EVERY_SECONDS)
             kill(mount)
             killed = time.monotonic()
-            load.wait_for_logins(1)
+            load.wait_for_login_after(killed)
             waits.append(time.monotonic() - killed)
         load.wait_for_logins(WARM_UP)
     seen = figures_of(load) | {
@@ -111,10 +112,12 @@ def mount_with_objects(bed: Bed) -> Mount:
 
 
 def kill(mount: Mount) -> None:
-    """Kill every process of the plugin."""
-    for pid in mount.server.pids_of(mount.plugin.command):
+    """Kill every process of the plugin, and return once they answer nobody any more."""
+    pids = mount.server.pids_of(mount.plugin.command)
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids)), "the end of killed processes", timeout=SETTLE_SECONDS)
 
 
 def figures_of(load: LoginLoad, since: float = 0.0) -> dict[str, float | str]:

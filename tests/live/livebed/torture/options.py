@@ -25,11 +25,11 @@ class Options:
     again: frozenset[str]
     """Names of parts that run though there are results of theirs."""
     is_quick: bool
-    is_whole: bool
-    """Whether loads with a limit come to their end, however long that takes."""
     results: Results
     page: Path
     plots: Path
+    is_whole: bool = False
+    """Whether loads with a limit come to their end, however long that takes."""
 
 
 def parse(arguments: Sequence[str]) -> Options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from livebed.marked_pages import read_between, write_between
 from livebed.torture.results import PartResult
 from livebed.torture.rows import Row
 
@@ -21,18 +22,14 @@ def write_table(page: Path, parts: Sequence[str], results: Mapping[str, PartResu
     Raises:
         ValueError: the page has no markers.
     """
-    text = page.read_text()
-    before, begin, rest = text.partition(f"{BEGIN}\n")
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no place for the table: {BEGIN} and {END}")
+    table = read_between(page, BEGIN, END)
     lines = []
     for part in parts:
         if part in results:
             lines += [line_of(cells) for cells in cells_of(results[part])]
         else:
             lines += [line for line in table.splitlines() if line.startswith(f"| {part} |")]
-    page.write_text(before + begin + "\n".join([*heading(), *lines]) + "\n" + end + after)
+    write_between(page, BEGIN, END, "\n".join([*heading(), *lines]))
 
 
 def table_of(results: Sequence[PartResult]) -> str:
