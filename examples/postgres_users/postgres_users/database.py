@@ -103,8 +103,9 @@ class Database:
                     for statement in filled:
                         await connection.execute(statement.encode())
             except psycopg.errors.UndefinedObject as error:
-                # The text names what is missing: it might be another role of the statements.
-                if not may_be_missing or username not in (error.diag.message_primary or ""):
+                # The text names what is missing: it might be another role, or something of the same name.
+                is_named = username in (error.diag.message_primary or "")
+                if not may_be_missing or not is_named or await _exists(connection, username):
                     raise
 
     async def verify_new(self, username: str) -> None:
@@ -117,8 +118,7 @@ class Database:
         if len(username.encode()) > MAX_NAME:
             raise UserError(f"username_template makes a name of more than {MAX_NAME} bytes")
         async with self._connection("create the user") as connection:
-            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
-            if await found.fetchone() is not None:
+            if await _exists(connection, username):
                 raise UserError("username_template makes the name of a user that exists")
 
     async def set_password(self, username: str, password: Secret) -> None:
@@ -160,8 +160,7 @@ class Database:
             UpstreamError: it failed.
         """
         async with self._connection("drop the user", is_end=True) as connection:
-            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
-            if await found.fetchone() is None:
+            if not await _exists(connection, username):
                 return
             user = sql.Identifier(username)
             await _repeat(connection, sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
@@ -235,6 +234,11 @@ class Database:
 async def _forget_session(connection: AsyncConnection[Any]) -> None:
     """End what an operator's statements have left, such as SET ROLE: the next ones may be another role's."""
     await connection.execute("DISCARD ALL")
+
+
+async def _exists(connection: AsyncConnection[Any], username: str) -> bool:
+    found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
+    return await found.fetchone() is not None
 
 
 async def _repeat(connection: AsyncConnection[Any], statement: sql.Composed) -> None:

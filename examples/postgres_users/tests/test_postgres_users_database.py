@@ -361,6 +361,17 @@ async def test_only_the_user_itself_may_be_missing(
     assert exists(root, name) is is_told
 
 
+async def test_something_else_of_the_user_s_name_may_not_be_missing(database: Database, root: Root) -> None:
+    """The user would stay, and nothing would try again."""
+    name, table = new_name(), f"t{uuid4().hex}"
+    root.execute(f"CREATE TABLE {table} ()")
+    await create(database, name)
+    statements = [f'DROP POLICY "{{{{name}}}}" ON {table}', DROP]
+    with pytest.raises(UpstreamError, match="policy"):
+        await database.run(statements, username=name, what="undo it", may_be_missing=True)
+    assert exists(root, name)
+
+
 async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:
     """Its readers would have the rights of the engine, which could not log in any more."""
     mount = Mount(PostgresUsers)
