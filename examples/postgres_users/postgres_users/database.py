@@ -23,11 +23,15 @@ WAIT_SECONDS: Final = 10.0
 """For a connection of the pool."""
 STATEMENT_SECONDS: Final = 20
 """For one statement. A revocation has several, and a minute."""
+LOCK_SECONDS: Final = 2
+"""For a lock that a revocation needs. A user may hold it, who would keep the connection from other revocations:
+each may change its own password, in a transaction that it does not end."""
 
 _PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds before a statement is repeated."""
 
 _OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+_END_OPTIONS: Final = f"-c lock_timeout={LOCK_SECONDS}s"
 
 _GRANTS: Final = """
 SELECT DISTINCT table_schema FROM information_schema.table_privileges WHERE grantee = %(name)s
@@ -163,7 +167,7 @@ class Database:
             if not await _exists(connection, username):
                 return
             user = sql.Identifier(username)
-            await _repeat(connection, sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            await _forbid_login(connection, username)
             # First: what the user owns, such as a temporary table, keeps it and its open sessions.
             groups = await (await connection.execute(_GROUPS, [username])).fetchall()
             for (group,) in groups:
@@ -206,7 +210,7 @@ class Database:
         async with self._opening:
             if is_end not in self._pools:
                 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-                    kwargs=self._connection_options(),
+                    kwargs=self._connection_options(_END_OPTIONS if is_end else ""),
                     min_size=0,
                     max_size=self._config.max_open_connections,
                     max_waiting=32 * self._config.max_open_connections,
@@ -220,13 +224,13 @@ class Database:
                 self._pools[is_end] = pool
             return self._pools[is_end]
 
-    def _connection_options(self) -> dict[str, Any]:
+    def _connection_options(self, more: str = "") -> dict[str, Any]:
         config = self._config
         values: dict[str, str | Secret] = {"username": config.username, "password": config.password}
         options = psycopg.conninfo.conninfo_to_dict(fill_url(config.connection_url, values))
         options.setdefault("application_name", "postgres_users")
         options.setdefault("connect_timeout", str(CONNECT_SECONDS))
-        options["options"] = f"{options.get('options') or ''} {_OPTIONS}".strip()
+        options["options"] = f"{options.get('options') or ''} {_OPTIONS} {more}".strip()
         # Statements are not prepared: those of operators come once, and hold passwords.
         return {**options, "autocommit": True, "prepare_threshold": None}
 
@@ -239,6 +243,23 @@ async def _forget_session(connection: AsyncConnection[Any]) -> None:
 async def _exists(connection: AsyncConnection[Any], username: str) -> bool:
     found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
     return await found.fetchone() is not None
+
+
+async def _forbid_login(connection: AsyncConnection[Any], username: str) -> None:
+    """End the user's logins, and its sessions too if one of them holds a lock on the user.
+
+    Such a lock would keep the user until the server gives the revocation up.
+    """
+    forbid = sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(username))
+    try:
+        await _repeat(connection, forbid)
+    except psycopg.errors.LockNotAvailable as error:
+        own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+        try:
+            await connection.execute(own, [username])
+        except psycopg.errors.InsufficientPrivilege:
+            raise error from None
+        await _repeat(connection, forbid)
 
 
 async def _repeat(connection: AsyncConnection[Any], statement: sql.Composed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
@@ -370,6 +370,34 @@ async def test_something_else_of_the_user_s_name_may_not_be_missing(database: Da
     with pytest.raises(UpstreamError, match="policy"):
         await database.run(statements, username=name, what="undo it", may_be_missing=True)
     assert exists(root, name)
+
+
+@pytest.mark.parametrize("may_end_sessions", [True, False])
+async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
+    postgresql: PostgreSQL, root: Root, may_end_sessions: bool
+) -> None:
+    """Each user may change its own password, in a transaction that it does not end.
+
+    Its own revocation needs an engine that may end sessions (`pg_signal_backend`).
+    """
+    engine, held, other = new_name(), new_name(), new_name()
+    root.execute(f"CREATE ROLE {engine} LOGIN CREATEROLE PASSWORD 'engine'")
+    settings = {**postgresql.settings, "username": engine, "password": "engine", "max_open_connections": 1}
+    if may_end_sessions:
+        root.execute(f"GRANT pg_signal_backend TO {engine}")
+    database = Database(DatabaseConfig(**settings))
+    password = await create(database, held)
+    await create(database, other)
+    with closing(psycopg.connect(postgresql.url(held, password.reveal()))) as own:
+        own.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        holding = asyncio.ensure_future(database.drop(held))
+        await asyncio.sleep(0)
+        await database.drop(other)
+        with nullcontext() if may_end_sessions else pytest.raises(UpstreamError, match="lock timeout"):
+            await holding
+    await database.close()
+    assert not exists(root, other)
+    assert exists(root, held) is not may_end_sessions
 
 
 async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:
