@@ -24,8 +24,8 @@ WAIT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 20
 """For one statement. A revocation has several, and a minute."""
 LOCK_SECONDS: Final = 2
-"""For a lock that a revocation needs. A user may hold it, who would keep the connection from other revocations:
-each may change its own password, in a transaction that it does not end."""
+"""For a lock that a revocation needs. The user itself may hold it, and would keep the connection from other
+revocations: each may change its own password, in a transaction that it does not end."""
 
 _PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds before a statement is repeated."""

@@ -302,6 +302,11 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
     [
         ({"max_open_connections": 0}, "1 to 100"),
         ({"username": "{{username}}"}, "placeholder"),
+        (
+            {"connection_url": "postgresql://a:secret@h/"},
+            "write {{password}} there",
+        ),
+        ({"connection_url": "postgresql://a@h/?password=secret"}, "has a password"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
         ({"username_template": "{{nonsense}}"}, "unable to initialize username template"),
