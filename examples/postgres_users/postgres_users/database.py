@@ -65,6 +65,7 @@ class Database:
         self._pools: dict[bool, AsyncConnectionPool[AsyncConnection[Any]]] = {}
         """By `True` that of what ends users: callers who ask for users never fill it."""
         self._opening = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
 
     async def verify(self, what: str = "connect") -> None:
         """Connect once, in order to do `what`.
@@ -73,8 +74,7 @@ class Database:
             UpstreamError: that is not possible.
         """
         with _told(what, self._config.password):
-            connection = await AsyncConnection.connect(**self._connection_options())
-            await connection.close()
+            await self._connect_once()
 
     async def run(
         self,
@@ -203,8 +203,17 @@ class Database:
                 async with pool.connection() as connection:
                     yield connection
         except PoolTimeout:
-            await self.verify(what)  # The pool does not say why.
+            # The pool does not say why. All who ask do so together: each alone would be one more connection.
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._connect_once())
+            with _told(what, self._config.password):
+                await asyncio.wait({self._asking})
+                self._asking.result()
             raise UpstreamError(f"could not {what}: all connections are in use") from None
+
+    async def _connect_once(self) -> None:
+        connection = await AsyncConnection.connect(**self._connection_options())
+        await connection.close()
 
     async def _open_pool(self, is_end: bool) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:

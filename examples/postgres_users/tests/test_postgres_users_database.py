@@ -244,6 +244,32 @@ async def test_a_pool_that_is_down_or_used_up_says_which(
         await database.close()
 
 
+async def test_those_who_wait_in_vain_ask_for_the_reason_together(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more connection than the operator allows, not one for each of them."""
+    monkeypatch.setattr("postgres_users.database.WAIT_SECONDS", 0.1)
+    asked = 0
+    connect = psycopg.AsyncConnection.connect
+
+    async def count(**options: object) -> psycopg.AsyncConnection[object]:
+        nonlocal asked
+        asked += 1
+        return await connect(**options)
+
+    database = Database(DatabaseConfig(**{**postgresql.settings, "max_open_connections": 1}))
+    holding = asyncio.create_task(database.run(["SELECT pg_sleep(5)"], username="x", what="hold one"))
+    await asyncio.sleep(0)
+    monkeypatch.setattr("postgres_users.database.AsyncConnection.connect", count)
+    waiting = [database.extend(new_name(), UNTIL) for _ in range(20)]
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(each) for each in failures} == {"could not extend the user: all connections are in use"}
+    assert asked < 5
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    await database.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
