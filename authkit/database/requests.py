@@ -90,18 +90,18 @@ class NewUser(_UserRequest, frozen=True, kw_only=True):
 
     @property
     def placeholders(self) -> Mapping[str, str]:
-        """`name`, `username`, `expiration`, and one of `password`, `public_key` and `subject`.
+        """`name`, `username`, `password`, `expiration`, `public_key` and `subject`.
 
-        What the user does not have has no value: an empty password would let everybody in.
+        A user with a key or a certificate has no `password`: an empty one would let everybody in.
         """
-        match self.credential_type:
-            case CredentialType.PASSWORD:
-                proof = {"password": self.password.reveal()}
-            case CredentialType.RSA_PRIVATE_KEY:
-                proof = {"public_key": self.public_key}
-            case CredentialType.CLIENT_CERTIFICATE:
-                proof = {"subject": self.subject}
-        return {**super().placeholders, **proof, "expiration": _time_text(self.expiration)}
+        has_password = self.credential_type is CredentialType.PASSWORD
+        return {
+            **super().placeholders,
+            **({"password": self.password.reveal()} if has_password else {}),
+            "public_key": self.public_key,
+            "subject": self.subject,
+            "expiration": _time_text(self.expiration),
+        }
 
 
 class PasswordChange(_UserRequest, frozen=True, kw_only=True):
