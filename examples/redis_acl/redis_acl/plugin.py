@@ -28,10 +28,8 @@ class RedisACL(Database[Settings, Redis], name="redis-acl", version="0.1.0"):
 
     async def connect(self) -> Redis:
         """Prepare a client. It connects when it is first used."""
-        at, secret = self.settings, self.settings.password.reveal()
-        return Redis(
-            host=at.host, port=at.port, ssl=at.tls, username=at.username, password=secret, retry=ONCE
-        )
+        at, value = self.settings, self.settings.password.reveal()
+        return Redis(host=at.host, port=at.port, ssl=at.tls, username=at.username, password=value, retry=ONCE)
 
     async def ping(self, connection: Redis) -> None:
         """Ask the server for a sign of life."""
