@@ -32,6 +32,8 @@ TOGETHER = {
     ("docs/*.md", "python"): DOCS + "test_code_blocks_run",
     ("examples/*/README.md", "python"): DOCS + "test_examples_quote_themselves",
     ("docs/*.md", "mermaid"): "tests/test_page_blocks.py::test_a_diagram_declares_who_takes_part",
+    ("docs/why.md", "py"): DOCS + "test_the_comparison_quotes_what_is_compared",
+    ("docs/why.md", "go"): DOCS + "test_the_comparison_quotes_what_is_compared",
     ("docs/hosts.md", "sh"): "tests/live/test_hosts_page.py::test_the_page_leads_to_a_login",
     ("docs/hosts.md", "go"): DOCS + "test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run",
     ("docs/operate.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",

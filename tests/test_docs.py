@@ -87,13 +87,12 @@ def test_the_comparison_quotes_what_is_compared() -> None:
     sources = {file.suffix: "" for file in files}
     for file in files:
         sources[file.suffix] += file.read_text()
-    blocks = re.findall(
-        r"^```(py|go)\n(.*?)^```$", (ROOT / "docs/why.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert {language for language, _ in blocks} == {"py", "go"}
-    for language, block in blocks:
-        indented = textwrap.indent(block, "    ")
-        assert block in sources[f".{language}"] or indented in sources[f".{language}"], block
+    for language in ("py", "go"):
+        quoted = [block.text for block in together("docs/why.md", language)]
+        assert quoted
+        for text in quoted:
+            source = sources[f".{language}"]
+            assert text in source or textwrap.indent(text, "    ") in source, text
 
 
 def test_the_example_stays_small() -> None:

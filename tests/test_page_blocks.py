@@ -27,7 +27,8 @@ PARTICIPANT = re.compile(r"participant (\w+) as .+")
 EVENT = re.compile(r"(\w+)-?->>(\w+): .+")
 NOTE = re.compile(r"Note over (\w+): .+")
 OPENS = re.compile(r'\w+( "[^"]+")*( =)? \{')
-SETS = re.compile(r'\w+ *= ("[^"]*"|true|false|\d+|\["\w+"\]|\{( \w+ = ("[^"]*"|[\w.]+),?)+ \})')
+VALUE = r'"[^"]*"|true|false|\d+|\[("[^"]*"(, )?)*\]|\{( \w+ = ("[^"]*"|[\w.]+),?)+ \}'
+SETS = re.compile(rf"\w+ *= ({VALUE})")
 
 
 def everywhere(language: str) -> list[Block]:

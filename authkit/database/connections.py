@@ -71,6 +71,21 @@ class Connections(Generic[C]):
         Raises whatever the driver raises, and UserError: all were lent for too long.
         """
         await self._take_place()
+        async with self._lend_in_place() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def lend_patiently(self, limit: timedelta) -> AsyncIterator[C]:
+        """As `lend`, but wait for a connection as long as it takes; from then on there is `limit`.
+
+        Raises whatever the driver raises, and TimeoutError: it took too long.
+        """
+        await self._places.acquire()
+        async with asyncio.timeout(limit.total_seconds()), self._lend_in_place() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lend_in_place(self) -> AsyncIterator[C]:
         try:
             lent = await self._take()
             try:

@@ -38,6 +38,10 @@ WAIT_SHARE: Final = 1 / 3
 UNDO_TIMEOUT: Final = timedelta(seconds=15)
 """For deleting a user that nobody will ever use."""
 
+UNDO_PATIENCE: Final = timedelta(minutes=2)
+"""The same with the wait for a connection. A server repeats its own deletions, which may fill them; nobody
+repeats this one."""
+
 
 class Instance:
     """What serves one `multiplex_id`, from `Initialize` on.
@@ -97,7 +101,7 @@ class Instance:
             if begun:
                 undoing = self.undo(user)
                 if isinstance(error, Exception):
-                    await asyncio.shield(undoing)
+                    await asyncio.wait({undoing}, timeout=UNDO_TIMEOUT.total_seconds())
             raise
         return user
 
@@ -140,9 +144,9 @@ class Instance:
         self._reserved.open()
 
     async def settle(self) -> None:
-        """Return when no user is being deleted any more."""
+        """Return when no user is being deleted any more, or that takes long."""
         if self._undoing:
-            await asyncio.wait(self._undoing)
+            await asyncio.wait(self._undoing, timeout=UNDO_TIMEOUT.total_seconds())
 
     @asynccontextmanager
     async def _lend(self, connections: Connections[Any]) -> AsyncIterator[Any]:
@@ -183,10 +187,11 @@ class Instance:
 
         async def delete() -> None:
             nonlocal done
-            await self.delete_user(deletion)
+            async with self._reserved.lend_patiently(UNDO_TIMEOUT) as connection:
+                await self._database.delete_user(connection, deletion)
             done = True
 
-        await within(UNDO_TIMEOUT, delete, "deleting a user", self._name)
+        await within(UNDO_PATIENCE, delete, "deleting a user", self._name)
         if not done:
             log.error("a user may be left behind in the database: delete it", extra={"kv": about})
 

@@ -106,7 +106,10 @@ class Database(ABC, Generic[SettingsT, ConnectionT]):
 
     @abstractmethod
     async def create_user(self, connection: ConnectionT, user: NewUser) -> None:
-        """Create a user. If this fails, or the client leaves, `delete_user` is called for it."""
+        """Create a user. If this fails, or the client leaves, `delete_user` is called for it.
+
+        Raise if there is a user of this name, which may be another lease's.
+        """
 
     @abstractmethod
     async def change_password(self, connection: ConnectionT, change: PasswordChange) -> None:

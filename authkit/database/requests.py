@@ -90,10 +90,14 @@ class NewUser(_UserRequest, frozen=True, kw_only=True):
 
     @property
     def placeholders(self) -> Mapping[str, str]:
-        """`name`, `username`, `password`, `expiration`, `public_key` and `subject`."""
+        """`name`, `username`, `password`, `expiration`, `public_key` and `subject`.
+
+        A user with a key or a certificate has no `password`: an empty one would let everybody in.
+        """
+        has_password = self.credential_type is CredentialType.PASSWORD
         return {
             **super().placeholders,
-            "password": self.password.reveal(),
+            **({"password": self.password.reveal()} if has_password else {}),
             "public_key": self.public_key,
             "subject": self.subject,
             "expiration": _time_text(self.expiration),

@@ -104,7 +104,12 @@ class DatabaseService:
             async with self._answering(
                 "failed to initialize: error verifying connection", key, instance.secrets
             ):
-                await instance.verify()
+                try:
+                    await instance.verify()
+                except BaseException:
+                    # A connection whose caller has gone may have opened all the same.
+                    await self._close_quietly(instance, key)
+                    raise
         # Between these two nothing waits.
         replaced = self._instances.get(key)
         self._instances[key] = instance

@@ -11,7 +11,7 @@ from authkit.errors import UserError
 from authkit.framework import Backend
 from authkit.logical import BackendConfig, BackendType, Request, Response
 from authkit.secrets.credentials import Credentials
-from authkit.secrets.flow import CredentialsFlow
+from authkit.secrets.flow import UNDO_SECONDS, CredentialsFlow
 from authkit.secrets.leases import SecretRecord
 
 __all__ = ["SecretsEngine"]
@@ -66,6 +66,12 @@ class SecretsEngine(Backend):
         """By the prefix of a rotation's passwords, the role that its last tick was at."""
         self.rotation_failures: Final[dict[str, float]] = {}
         """By a password's key, when it could not be set for a reader: the clock's monotonic seconds."""
+
+    async def cleanup(self) -> None:
+        """Let what is being undone end first: with a mount that is removed its log goes, too."""
+        if self.undoing:
+            await asyncio.wait(self.undoing, timeout=UNDO_SECONDS)
+        await super().cleanup()
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a lease.

@@ -121,7 +121,7 @@ class RootRotation(MethodDeclaration[P, R]):
             await backend.objects.put(self._key, changing, seal_wrap=True)
             with self._setting(backend).run():
                 await plan.run(backend, call, password, None)
-            await self._keep(backend, changing)
+            await self._keep(backend, changing, before=config)
 
     async def _finish(self, backend: Any, task: Task) -> None:
         async with backend.objects.lock(self._key):
@@ -150,11 +150,14 @@ class RootRotation(MethodDeclaration[P, R]):
                 return
         await backend.objects.delete(self._key)
 
-    async def _keep(self, backend: Any, changing: PendingPassword) -> None:
+    async def _keep(self, backend: Any, changing: PendingPassword, *, before: Model | None = None) -> None:
         """Store the new password, and leave alone what else was written meanwhile.
 
+        `before` is the configuration that the password was set with, if nobody has tried the new one yet.
+
         Raises:
-            InternalError: it would be sent to another place than the one where it was set.
+            InternalError: it would be sent to another place than the one where it was set, or another
+                password was written, which may be another user's.
         """
         declared = self._config(type(backend))
         async with backend.objects.lock(declared.key):
@@ -162,6 +165,9 @@ class RootRotation(MethodDeclaration[P, R]):
             moved = self._moved(backend, changing, config)
             if moved:
                 raise InternalError(f"'{moved}' was changed while the password was")
+            name = self.password_field
+            if before is not None and getattr(config, name) != getattr(before, name):
+                raise InternalError(f"'{name}' was written while it was set: a valid one is kept soon")
             changed = config.replaced(**{self.password_field: changing.pending})
             await backend.objects.put(declared.key, changed, seal_wrap=declared.seal_wrap)
         await backend.objects.delete(self._key)

@@ -43,8 +43,12 @@ log = logging.getLogger(__name__)
 
 _IDs = list[str]
 
-MAX_ENTRIES_PER_TICK: Final = 100
-"""Entries that one tick looks at. A tick has about 90 s (Vault 1.21); the next one goes on from there."""
+TICK_SECONDS: Final = 30.0
+"""After which a tick begins with no further entry. It has about 90 s (Vault 1.21); the next one goes on.
+Clients who ask for credentials and leave bring thousands of entries in minutes."""
+
+MAX_FAILURES: Final = 100
+"""Failures after which it does the same: each is logged with its traceback."""
 
 SETTLE_SECONDS: Final = 10.0
 """From an answer on its way to the deletion of its entry: time for the host to act on the answer. A busy one
@@ -212,8 +216,16 @@ class WriteAheadLog:
                 await self._undo(entries, backend, immediate="immediate" in request.data)
 
     async def _undo(self, entries: _IDs, backend: MountContext, *, immediate: bool) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        end = loop.time() + TICK_SECONDS
+        failures = 0
         failed: dict[str, Exception | None] = {}
-        for entry_id in entries:
+        for turn, entry_id in enumerate(entries):
+            if turn and (loop.time() >= end or failures >= MAX_FAILURES):
+                break
+            self._last = entry_id
             kind = UNREADABLE
             try:
                 # Before it is read: its own timer may delete it meanwhile.
@@ -239,6 +251,7 @@ class WriteAheadLog:
                     raise
                 failed.setdefault(kind, error)
             except Exception as error:
+                failures += 1
                 backend.log.exception("rolling back an entry of kind %s failed", kind)
                 failed.setdefault(kind, error)
         _raise_failures(failed)
@@ -252,15 +265,12 @@ class WriteAheadLog:
         return True
 
     async def _next_entries(self) -> _IDs:
-        """Return the entries of this tick: those after the last one, and then from the beginning."""
+        """Return the entries by their turns: those after the last one, and then from the beginning."""
         listed = await self.list()
         # Entries of running requests do not count: many of them must not hold up what is due.
         entries = [name for name in listed if not name.endswith("/") and not self._is_at_work(name)]
         later = [name for name in entries if name > self._last]
-        chosen = (later + entries[: len(entries) - len(later)])[:MAX_ENTRIES_PER_TICK]
-        if chosen:
-            self._last = chosen[-1]
-        return chosen
+        return later + entries[: len(entries) - len(later)]
 
     def _is_at_work(self, entry_id: str) -> bool:
         """Whether a running request or a timer will still commit or release the entry."""

@@ -23,11 +23,15 @@ WAIT_SECONDS: Final = 10.0
 """For a connection of the pool."""
 STATEMENT_SECONDS: Final = 20
 """For one statement. A revocation has several, and a minute."""
+LOCK_SECONDS: Final = 2
+"""For a lock that a revocation needs. The user itself may hold it, and would keep the connection from other
+revocations: each may change its own password, in a transaction that it does not end."""
 
 _PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds before a statement is repeated."""
 
 _OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+_END_OPTIONS: Final = f"-c lock_timeout={LOCK_SECONDS}s"
 
 _GRANTS: Final = """
 SELECT DISTINCT table_schema FROM information_schema.table_privileges WHERE grantee = %(name)s
@@ -61,6 +65,7 @@ class Database:
         self._pools: dict[bool, AsyncConnectionPool[AsyncConnection[Any]]] = {}
         """By `True` that of what ends users: callers who ask for users never fill it."""
         self._opening = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
 
     async def verify(self, what: str = "connect") -> None:
         """Connect once, in order to do `what`.
@@ -69,8 +74,7 @@ class Database:
             UpstreamError: that is not possible.
         """
         with _told(what, self._config.password):
-            connection = await AsyncConnection.connect(**self._connection_options())
-            await connection.close()
+            await self._connect_once()
 
     async def run(
         self,
@@ -103,8 +107,9 @@ class Database:
                     for statement in filled:
                         await connection.execute(statement.encode())
             except psycopg.errors.UndefinedObject as error:
-                # The text names what is missing: it might be another role of the statements.
-                if not may_be_missing or username not in (error.diag.message_primary or ""):
+                # The text names what is missing: it might be another role, or something of the same name.
+                is_named = username in (error.diag.message_primary or "")
+                if not may_be_missing or not is_named or await _exists(connection, username):
                     raise
 
     async def verify_new(self, username: str) -> None:
@@ -117,8 +122,7 @@ class Database:
         if len(username.encode()) > MAX_NAME:
             raise UserError(f"username_template makes a name of more than {MAX_NAME} bytes")
         async with self._connection("create the user") as connection:
-            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
-            if await found.fetchone() is not None:
+            if await _exists(connection, username):
                 raise UserError("username_template makes the name of a user that exists")
 
     async def set_password(self, username: str, password: Secret) -> None:
@@ -160,11 +164,10 @@ class Database:
             UpstreamError: it failed.
         """
         async with self._connection("drop the user", is_end=True) as connection:
-            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
-            if await found.fetchone() is None:
+            if not await _exists(connection, username):
                 return
             user = sql.Identifier(username)
-            await _repeat(connection, sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
+            await _forbid_login(connection, username)
             # First: what the user owns, such as a temporary table, keeps it and its open sessions.
             groups = await (await connection.execute(_GROUPS, [username])).fetchall()
             for (group,) in groups:
@@ -200,14 +203,23 @@ class Database:
                 async with pool.connection() as connection:
                     yield connection
         except PoolTimeout:
-            await self.verify(what)  # The pool does not say why.
+            # The pool does not say why. All who ask do so together: each alone would be one more connection.
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._connect_once())
+            with _told(what, self._config.password):
+                await asyncio.wait({self._asking})
+                self._asking.result()
             raise UpstreamError(f"could not {what}: all connections are in use") from None
+
+    async def _connect_once(self) -> None:
+        connection = await AsyncConnection.connect(**self._connection_options())
+        await connection.close()
 
     async def _open_pool(self, is_end: bool) -> AsyncConnectionPool[AsyncConnection[Any]]:
         async with self._opening:
             if is_end not in self._pools:
                 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-                    kwargs=self._connection_options(),
+                    kwargs=self._connection_options(_END_OPTIONS if is_end else ""),
                     min_size=0,
                     max_size=self._config.max_open_connections,
                     max_waiting=32 * self._config.max_open_connections,
@@ -221,13 +233,13 @@ class Database:
                 self._pools[is_end] = pool
             return self._pools[is_end]
 
-    def _connection_options(self) -> dict[str, Any]:
+    def _connection_options(self, more: str = "") -> dict[str, Any]:
         config = self._config
         values: dict[str, str | Secret] = {"username": config.username, "password": config.password}
         options = psycopg.conninfo.conninfo_to_dict(fill_url(config.connection_url, values))
         options.setdefault("application_name", "postgres_users")
         options.setdefault("connect_timeout", str(CONNECT_SECONDS))
-        options["options"] = f"{options.get('options') or ''} {_OPTIONS}".strip()
+        options["options"] = f"{options.get('options') or ''} {_OPTIONS} {more}".strip()
         # Statements are not prepared: those of operators come once, and hold passwords.
         return {**options, "autocommit": True, "prepare_threshold": None}
 
@@ -235,6 +247,28 @@ class Database:
 async def _forget_session(connection: AsyncConnection[Any]) -> None:
     """End what an operator's statements have left, such as SET ROLE: the next ones may be another role's."""
     await connection.execute("DISCARD ALL")
+
+
+async def _exists(connection: AsyncConnection[Any], username: str) -> bool:
+    found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [username])
+    return await found.fetchone() is not None
+
+
+async def _forbid_login(connection: AsyncConnection[Any], username: str) -> None:
+    """End the user's logins, and its sessions too if one of them holds a lock on the user.
+
+    Such a lock would keep the user until the server gives the revocation up.
+    """
+    forbid = sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(username))
+    try:
+        await _repeat(connection, forbid)
+    except psycopg.errors.LockNotAvailable as error:
+        own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+        try:
+            await connection.execute(own, [username])
+        except psycopg.errors.InsufficientPrivilege:
+            raise error from None
+        await _repeat(connection, forbid)
 
 
 async def _repeat(connection: AsyncConnection[Any], statement: sql.Composed) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from authkit import Bool, Int, Model, Seconds, Secret, Str, StrList, UserError, field
 from authkit.credentials import (
     UsernameTemplate,
+    fill_url,
     make_default_template,
     split_statements,
     verify_placeholders,
@@ -57,6 +62,9 @@ class DatabaseConfig(Model):
         if not self.connection_url.startswith(("postgresql://", "postgres://")):
             # In key=value form the encoded password would not be decoded.
             raise UserError("connection_url begins with postgresql://")
+        if _has_password(self.connection_url):
+            # It would be shown to whoever reads config, and in errors.
+            raise UserError("connection_url has a password: write {{password}} there, and the field password")
         if "{{" in self.username:
             raise UserError("username holds a placeholder")
         if not UsernameTemplate(self.username_template).is_unique():
@@ -113,6 +121,14 @@ class PostgresCredential(Model):
 
     username: Str = field(help="The user's name.")
     password: Secret = field(help="Its password.")
+
+
+def _has_password(url: str) -> bool:
+    """Return whether a URL has its own password. One that cannot be parsed is refused when used."""
+    with suppress(ProgrammingError):
+        filled = conninfo_to_dict(fill_url(url, {"username": "-", "password": "-"}))
+        return filled.get("password", "-") != "-"
+    return False
 
 
 def _verify_statements(statements: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
@@ -244,6 +244,32 @@ async def test_a_pool_that_is_down_or_used_up_says_which(
         await database.close()
 
 
+async def test_those_who_wait_in_vain_ask_for_the_reason_together(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more connection than the operator allows, not one for each of them."""
+    monkeypatch.setattr("postgres_users.database.WAIT_SECONDS", 0.1)
+    asked = 0
+    connect = psycopg.AsyncConnection.connect
+
+    async def count(**options: object) -> psycopg.AsyncConnection[object]:
+        nonlocal asked
+        asked += 1
+        return await connect(**options)
+
+    database = Database(DatabaseConfig(**{**postgresql.settings, "max_open_connections": 1}))
+    holding = asyncio.create_task(database.run(["SELECT pg_sleep(5)"], username="x", what="hold one"))
+    await asyncio.sleep(0)
+    monkeypatch.setattr("postgres_users.database.AsyncConnection.connect", count)
+    waiting = [database.extend(new_name(), UNTIL) for _ in range(20)]
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(each) for each in failures} == {"could not extend the user: all connections are in use"}
+    assert asked < 5
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    await database.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -302,6 +328,11 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
     [
         ({"max_open_connections": 0}, "1 to 100"),
         ({"username": "{{username}}"}, "placeholder"),
+        (
+            {"connection_url": "postgresql://a:secret@h/"},
+            "write {{password}} there",
+        ),
+        ({"connection_url": "postgresql://a@h/?password=secret"}, "has a password"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
         ({"username_template": "{{nonsense}}"}, "unable to initialize username template"),
@@ -359,6 +390,45 @@ async def test_only_the_user_itself_may_be_missing(
         if is_told and not may_be_missing:
             await create(database, name)
     assert exists(root, name) is is_told
+
+
+async def test_something_else_of_the_user_s_name_may_not_be_missing(database: Database, root: Root) -> None:
+    """The user would stay, and nothing would try again."""
+    name, table = new_name(), f"t{uuid4().hex}"
+    root.execute(f"CREATE TABLE {table} ()")
+    await create(database, name)
+    statements = [f'DROP POLICY "{{{{name}}}}" ON {table}', DROP]
+    with pytest.raises(UpstreamError, match="policy"):
+        await database.run(statements, username=name, what="undo it", may_be_missing=True)
+    assert exists(root, name)
+
+
+@pytest.mark.parametrize("may_end_sessions", [True, False])
+async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
+    postgresql: PostgreSQL, root: Root, may_end_sessions: bool
+) -> None:
+    """Each user may change its own password, in a transaction that it does not end.
+
+    Its own revocation needs an engine that may end sessions (`pg_signal_backend`).
+    """
+    engine, held, other = new_name(), new_name(), new_name()
+    root.execute(f"CREATE ROLE {engine} LOGIN CREATEROLE PASSWORD 'engine'")
+    settings = {**postgresql.settings, "username": engine, "password": "engine", "max_open_connections": 1}
+    if may_end_sessions:
+        root.execute(f"GRANT pg_signal_backend TO {engine}")
+    database = Database(DatabaseConfig(**settings))
+    password = await create(database, held)
+    await create(database, other)
+    with closing(psycopg.connect(postgresql.url(held, password.reveal()))) as own:
+        own.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        holding = asyncio.ensure_future(database.drop(held))
+        await asyncio.sleep(0)
+        await database.drop(other)
+        with nullcontext() if may_end_sessions else pytest.raises(UpstreamError, match="lock timeout"):
+            await holding
+    await database.close()
+    assert not exists(root, other)
+    assert exists(root, held) is not may_end_sessions
 
 
 async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:

@@ -28,10 +28,8 @@ class RedisACL(Database[Settings, Redis], name="redis-acl", version="0.1.0"):
 
     async def connect(self) -> Redis:
         """Prepare a client. It connects when it is first used."""
-        at, secret = self.settings, self.settings.password.reveal()
-        return Redis(
-            host=at.host, port=at.port, ssl=at.tls, username=at.username, password=secret, retry=ONCE
-        )
+        at, value = self.settings, self.settings.password.reveal()
+        return Redis(host=at.host, port=at.port, ssl=at.tls, username=at.username, password=value, retry=ONCE)
 
     async def ping(self, connection: Redis) -> None:
         """Ask the server for a sign of life."""
@@ -43,6 +41,8 @@ class RedisACL(Database[Settings, Redis], name="redis-acl", version="0.1.0"):
 
     async def create_user(self, connection: Redis, user: NewUser) -> None:
         """Create a user with the rules of the role; without any it reads all keys."""
+        if await connection.acl_getuser(user.username) is not None:
+            raise UserError("there is such a user already")  # Redis would give it another password
         rules = ["reset", "on", f">{user.password.reveal()}", *user.statements(default=["~*", "+@read"])]
         await connection.execute_command("ACL SETUSER", user.username, *rules)
 

@@ -75,6 +75,21 @@ async def test_whose_name_has_blanks_gets_a_user(server: RedisServer) -> None:
     await instance.close()
 
 
+async def test_a_user_that_exists_is_not_created_again(server: RedisServer) -> None:
+    """A template may cut the random part off behind a long name of a token, which its owner chooses."""
+    template = '{{printf "%s-%s" .DisplayName (random 20) | truncate 63}}'
+    instance = Instance(RedisACL(Settings(**server.settings, username_template=template)), {}, "a")
+    user = NewUser(username="", display_name="userpass-" + "v" * 40, role_name="app", password=Secret("one"))
+    name = (await instance.create_user(user)).username
+    stranger = NewUser(username="", display_name=name, role_name="app", password=Secret("two"))
+    with pytest.raises(UserError, match="such a user already"):
+        await instance.create_user(stranger)
+    async with Redis(port=server.port, username=name, password="one", retry=None) as own:
+        assert await own.get("anything") is None
+    await instance.delete_user(UserDeletion(username=name))
+    await instance.close()
+
+
 async def test_without_rules_a_user_reads(server: RedisServer, plugin: RedisACL, connection: Redis) -> None:
     """All keys."""
     await plugin.create_user(connection, NewUser(username=ANN, password=Secret("one")))

@@ -60,4 +60,4 @@ def prepare(later: str) -> None:
     global LATER
     LATER = Path(later)
     engine.Database = HeldDatabase  # type: ignore[misc]
-    wal.MAX_ENTRIES_PER_TICK = 10_000  # type: ignore[misc]
+    wal.TICK_SECONDS = 60.0  # type: ignore[misc]

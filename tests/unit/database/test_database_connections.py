@@ -127,6 +127,27 @@ async def test_who_asks_and_leaves_at_once_holds_up_no_end_of_one() -> None:
     assert host.shelf.done == ["create app", "delete", "create app"]
 
 
+async def test_what_broke_off_is_deleted_however_many_deletions_are_before_it() -> None:
+    """A server repeats those that are refused; nobody would repeat this one."""
+
+    class Busy(ShelfDatabase, name="busy", version="1.2.3"):
+        time_limit = timedelta(seconds=0.3)
+
+        async def delete_user(self, connection: Connection, user: UserDeletion) -> None:
+            if user.username == "slow":
+                await asyncio.Event().wait()
+            await super().delete_user(connection, user)
+
+    host = Host(Busy)
+    await host.initialize(max_open_connections=1)
+    slow = asyncio.ensure_future(refused(host.call("DeleteUser", pb.DeleteUserRequest(username="slow"))))
+    await asyncio.sleep(0)
+    host.shelf.fail = ShelfError("half-way")
+    assert "half-way" in (await refused(host.new_user())).message
+    assert "within 0.3 s" in (await slow).message
+    assert host.shelf.users == {}
+
+
 async def test_a_creation_does_not_wait_for_ever_for_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would begin too late to end."""
     host = Host()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from authkit import Secret, field
 from authkit.database import (
+    CredentialType,
     Database,
     DatabaseSettings,
     ExpirationChange,
@@ -146,6 +147,19 @@ def test_an_unknown_placeholder_is_refused(placeholder: str) -> None:
     """A user of that name would be made, or dropped in place of the one that is meant."""
     with pytest.raises(UserError, match=r"unknown placeholder .* there are {{name}}, {{username}}$"):
         UserDeletion(username="v", commands=(f'DROP ROLE "{placeholder}"',)).statements()
+
+
+@pytest.mark.parametrize("kind", ["rsa_private_key", "client_certificate"])
+def test_a_user_without_a_password_gets_no_empty_one(kind: str) -> None:
+    """Anybody could log in: statements that were written for passwords are refused."""
+    user = NewUser(
+        username="v",
+        password=Secret(""),
+        credential_type=CredentialType(kind),
+        commands=("CREATE '{{name}}' PASSWORD '{{password}}'",),
+    )
+    with pytest.raises(UserError, match=r"unknown placeholder {{password}}"):
+        user.statements()
 
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b", "a`b", "a\0b", "a\nb", "a$$b"])

@@ -122,6 +122,25 @@ async def test_a_second_initialization_closes_the_first() -> None:
     assert host.shelf.open == 1
 
 
+async def test_who_leaves_while_a_connection_is_verified_leaves_none_open() -> None:
+    """A driver connects to the end; nobody would ever close it."""
+    connecting, may_connect = asyncio.Event(), asyncio.Event()
+
+    class Slow(ShelfDatabase, name="slow", version="1.2.3"):
+        async def connect(self) -> Connection:
+            connecting.set()
+            await may_connect.wait()
+            return await super().connect()
+
+    host = Host(Slow)
+    leaving = asyncio.ensure_future(host.initialize(verify=True))
+    await connecting.wait()
+    leaving.cancel()
+    may_connect.set()
+    await asyncio.wait({leaving})
+    assert (host.shelf.opened, host.shelf.open) == (1, 0)
+
+
 async def test_the_end_of_the_process_closes_everything() -> None:
     """Every instance, those without settings too."""
     host = Host()

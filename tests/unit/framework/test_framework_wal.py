@@ -14,10 +14,11 @@ from factories import CountingStorage, Mount
 
 from authkit.errors import InternalError, ReadOnlyError, StorageError
 from authkit.framework import Backend, WALEntry, rollback
-from authkit.framework.tasks.wal import MAX_ENTRIES_PER_TICK
+from authkit.framework.tasks import wal
 from authkit.logical import BackendConfig, Operation, StorageEntry
 
 SECRET = "hunter2-hunter2"
+MANY = 300
 
 
 class Rotating(Backend, name="rotating"):
@@ -143,24 +144,47 @@ async def test_failures_keep_the_entry(caplog: pytest.LogCaptureFixture) -> None
     assert len(mount.backend.undone) == 2
 
 
-async def test_a_tick_is_bounded() -> None:
-    """A tick looks at so many entries; those that stay do not keep the others from their turn."""
+async def test_a_tick_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In time. Entries that stay do not keep the others from their turn."""
     mount = Mount(Rotating)
-    for number in range(MAX_ENTRIES_PER_TICK + 20):
-        kind = "rotate" if number < MAX_ENTRIES_PER_TICK else "quick"
+    for number, kind in enumerate(["rotate", "rotate", "quick"]):
         value = {"type": kind, "data": number, "created_at": int(time.time()) if kind == "rotate" else 0}
+        await mount.storage.put(StorageEntry(f"wal/{number}", json.dumps(value).encode()))
+    monkeypatch.setattr(wal, "TICK_SECONDS", 0.0)
+    for _ in range(2):
+        await tick(mount)
+        assert mount.backend.undone == []
+    await tick(mount)
+    assert [entry.data for entry in mount.backend.undone] == [2]
+
+
+async def test_the_log_of_a_tick_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """A service that is down fails all; each failure has a traceback."""
+    mount = Mount(Rotating)
+    mount.backend.failure = RuntimeError("no")
+    for number in range(MANY):
+        value = {"type": "rotate", "data": number, "created_at": 0}
+        await mount.storage.put(StorageEntry(f"wal/{number:06}", json.dumps(value).encode()))
+    with pytest.raises(InternalError):
+        await tick(mount)
+    assert caplog.text.count("Traceback") <= wal.MAX_FAILURES + 1
+
+
+async def test_a_tick_undoes_what_many_clients_have_left() -> None:
+    """Who asks for credentials and leaves, again and again, must not delay what others have left by hours."""
+    mount = Mount(Rotating)
+    for number in range(MANY):
+        value = {"type": "quick", "data": number, "created_at": 0}
         await mount.storage.put(StorageEntry(f"wal/{number:06}", json.dumps(value).encode()))
     await tick(mount)
-    assert mount.backend.undone == []
-    await tick(mount)
-    assert len(mount.backend.undone) == 20
+    assert len(mount.backend.undone) == MANY
 
 
 async def test_what_is_at_work_takes_no_turn_of_a_tick() -> None:
     """Many requests at once hold up nothing that is due."""
     mount = Mount(Rotating)
     wal = mount.backend.wal
-    for number in range(MAX_ENTRIES_PER_TICK):
+    for number in range(MANY):
         entry_id = await wal.put("quick", number)
         if number % 2:
             wal.hold(entry_id)

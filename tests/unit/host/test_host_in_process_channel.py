@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 from authkit.errors import RPCError, StatusCode
 from authkit.host.supervisor.in_process import channel as inprocess
 from authkit.host.supervisor.in_process.channel import InProcessChannel
-from authkit.rpc.interface import CallContext, StreamMethod, UnaryMethod
+from authkit.rpc.interface import CallContext, RevocableReply, StreamMethod, UnaryMethod
 
 SECOND = timedelta(seconds=1)
 variable = contextvars.ContextVar("variable", default="unset")
@@ -165,3 +166,37 @@ async def test_streams_go_both_ways() -> None:
         with pytest.raises(RPCError) as caught:
             [m async for m in channel.stream(path, messages(b"fail"))]
         assert caught.value.code is code
+
+
+async def untaken_after(steps: int) -> bool | None:
+    """Cancel a call after so many steps of the loop; return whether the reply was taken back.
+
+    `None` if the call had ended before.
+    """
+    taken_back: list[bool] = []
+
+    async def answer(message: bytes, call: CallContext) -> bytes:
+        with contextlib.suppress(asyncio.CancelledError):  # a driver may end its work all the same
+            await asyncio.sleep(0)
+        reply = RevocableReply(b"user")
+        reply.on_untaken = lambda: taken_back.append(True)
+        return reply
+
+    calling = asyncio.ensure_future(InProcessChannel([UnaryMethod("/s/M", answer)]).call("/s/M", b""))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.wait({calling})
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return None if not calling.cancelled() else bool(taken_back)
+
+
+async def test_a_reply_that_nobody_took_is_taken_back() -> None:
+    """Whether its handler went on, or it was on its way: else tests would see users that no server leaves."""
+    outcomes = [await untaken_after(steps) for steps in range(8)]
+    assert outcomes[0] is False  # never begun
+    assert outcomes[-1] is None
+    begun = outcomes[2 : outcomes.index(None)]
+    assert len(begun) >= 2
+    assert all(begun)

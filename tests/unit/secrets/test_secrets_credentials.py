@@ -181,6 +181,29 @@ async def test_a_caller_that_goes_away_leaves_nothing(mount: EngineMount) -> Non
     assert mount.service.accounts == set()
 
 
+class Slow(Engine, name="slow", version="0.1.0"):
+    """A service that takes its time."""
+
+    @Engine.create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+        for _ in range(100):
+            await asyncio.sleep(0)
+        self.service.accounts.discard(account.name)
+
+
+async def test_a_mount_ends_when_what_callers_have_left_is_undone() -> None:
+    """The log of a mount that is removed goes with it: nothing else would undo that."""
+    mount = EngineMount(Slow)
+    await mount.write("roles/app", fault="hang")
+    asking = asyncio.create_task(mount.issue())
+    await mount.service.entered.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    await mount.backend.cleanup()
+    assert mount.service.accounts == set()
+
+
 async def test_what_cannot_be_undone_yet_is_undone_later(mount: EngineMount) -> None:
     """By the ticks, until it works."""
     mount.fail("create", "revoke")

@@ -607,3 +607,21 @@ async def test_a_new_password_waits_for_the_way_back() -> None:
     mount.backend.during = None
     await mount.request(Operation.UPDATE, "config/rotate-root")
     assert (await mount.backend.config.get()).password.reveal() == mount.backend.valid != "first"
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+async def test_a_password_that_is_written_while_another_is_set_is_not_lost(is_later: bool) -> None:
+    """It may be that of another user, or have been set later: the next tick finds out which one is valid."""
+    mount = Mount(Moved)
+    await mount.write("config", url="ours", password="first")
+
+    async def write() -> None:
+        await mount.write("config", url="ours", password="second")
+        if is_later:
+            mount.backend.valid = "second"
+
+    mount.backend.during = write
+    with pytest.raises(InternalError, match="'password' was written"):
+        await mount.request(Operation.UPDATE, "config/rotate-root")
+    await mount.tick()
+    assert (await mount.backend.config.get()).password.reveal() == mount.backend.valid

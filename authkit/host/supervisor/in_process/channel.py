@@ -15,7 +15,14 @@ from typing import Any
 from authkit.errors import RPCError, StatusCode
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.failures import as_rpc_error
-from authkit.rpc.interface import DEFAULT_MAX_MESSAGE_BYTES, CallContext, Method, StreamMethod, UnaryMethod
+from authkit.rpc.interface import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    CallContext,
+    Method,
+    RevocableReply,
+    StreamMethod,
+    UnaryMethod,
+)
 
 __all__ = ["InProcessChannel"]
 
@@ -51,12 +58,16 @@ class InProcessChannel:
         try:
             async with asyncio.timeout(seconds):
                 reply = await outcome
-        except TimeoutError:
-            raise RPCError(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed") from None
+            _check_size(reply)
+        except BaseException as error:
+            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+                _take_back(outcome.result())  # it was on its way
+            if isinstance(error, TimeoutError):
+                raise RPCError(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed") from None
+            raise
         finally:
             # A handler may ignore it; its caller is not kept waiting.
             task.cancel()
-        _check_size(reply)
         return reply
 
     async def stream(
@@ -100,8 +111,12 @@ class InProcessChannel:
     def _end(self, task: asyncio.Task[bytes]) -> None:
         outcome = self._calls.pop(task, None)
         error = RPCError(StatusCode.CANCELLED, "cancelled") if task.cancelled() else task.exception()
-        if outcome is None or outcome.done():
-            return  # its caller has left
+        if outcome is None:
+            return  # the plugin has ended
+        if outcome.done():  # its caller has left
+            if error is None:
+                _take_back(task.result())
+            return
         if error is not None:
             outcome.set_exception(error)
         else:
@@ -132,6 +147,12 @@ def _call(path: str, metadata: Sequence[tuple[str, str]], seconds: float | None)
 
 def _unknown(path: str) -> RPCError:
     return RPCError(StatusCode.UNIMPLEMENTED, f"unknown method {path}")
+
+
+def _take_back(reply: bytes) -> None:
+    """Tell the sender of a reply, if it wants to know, that nobody has taken it."""
+    if isinstance(reply, RevocableReply):
+        reply.on_untaken()
 
 
 def _check_size(message: bytes) -> None:
