@@ -23,6 +23,7 @@ BOTTOM = {
     "globs",
     "json_reader",
     "masking",
+    "measures",
     "names",
     "printable",
     "threads",
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "json_reader": set(),
     "live_values": set(),
     "masking": {"live_values"},
+    "measures": set(),
     "printable": set(),
     "errors": set(),
     "names": set(),
@@ -50,8 +52,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
-    "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire"},
-    "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
+    # Imported only where an operator asks for figures.
+    "metrics": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
+    "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire", "metrics"},
+    "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire", "metrics"},
     # The host's database engine is a secrets engine, and drives database plugins.
     "host": {
         *BOTTOM,
