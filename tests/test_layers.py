@@ -153,6 +153,17 @@ def test_a_plugin_loads_no_development_code() -> None:
     loaded = set(done.stdout.split())
     assert {"serving", "plugin", "wire", "framework", "auth", "oidc"} <= loaded
     assert not loaded & DEVELOPMENT
+    assert "metrics" not in loaded, "figures are for those who ask for them"
+
+
+def test_one_package_imports_what_makes_figures() -> None:
+    """`prometheus_client` is an extra: nothing else may need it."""
+    using = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(name.partition(".")[0] == "prometheus_client" for name in names_imported_by(path))
+    }
+    assert using == {"metrics"}
 
 
 DOCTOR_MAY_IMPORT = {"supervisor", "store", "mounts"}

@@ -27,10 +27,7 @@ from authkit.wire.host_services import HostStorage
 from authkit.wire.jsontext import decode_object
 from authkit.wire.pb import backend_pb2 as pb
 
-__all__ = ["OUTCOMES", "MeasuredAnswers", "MeasuredStorage", "outcome_of"]
-
-OUTCOMES: Final = ("granted", "ok", "denied", "invalid", "limited", "forwarded", "error", "cancelled")
-"""What a request may come to."""
+__all__ = ["MeasuredAnswers", "MeasuredStorage", "outcome_of"]
 
 LOGIN: Final = "login"
 """In place of an operation: a request without token to an auth method."""

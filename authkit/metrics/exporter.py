@@ -49,19 +49,24 @@ class Exporter:
         self._registry = registry
         self._bodies: dict[bool, tuple[float, Body]] = {}
         self._listening: Listening | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="authkit-metrics", daemon=True)
         self._told: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin to offer, as soon as the place can be had. Returns at once."""
         os.register_at_fork(after_in_child=self._forget)
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._offer())
         self._thread.start()
 
     def close(self) -> None:
         """Leave the place, in `CLOSE_SECONDS` at most."""
+        if self._loop is None or self._task is None:
+            return
         with suppress(RuntimeError):  # the thread has ended
-            self._loop.call_soon_threadsafe(self._stop)
+            self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(CLOSE_SECONDS)
 
     def render(self, accept: str) -> Body:
@@ -83,13 +88,14 @@ class Exporter:
     # --- the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._task = self._loop.create_task(self._offer())
-        with suppress(asyncio.CancelledError):
+        assert self._loop is not None
+        assert self._task is not None
+        try:
             self._loop.run_until_complete(self._task)
-        self._loop.close()
-
-    def _stop(self) -> None:
-        self._task.cancel()
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._loop.close()
 
     def _forget(self) -> None:
         """Let go of the socket in a forked child: it would keep the place of a process that has ended."""

@@ -7,7 +7,9 @@ mount. No role, no user, no address, no path of a request.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,87 +17,65 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from authkit.logical import Backend, HasLevels, Levels
 from authkit.measures.meter import Meter
 
-__all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "PluginMeter", "build_facts"]
+__all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "OUTCOMES", "PROVIDER_OUTCOMES", "PluginMeter", "build_facts"]
 
-MAX_MOUNTS = 200
+MAX_MOUNTS: Final = 200
 """Mounts with figures of their own. An operator has few; each may bring a hundred lines to every answer."""
 
-OTHER_MOUNTS = "other"
+OTHER_MOUNTS: Final = "other"
 """The label of all mounts beyond `MAX_MOUNTS`."""
 
-REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+OUTCOMES: Final = ("granted", "ok", "denied", "invalid", "limited", "forwarded", "error", "cancelled")
+"""What a request may come to."""
+
+PROVIDER_OUTCOMES: Final = ("ok", "refused", "failed", "timeout")
+"""What a request to an identity provider may come to."""
+
+REQUEST_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """From a login with keys at hand to the longest that a host waits for a provider."""
 
-CALL_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0)
+CALL_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0)
 """For calls to a host, a provider or a database."""
 
 
 class PluginMeter(Meter):
-    """The figures of this process. `backends` returns the mounts that are set up, from any thread."""
+    """The figures of this process. `facts` say what runs: see `build_facts`."""
 
-    def __init__(
-        self, facts: dict[str, str], backends: Callable[[], Iterable[Backend]] | None = None
-    ) -> None:
+    def __init__(self, facts: dict[str, str]) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._mounts: set[str] = set()
-        self._requests = Counter(
-            "authkit_requests",
-            "Requests answered, by mount, operation and outcome.",
-            ["mount", "operation", "outcome"],
-            registry=self.registry,
+        counter = partial(_Counter, registry=self.registry)
+        histogram = partial(_Histogram, registry=self.registry)
+        self._requests = counter("authkit_requests", "Requests of the host.", "mount", "operation", "outcome")
+        self._request_seconds = histogram(
+            "authkit_request_duration_seconds", "Requests of the host.", "operation", buckets=REQUEST_SECONDS
         )
-        self._request_seconds = Histogram(
-            "authkit_request_duration_seconds",
-            "Time from a request of the host to its answer.",
-            ["operation"],
-            buckets=REQUEST_SECONDS,
-            registry=self.registry,
+        self._leases_issued = counter("authkit_leases_issued", "Credentials given out with a lease.", "mount")
+        self._leases_revoked = counter("authkit_leases_revoked", "Leases revoked.", "mount")
+        self._storage_seconds = histogram(
+            "authkit_storage_call_duration_seconds", "Calls of the host's storage.", "call", "outcome"
         )
-        self._leases_issued = Counter(
-            "authkit_leases_issued",
-            "Credentials that a secrets engine gave out with a lease.",
-            ["mount"],
-            registry=self.registry,
+        self._provider_seconds = histogram(
+            "authkit_provider_request_duration_seconds", "Requests to identity providers.", "outcome"
         )
-        self._leases_revoked = Counter(
-            "authkit_leases_revoked", "Leases revoked.", ["mount"], registry=self.registry
+        self._documents = counter(
+            "authkit_document_fetches", "Fetches of key sets and of providers' metadata.", "outcome"
         )
-        self._storage_seconds = Histogram(
-            "authkit_storage_call_duration_seconds",
-            "Calls of the host's storage.",
-            ["call", "outcome"],
-            buckets=CALL_SECONDS,
-            registry=self.registry,
+        self._rotations = counter(
+            "authkit_rotations", "New passwords of static roles, and of engines themselves.", "outcome"
         )
-        self._provider_seconds = Histogram(
-            "authkit_provider_request_duration_seconds",
-            "Requests to identity providers.",
-            ["outcome"],
-            buckets=CALL_SECONDS,
-            registry=self.registry,
-        )
-        self._documents = Counter(
-            "authkit_document_fetches",
-            "Fetches of key sets and of providers' metadata.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._passwords = Counter(
-            "authkit_rotations",
-            "Passwords of static roles, and of engines themselves, that were to be set.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._database_seconds = Histogram(
+        self._database_seconds = histogram(
             "authkit_database_call_duration_seconds",
             "Calls of the host's database engine.",
-            ["call", "outcome"],
-            buckets=CALL_SECONDS,
-            registry=self.registry,
+            "call",
+            "outcome",
         )
-        Info(
-            "authkit_build", "Versions of authkit, of the plugin and of Python.", registry=self.registry
-        ).info(facts)
+        # Of a counter that begins with 1 Prometheus sees no increase.
+        for each in (self._documents, self._rotations):
+            each.begin((outcome,) for outcome in ("ok", "failed"))
+        self._provider_seconds.begin((outcome,) for outcome in PROVIDER_OUTCOMES)
+        build = Info("authkit_build", "Versions of authkit, plugin and Python.", registry=self.registry)
+        build.info(facts)
         ProcessCollector(registry=self.registry)
 
     def watch(self, backends: Callable[[], Iterable[Backend]]) -> None:
@@ -106,49 +86,86 @@ class PluginMeter(Meter):
 
     def request_answered(self, mount: str, operation: str, outcome: str, seconds: float) -> None:
         """Count a request of the host."""
-        self._requests.labels(self._mount(mount), operation, outcome).inc()
-        self._request_seconds.labels(operation).observe(seconds)
+        labels = (self._label(mount), operation, outcome)
+        if labels not in self._requests:
+            # As above.
+            self._requests.begin((*labels[:2], each) for each in OUTCOMES)
+        self._requests[labels].inc()
+        self._request_seconds[operation,].observe(seconds)
 
     def lease_issued(self, mount: str) -> None:
         """Count a credential with a lease."""
-        self._leases_issued.labels(self._mount(mount)).inc()
+        self._leases_issued[self._label(mount),].inc()
 
     def lease_revoked(self, mount: str) -> None:
         """Count a revocation that succeeded."""
-        self._leases_revoked.labels(self._mount(mount)).inc()
+        self._leases_revoked[self._label(mount),].inc()
 
     def storage_called(self, call: str, outcome: str, seconds: float) -> None:
         """Count a call of the host's storage."""
-        self._storage_seconds.labels(call, outcome).observe(seconds)
+        self._storage_seconds[call, outcome].observe(seconds)
 
     def database_called(self, call: str, outcome: str, seconds: float) -> None:
         """Count a call of the host's database engine."""
-        self._database_seconds.labels(call, outcome).observe(seconds)
+        self._database_seconds[call, outcome].observe(seconds)
 
     # --- authkit.measures ----------------------------------------------------------------------
 
     def provider_answered(self, outcome: str, seconds: float) -> None:
         """Count a request to an identity provider."""
-        self._provider_seconds.labels(outcome).observe(seconds)
+        self._provider_seconds[outcome,].observe(seconds)
 
     def document_fetched(self, *, ok: bool) -> None:
         """Count a fetch of a key set or of a provider's metadata."""
-        self._documents.labels(_outcome(ok)).inc()
+        self._documents[_outcome(ok),].inc()
 
     def password_set(self, *, ok: bool) -> None:
         """Count a rotation."""
-        self._passwords.labels(_outcome(ok)).inc()
+        self._rotations[_outcome(ok),].inc()
 
     # -------------------------------------------------------------------------------------------
 
-    def _mount(self, path: str) -> str:
+    def _label(self, mount: str) -> str:
         """Return the label of a mount: where it is, as the host writes it, such as `auth/jwt/`."""
         # The accessor would stay the same when a mount is moved; hosts often leave it out.
-        if path not in self._mounts:
+        if mount not in self._mounts:
             if len(self._mounts) >= MAX_MOUNTS:
                 return OTHER_MOUNTS
-            self._mounts.add(path)
-        return path
+            self._mounts.add(mount)
+        return mount
+
+
+class _Children(dict[tuple[str, ...], Any]):
+    """A metric by its labels: looking one up by `labels` would take longer than counting."""
+
+    def __init__(self, metric: Counter | Histogram) -> None:
+        self._metric = metric
+
+    def begin(self, all_labels: Iterable[tuple[str, ...]]) -> None:
+        """Have these with the value 0, where they are not there yet."""
+        for labels in all_labels:
+            self[labels]
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:
+        child = self[labels] = self._metric.labels(*labels)
+        return child
+
+
+class _Counter(_Children):
+    def __init__(self, name: str, help: str, *labels: str, registry: CollectorRegistry) -> None:
+        super().__init__(Counter(name, help, labels, registry=registry))
+
+
+class _Histogram(_Children):
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        *labels: str,
+        registry: CollectorRegistry,
+        buckets: Sequence[float] = CALL_SECONDS,
+    ) -> None:
+        super().__init__(Histogram(name, help, labels, registry=registry, buckets=buckets))
 
 
 class _Mounts:
