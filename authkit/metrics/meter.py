@@ -76,7 +76,7 @@ class PluginMeter(Meter):
         self._provider_seconds.begin((outcome,) for outcome in PROVIDER_OUTCOMES)
         build = Info("authkit_build", "Versions of authkit, plugin and Python.", registry=self.registry)
         build.info(facts)
-        ProcessCollector(registry=self.registry)
+        ProcessCollector(namespace="authkit", registry=self.registry)
 
     def watch(self, backends: Callable[[], Iterable[Backend]]) -> None:
         """Have the mounts that are set up in the figures. `backends` is called from another thread."""

@@ -189,10 +189,10 @@ async def test_at_a_reload_the_new_process_gets_the_place(
     where = f"unix:{short_directory}/m.sock" if kind == "unix" else f"127.0.0.1:{free_port()}"
     before = make(where)
     await set_up(before)
-    old = await value(where, "process_start_time_seconds")
+    old = await value(where, "authkit_process_start_time_seconds")
     mount = await set_up(make(where))
     await mount.handle_request(request("login", role="red", pin="1234"))
-    assert await value(where, "process_start_time_seconds") == old
+    assert await value(where, "authkit_process_start_time_seconds") == old
     await before.close()
     at = {"mount": "auth/teams/", "operation": "login", "outcome": "granted"}
     await until_value(where, 1.0, "authkit_requests_total", **at)
