@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
-    # Imported only where an operator asks for figures.
+    # Imported only where an operator asks for metrics.
     "metrics": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
     "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire", "metrics"},
     "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire", "metrics"},
@@ -153,7 +153,7 @@ def test_a_plugin_loads_no_development_code() -> None:
     loaded = set(done.stdout.split())
     assert {"serving", "plugin", "wire", "framework", "auth", "oidc"} <= loaded
     assert not loaded & DEVELOPMENT
-    assert "metrics" not in loaded, "figures are for those who ask for them"
+    assert "metrics" not in loaded, "metrics are for those who ask for them"
 
 
 def test_one_package_imports_what_makes_figures() -> None:

@@ -1,6 +1,6 @@
 """What a process counts beside its requests: named here, counted by `authkit.metrics` where an operator asks.
 
-Like the log, the figures are those of the process. Nothing here is called for a login that needs no provider:
+Like the log, the metrics are those of the process. Nothing here is called for a login that needs no provider:
 requests are measured where they come in, by what replaces a function there (`authkit.metrics`).
 """
 

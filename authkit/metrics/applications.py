@@ -1,7 +1,7 @@
 """What a plugin serves, measured, where its environment asks for it: the one entrance to this package.
 
 A wrong setting, or a missing library, ends no start: logins that fail are worse than a gap in a graph. It is
-an error in the log at every start, and the alert of docs/monitoring.md for a plugin without figures.
+an error in the log at every start, and the alert of docs/monitoring.md for a plugin without metrics.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def measured_backends(factory: BackendFactory, dial: Dial, *, plugin: str, where: str) -> Application:
-    """Return the service of a factory's backends, with figures at `where`."""
+    """Return the service of a factory's backends, with metrics at `where`."""
 
     def measured(endpoint: Endpoint) -> Application:
         from authkit.metrics.backend import MeasuredAnswers, MeasuredStorage
@@ -53,7 +53,7 @@ def measured_backends(factory: BackendFactory, dial: Dial, *, plugin: str, where
 
 
 def measured_database(service: Application, *, plugin: str, version: str, where: str) -> Application:
-    """Return the service of a database plugin, with figures at `where`."""
+    """Return the service of a database plugin, with metrics at `where`."""
 
     def measured(endpoint: Endpoint) -> Application:
         from authkit.metrics.database import measured_methods
@@ -83,7 +83,7 @@ def _find_measured(where: str, measured: Callable[[Endpoint], Application]) -> A
 
 
 class _Measured:
-    """An application beside which its figures are offered."""
+    """An application beside which its metrics are offered."""
 
     def __init__(
         self,

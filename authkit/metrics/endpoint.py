@@ -1,4 +1,4 @@
-"""Where the figures are read: what `AUTHKIT_METRICS` may say, and the listening socket that it stands for.
+"""Where the metrics are read: what `AUTHKIT_METRICS` may say, and the listening socket that it stands for.
 
 Only this machine gets there: a Unix socket for its owner, or a loopback address.
 """
@@ -30,7 +30,7 @@ _FORMS = "unix:/DIRECTORY/NAME.sock or 127.0.0.1:PORT"
 
 
 class EndpointError(PluginError):
-    """The figures cannot be offered there. The text says what to change."""
+    """The metrics cannot be offered there. The text says what to change."""
 
 
 class InUseError(EndpointError):
@@ -55,7 +55,7 @@ class Listening(Value, frozen=True, eq=False):
 
 
 class Endpoint(Protocol):
-    """Where the figures are read."""
+    """Where the metrics are read."""
 
     def listen(self) -> Listening:
         """Return the listening socket.
@@ -81,7 +81,7 @@ def parse(text: str) -> Endpoint:
         return UnixEndpoint(_checked_path(text.removeprefix("unix:")))
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or not 1 <= int(port[:6]) <= 65535:
-        raise EndpointError(f"{VARIABLE}: {text!r} is no place for figures; write {_FORMS}")
+        raise EndpointError(f"{VARIABLE}: {text!r} is no place for metrics; write {_FORMS}")
     address = _find_loopback(host)
     if address is None:
         raise EndpointError(

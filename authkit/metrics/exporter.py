@@ -1,4 +1,4 @@
-"""Offers the figures of this process at an endpoint, from a thread of its own.
+"""Offers the metrics of this process at an endpoint, from a thread of its own.
 
 Nothing of it keeps the plugin from serving: the place may be taken, wrong or lost, and the log says so.
 """
@@ -70,7 +70,7 @@ class Exporter:
         self._thread.join(CLOSE_SECONDS)
 
     def render(self, accept: str) -> Body:
-        """Return the figures, as OpenMetrics text where the header `Accept` has it."""
+        """Return the metrics, as OpenMetrics text where the header `Accept` has it."""
         try:
             is_open = choose_encoder(accept)[1].startswith("application/openmetrics-text")
         except Exception:

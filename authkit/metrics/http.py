@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,8 @@ from io import BytesIO
 from authkit.values import Value
 
 __all__ = ["MAX_CONNECTIONS", "MAX_REQUEST_BYTES", "PACE_SECONDS", "Body", "serve_http"]
+
+log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 8 * 1024
 """Of a request with all its headers. A scraper sends some 300."""
@@ -49,7 +52,7 @@ class Body(Value, frozen=True):
 
 
 Render = Callable[[str], Body]
-"""Returns the figures, in a form that the header `Accept` asks for."""
+"""Returns the metrics, in a form that the header `Accept` asks for."""
 
 
 async def serve_http(listener: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
@@ -60,23 +63,24 @@ async def serve_http(listener: socket.socket, render: Render, is_for: Callable[[
     """
     loop = asyncio.get_running_loop()
     open_ones: dict[asyncio.Task[None], None] = {}
-    while True:
-        try:
-            connection, _ = await loop.sock_accept(listener)
-        except ConnectionAbortedError:
-            continue
-        except OSError as error:
-            if error.errno not in _EXHAUSTED:
-                raise
-            await asyncio.sleep(EXHAUSTED_SECONDS)
-            continue
-        connection.setblocking(False)
-        if len(open_ones) >= MAX_CONNECTIONS:
-            next(iter(open_ones)).cancel()
-        task = loop.create_task(_serve_one(connection, render, is_for))
-        open_ones[task] = None
-        task.add_done_callback(open_ones.pop)
-        await asyncio.sleep(PACE_SECONDS)
+    async with asyncio.TaskGroup() as group:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                await asyncio.sleep(EXHAUSTED_SECONDS)
+                continue
+            connection.setblocking(False)
+            if len(open_ones) >= MAX_CONNECTIONS:
+                next(iter(open_ones)).cancel()
+            task = group.create_task(_serve_one(connection, render, is_for))
+            open_ones[task] = None
+            task.add_done_callback(open_ones.pop)
+            await asyncio.sleep(PACE_SECONDS)
 
 
 async def _serve_one(connection: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
@@ -111,12 +115,16 @@ def _answer(head: bytes, render: Render, is_for: Callable[[str], bool]) -> bytes
         return _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if not is_for(headers.get("Host", "")):
         return _refusal(HTTPStatus.FORBIDDEN)
-    body = render(",".join(headers.get_all("Accept", [])))
+    try:
+        body = render(",".join(headers.get_all("Accept", [])))
+    except Exception:  # such as what a plugin's own backend raises that is asked what it keeps
+        log.exception("metrics could not be made")
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
     return _message(HTTPStatus.OK, body.content, body.content_type)
 
 
 def _check(head: bytes) -> HTTPStatus | None:
-    """Return what is wrong with a request, `None` if it asks for the figures."""
+    """Return what is wrong with a request, `None` if it asks for the metrics."""
     if _END not in head[: MAX_REQUEST_BYTES + len(_END)]:
         is_long = len(head) > MAX_REQUEST_BYTES
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_long else HTTPStatus.BAD_REQUEST
@@ -129,7 +137,7 @@ def _check(head: bytes) -> HTTPStatus | None:
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    text = f"{status.value} {status.phrase}: GET /metrics has the figures\n"
+    text = f"{status.value} {status.phrase}: GET /metrics has the metrics\n"
     return _message(status, text.encode(), "text/plain; charset=utf-8")
 
 

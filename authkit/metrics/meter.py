@@ -20,7 +20,7 @@ from authkit.measures.meter import Meter
 __all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "OUTCOMES", "PROVIDER_OUTCOMES", "PluginMeter", "build_facts"]
 
 MAX_MOUNTS: Final = 200
-"""Mounts with figures of their own. An operator has few; each may bring a hundred lines to every answer."""
+"""Mounts with metrics of their own. An operator has few; each may bring a hundred lines to every answer."""
 
 OTHER_MOUNTS: Final = "other"
 """The label of all mounts beyond `MAX_MOUNTS`."""
@@ -39,7 +39,7 @@ CALL_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0)
 
 
 class PluginMeter(Meter):
-    """The figures of this process. `facts` say what runs: see `build_facts`."""
+    """The metrics of this process. `facts` say what runs: see `build_facts`."""
 
     def __init__(self, facts: dict[str, str]) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -79,7 +79,7 @@ class PluginMeter(Meter):
         ProcessCollector(namespace="authkit", registry=self.registry)
 
     def watch(self, backends: Callable[[], Iterable[Backend]]) -> None:
-        """Have the mounts that are set up in the figures. `backends` is called from another thread."""
+        """Have the mounts that are set up in the metrics. `backends` is called from another thread."""
         self.registry.register(_Mounts(backends))
 
     # --- what is measured where requests come in -----------------------------------------------

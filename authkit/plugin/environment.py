@@ -18,7 +18,7 @@ STALL_VARIABLE = "AUTHKIT_STALL_SECONDS"
 """Not a host's: how long a handler may keep the event loop before the log tells (`plugin/stalls.py`)."""
 
 METRICS_VARIABLE = "AUTHKIT_METRICS"
-"""Not a host's either: where the figures of the process are read (`authkit.metrics`)."""
+"""Not a host's either: where the metrics of the process are read (`authkit.metrics`)."""
 
 _MAX_PORT = 65535
 

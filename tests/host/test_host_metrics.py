@@ -17,11 +17,15 @@ import pytest
 from factories import mount_config
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from authkit.errors import PermissionDeniedError
+from authkit.database import NewUser, UserDeletion
+from authkit.errors import PermissionDeniedError, RPCError
+from authkit.host.supervisor.databases.process import DatabaseProcess
+from authkit.host.supervisor.environment import DATABASE_COOKIE
 from authkit.host.supervisor.executable import file_sum
 from authkit.host.supervisor.logs import PluginLog
 from authkit.host.supervisor.plugin_process import PluginFile, PluginProcess
 from authkit.logical import Connection, Operation, Request
+from authkit.masking import Secret
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 START = timedelta(seconds=20)
@@ -98,7 +102,7 @@ def free_port() -> int:
 
 
 async def scrape(where: str, accept: str = OPEN_METRICS) -> httpx.Response:
-    """Read the figures at an endpoint, once somebody is there."""
+    """Read the metrics at an endpoint, once somebody is there."""
     path = where.removeprefix("unix:") if where.startswith("unix:") else None
     url = "http://localhost/metrics" if path else f"http://{where}/metrics"
     transport = httpx.AsyncHTTPTransport(uds=path)
@@ -185,7 +189,7 @@ async def test_the_socket_is_for_its_owner_and_goes_with_the_process(
 async def test_at_a_reload_the_new_process_gets_the_place(
     make: Make, short_directory: Path, kind: str
 ) -> None:
-    """It serves logins meanwhile, and offers its own figures once the one before has ended."""
+    """It serves logins meanwhile, and offers its own metrics once the one before has ended."""
     where = f"unix:{short_directory}/m.sock" if kind == "unix" else f"127.0.0.1:{free_port()}"
     before = make(where)
     await set_up(before)
@@ -212,7 +216,7 @@ async def test_the_socket_of_a_killed_process_is_replaced(make: Make, short_dire
     ("where", "said"),
     [
         ("0.0.0.0:9102", "is not a loopback address"),
-        ("metrics.sock", "is no place for figures"),
+        ("metrics.sock", "is no place for metrics"),
         ("unix:/no-such-directory/m.sock", "No such file or directory"),
     ],
 )
@@ -265,3 +269,46 @@ async def test_without_the_variable_nothing_is_measured(make: Make) -> None:
     response = await mount.handle_request(request("login", role="red", pin="1234"))
     assert response is not None
     assert response.auth is not None
+
+
+SHELF = f"""#!{sys.executable} -I
+from authkit.database import Database, DatabaseSettings, serve
+
+class Shelf(Database[DatabaseSettings, object], name="shelf", version="1.2.0"):
+    async def connect(self): return object()
+    async def ping(self, connection): pass
+    async def disconnect(self, connection): pass
+    async def create_user(self, connection, user): pass
+    async def change_password(self, connection, change): pass
+    async def delete_user(self, connection, user): raise OSError("the shelf is down")
+
+serve(Shelf)
+"""
+
+
+async def test_calls_of_a_database_plugin_are_seen(short_directory: Path) -> None:
+    """What its users went through, whatever it came to."""
+    path, where = short_directory / "shelf", f"unix:{short_directory}/m.sock"
+    path.write_text(SHELF)
+    path.chmod(0o755)
+    file = PluginFile(
+        path,
+        sha256=file_sum(path),
+        environment={"AUTHKIT_METRICS": where},
+        start_timeout=START,
+        cookie=DATABASE_COOKIE,
+    )
+    plugin = DatabaseProcess(file)
+    try:
+        connection, _ = await plugin.connect({}, verify=True)
+        user = NewUser(username="", display_name="d", role_name="r", password=Secret("p" * 20))
+        name = await connection.create_user(user)
+        with pytest.raises(RPCError):
+            await connection.delete_user(UserDeletion(username=name))
+        counted = "authkit_database_call_duration_seconds_count"
+        await until_value(where, 1.0, counted, call="delete_user", outcome="failed")
+        assert await value(where, counted, call="initialize", outcome="ok") == 1
+        assert await value(where, counted, call="new_user", outcome="ok") == 1
+    finally:
+        await plugin.close()
+    assert not (short_directory / "m.sock").exists()

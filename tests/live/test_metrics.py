@@ -31,7 +31,7 @@ def own(make_server: MakeServer) -> Iterator[Server]:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait for figures: a text that is some milliseconds old may be sent once more."""
+    """Wait for metrics: a text that is some milliseconds old may be sent once more."""
     wait_until(condition, what, timeout=WAIT_SECONDS)
 
 
@@ -52,7 +52,7 @@ def figure(socket: Path, name: str, **labels: str) -> float | None:
 
 
 def registered(server: Server, plugin: Plugin) -> Path:
-    """Register a plugin as an operator does, with a socket for its figures."""
+    """Register a plugin as an operator does, with a socket for its metrics."""
     socket = server.folder / "metrics" / f"{plugin.name}.sock"
     server.client.cli(
         "plugin",
@@ -87,7 +87,7 @@ def test_logins_are_seen_across_a_reload(own: Server) -> None:
         login(WRONG_PIN)
     wait_until(
         lambda: (logins("granted"), logins("denied")) == (2.0, 1.0),
-        "the figures of the logins",
+        "the metrics of the logins",
         timeout=WAIT_SECONDS,
     )
     assert figure(socket, "authkit_mounts") == 1
@@ -104,7 +104,7 @@ def test_logins_are_seen_across_a_reload(own: Server) -> None:
 
     own.client.cli("plugin", "reload", "-plugin=shared_pin")
     login(PIN)
-    wait_for(lambda: logins("granted") == 1.0, "the figures of the next process")
+    wait_for(lambda: logins("granted") == 1.0, "the metrics of the next process")
     assert figure(socket, "authkit_process_start_time_seconds") != started
     own.stop()
     wait_for(lambda: not socket.exists(), "the socket to be removed")
@@ -126,7 +126,7 @@ def test_leases_are_seen(own: Server) -> None:
 
     wait_until(
         lambda: (leases("issued"), leases("revoked")) == (1.0, 1.0),
-        "the figures of the lease",
+        "the metrics of the lease",
         timeout=WAIT_SECONDS,
     )
     assert figure(socket, "authkit_storage_call_duration_seconds_count", call="put", outcome="ok")

@@ -315,7 +315,7 @@ class Teams(AuthMethod, name="teams", version="1.0.0"):
 
 
 async def test_where_nobody_asks_nothing_is_called() -> None:
-    """Not one function of a login knows of figures: what nobody reads costs nothing."""
+    """Not one function of a login knows of metrics: what nobody reads costs nothing."""
     called: set[str] = set()
 
     def note(frame: Any, event: str, argument: object) -> None:

@@ -1,4 +1,4 @@
-"""Where figures may be offered: this machine alone, and nothing of anybody else is harmed."""
+"""Where metrics may be offered: this machine alone, and nothing of anybody else is harmed."""
 
 from __future__ import annotations
 

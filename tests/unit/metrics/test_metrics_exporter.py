@@ -1,4 +1,4 @@
-"""The thread that offers figures: what it renders, waits for and leaves, and what stays after a fork."""
+"""The thread that offers metrics: what it renders, waits for and leaves, and what stays after a fork."""
 
 from __future__ import annotations
 

@@ -21,10 +21,13 @@ class Scraper:
     def __init__(self, port: int) -> None:
         self.port = port
         self.accepted: list[str] = []
+        self.fault: Exception | None = None
 
     def render(self, accept: str) -> Body:
         self.accepted.append(accept)
-        return Body(b"figures", "text/plain; version=0.0.4")
+        if self.fault is not None:
+            raise self.fault
+        return Body(b"metrics", "text/plain; version=0.0.4")
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection on which nothing was said."""
@@ -66,11 +69,11 @@ def status_of(answer: bytes) -> int:
     return int(head.split(b" ")[1])
 
 
-async def test_the_figures_are_sent(scraper: Scraper) -> None:
+async def test_the_metrics_are_sent(scraper: Scraper) -> None:
     """With the form that was asked for, and a query is taken for nothing."""
     answer = await scraper.send(GET.replace(b"\r\n\r\n", b"\r\nAccept: a/b\r\naccept: c/d\r\n\r\n"))
     assert status_of(answer) == 200
-    assert answer.endswith(b"\r\n\r\nfigures")
+    assert answer.endswith(b"\r\n\r\nmetrics")
     assert scraper.accepted == ["a/b,c/d"]
     assert status_of(await scraper.send(GET.replace(b"/metrics", b"/metrics?name[]=x"))) == 200
 
@@ -97,7 +100,7 @@ async def test_the_figures_are_sent(scraper: Scraper) -> None:
     ],
 )
 async def test_everything_else_is_refused(scraper: Scraper, request_: bytes, status: int) -> None:
-    """Each with its status, and without figures."""
+    """Each with its status, and without metrics."""
     answer = await scraper.send(request_)
     assert status_of(answer) == status
     assert scraper.accepted == []
@@ -111,6 +114,17 @@ async def test_a_long_request_is_not_read_to_its_end(scraper: Scraper) -> None:
     async with asyncio.timeout(10):
         assert status_of(await reader.read()) == 431
     writer.close()
+    assert status_of(await scraper.send(GET)) == 200
+
+
+async def test_a_fault_is_an_answer(scraper: Scraper, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the text's making, told in the log; the next request is served."""
+    scraper.fault = RuntimeError("a detail of the inside")
+    answer = await scraper.send(GET)
+    assert status_of(answer) == 500
+    assert b"detail" not in answer
+    assert "metrics could not be made" in caplog.text
+    scraper.fault = None
     assert status_of(await scraper.send(GET)) == 200
 
 
