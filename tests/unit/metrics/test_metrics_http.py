@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 
@@ -160,3 +161,27 @@ async def test_silent_connections_keep_nobody_out(scraper: Scraper) -> None:
         assert await silent[0][0].read() == b""
     for _, writer in silent:
         writer.close()
+
+
+def test_any_bytes_get_one_answer() -> None:
+    """Metrics go out for a whole request of a loopback name alone, whatever else is sent."""
+    chooser = Random(20)
+    parts = [b"GET", b" ", b"/metrics", b"HTTP/1.1", b"\r\n", b"\n", b"\r", b":", b"Host: localhost", b"\0"]
+    parts += [
+        b"Accept: ",
+        b"\xff\xfe",
+        b"x" * 300,
+        b"Host: attacker.example",
+        b"\t",
+        b"Transfer-Encoding: chunked",
+    ]
+    for _ in range(5_000):
+        more = chooser.choices(parts, k=chooser.randrange(12))
+        head = b"".join([chooser.choice([b"", GET, GET[:-2]]), *more])
+        place = chooser.randrange(len(head) + 1)
+        head = head[:place] + chooser.choice(parts) + head[place:]
+        answer = http._answer(head, lambda accept: Body(b"metrics", "text/plain"), "localhost".__eq__)
+        assert status_of(answer) in (200, 400, 403, 404, 405, 431)
+        if status_of(answer) == 200:
+            assert head.startswith(b"GET /metrics HTTP/1.1\r\n")
+            assert b"localhost" in head
