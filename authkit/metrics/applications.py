@@ -105,6 +105,9 @@ class _Measured:
         return self._application.pools()
 
     async def close(self) -> None:
-        """Leave the place to the next process, then stop everything."""
-        self._exporter.close()
-        await self._application.close()
+        """Leave the place to the next process, and stop everything."""
+        self._exporter.stop()
+        try:
+            await self._application.close()
+        finally:
+            self._exporter.close()

@@ -212,10 +212,11 @@ class UnixEndpoint(Value, frozen=True):
         except OSError as error:
             raise EndpointError(f"{VARIABLE}: {_describe(error, f'{self.path}.lock')}") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InUseError(f"{VARIABLE}: another process is about to listen on {self.path}") from error
             yield
-        except BlockingIOError as error:
-            raise InUseError(f"{VARIABLE}: another process is about to listen on {self.path}") from error
         finally:
             os.close(lock)
 

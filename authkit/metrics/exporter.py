@@ -34,8 +34,8 @@ PATIENCE_SECONDS = 60.0
 REMINDER_SECONDS = 3600.0
 """Between two lines in the log about the same trouble."""
 
-CLOSE_SECONDS = 0.2
-"""For the file of the socket to be removed at the end."""
+CLOSE_SECONDS = 0.5
+"""For the file of the socket to be removed at the end. It takes a millisecond, and is no harm if it stays."""
 
 MAX_SHARE = 0.1
 """Of the time, for making texts: more often than that the last one is sent again."""
@@ -61,13 +61,18 @@ class Exporter:
         self._task = self._loop.create_task(self._offer())
         self._thread.start()
 
-    def close(self) -> None:
-        """Leave the place, in `CLOSE_SECONDS` at most."""
+    def stop(self) -> None:
+        """Begin to leave the place. Returns at once."""
         if self._loop is None or self._task is None:
             return
         with suppress(RuntimeError):  # the thread has ended
             self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(CLOSE_SECONDS)
+
+    def close(self) -> None:
+        """Leave the place, in `CLOSE_SECONDS` at most."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
 
     def render(self, accept: str) -> Body:
         """Return the metrics, as OpenMetrics text where the header `Accept` has it."""
