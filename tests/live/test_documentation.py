@@ -34,7 +34,7 @@ from pages import APART, ROOT, apart, read_blocks, together
 
 from authkit.cli.new import KINDS, write_project
 
-AT_HOME = ["docs/quickstart.md", "docs/howto-dev.md", "docs/howto-doctor.md", "examples/shared_pin/README.md"]
+AT_HOME = ["docs/howto-dev.md", "docs/howto-doctor.md", "examples/shared_pin/README.md"]
 """Pages about authkit's own server and command."""
 PLUGINS = {"examples/shared_pin/README.md": "examples/shared_pin/shared_pin.py"}
 """What runs on the development server where a page does not start it itself."""
@@ -214,8 +214,8 @@ def test_the_readme_of_a_new_project_runs_as_written(server: Server, kind: str) 
         server.plugin_directory, "my_own", f"import sys\nsys.path.append({str(folder)!r})\n{launcher}"
     )
     blocks = list(read_blocks("README.md", (folder / "README.md").read_text()))
-    assert [block.language for block in blocks] == ["sh", "sh"]
-    done = run_commands(server, blocks[1].text)
+    assert [block.language for block in blocks] == ["sh", "sh", "sh"]
+    done = run_commands(server, blocks[-1].text)
     assert re.search(r"^(token_policies|lease_id) ", done.stdout, re.MULTILINE)
 
 
