@@ -37,6 +37,7 @@ TOGETHER = {
     ("docs/hosts.md", "sh"): "tests/live/test_hosts_page.py::test_the_page_leads_to_a_login",
     ("docs/hosts.md", "go"): DOCS + "test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run",
     ("docs/operate.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
+    ("docs/monitoring.md", "sh"): LIVE + "test_the_page_of_monitoring_runs_as_written",
     ("docs/performance.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/troubleshooting.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/quickstart.md", "*"): TUTORIAL,
@@ -103,6 +104,7 @@ APART = {
     },
     "docs/jwt-issuers.md": {"vault write identity/entity-alias": "needs identifiers of the reader's server"},
     "docs/jwt-providers.md": {"vault write auth/jwt/config": "asks Okta"},
+    "docs/monitoring.md": {"scrape_configs:": "settings of Prometheus"},
     "docs/operate.md": {
         "install -m 755": "tests/live/test_packed_kinds.py::test_a_server_registers_it_as_what_it_is",
         "python3 -m venv": "writes to /opt, and takes from the index",

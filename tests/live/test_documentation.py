@@ -82,6 +82,31 @@ def test_the_operators_pages_run_as_written(server: Server) -> None:
     assert len(server.pids_of("jwt_auth")) >= 2
 
 
+def test_the_page_of_monitoring_runs_as_written(server: Server) -> None:
+    """A plugin is registered, its metrics are read, and they are where node exporter finds them."""
+    sockets, found = server.subfolder("m"), server.subfolder("n")
+    patient = "vault read auth/x/role/dev\ncurl --fail --retry 20 --retry-all-errors --unix-socket"
+    run_commands(server, commands_of_a_mount())
+    done = run(
+        server,
+        "docs/monitoring.md",
+        {
+            "/run/authkit": str(sockets),
+            "/var/lib/node_exporter": str(found),
+            "\ncurl --unix-socket": f"\n{patient}",
+        },
+    )
+    assert 'authkit_build_info{authkit="' in done.stdout
+    assert 'plugin="jwt_auth"' in done.stdout
+    assert [each.name for each in found.iterdir()] == ["authkit.prom"]
+    assert "authkit_mounts 1.0\n" in (found / "authkit.prom").read_text()
+
+
+def commands_of_a_mount() -> str:
+    """Return what makes a mount with a role: the first block of the operators' page."""
+    return together("docs/operate.md", "sh")[0].text
+
+
 @pytest.mark.parametrize("page", AT_HOME)
 def test_pages_about_the_development_server_run_as_written(
     page: str, program: ServerProgram, tmp_path: Path
