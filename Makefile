@@ -52,7 +52,7 @@ check: setup ## format, lint, types, layers, generated code, the release workflo
 	@$(PYTHON) -m mypy
 	@$(PYTHON) scripts/proto --check
 	@.venv/bin/zizmor --quiet --offline .github
-	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
+	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py tests/test_changelog.py
 	@scripts/site/build
 
 # Two files at once: tests with real servers wait most of the time. What compares times runs alone, at the end.
