@@ -27,7 +27,11 @@ PACKAGES = {
     "oidc": "OpenID Connect and JSON Web Tokens.",
     "testing": "Tests of plugins without a server, and with one.",
 }
-COPIED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"} | {
+COPIED = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "vulnerabilities.md",
+} | {
     f"examples/{name}/README.md": f"examples/{name}.md"
     for name in ("shared_pin", "jwt_auth", "postgres_users", "redis_acl")
 }
