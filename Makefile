@@ -46,14 +46,34 @@ fuzz: setup ## hostile input, guided by coverage: a quarter of an hour; figures 
 	@$(PYTHON) -m pip --disable-pip-version-check --quiet install --requirement requirements/fuzz.txt
 	@$(PYTHON) scripts/fuzz
 
-check: setup ## format, lint, types, layers, generated code, the release workflow, the site
+# What a change must pass before its tests run. The slow ones come first: as many run at once as there are cores.
+CHECKS := pyright mypy site habits proto style workflows
+.PHONY: $(CHECKS:%=check-%)
+
+check: setup ## format, lint, types (mypy and pyright), layers, changelog, generated code, workflows, the site
+	@$(MAKE) --no-print-directory --jobs "$$(getconf _NPROCESSORS_ONLN)" --output-sync $(CHECKS:%=check-%)
+
+check-pyright:
+	@$(PYTHON) -m pyright --warnings
+
+check-mypy:
+	@$(PYTHON) -m mypy
+
+check-site:
+	@scripts/site/build
+
+check-habits:
+	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py tests/test_changelog.py tests/test_reference.py
+
+check-proto:
+	@$(PYTHON) scripts/proto --check
+
+check-style:
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
-	@$(PYTHON) scripts/proto --check
+
+check-workflows:
 	@.venv/bin/zizmor --quiet --offline .github
-	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py tests/test_changelog.py
-	@scripts/site/build
 
 # Two files at once: tests with real servers wait most of the time. What compares times runs alone, at the end.
 # The paths of sockets are short (107 bytes), and so must be those of temporary folders.
