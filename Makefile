@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers leases lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live walk bench compare torture docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled coverage fuzz check live walk bench compare torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ test-all: test ## the same on the newest interpreter as well, on the wheels
 test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
+
+coverage: setup ## branches of authkit/ that the tests take, processes included: a table, and build/coverage.json
+	@rm -f .coverage .coverage.*
+	@$(PYTHON) -m coverage run $(PARALLEL) -q
+	@$(PYTHON) -m coverage combine --quiet
+	@mkdir -p build && $(PYTHON) -m coverage json --quiet -o build/coverage.json
+	@$(PYTHON) -m coverage report
 
 fuzz: setup ## hostile input, guided by coverage: a quarter of an hour; figures in build/fuzz.json
 	@$(PYTHON) -m pip --disable-pip-version-check --quiet install --requirement requirements/fuzz.txt
@@ -117,4 +124,4 @@ proto: setup ## write the protobuf code anew
 	@$(PYTHON) scripts/proto
 
 clean: ## remove what the targets above made in the checkout
-	rm -rf .venv .venv-latest .venv-release build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest .venv-release .coverage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
