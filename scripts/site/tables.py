@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -60,6 +61,9 @@ the cause is in the log.
 {tree}
 ```
 """
+
+_NOTES = re.compile(r"(?<=Error)  .*")
+"""What the tree says of a class: the table below it has that."""
 
 _NO_STATUS = """
 Those without a status are not for handlers: one that leaves a handler is HTTP 500, like any other exception.
@@ -131,7 +135,7 @@ def error_classes() -> str:
     others = sorted(set(errors.__all__) - set(authkit.__all__))
     return "\n".join(
         [
-            _ERRORS.format(tests=ERROR_TESTS, tree=inspect.cleandoc(tree)),
+            _ERRORS.format(tests=ERROR_TESTS, tree=_NOTES.sub("", inspect.cleandoc(tree))),
             *rows,
             _NO_STATUS,
             *(f"::: authkit.errors.{name}\n" for name in others),
