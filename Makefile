@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers leases lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled coverage fuzz check live walk bench compare torture docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled coverage fuzz check live tutorial bench compare torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -102,10 +102,10 @@ live: setup ## real servers: builds Vault and the official plugin once, then run
 		$(PYTHON) $(LIVE) "$$folder/2" tests/live $(TIMED:%=--ignore=%)
 	@$(PYTHON) -m pytest $(TIMED)
 
-walk: setup ## what a new user does, from `git clone` to a login with a method of their own on a real server
+tutorial: setup ## what a stranger does: each page of the tutorial, from an empty folder to a plugin on a real server
 	@scripts/live/build vault
 	@scripts/live/browser
-	@$(PYTHON) scripts/live/walk
+	@$(PYTHON) scripts/live/tutorial
 
 bench: setup ## beside the official Go plugin, on one server, in one run
 	@scripts/live/build

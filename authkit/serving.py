@@ -60,11 +60,18 @@ class _BackendKind(Kind):
         flags = _flags()
         engine = engine_name()
         secure, metadata_mode = _security(environment, version, flags)
-        factory = load().factory()
+        loaded = load()
+        factory = loaded.factory()
 
         def application(dial: Dial) -> Application:
+            from authkit.plugin.environment import METRICS_VARIABLE
             from authkit.wire.backend import BackendService
 
+            where = os.environ.get(METRICS_VARIABLE)
+            if where and not metadata_mode:
+                from authkit.metrics.applications import measured_backends
+
+                return measured_backends(factory, dial, plugin=getattr(loaded, "name", ""), where=where)
             return BackendService(factory, dial, metadata_mode=metadata_mode)
 
         return Plan(

@@ -24,6 +24,7 @@ DOCS = "tests/test_docs.py::"
 LIVE = "tests/live/test_documentation.py::"
 DEV = LIVE + "test_pages_about_the_development_server_run_as_written"
 JWT = LIVE + "test_the_pages_of_the_jwt_example_run_as_written"
+TUTORIAL = "scripts/live/tutorial"
 OTHER_JWT = LIVE + "test_other_mounts_of_the_jwt_example_run_as_written"
 
 TOGETHER = {
@@ -36,9 +37,11 @@ TOGETHER = {
     ("docs/hosts.md", "sh"): "tests/live/test_hosts_page.py::test_the_page_leads_to_a_login",
     ("docs/hosts.md", "go"): DOCS + "test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run",
     ("docs/operate.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
+    ("docs/monitoring.md", "sh"): LIVE + "test_the_page_of_monitoring_runs_as_written",
     ("docs/performance.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/troubleshooting.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
-    ("docs/quickstart.md", "sh"): DEV,
+    ("docs/quickstart.md", "*"): TUTORIAL,
+    ("docs/tutorial-*.md", "*"): TUTORIAL,
     ("docs/howto-dev.md", "sh"): DEV,
     ("docs/howto-dev.md", "text"): DEV,
     ("docs/howto-doctor.md", "sh"): DEV,
@@ -93,6 +96,7 @@ APART = {
     "docs/howto-database.md": {
         "from authkit.database import serve": LIVE + "test_the_pages_with_postgresql_run_as_written",
     },
+    "docs/howto-auth.md": {"#!/opt/authkit/bin/python -I": "one line of a file"},
     "docs/howto-dev.md": {"vault write database/config/dev": "each plugin has settings of its own"},
     "docs/howto-test.md": {
         "[tool.pytest.ini_options]": "settings",
@@ -104,6 +108,7 @@ APART = {
     },
     "docs/jwt-issuers.md": {"vault write identity/entity-alias": "needs identifiers of the reader's server"},
     "docs/jwt-providers.md": {"vault write auth/jwt/config": "asks Okta"},
+    "docs/monitoring.md": {"scrape_configs:": "settings of Prometheus"},
     "docs/operate.md": {
         "install -m 755": "tests/live/test_packed_kinds.py::test_a_server_registers_it_as_what_it_is",
         "python3 -m venv": "writes to /opt, and takes from the index",
@@ -124,10 +129,6 @@ APART = {
     },
     "docs/reliability.md": {
         "make torture": "takes 40 minutes; tests/live/test_reliability_*.py are its short form"
-    },
-    "docs/quickstart.md": {
-        "python3 -m venv": "takes packages from the index; scripts/live/walk installs the wheel",
-        "#!/opt/authkit/bin/python -I": "one line of a file",
     },
     "docs/releasing.md": {
         "scripts/release check": "tests/test_releasing.py::test_a_tag_that_agrees_with_everything",

@@ -23,6 +23,7 @@ BOTTOM = {
     "globs",
     "json_reader",
     "masking",
+    "measures",
     "names",
     "printable",
     "threads",
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "json_reader": set(),
     "live_values": set(),
     "masking": {"live_values"},
+    "measures": set(),
     "printable": set(),
     "errors": set(),
     "names": set(),
@@ -50,8 +52,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"errors", "values"},
     "plugin": {*BOTTOM, "rpc"},
     "wire": {*BOTTOM, "logical", "rpc", "plugin"},
-    "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire"},
-    "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
+    # Imported only where an operator asks for metrics.
+    "metrics": {*BOTTOM, "logical", "rpc", "plugin", "wire"},
+    "database": {*BOTTOM, "framework", "credentials", "rpc", "plugin", "wire", "metrics"},
+    "serving": {*BOTTOM, "logical", "rpc", "plugin", "wire", "metrics"},
     # The host's database engine is a secrets engine, and drives database plugins.
     "host": {
         *BOTTOM,
@@ -149,6 +153,17 @@ def test_a_plugin_loads_no_development_code() -> None:
     loaded = set(done.stdout.split())
     assert {"serving", "plugin", "wire", "framework", "auth", "oidc"} <= loaded
     assert not loaded & DEVELOPMENT
+    assert "metrics" not in loaded, "metrics are for those who ask for them"
+
+
+def test_one_package_imports_what_makes_figures() -> None:
+    """`prometheus_client` is an extra: nothing else may need it."""
+    using = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(name.partition(".")[0] == "prometheus_client" for name in names_imported_by(path))
+    }
+    assert using == {"metrics"}
 
 
 DOCTOR_MAY_IMPORT = {"supervisor", "store", "mounts"}

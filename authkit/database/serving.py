@@ -58,8 +58,15 @@ class _DatabaseKind(Kind):
 
         def application(dial: Dial) -> Application:
             from authkit.database.service import DatabaseService
+            from authkit.plugin.environment import METRICS_VARIABLE
 
-            return DatabaseService(database, metadata_mode=metadata_mode)
+            service = DatabaseService(database, metadata_mode=metadata_mode)
+            where = os.environ.get(METRICS_VARIABLE)
+            if where and not metadata_mode:
+                from authkit.metrics.applications import measured_database
+
+                return measured_database(service, plugin=database.name, version=database.version, where=where)
+            return service
 
         return Plan(
             environment=environment,

@@ -34,6 +34,7 @@ from authkit.logical import (
     BackendConfig,
     BackendFactory,
     BackendType,
+    Levels,
     Operation,
     Request,
     Response,
@@ -211,6 +212,10 @@ class Backend:
             return ()
         route, captures = found
         return secret_texts(route.fields, {**request.data, **captures})
+
+    def mount_levels(self) -> Levels:
+        """Return how much the mount keeps."""
+        return Levels(cached_objects=self.objects.cached, wal_entries=self.wal.listed)
 
     async def handle_existence_check(self, request: Request) -> bool | None:
         """Return whether the object of the path exists, `None` where no object belongs to it.

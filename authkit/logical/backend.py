@@ -20,7 +20,10 @@ __all__ = [
     "BackendType",
     "EventSender",
     "HasExistenceChecks",
+    "HasKnownRoles",
+    "HasLevels",
     "HasSecretFields",
+    "Levels",
     "Servable",
     "SpecialPaths",
 ]
@@ -157,6 +160,24 @@ class HasSecretFields(Protocol):
 
     def secret_texts(self, request: Request) -> Collection[str]:
         """Return what the request has in secret fields. Called for any request, a malformed one too."""
+        ...
+
+
+class Levels(Value, frozen=True, kw_only=True):
+    """What a mount has at this moment, for somebody who watches it."""
+
+    cached_objects: int = 0
+    """Objects that it keeps in memory."""
+    wal_entries: int = 0
+    """Entries of its write-ahead log at the last tick of the host."""
+
+
+@runtime_checkable
+class HasLevels(Protocol):
+    """A backend that says how much it has of what. Optional."""
+
+    def mount_levels(self) -> Levels:
+        """Return that, without waiting. Called from any thread."""
         ...
 
 

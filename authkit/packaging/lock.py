@@ -25,6 +25,11 @@ from authkit.packaging.project import Project
 __all__ = ["install", "write_lock"]
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+_NOT_FOUND = "No matching distribution found"
+"""What pip says of a distribution that it finds nowhere."""
+_WITHOUT_WHEEL = (
+    "The index has no wheel of it: make one with `pip wheel`, and name its folder with --find-links."
+)
 
 
 def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
@@ -43,7 +48,7 @@ def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
             ":all:",
             *_links(find_links),
         ]
-        run([*_PIP, *options, "--report", report, project.folder], "the lock can't be written")
+        _run_pip([*options, "--report", report, project.folder], "the lock can't be written")
         found = json.loads(report.read_text())["install"]
     lines = sorted(_entry(each) for each in found if not each["is_direct"])
     header = (
@@ -79,7 +84,7 @@ def install(
     wanted = [each.text for each in read_lock(project) if each.name not in left_out]
     with tempfile.TemporaryDirectory() as folder:
         build = ["wheel", "--no-deps", "--wheel-dir", folder]
-        run([*_PIP, *build, project.folder], "the project can't be built")
+        _run_pip([*build, project.folder], "the project can't be built")
         (wheel,) = Path(folder).glob("*.whl")
         name = wheel.name.partition("-")[0]
         sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -88,8 +93,16 @@ def install(
         requirements.write_text("\n".join(wanted) + "\n")
         # At once: into a folder that has a package already, pip does not install another part of it.
         options = ["install", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"]
-        command: list[str | Path] = [*_PIP, *options, "--target", target, *_links(find_links)]
-        run([*command, "--requirement", requirements], f"what {project.lock.name} lists can't be had")
+        command: list[str | Path] = [*options, "--target", target, *_links(find_links)]
+        _run_pip([*command, "--requirement", requirements], f"what {project.lock.name} lists can't be had")
+
+
+def _run_pip(arguments: Iterable[str | Path], what: str) -> None:
+    try:
+        run([*_PIP, *arguments], what)
+    except PackagingError as error:
+        hint = f"\n{_WITHOUT_WHEEL}" if _NOT_FOUND in str(error) else ""
+        raise PackagingError(f"{error}{hint}") from None
 
 
 def _links(folders: Iterable[Path]) -> list[str | Path]:

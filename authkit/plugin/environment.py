@@ -12,10 +12,13 @@ from typing import ClassVar
 from authkit.errors import HandshakeError
 from authkit.values import Value
 
-__all__ = ["STALL_VARIABLE", "HostEnvironment"]
+__all__ = ["METRICS_VARIABLE", "STALL_VARIABLE", "HostEnvironment"]
 
 STALL_VARIABLE = "AUTHKIT_STALL_SECONDS"
 """Not a host's: how long a handler may keep the event loop before the log tells (`plugin/stalls.py`)."""
+
+METRICS_VARIABLE = "AUTHKIT_METRICS"
+"""Not a host's either: where the metrics of the process are read (`authkit.metrics`)."""
 
 _MAX_PORT = 65535
 

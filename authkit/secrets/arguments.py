@@ -20,6 +20,7 @@ from authkit.framework.fields.types import LowerTextType, TextType
 from authkit.framework.handlers.arguments import Arguments, find_declared, read_arguments
 from authkit.framework.routing.calls import Parameter, read_parameters
 from authkit.masking import Secret
+from authkit.measures import meter
 from authkit.values import Value
 
 __all__ = ["CredentialsPlan", "PasswordPlan", "read_password_plan"]
@@ -159,11 +160,15 @@ class PasswordPlan(Value, frozen=True, kw_only=True):
             UserError: there is no configuration.
             InternalError: it did not end in time.
         """
+        done = False
         try:
             async with asyncio.timeout(SET_SECONDS):
                 await self.plan.run(backend, call, role=role, given={self.password: password})
+            done = True
         except TimeoutError as error:
             raise InternalError(f"setting a password did not end within {SET_SECONDS:.0f} s") from error
+        finally:
+            meter.current().password_set(ok=done)
 
 
 @lru_cache(MAX_KEPT_PLANS)

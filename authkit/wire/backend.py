@@ -22,6 +22,7 @@ from authkit.logical import (
     HasExistenceChecks,
     HasKnownRoles,
     Operation,
+    Storage,
 )
 from authkit.masking import is_secret_name
 from authkit.rpc.cancellation import is_cancellation
@@ -36,7 +37,7 @@ from authkit.wire.multiplexing import instance_id, read_message, self_descriptio
 from authkit.wire.pb import backend_pb2 as pb
 from authkit.wire.pb._pool import POOL
 
-__all__ = ["CLOSE_TIMEOUT", "HOOK_TIMEOUT", "BackendService"]
+__all__ = ["CLOSE_TIMEOUT", "HOOK_TIMEOUT", "Answer", "BackendService"]
 
 logger = logging.getLogger("authkit.wire")
 
@@ -51,6 +52,10 @@ _METADATA_MODE = "plugin server can not perform action while in metadata mode"
 
 _EMPTY = pb.Empty().SerializeToString()
 _NO_SETUP_ERROR = pb.SetupReply().SerializeToString()
+
+
+Answer = Callable[[Backend, pb.Request], Awaitable[bytes]]
+"""Returns a backend's reply to a request, as `guards.answer` does."""
 
 
 class _Mount(Value, frozen=True, eq=False):
@@ -68,7 +73,8 @@ class BackendService:
     """Serves the backends that one factory makes, any number of mounts at once.
 
     `dial` connects to the host's services for one mount, by broker id. `metadata_mode` is the probe
-    of protocol 4, in which nothing but self-description is answered.
+    of protocol 4, in which nothing but self-description is answered. `answer` and `storage` may be replaced
+    by ones that measure (`authkit.metrics`).
     """
 
     def __init__(
@@ -77,9 +83,13 @@ class BackendService:
         dial: Callable[[int], Awaitable[Channel]],
         *,
         metadata_mode: bool = False,
+        answer: Answer = guards.answer,
+        storage: Callable[[Channel], Storage] = HostStorage,
     ) -> None:
         self._factory = factory
         self._dial = dial
+        self._answer = answer
+        self._storage = storage
         self._metadata_mode = metadata_mode
         self._mounts: dict[str, _Mount] = {}
         self._closed = False
@@ -102,6 +112,10 @@ class BackendService:
     def pools(self) -> Sequence[DescriptorPool]:
         """Return the descriptors of what is served, for tools that ask."""
         return [POOL]
+
+    def backends(self) -> list[Backend]:
+        """Return the backend of each mount that is set up. May be called from any thread."""
+        return [mount.backend for mount in self._mounts.copy().values()]
 
     async def close(self) -> None:
         """Clean up every mount, all at once, within twice `CLOSE_TIMEOUT`.
@@ -136,7 +150,7 @@ class BackendService:
         channel = await self._dial(setup.broker_id)
         try:
             config = BackendConfig(
-                storage=HostStorage(channel),
+                storage=self._storage(channel),
                 system=HostSystemView(channel),
                 events=HostEvents(channel),
                 options=setup.options,
@@ -169,7 +183,7 @@ class BackendService:
             reply = guards.answer_known_role(mount.has_roles, request)
             if reply is not None:
                 return reply
-        return guards.answer(mount.backend, request)
+        return self._answer(mount.backend, request)
 
     def _handle_existence_check(self, data: bytes, call: CallContext) -> bytes | Awaitable[bytes]:
         mount = self._find_for_work(call)

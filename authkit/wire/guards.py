@@ -52,6 +52,7 @@ __all__ = [
     "check_existence",
     "initialize",
     "is_unchecked",
+    "report",
 ]
 
 logger = logging.getLogger("authkit.wire")
@@ -79,10 +80,33 @@ _EXISTS = pb.HandleExistenceCheckReply(check_found=True, exists=True).SerializeT
 _ABSENT = pb.HandleExistenceCheckReply(check_found=True).SerializeToString()
 
 
-async def answer(backend: Backend, message: pb.Request) -> bytes:
+def report(request: pb.Request, exc: BaseException) -> str:
+    """Log why a request failed, if that is not an answer of its own; return the reference for its client."""
+    context = {
+        "request_id": request.id,
+        "mount": request.mount_point,
+        "operation": request.operation,
+        "path": request.path,
+    }
+    if not is_expected(exc):
+        return failure("request failed", exc, **context)
+    if isinstance(exc, LoginError) and exc.detail:
+        logger.info("login refused", extra={"kv": {**context, "reason": exc.detail}})
+    if isinstance(exc, UpstreamError) and exc.__cause__ is not None:
+        cause = f"{type(exc.__cause__).__name__}: {exc.__cause__}"[:MAX_CAUSE]
+        logger.warning("an upstream service failed", extra={"kv": {**context, "error": cause}})
+    return request.id
+
+
+async def answer(
+    backend: Backend,
+    message: pb.Request,
+    report: Callable[[pb.Request, BaseException], str] = report,
+) -> bytes:
     """Return the reply of `backend` to a request: a `pb.HandleRequestReply` that no host stumbles over.
 
-    Everything but a cancellation becomes a reply. One that grants something carries no error.
+    Everything but a cancellation becomes a reply. One that grants something carries no error. `report` is
+    called once for a request that failed.
     """
     request = None
     try:
@@ -92,7 +116,7 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
     except BaseException as exc:
         if is_cancellation(exc):
             raise
-        reference = _report(message, exc)
+        reference = report(message, exc)
         return _refusal(message, *_shown(backend, request, exc, reference), reference)
     try:
         reply = _encode(_checked(request, response))
@@ -100,7 +124,7 @@ async def answer(backend: Backend, message: pb.Request) -> bytes:
         if isinstance(response, Response) and response.on_untaken is not None:
             response.on_untaken()
         # What is wrong with a response is the author's business: its text stays in the log.
-        reference = _report(message, exc)
+        reference = report(message, exc)
         shown = exc if is_expected(exc) else InternalError(neutral_text(reference))
         return _refusal(message, *_shown(backend, request, shown, reference), reference)
     if response is not None and response.on_sent is not None:
@@ -193,7 +217,7 @@ async def check_existence(backend: Backend, message: pb.Request) -> bytes:
     except BaseException as exc:
         if is_cancellation(exc):
             raise
-        reference = _report(message, exc)
+        reference = report(message, exc)
         shown, own_secrets = _shown(backend, request, exc, reference)
         error = encode_check_error(shown, neutral_text(reference), own_secrets)
         return pb.HandleExistenceCheckReply(err=error).SerializeToString()
@@ -212,23 +236,6 @@ async def initialize(backend: Backend, mount: str) -> bytes:
             raise
         reference = failure("initialization failed", exc, mount=mount)
         return pb.InitializeReply(err=encode_error(exc, neutral_text(reference))).SerializeToString()
-
-
-def _report(request: pb.Request, exc: BaseException) -> str:
-    context = {
-        "request_id": request.id,
-        "mount": request.mount_point,
-        "operation": request.operation,
-        "path": request.path,
-    }
-    if not is_expected(exc):
-        return failure("request failed", exc, **context)
-    if isinstance(exc, LoginError) and exc.detail:
-        logger.info("login refused", extra={"kv": {**context, "reason": exc.detail}})
-    if isinstance(exc, UpstreamError) and exc.__cause__ is not None:
-        cause = f"{type(exc.__cause__).__name__}: {exc.__cause__}"[:MAX_CAUSE]
-        logger.warning("an upstream service failed", extra={"kv": {**context, "error": cause}})
-    return request.id
 
 
 def _error_reply(error: pb.ProtoError) -> bytes:

@@ -34,7 +34,7 @@ from pages import APART, ROOT, apart, read_blocks, together
 
 from authkit.cli.new import KINDS, write_project
 
-AT_HOME = ["docs/quickstart.md", "docs/howto-dev.md", "docs/howto-doctor.md", "examples/shared_pin/README.md"]
+AT_HOME = ["docs/howto-dev.md", "docs/howto-doctor.md", "examples/shared_pin/README.md"]
 """Pages about authkit's own server and command."""
 PLUGINS = {"examples/shared_pin/README.md": "examples/shared_pin/shared_pin.py"}
 """What runs on the development server where a page does not start it itself."""
@@ -80,6 +80,31 @@ def test_the_operators_pages_run_as_written(server: Server) -> None:
     run(server, "docs/troubleshooting.md")
     run(server, "docs/performance.md")
     assert len(server.pids_of("jwt_auth")) >= 2
+
+
+def test_the_page_of_monitoring_runs_as_written(server: Server) -> None:
+    """A plugin is registered, its metrics are read, and they are where node exporter finds them."""
+    sockets, found = server.subfolder("m"), server.subfolder("n")
+    patient = "vault read auth/x/role/dev\ncurl --fail --retry 20 --retry-all-errors --unix-socket"
+    run_commands(server, commands_of_a_mount())
+    done = run(
+        server,
+        "docs/monitoring.md",
+        {
+            "/run/authkit": str(sockets),
+            "/var/lib/node_exporter": str(found),
+            "\ncurl --unix-socket": f"\n{patient}",
+        },
+    )
+    assert 'authkit_build_info{authkit="' in done.stdout
+    assert 'plugin="jwt_auth"' in done.stdout
+    assert [each.name for each in found.iterdir()] == ["authkit.prom"]
+    assert "authkit_mounts 1.0\n" in (found / "authkit.prom").read_text()
+
+
+def commands_of_a_mount() -> str:
+    """Return what makes a mount with a role: the first block of the operators' page."""
+    return together("docs/operate.md", "sh")[0].text
 
 
 @pytest.mark.parametrize("page", AT_HOME)
@@ -189,8 +214,8 @@ def test_the_readme_of_a_new_project_runs_as_written(server: Server, kind: str) 
         server.plugin_directory, "my_own", f"import sys\nsys.path.append({str(folder)!r})\n{launcher}"
     )
     blocks = list(read_blocks("README.md", (folder / "README.md").read_text()))
-    assert [block.language for block in blocks] == ["sh", "sh"]
-    done = run_commands(server, blocks[1].text)
+    assert [block.language for block in blocks] == ["sh", "sh", "sh"]
+    done = run_commands(server, blocks[-1].text)
     assert re.search(r"^(token_policies|lease_id) ", done.stdout, re.MULTILINE)
 
 

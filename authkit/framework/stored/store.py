@@ -64,6 +64,11 @@ class ObjectStore:
         self._caching = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def cached(self) -> int:
+        """How many objects are kept in memory."""
+        return len(self._cache)
+
     async def respect_host(self, system: SystemView) -> None:
         """Read at each request where the operator switched caches off (`disable_cache`).
 

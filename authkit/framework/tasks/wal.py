@@ -90,6 +90,8 @@ class WriteAheadLog:
         self._held: set[str] = set()
         self._committing: set[asyncio.Task[None]] = set()
         self._run = Exclusive.of(mount, "rolling back")
+        self.listed = 0
+        """Entries that the last tick found, those of requests at work included."""
 
     async def put(self, kind: str, data: Any) -> str:
         """Store an entry before the change that it is about, and return its id for `commit`.
@@ -267,6 +269,7 @@ class WriteAheadLog:
     async def _next_entries(self) -> _IDs:
         """Return the entries by their turns: those after the last one, and then from the beginning."""
         listed = await self.list()
+        self.listed = len(listed)
         # Entries of running requests do not count: many of them must not hold up what is due.
         entries = [name for name in listed if not name.endswith("/") and not self._is_at_work(name)]
         later = [name for name in entries if name > self._last]

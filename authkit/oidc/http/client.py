@@ -7,6 +7,7 @@ Connections, trusted roots and proxies: `authkit.oidc.http.network`. What a docu
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from authkit.errors import TooManyRequestsError
 from authkit.json_reader import LenientReader
 from authkit.masking import mask_text
+from authkit.measures import meter
 from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
 from authkit.oidc.http.sent_secrets import find_sent_secrets
@@ -120,6 +122,23 @@ class HTTPSession:
         Raises:
             FetchError: no answer, an answer that is too large or compressed, or redirected elsewhere.
         """
+        outcome, started = "timeout", time.monotonic()
+        try:
+            response = await self._send(method, url, headers, body, only_ok=only_ok)
+            outcome = "ok" if response.status < 400 else "refused" if response.status < 500 else "failed"
+            return response
+        except FetchTimeoutError:
+            raise
+        except FetchError:
+            outcome = "failed"
+            raise
+        finally:
+            # A session whose time is over cancels its requests.
+            meter.current().provider_answered(outcome, time.monotonic() - started)
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, only_ok: bool
+    ) -> HTTPResponse:
         import httpx
 
         with _translated_errors():

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
+from authkit.measures import meter
 from authkit.oidc.http.errors import FetchTimeoutError, ProviderError
 from authkit.values import Value
 
@@ -240,6 +241,7 @@ class RemoteValue(Generic[T]):
         finally:
             self._task = None
             self._plan()
+        meter.current().document_fetched(ok=self.failure is None)
 
     def _store(self, value: T, cache_control: str) -> None:
         now = self.time()

@@ -18,7 +18,7 @@ from livebed.plugins import Plugin, python_plugin
 from livebed.processes import wait_until
 from livebed.server import Server
 
-__all__ = ["AccountsMount"]
+__all__ = ["LAUNCHER", "AccountsMount"]
 
 PLUGINS = Path(__file__).parent.parent / "plugins"
 

@@ -13,9 +13,11 @@ __all__ = [
     "children",
     "children_of_file",
     "command_line",
+    "connections_to",
     "cpu_seconds",
     "is_alive",
     "listening_sockets",
+    "open_files",
     "resident_kib",
     "wait_for_exit",
     "wait_until",
@@ -113,10 +115,7 @@ def cpu_seconds(pid: int) -> float:
 
 def listening_sockets(pid: int) -> list[Path]:
     """Return the paths of the unix sockets on which a process listens."""
-    inodes = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            inodes.add(os.readlink(descriptor).removeprefix("socket:[").rstrip("]"))
+    inodes = {target.removeprefix("socket:[").rstrip("]") for target in open_files(pid).values()}
     # Columns (proc_net_unix(5)): Num RefCount Protocol Flags Type St Inode Path; flag 0x10000: it listens.
     found = []
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
@@ -125,3 +124,20 @@ def listening_sockets(pid: int) -> list[Path]:
             # A plugin may have bound it through a descriptor of its own (/proc/self/fd, proc(5)).
             found.append(Path(columns[7].replace("/proc/self/", f"/proc/{pid}/", 1)))
     return found
+
+
+def open_files(pid: int) -> dict[str, str]:
+    """Return what each descriptor of a process leads to: a path, or `socket:[INODE]`."""
+    found = {}
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found[descriptor.name] = os.readlink(descriptor)
+    return found
+
+
+def connections_to(port: int) -> set[str]:
+    """Return the sockets `socket:[INODE]` of the side that serves a port of 127.0.0.1."""
+    # Columns (proc_net_tcp of the kernel): sl local_address rem_address st ... inode; 01: established.
+    local = f"0100007F:{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[1] == local and row[3] == "01"}

@@ -23,7 +23,7 @@ from authkit.packaging.confinement.runpaths import remove_outer_runpaths
 from authkit.packaging.contents.checksums import add_checksums
 from authkit.packaging.errors import PackagingError
 from authkit.packaging.interpreter.libraries import glibc_files, glibc_version
-from authkit.packaging.lock import install
+from authkit.packaging.lock import install, write_lock
 from authkit.packaging.programs import run
 from authkit.packaging.project import Project, read_project
 from authkit.packaging.tree import load_plugin
@@ -118,6 +118,25 @@ def test_the_lock_of_another_tool_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         "idna==3.11",
         "--hash=sha256:dd",
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [("ERROR: No matching distribution found for vault-authkit", True), ("ERROR: no network", False)],
+)
+def test_a_distribution_that_is_nowhere_is_told_with_the_option_that_helps(
+    said: str, helps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other failures of pip are not."""
+
+    def run_pip(command: Sequence[str | Path], what: str) -> None:
+        raise PackagingError(f"{what}: {said}")
+
+    monkeypatch.setattr(lock, "run", run_pip)
+    with pytest.raises(PackagingError) as failed:
+        write_lock(Project(folder=tmp_path, plugin="a:A"))
+    assert said in str(failed.value)
+    assert ("--find-links" in str(failed.value)) is helps
 
 
 @pytest.mark.parametrize(

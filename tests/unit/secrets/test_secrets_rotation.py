@@ -25,6 +25,8 @@ from authkit.errors import (
     UserError,
 )
 from authkit.logical import BackendConfig, Operation, StorageEntry
+from authkit.measures import meter
+from authkit.measures.meter import Meter
 from authkit.secrets import RotateCall, SecretsEngine, root_rotation, rotated
 
 PENDING = "rotated/static-creds/app"
@@ -625,3 +627,19 @@ async def test_a_password_that_is_written_while_another_is_set_is_not_lost(is_la
         await mount.request(Operation.UPDATE, "config/rotate-root")
     await mount.tick()
     assert (await mount.backend.config.get()).password.reveal() == mount.backend.valid
+
+
+async def test_rotations_are_told(mount: EngineMount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each password that was to be set, with whether it was."""
+    told: list[bool] = []
+
+    class Told(Meter):
+        def password_set(self, *, ok: bool) -> None:
+            told.append(ok)
+
+    monkeypatch.setattr(meter, "_current", Told())
+    await mount.request(Operation.UPDATE, "rotate-role/app")
+    mount.fail("before")
+    with pytest.raises(UserError):
+        await mount.request(Operation.UPDATE, "rotate-role/app")
+    assert told == [True, False]

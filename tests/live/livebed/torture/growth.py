@@ -11,7 +11,7 @@ from pathlib import Path
 from livebed.bench.curves import Curve
 from livebed.mounts import Mount, open_mount
 from livebed.plugins import JWT_LAUNCHER, python_plugin
-from livebed.processes import resident_kib, wait_until
+from livebed.processes import connections_to, open_files, resident_kib, wait_until
 from livebed.server import Server
 from livebed.tokens import usual_issuer
 from livebed.torture.bed import Bed
@@ -33,14 +33,16 @@ class Footprint:
     """What a process holds, and what is in the server's TMPDIR."""
 
     descriptors: int
+    """But for connections to the server's API: clients keep some for a next request."""
     threads: int
     files: int
 
     @classmethod
     def of(cls, server: Server, pid: int) -> Footprint:
         """Look at a process."""
+        connections = connections_to(int(server.address.rpartition(":")[2]))
         return cls(
-            descriptors=sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()),
+            descriptors=sum(target not in connections for target in open_files(pid).values()),
             threads=sum(1 for _ in Path(f"/proc/{pid}/task").iterdir()),
             files=count_files(server),
         )

@@ -1,0 +1,154 @@
+"""`GET /metrics` over HTTP/1.1, and nothing else: one request a connection, each bounded in size and time.
+
+The event loop is one of its own, in a thread that ends with the process (`authkit.metrics.exporter`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPException, parse_headers
+from io import BytesIO
+
+from authkit.values import Value
+
+__all__ = ["MAX_CONNECTIONS", "MAX_REQUEST_BYTES", "PACE_SECONDS", "Body", "serve_http"]
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES = 8 * 1024
+"""Of a request with all its headers. A scraper sends some 300."""
+
+REQUEST_SECONDS = 5.0
+"""From the connection until the answer is sent."""
+
+MAX_CONNECTIONS = 16
+"""At the same moment. Of more the oldest is closed: whoever keeps connections open keeps nobody out."""
+
+PACE_SECONDS = 0.01
+"""Between two connections: logins need the interpreter more than whoever asks a hundred times a second."""
+
+_LINE = "\r\n"
+_END = b"\r\n\r\n"
+
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What `accept` says when the machine or the process has no room: it goes by."""
+
+EXHAUSTED_SECONDS = 1.0
+"""Until the next try then."""
+
+
+class Body(Value, frozen=True):
+    """What is answered to a scraper."""
+
+    content: bytes
+    content_type: str
+
+
+Render = Callable[[str], Body]
+"""Returns the metrics, in a form that the header `Accept` asks for."""
+
+
+async def serve_http(listener: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
+    """Answer on a listening socket until it is cancelled. `is_for` decides about the `Host` header.
+
+    Raises:
+        OSError: the socket cannot be used any more.
+    """
+    loop = asyncio.get_running_loop()
+    open_ones: dict[asyncio.Task[None], None] = {}
+    async with asyncio.TaskGroup() as group:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                await asyncio.sleep(EXHAUSTED_SECONDS)
+                continue
+            connection.setblocking(False)
+            if len(open_ones) >= MAX_CONNECTIONS:
+                next(iter(open_ones)).cancel()
+            task = group.create_task(_serve_one(connection, render, is_for))
+            open_ones[task] = None
+            task.add_done_callback(open_ones.pop)
+            await asyncio.sleep(PACE_SECONDS)
+
+
+async def _serve_one(connection: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
+    loop = asyncio.get_running_loop()
+    with connection, suppress(OSError, TimeoutError):
+        async with asyncio.timeout(REQUEST_SECONDS):
+            head = await _read_head(connection)
+            if head:
+                await loop.sock_sendall(connection, _answer(head, render, is_for))
+                connection.shutdown(socket.SHUT_WR)
+
+
+async def _read_head(connection: socket.socket) -> bytes:
+    """Return a request as far as it was sent: up to its blank line, `MAX_REQUEST_BYTES`, or its end."""
+    loop = asyncio.get_running_loop()
+    head = b""
+    while _END not in head and len(head) <= MAX_REQUEST_BYTES:
+        data = await loop.sock_recv(connection, MAX_REQUEST_BYTES)
+        if not data:
+            break
+        head += data
+    return head
+
+
+def _answer(head: bytes, render: Render, is_for: Callable[[str], bool]) -> bytes:
+    status = _check(head)
+    if status is not None:
+        return _refusal(status)
+    try:
+        headers = parse_headers(BytesIO(head.partition(b"\r\n")[2]))
+    except HTTPException:
+        return _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    if not is_for(headers.get("Host", "")):
+        return _refusal(HTTPStatus.FORBIDDEN)
+    try:
+        body = render(",".join(headers.get_all("Accept", [])))
+    except Exception:  # such as what a plugin's own backend raises that is asked what it keeps
+        log.exception("metrics could not be made")
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _message(HTTPStatus.OK, body.content, body.content_type)
+
+
+def _check(head: bytes) -> HTTPStatus | None:
+    """Return what is wrong with a request, `None` if it asks for the metrics."""
+    if _END not in head[: MAX_REQUEST_BYTES + len(_END)]:
+        is_long = len(head) > MAX_REQUEST_BYTES
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_long else HTTPStatus.BAD_REQUEST
+    words = head.partition(b"\r\n")[0].split(b" ")
+    if len(words) != 3 or words[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return HTTPStatus.BAD_REQUEST
+    if words[0] != b"GET":
+        return HTTPStatus.METHOD_NOT_ALLOWED
+    return None if words[1].partition(b"?")[0] == b"/metrics" else HTTPStatus.NOT_FOUND
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    text = f"{status.value} {status.phrase}: GET /metrics has the metrics\n"
+    return _message(status, text.encode(), "text/plain; charset=utf-8")
+
+
+def _message(status: HTTPStatus, content: bytes, content_type: str) -> bytes:
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        f"Content-Type: {content_type}\r\n"
+        f"Content-Length: {len(content)}\r\n"
+        f"{'Allow: GET' + _LINE if status is HTTPStatus.METHOD_NOT_ALLOWED else ''}"
+        "X-Content-Type-Options: nosniff\r\n"
+        "Cache-Control: no-store\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode("latin-1") + content
