@@ -9,7 +9,7 @@ SEED := $(shell date +%s)
 # What depends on the gRPC engine: processes, connections, messages. Rules on tokens and bodies do not see it.
 ENGINE_TESTS := $(patsubst %,tests/live/test_%.py,cluster database ending faults handlers leases lifecycle logins oidc_cli protocol_4 reliability_crashes session torture)
 
-.PHONY: help setup demo demo-vault dev test test-all test-shuffled fuzz check live tutorial bench compare torture docs dist proto clean
+.PHONY: help setup demo demo-vault dev test test-all test-shuffled coverage fuzz check live tutorial bench compare torture docs dist proto clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,18 +42,51 @@ test-shuffled: setup ## the same in random order; SEED=... repeats one
 	@echo "SEED=$(SEED)"
 	@$(PYTHON) $(PARALLEL) --random-order --random-order-bucket global --random-order-seed $(SEED)
 
+# What these measure, imports and milliseconds, is another thing while branches are measured.
+UNCOVERED := $(patsubst %,--deselect tests/%, \
+	unit/plugin/test_plugin_handshake.py::test_refusing_a_cookie_needs_no_heavy_import \
+	unit/credentials/test_passwords.py::test_nothing_heavy_is_imported_at_start \
+	unit/testing/test_testing_simulator.py::test_a_suite_is_fast)
+
+coverage: setup ## branches of authkit/ that the tests take, processes included: a table, and build/coverage.json
+	@rm -f .coverage .coverage.*
+	@$(PYTHON) -m coverage run $(PARALLEL) -q $(UNCOVERED)
+	@$(PYTHON) -m coverage combine --quiet
+	@mkdir -p build && $(PYTHON) -m coverage json --quiet -o build/coverage.json
+	@$(PYTHON) -m coverage report
+
 fuzz: setup ## hostile input, guided by coverage: a quarter of an hour; figures in build/fuzz.json
 	@$(PYTHON) -m pip --disable-pip-version-check --quiet install --requirement requirements/fuzz.txt
 	@$(PYTHON) scripts/fuzz
 
-check: setup ## format, lint, types, layers, generated code, the release workflow, the site
+# What a change must pass before its tests run. The slow ones come first: as many run at once as there are cores.
+CHECKS := pyright mypy site habits proto style workflows
+.PHONY: $(CHECKS:%=check-%)
+
+check: setup ## format, lint, types (mypy and pyright), layers, changelog, generated code, workflows, the site
+	@$(MAKE) --no-print-directory --jobs "$$(getconf _NPROCESSORS_ONLN)" --output-sync $(CHECKS:%=check-%)
+
+check-pyright:
+	@$(PYTHON) -m pyright --warnings
+
+check-mypy:
+	@$(PYTHON) -m mypy
+
+check-site:
+	@scripts/site/build
+
+check-habits:
+	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py tests/test_changelog.py tests/test_reference.py
+
+check-proto:
+	@$(PYTHON) scripts/proto --check
+
+check-style:
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
-	@$(PYTHON) scripts/proto --check
+
+check-workflows:
 	@.venv/bin/zizmor --quiet --offline .github
-	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_public_api.py
-	@scripts/site/build
 
 # Two files at once: tests with real servers wait most of the time. What compares times runs alone, at the end.
 # The paths of sockets are short (107 bytes), and so must be those of temporary folders.
@@ -97,4 +130,4 @@ proto: setup ## write the protobuf code anew
 	@$(PYTHON) scripts/proto
 
 clean: ## remove what the targets above made in the checkout
-	rm -rf .venv .venv-latest .venv-release build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest .venv-release .coverage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -70,7 +70,11 @@ APART = {
         "make demo": "tests/host_http/test_demo.py::test_the_demo_shows_the_main_job",
         "pip install": "takes packages from the index; scripts/test_wheel installs the wheels",
     },
-    "CONTRIBUTING.md": {"make test": SUITE, ".venv/bin/python -m pytest": SUITE},
+    "CONTRIBUTING.md": {
+        "make test": SUITE,
+        ".venv/bin/python -m pytest": SUITE,
+        ".venv/bin/towncrier create": "tests/test_changelog.py::test_a_release_takes_the_fragments",
+    },
     "docs/architecture.md": {
         "errors base64url": "tests/test_page_blocks.py::test_the_map_of_packages_names_what_is_there",
         "host -> rpc -> wire.backend": DRAWING,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from pages import ROOT, together
+
+from authkit.testing import RefusedError, Simulator
 
 GUIDES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/README.md"))
@@ -66,11 +69,47 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
-def test_the_readme_s_method_is_the_example() -> None:
-    """What the README shows is the file that the tests run."""
+async def test_the_readme_s_method_logs_people_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands there, behind the rules of a server."""
+    module = make_module(monkeypatch)
     (shown,) = python("README.md")
+    exec(shown, vars(module))
+    async with Simulator(module.SharedPIN) as vault:
+        await vault.write("role/dev", pin="4711-only-the-team-knows", token_policies="dev", token_ttl="1h")
+        token = await vault.login(role="dev", member="Ann", pin="4711-only-the-team-knows")
+        assert (token.policies, token.metadata["team"]) == (("default", "dev"), "dev")
+        with pytest.raises(RefusedError, match="permission denied"):
+            await vault.login(role="dev", member="ann", pin="4712")
+
+
+def test_the_example_s_page_shows_all_of_it() -> None:
+    """Below the docstring, which is the page's introduction."""
+    (shown,) = python("examples/shared_pin/README.md")
     example = (ROOT / "examples/shared_pin/shared_pin.py").read_text()
-    assert shown[shown.index("class Team") :] == example[example.index("class Team") :]
+    assert example.endswith(f'"""\n\n{shown}')
+
+
+def test_the_readme_is_one_screen() -> None:
+    """What, why, try, read on: everything else is on the pages that it names."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 72
+
+
+def test_the_first_page_of_the_site_leads_where_the_readme_does() -> None:
+    """Both have a path for authors, for operators and for contributors."""
+    readme, index = ((ROOT / page).read_text() for page in ("README.md", "scripts/site/index.md"))
+    pages = {target.removeprefix("docs/") for target in LINK.findall(readme) if target.startswith("docs/")}
+    assert pages - set(LINK.findall(index)) == set()
+
+
+def test_the_page_of_dependencies_has_each_of_them() -> None:
+    """And no other: those of the package, and those of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    needed = {re.split(r"[\[>]", each)[0] for group in groups for each in group}
+    rows = re.findall(
+        r"^\| (?!package)([\w, -]+) \|", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE
+    )
+    assert {name for row in rows for name in row.split(", ")} == needed - {"vault-authkit"}
 
 
 @pytest.mark.skipif(not (ROOT / "authkit").is_dir(), reason="the source is out of reach (scripts/test_wheel)")

@@ -115,6 +115,28 @@ def test_an_empty_section_is_refused(repository: Path) -> None:
     assert "nothing below" in run(repository, "check", "v1.10.0").stderr
 
 
+def test_a_version_has_one_section(repository: Path) -> None:
+    """The notes would be one of two."""
+    (repository / "CHANGELOG.md").write_text(
+        CHANGELOG.replace("## 1.1.0 (unreleased)", "## 1.10.0 (unreleased)")
+    )
+    assert run(repository, "check", "v1.10.0").stderr.splitlines() == [
+        "CHANGELOG.md needs the heading `## 1.10.0 (YYYY-MM-DD)`; it has `(unreleased)` in place of the day",
+        "CHANGELOG.md has 2 sections of 1.10.0: make one of them",
+    ]
+
+
+def test_no_fragment_is_left_behind(repository: Path) -> None:
+    """Whatever its name is. What keeps the folder in the repository is none."""
+    (repository / "changelog.d").mkdir()
+    (repository / "changelog.d/.gitkeep").touch()
+    assert run(repository, "check", "v1.10.0").returncode == 0
+    (repository / "changelog.d/+door.added").write_text("A second door.\n")
+    assert run(repository, "check", "v1.10.0").stderr == (
+        "changelog.d/+door.added is in no version: `towncrier build --version 1.10.0` takes it in\n"
+    )
+
+
 def test_the_notes_are_the_section(repository: Path) -> None:
     """Without its heading, and without the next section."""
     assert run(repository, "notes", "v1.10.0").stdout == "### Added\n\n- A door.\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import hvac
@@ -202,8 +202,8 @@ def connect(environ: Mapping[str, str] = os.environ, *, kind: Kind = AUTH) -> Se
     client = partial(
         hvac.Client,
         url=found.address,
-        # Not `None`: hvac would read the variables of Vault by itself.
-        cert=found.client_certificate or (),
+        # Not `None`, which hvac's annotation asks for: it would read the variables of Vault by itself.
+        cert=found.client_certificate or cast(Any, ()),
         verify=found.ca_file or found.ca_folder or True,
         namespace=found.namespace or None,
         timeout=_SECONDS,

@@ -38,8 +38,11 @@ class RotatedRole(Model):
         help="How long after a time of the schedule the credential may still be changed; an hour or more.",
     )
 
+    # pyright takes `Self` of a class method's parameter for the class that the base method stands in.
     @classmethod
-    def overlaid(cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False) -> Self:
+    def overlaid(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, stored: Self | None, provided: Mapping[str, Any], *, replace: bool = False
+    ) -> Self:
         """Return what a write makes of `stored`: a period replaces a schedule, a schedule a period."""
         if stored is not None and provided.get("rotation_schedule") and not provided.get("rotation_period"):
             stored = stored.replaced(rotation_period=timedelta(0))

@@ -164,10 +164,11 @@ def _shown(
 ) -> tuple[BaseException, Collection[str]]:
     """Return the error that the client reads, and what its own request has in secret fields, to be masked."""
     # Not `isinstance(backend, HasSecretFields)`: that takes 20 us on Python 3.11, for each refused login.
-    if request is None or not hasattr(backend, "secret_texts"):
+    secret_texts: Callable[[Request], Collection[str]] | None = getattr(backend, "secret_texts", None)
+    if request is None or secret_texts is None:
         return exc, ()
     try:
-        return exc, backend.secret_texts(request)
+        return exc, secret_texts(request)
     except Exception as unknown:
         failure("secret fields failed", unknown, request_id=reference, mount=request.mount_point)
         return InternalError(neutral_text(reference)), ()

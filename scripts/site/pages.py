@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tables
+
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
@@ -27,7 +29,11 @@ PACKAGES = {
     "oidc": "OpenID Connect and JSON Web Tokens.",
     "testing": "Tests of plugins without a server, and with one.",
 }
-COPIED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"} | {
+COPIED = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "vulnerabilities.md",
+} | {
     f"examples/{name}/README.md": f"examples/{name}.md"
     for name in ("shared_pin", "jwt_auth", "postgres_users", "redis_acl")
 }
@@ -49,7 +55,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, about in PACKAGES.items():
         module = name if name == "authkit" else f"authkit.{name}"
         files.append(File.generated(config, f"reference/{name}.md", content=_reference(module, about)))
-    files.append(File.generated(config, "reference/cli.md", content=_commands()))
+    for name, make in GENERATED.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=make()))
     mermaid = os.environ.get("AUTHKIT_MERMAID")
     content = (
         Path(mermaid).read_bytes() if mermaid else b"// Diagrams are shown as their text: npm was missing.\n"
@@ -115,7 +122,8 @@ def _defined_at(module: str, name: str, public: object) -> str:
     return f"{public.__module__}.{public.__qualname__}"
 
 
-def _commands() -> str:
+def commands() -> str:
+    """Return the page of the command line."""
     parts = ["# authkit, the command\n"]
     for command in COMMANDS:
         shown = subprocess.run(
@@ -128,3 +136,7 @@ def _commands() -> str:
         ).stdout
         parts.append(f"## {command}\n\n```text\n{shown.strip()}\n```\n")
     return "\n".join(parts)
+
+
+GENERATED = {"fields": tables.field_types, "errors": tables.error_classes, "cli": commands}
+"""Pages of the reference that are not those of a package."""

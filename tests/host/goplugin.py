@@ -39,8 +39,11 @@ START = timedelta(seconds=20)
 
 def environment(identity: TLSIdentity | None, **changes: str | None) -> dict[str, str]:
     """What a Vault server puts into a plugin's environment; `None` takes a variable away."""
+    # The second one is coverage's: `make coverage` measures plugins, too.
+    names = ("PATH", "COVERAGE_PROCESS_CONFIG")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
     variables: dict[str, str | None] = {
-        **plugin_environment(AutoMTLS(identity), inherited={"PATH": os.environ["PATH"]}, registered={}),
+        **plugin_environment(AutoMTLS(identity), inherited=inherited, registered={}),
         "AUTHKIT_RPC": os.environ.get("AUTHKIT_RPC", ""),
     }
     if identity is None:

@@ -118,6 +118,7 @@ class _Run:
         if not call.arguments and not last:
             where = show_line(self._source, call.position)
             raise TemplateError(f"{where}{call.function}: needs at least 1 argument")
+        value: Scalar = ""
         for argument in call.arguments:
             value = self._evaluate(argument, dot)
             if is_true(value) == (call.function == "or"):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from authkit.masking import Secret
 
 __all__ = ["FrozenDict", "freeze", "is_same", "thaw"]
 
 
+def _refuse(frozen: FrozenDict, *_: object, **__: object) -> NoReturn:
+    raise TypeError("a value of a stored object does not change; work on a copy, and write that")
+
+
 class FrozenDict(dict[Any, Any]):
     """A dictionary that does not change: for encoders and comparisons it is one like any other."""
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a value of a stored object does not change; work on a copy, and write that")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = cast(Any, _refuse)
 
     def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[Any, Any]]]:
         """Let it be copied and pickled, which would set one member after the other."""

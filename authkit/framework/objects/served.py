@@ -233,13 +233,13 @@ class Collection(_Served[BoundCollection[M], M]):
     """Objects by name on a path such as `role/{name}`, stored under that path.
 
     Serves create, read, update, patch and delete on it, list on `role/`, and the existence check.
+    `seal_wrap`, `local`, `replace`, `example` and `help` mean what they mean for a `Singleton`.
 
     Args:
         lower_names: names are lower-cased, in requests and in storage.
         noun: what one object is called in messages; by default the path's first segment, `role` for `roles/`.
         list_info: what a list tells of each object, as `key_info`: names of fields, shown as in a read, or
             a function that returns an object to show. No secrets: lists are often open to more people.
-        seal_wrap, local, replace, example, help: as for `Singleton`.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class CachedValues:
         self._offered: dict[tuple[str, str], tuple[float, Model, Any]] = {}
         self._replaced: list[tuple[float, Any]] = []
 
-    def offer(self, name: str, key: str, source: M, value: object) -> None:
+    def offer(self, name: str, key: str, source: Model, value: object) -> None:
         """Return this value, in place of a new one, when one is first asked for with this very object.
 
         `key` is that of the object in storage.

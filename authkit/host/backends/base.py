@@ -139,8 +139,8 @@ class OwnCall(Call, frozen=True, kw_only=True):
 class HostBackend(Backend):
     """A backend of the host itself. Its handlers read and change `state`."""
 
-    call_type = OwnCall
-    grants_to_callers = True
+    call_type: ClassVar[type[Call]] = OwnCall
+    grants_to_callers: ClassVar[bool] = True
     warns_without_answer = False
 
     def __init__(self, config: BackendConfig, state: HostState, server: Server) -> None:

@@ -130,5 +130,6 @@ def _seconds(content: Mapping[str, Any], name: str) -> int:
     value = content.get(name, 0)
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
         value = int(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and 0 <= value <= MAX_SECONDS else 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 <= value <= MAX_SECONDS else 0

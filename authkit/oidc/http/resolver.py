@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -41,7 +42,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._threads = Threads(MAX_NAMES_AT_ONCE)
-        self._known: TTLCache[str, Sequence[str]] = TTLCache(MAX_NAMES, KEPT_SECONDS)
+        self._known: TTLCache[str, Sequence[str]] = TTLCache(MAX_NAMES, KEPT_SECONDS, time.monotonic)
         self._asked: dict[str, tuple[asyncio.Future[Sequence[str]], float]] = {}
 
     async def resolve(self, host: str) -> Sequence[str]:

@@ -17,6 +17,7 @@ from authkit.masking import Secret
 from authkit.oidc.keys.key import (
     ALGORITHMS,
     KeySource,
+    RenewableKeySource,
     StaticKeys,
     VerificationKey,
 )
@@ -178,7 +179,7 @@ async def verify_signer(
         _require_kid(token, keys, checks)
     signer = find_signer(token, keys, likely)
     # A provider may have replaced a key and kept its id, or gives no ids at all (`RenewableKeySource`).
-    if signer is None and keys and hasattr(source, "find_newer_keys"):
+    if signer is None and keys and isinstance(source, RenewableKeySource):
         keys = await source.find_newer_keys(token.kid) or keys
         if is_kid_needed:
             _require_kid(token, keys, checks)

@@ -6,6 +6,7 @@ Nothing is stored, and nothing holds a token. What is checked: see `jwt_auth.adm
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -69,7 +70,7 @@ class Denials:
     """The latest denied logins of one mount."""
 
     def __init__(self) -> None:
-        self._kept: TTLCache[str, Mapping[str, Any]] = TTLCache(MAX_DENIALS, KEPT_SECONDS)
+        self._kept: TTLCache[str, Mapping[str, Any]] = TTLCache(MAX_DENIALS, KEPT_SECONDS, time.monotonic)
 
     def add(self, denial: LoginExplanation, own_secrets: Collection[str]) -> str:
         """Keep a denial; return the reference under which it is found. `own_secrets`: see `show`."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from authkit import Secret, UpstreamError, UserError, mask_text
@@ -236,7 +237,7 @@ class Database:
     def _connection_options(self, more: str = "") -> dict[str, Any]:
         config = self._config
         values: dict[str, str | Secret] = {"username": config.username, "password": config.password}
-        options = psycopg.conninfo.conninfo_to_dict(fill_url(config.connection_url, values))
+        options = conninfo_to_dict(fill_url(config.connection_url, values))
         options.setdefault("application_name", "postgres_users")
         options.setdefault("connect_timeout", str(CONNECT_SECONDS))
         options["options"] = f"{options.get('options') or ''} {_OPTIONS} {more}".strip()

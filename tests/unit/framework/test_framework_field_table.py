@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_interface
 from typing import Any, Literal
 
 import pytest
@@ -164,7 +165,11 @@ TABLE: dict[str, tuple[Any, Any, Any, list[tuple[Any, Any]]]] = {
     "optional": (Int | None, None, None, [(0, 0), ("", 0), (7, 7), ("x", REFUSED)]),
     "optional choice": (Literal["a", "b"] | None, None, None, [("a", "a"), ("c", REFUSED)]),
     "secret": (Secret, Secret(""), Secret(""), [("ab", Secret("ab")), (1, Secret("1")), ([], REFUSED)]),
-    "addresses": (Cidrs, (), (), [("", ()), ([], ()), (["x"], REFUSED), (5, REFUSED)]),
+    "addresses": (Cidrs, (), (), [
+        ("10.0.0.1, 10.0.0.0/8", (ip_interface("10.0.0.1"), ip_interface("10.0.0.0/8"))),
+        (["2001:db8::/32"], (ip_interface("2001:db8::/32"),)), ("", ()), ([], ()),
+        (["x"], REFUSED), (5, REFUSED),
+    ]),
 }  # fmt: skip
 
 ROWS = [(kind, raw, value) for kind, row in TABLE.items() for raw, value in row[3]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from oidc_factories import said
 from authkit.errors import TokenError
 from authkit.logical import JSONNumber
 from authkit.oidc import (
+    Leeways,
     get_claim,
     groups_from_claim,
     metadata_from_claims,
@@ -414,3 +416,14 @@ def test_any_values_match_or_are_refused(actual, expected, kind):
     if kind == "string":
         left, right = (value if isinstance(value, list) else [value] for value in (actual, expected))
         assert any(one == other for one in left for other in right)
+
+
+# --- leeways -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "hours"), [("expiration", 24), ("not_before", 24), ("clock_skew", 1)])
+def test_leeways_have_maxima(name, hours):
+    """An old token must not become valid by a setting; the error names the setting and its maximum."""
+    Leeways(**{name: timedelta(hours=hours)}).verify()
+    with pytest.raises(ValueError, match=f"^'{name}_leeway' is longer than {hours} h$"):
+        Leeways(**{name: timedelta(hours=hours, seconds=1)}).verify()

@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from authkit.oidc.http import proxies
-from authkit.oidc.http.urls import check_url, hide_credentials, path_segment, show_url, split_url
+from authkit.oidc.http.urls import (
+    check_url,
+    find_origin,
+    hide_credentials,
+    is_same_origin,
+    path_segment,
+    show_url,
+    split_url,
+)
 
 PARTS = ["http", "https", "://", "//", "[", "]", "::1", "a.example", "evil.com", "@", ":", ":80", ":x", "\\"]
 PARTS += [
@@ -233,3 +241,33 @@ def test_hosts_that_need_no_proxy(monkeypatch, url, no_proxy, is_direct):
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert proxies.find_proxy(urlsplit(url)) == ("" if is_direct else "http://proxy.example:3128")
     assert proxies.find_proxy(urlsplit(url.replace("https", "http"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "same"),
+    [
+        ("https://a.example", "https://a.example:443/x?y", True),
+        ("http://a.example:80", "http://A.example/", True),
+        ("https://a.example", "http://a.example", False),
+        ("https://a.example", "https://a.example:8443", False),
+        ("https://a.example", "https://b.a.example", False),
+        ("https://a.example", "https://a.example.evil.example", False),
+        ("https://a.example", "https://a.example@evil.example", False),
+        ("https://[::1]", "https://[::1]:443/x", True),
+        ("https://a.example", "//a.example", False),
+        ("ftp://a.example", "ftp://a.example", False),
+        ("", "", False),
+    ],
+)
+def test_a_secret_goes_to_the_same_origin_alone(url: str, other: str, same: bool) -> None:
+    """Scheme, host and port decide; what is not a URL is of no origin, not even of its own."""
+    assert is_same_origin(url, other) is same
+    assert is_same_origin(other, url) is same
+
+
+def test_an_origin_is_told_without_what_is_secret_in_its_url() -> None:
+    """The error of a URL that is none does not repeat it."""
+    assert find_origin("https://a.example/x") == ("https", "a.example", 443)
+    with pytest.raises(ValueError, match="URL") as refused:
+        find_origin("ftp://user:hunter2@a.example")
+    assert "hunter2" not in str(refused.value)

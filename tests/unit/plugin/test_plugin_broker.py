@@ -132,6 +132,26 @@ async def test_a_failed_connection_is_closed_and_explained() -> None:
         assert host.channels[0].closed
 
 
+async def test_a_dial_that_is_cancelled_closes_its_channel() -> None:
+    """Nobody else knows of it."""
+    async with Host(asyncio.CancelledError()) as host:  # type: ignore[arg-type]
+        host.announce(7)
+        with pytest.raises(asyncio.CancelledError):
+            await host.broker.dial(7)
+        assert [channel.closed for channel in host.channels] == [True]
+
+
+async def test_one_announcement_is_waited_for_once() -> None:
+    """The first who waits gets the connection; the second is told at once."""
+    async with Host() as host:
+        first = asyncio.ensure_future(host.broker.dial(7))
+        await asyncio.sleep(0)
+        with pytest.raises(BrokerError, match="connection 7 is already being waited for"):
+            await host.broker.dial(7)
+        host.announce(7)
+        assert await first is host.channels[0]  # type: ignore[comparison-overlap]
+
+
 async def test_an_address_that_cannot_be_dialled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unknown networks and empty addresses count as not announced."""
     monkeypatch.setattr(module, "WAIT", timedelta(milliseconds=10))

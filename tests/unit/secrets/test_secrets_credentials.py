@@ -7,13 +7,14 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from engines import Account, AccountRole, Engine, EngineMount, response_secret
+from engines import NOW, Account, AccountRole, Engine, EngineMount, response_secret
 
-from authkit import Str
+from authkit import Model, Str
 from authkit.errors import InternalError, ReadOnlyError, StorageError, UserError
 from authkit.framework.tasks.wal import SETTLE_SECONDS
 from authkit.logical import LeasedSecret, Operation, Request
-from authkit.secrets import SLACK, CredsCall, Lease, RevokeCall, credentials
+from authkit.secrets import SLACK, CredsCall, Lease, Renewal, RenewCall, RevokeCall, credentials
+from authkit.values import replace
 from authkit.wire.errors import error_response, is_expected
 from authkit.wire.guards import answer
 from authkit.wire.messages import encode_request
@@ -320,16 +321,47 @@ async def test_the_end_settles_what_left(mount: EngineMount) -> None:
     assert await mount.log() == []
 
 
-async def test_keeping_twice_leaves_one_entry(mount: EngineMount) -> None:
+class Twice(Engine, name="twice", version="0.1.0"):
+    """Knows the name of an account only when it has made it."""
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Create an account."""
+        await call.keep(Account(name="asked-for"))
+        self.service.fault("asked")
+        self.service.accounts.add("given")
+        await call.keep(Account(name="given"))
+        self.service.fault("given")
+        return Lease(data={"name": "given"})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+        self.service.accounts.discard(account.name)
+        self.revocations.append((account.name, call.role_name, role is None, call.is_rollback))
+
+
+async def test_keeping_twice_leaves_one_entry() -> None:
     """What is known only when the credential is made replaces what was known before."""
-
-    class Twice(Engine, name="twice"):
-        create = Engine.create
-
-    del Twice
+    mount = EngineMount(Twice)
+    await mount.write("roles/app")
     response = await mount.issue()
     assert len(await mount.log()) == 1
-    assert response_secret(response).internal_data["kept"] == Account(name="bob-0").to_stored()
+    assert response_secret(response).internal_data["kept"] == Account(name="given").to_stored()
+    await mount.revoke_lease(response)
+    assert mount.service.accounts == set()
+
+
+@pytest.mark.parametrize(("moment", "undone"), [("asked", "asked-for"), ("given", "given")])
+async def test_what_was_kept_last_is_undone(moment: str, undone: str) -> None:
+    """Once: nothing is left of what was kept before."""
+    mount = EngineMount(Twice)
+    await mount.write("roles/app")
+    mount.fail(moment)
+    with pytest.raises(UserError, match="the service is down"):
+        await mount.issue()
+    assert mount.service.accounts == set()
+    assert mount.backend.revocations == [(undone, "app", False, True)]
 
 
 async def test_a_standby_makes_nothing(mount: EngineMount) -> None:
@@ -438,3 +470,97 @@ async def test_a_model_that_the_engine_fills_wrongly_is_no_mistake_of_the_client
         await mount.request(Operation.READ, "careless/app")
     assert not is_expected(caught.value)
     assert error_response(caught.value) is None
+
+
+class Other(Model):
+    """What no revocation takes."""
+
+    name: Str = ""
+
+
+class Rash(Engine, name="rash", version="0.1.0"):
+    """Does what an engine must not do, as its role says."""
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Create an account, perhaps without a word of it before."""
+        if role.fault != "unkept":
+            await call.keep(Account(name="bob"))
+        self.service.accounts.add("bob")
+        return Lease(data={"name": "bob"})
+
+    @create.renew
+    async def extend(self, call: RenewCall, account: Account, role: AccountRole) -> Renewal:
+        """Answer with something else."""
+        if role.fault == "no renewal":
+            return True  # type: ignore[return-value]
+        if role.fault == "age":
+            self.service.passwords["age"] = call.issued_at.isoformat()
+        return Renewal(keep=Other() if role.fault == "other" else None)
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+        self.service.accounts.discard(account.name)
+
+
+async def test_a_credential_that_nothing_could_undo_is_not_shown() -> None:
+    """Its revocation would not know which one it is."""
+    mount = EngineMount(Rash)
+    await mount.write("roles/app", fault="unkept")
+    with pytest.raises(InternalError, match="made a credential without `await call"):
+        await mount.issue()
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [("no renewal", "returned bool, not a Renewal"), ("other", "keeps another model than revoke takes")],
+)
+async def test_a_renewal_that_cannot_be_followed_is_refused(fault: str, text: str) -> None:
+    """The lease stays as it was, and can still be revoked."""
+    mount = EngineMount(Rash)
+    await mount.write("roles/app")
+    issued = await mount.issue()
+    await mount.write("roles/app", fault=fault)
+    with pytest.raises(InternalError, match=text):
+        await mount.renew_lease(issued)
+    await mount.revoke_lease(issued)
+    assert mount.service.accounts == set()
+
+
+async def test_the_age_of_a_lease_is_not_guessed() -> None:
+    """A host that does not say it gets an error, one that does is believed."""
+    mount = EngineMount(Rash)
+    await mount.write("roles/app", fault="age")
+    issued = await mount.issue()
+    secret = response_secret(issued)
+    told = replace(secret, lease=replace(secret.lease, issue_time=NOW))
+    await mount.backend.handle_request(Request(operation=Operation.RENEW, path="creds/app", secret=told))
+    assert mount.service.passwords["age"] == NOW.isoformat()
+    request = Request(operation=Operation.RENEW, path="creds/app", secret=secret)
+    with pytest.raises(InternalError, match="does not say when the lease was issued"):
+        await mount.backend.handle_request(request)
+
+
+class Final(Engine, name="final", version="0.1.0"):
+    """Its credentials have one life."""
+
+    @credentials("creds/{role}")
+    async def create(self, call: CredsCall, role: AccountRole, size: Str = "") -> Lease:
+        """Create an account."""
+        await call.keep(Account(name="bob"))
+        return Lease(data={"name": "bob"})
+
+    @create.revoke
+    async def remove(self, call: RevokeCall, account: Account, role: AccountRole | None) -> None:
+        """Delete the account."""
+
+
+async def test_without_a_handler_nothing_is_renewed() -> None:
+    """The lease says so, and a host that asks all the same is told."""
+    mount = EngineMount(Final)
+    await mount.write("roles/app")
+    issued = await mount.issue()
+    assert not response_secret(issued).lease.renewable
+    with pytest.raises(UserError, match="these credentials cannot be renewed"):
+        await mount.renew_lease(issued)

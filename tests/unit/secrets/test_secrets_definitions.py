@@ -67,6 +67,11 @@ async def go_on_as(self: Any, call: RenewCall, config: Config) -> Renewal:
     return Renewal()
 
 
+async def go_on_for_another(self: Any, call: RenewCall, role: StaticRole) -> Renewal:
+    """Go on, with a role of another kind."""
+    return Renewal()
+
+
 async def make_wrong(self: Any, call: CredsCall) -> str:
     """Make something else."""
     return ""
@@ -88,6 +93,14 @@ def role_in_revocation() -> dict[str, Any]:
     create = credentials("creds/{role}")(make_for)
     roles = Collection(AccountRole, "roles/{name}")
     return {"roles": roles, "create": create, "one": create.revoke(undo_by_role)}
+
+
+def other_role_in_renewal() -> dict[str, Any]:
+    """Renewals by roles of another kind: of the same name they are other objects."""
+    create = credentials("creds/{role}")(make_for)
+    roles, static = Collection(AccountRole, "roles/{name}"), Collection(StaticRole, "static-roles/{name}")
+    body = {"roles": roles, "static": static, "create": create}
+    return {**body, "one": create.revoke(undo), "two": create.renew(go_on_for_another)}
 
 
 def field_in_revocation() -> dict[str, Any]:
@@ -126,6 +139,7 @@ def wrong_return() -> dict[str, Any]:
         (without_revocation, r"nothing revokes these credentials: add a method with @make\.revoke"),
         (revoked_twice, r"two methods for @make\.revoke"),
         (role_in_revocation, r"a lease outlives its role, so 'role' may be gone: annotate it as ... \| None"),
+        (other_role_in_renewal, "takes another role than make_for"),
         (field_in_revocation, "no client sends this, so there is no field 'reason'"),
         (capture_without_parameter, "has no parameter 'role', which the path 'creds/{role}' captures"),
         (same_secret_type, "two credentials have the secret type 'creds/a'"),

@@ -37,7 +37,7 @@ from jwt_auth.settings.role import JWTRole
 from jwt_auth.settings.user_claim import compose_user_name, names_in
 from jwt_auth.texts.words import in_official_words
 
-__all__ = ["Proof", "admit", "verify_login_age", "verify_role_type"]
+__all__ = ["Proof", "RoleType", "admit", "verify_login_age", "verify_role_type"]
 
 MAX_LOGGED_CHARACTERS: Final = 4000
 """How much of a token's claims a role with `verbose_oidc_logging` logs."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from authkit import LoginError, Secret, Value
 from authkit.oidc import Checks, Claims, Issuers
-from jwt_auth.admission.admit import Proof, verify_login_age
+from jwt_auth.admission.admit import Proof, RoleType, verify_login_age
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.settings.role import JWTRole
 from jwt_auth.texts.browser_logins import FAILED
@@ -49,7 +49,7 @@ class IDTokenProof(Proof):
         describe: makes the text of a refusal of the token.
     """
 
-    role_type: ClassVar[Literal["oidc"]] = "oidc"
+    role_type: ClassVar[RoleType] = "oidc"
 
     def __init__(
         self,

@@ -6,11 +6,11 @@ What a role binds is checked in `jwt_auth.admission.admit`, signature and dates 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from authkit import LoginError, Secret, UserError, Value
 from authkit.oidc import DEFAULT_ISSUER, Checks, Claims, verify_audience_is_bound
-from jwt_auth.admission.admit import Proof, verify_login_age, verify_role_type
+from jwt_auth.admission.admit import Proof, RoleType, verify_login_age, verify_role_type
 from jwt_auth.admission.lookups import Lookups
 from jwt_auth.admission.trust import Trust
 from jwt_auth.settings.role import JWTRole
@@ -48,7 +48,7 @@ def verify_request(role: JWTRole, jwt: Secret) -> None:
 class TokenProof(Proof):
     """A token that the client brought."""
 
-    role_type: ClassVar[Literal["jwt"]] = "jwt"
+    role_type: ClassVar[RoleType] = "jwt"
 
     def __init__(self, trust: Trust, presented: PresentedToken) -> None:
         self._trust = trust

@@ -90,11 +90,11 @@ def verify_issuer(
 
 def find_problem(config: JWTConfig | None, issuers: Mapping[str, JWTIssuer]) -> str:
     """Return what would be refused today of issuers that an earlier version has stored; empty for nothing."""
-    try:
-        for name, issuer in issuers.items():
+    for name, issuer in issuers.items():
+        try:
             verify_issuer(name, issuer, config, issuers)
-    except UserError as error:
-        return f"issuer {name!r} cannot be used: {error}"
+        except UserError as error:
+            return f"issuer {name!r} cannot be used: {error}"
     try:
         for settings in filter(None, (config, *issuers.values())):
             for source, url in settings.urls:

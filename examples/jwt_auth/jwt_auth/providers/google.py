@@ -187,8 +187,9 @@ class _Request(transport.Request):
         self,
         url: str,
         method: str = "GET",
-        body: bytes = b"",
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
         **options: Any,
     ) -> _Response:
         """Return the answer."""
@@ -197,7 +198,7 @@ class _Request(transport.Request):
         if method == "GET":
             asked = self._session.get(url, headers=given)
         else:
-            asked = self._session.post(url, body, kind, authorization=authorization)
+            asked = self._session.post(url, body or b"", kind, authorization=authorization)
         answer = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
         if not isinstance(answer.content, dict):
             raise FetchError("an answer without access_token")
