@@ -65,6 +65,7 @@ class Instance:
         # For deletions and new passwords: clients who ask for users, or renew them, never fill it.
         self._reserved = self._prepare()
         self._undoing: set[asyncio.Task[None]] = set()
+        self._creating: set[str] = set()
         self.secrets: Final = secrets_of(settings, raw)
         """What must not be in a text, by value, with the names that stand in its place."""
 
@@ -91,6 +92,16 @@ class Instance:
         if user.credential_type not in self._database.credential_types:
             raise UserError(f"unsupported credential type {user.credential_type.value!r}")
         user = replace(user, username=self._make_name(user))
+        if user.username in self._creating:
+            # The author's method may ask first whether there is one, and find none.
+            raise UserError("a user of this name is being created")
+        self._creating.add(user.username)
+        try:
+            return await self._create(user)
+        finally:
+            self._creating.discard(user.username)
+
+    async def _create(self, user: NewUser) -> NewUser:
         begun = False
         try:
             async with self._lend(self._connections) as connection:

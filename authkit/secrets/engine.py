@@ -11,10 +11,13 @@ from authkit.errors import UserError
 from authkit.framework import Backend
 from authkit.logical import BackendConfig, BackendType, Request, Response
 from authkit.secrets.credentials import Credentials
-from authkit.secrets.flow import UNDO_SECONDS, CredentialsFlow
+from authkit.secrets.flow import CredentialsFlow
 from authkit.secrets.leases import SecretRecord
 
 __all__ = ["SecretsEngine"]
+
+END_SECONDS: Final = 3.0
+"""For what is being undone when a mount ends. All of its end has five (`authkit.wire`)."""
 
 
 class SecretsEngine(Backend):
@@ -68,10 +71,18 @@ class SecretsEngine(Backend):
         """By a password's key, when it could not be set for a reader: the clock's monotonic seconds."""
 
     async def cleanup(self) -> None:
-        """Let what is being undone end first: with a mount that is removed its log goes, too."""
-        if self.undoing:
-            await asyncio.wait(self.undoing, timeout=UNDO_SECONDS)
-        await super().cleanup()
+        """Let what is being undone end first: with a mount that is removed its log goes, too.
+
+        Before that answers that were sent are settled: a caller may cancel the wait, and close the storage.
+        """
+        try:
+            await self.wal.commit_settled()
+        finally:
+            try:
+                if self.undoing:
+                    await asyncio.wait(self.undoing, timeout=END_SECONDS)
+            finally:
+                await super().cleanup()
 
     async def handle_renewal(self, request: Request) -> Response | None:
         """Renew a lease.

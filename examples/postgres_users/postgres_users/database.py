@@ -25,14 +25,16 @@ WAIT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 20
 """For one statement. A revocation has several, and a minute."""
 LOCK_SECONDS: Final = 2
-"""For a lock that a revocation needs. The user itself may hold it, and would keep the connection from other
-revocations: each may change its own password, in a transaction that it does not end."""
+"""For a lock on a user. The user itself may hold it, and would keep the connection from others: each may
+change its own password, in a transaction that it does not end."""
 
 _PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds before a statement is repeated."""
 
 _OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
 _END_OPTIONS: Final = f"-c lock_timeout={LOCK_SECONDS}s"
+_SHORT_WAIT: Final = f"SET lock_timeout = '{LOCK_SECONDS}s'"
+"""The same for the next statements of one who borrows a connection."""
 
 _GRANTS: Final = """
 SELECT DISTINCT table_schema FROM information_schema.table_privileges WHERE grantee = %(name)s
@@ -49,6 +51,11 @@ JOIN pg_roles granted ON granted.oid = roleid JOIN pg_roles own ON own.oid = mem
 WHERE own.rolname = %s
 """
 """Roles that a user is a member of."""
+
+_END_SESSIONS: Final = sql.SQL(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {}; {}"
+)
+"""Followed by another statement."""
 
 _IN_SCHEMA: Final = (
     "ALL TABLES IN SCHEMA {}",
@@ -139,6 +146,7 @@ class Database:
                     shown.encode(), username.encode(), b"scram-sha-256"
                 )
                 shown = encoded.decode()
+            await connection.execute(_SHORT_WAIT)
             change = sql.SQL("ALTER ROLE {} WITH PASSWORD {}")
             await connection.execute(
                 change.format(sql.Identifier(username), sql.Literal(shown)), prepare=False
@@ -151,6 +159,7 @@ class Database:
             UpstreamError: it failed.
         """
         async with self._connection("extend the user") as connection:
+            await connection.execute(_SHORT_WAIT)
             change = sql.SQL("ALTER ROLE {} VALID UNTIL {}")
             moment = sql.Literal(format_expiration(until))
             await connection.execute(change.format(sql.Identifier(username), moment))
@@ -168,7 +177,7 @@ class Database:
             if not await _exists(connection, username):
                 return
             user = sql.Identifier(username)
-            await _forbid_login(connection, username)
+            await _enforce(connection, username, sql.SQL("ALTER ROLE {} NOLOGIN").format(user))
             # First: what the user owns, such as a temporary table, keeps it and its open sessions.
             groups = await (await connection.execute(_GROUPS, [username])).fetchall()
             for (group,) in groups:
@@ -185,7 +194,7 @@ class Database:
                 with suppress(psycopg.errors.InsufficientPrivilege):
                     revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(objects, user)
                     await _repeat(connection, revoke)
-            await _repeat(connection, sql.SQL("DROP ROLE IF EXISTS {}").format(user))
+            await _enforce(connection, username, sql.SQL("DROP ROLE IF EXISTS {}").format(user))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -205,11 +214,13 @@ class Database:
                     yield connection
         except PoolTimeout:
             # The pool does not say why. All who ask do so together: each alone would be one more connection.
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._connect_once())
+            asking = self._asking
+            if asking is None or asking.done():
+                asking = self._asking = asyncio.create_task(self._connect_once())
+                asking.add_done_callback(_read)  # also when those who asked have gone
             with _told(what, self._config.password):
-                await asyncio.wait({self._asking})
-                self._asking.result()
+                await asyncio.wait({asking})
+                asking.result()
             raise UpstreamError(f"could not {what}: all connections are in use") from None
 
     async def _connect_once(self) -> None:
@@ -245,6 +256,12 @@ class Database:
         return {**options, "autocommit": True, "prepare_threshold": None}
 
 
+def _read(task: asyncio.Task[None]) -> None:
+    """Take note of what a task raised: unread, asyncio would log it."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def _forget_session(connection: AsyncConnection[Any]) -> None:
     """End what an operator's statements have left, such as SET ROLE: the next ones may be another role's."""
     await connection.execute("DISCARD ALL")
@@ -255,21 +272,20 @@ async def _exists(connection: AsyncConnection[Any], username: str) -> bool:
     return await found.fetchone() is not None
 
 
-async def _forbid_login(connection: AsyncConnection[Any], username: str) -> None:
-    """End the user's logins, and its sessions too if one of them holds a lock on the user.
+async def _enforce(connection: AsyncConnection[Any], username: str, statement: sql.Composed) -> None:
+    """Execute a statement that ends a user, and end its sessions if they keep it from that.
 
-    Such a lock would keep the user until the server gives the revocation up.
+    They hold a lock on the user, or change it again and again: the server would give the revocation up.
     """
-    forbid = sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(username))
     try:
-        await _repeat(connection, forbid)
-    except psycopg.errors.LockNotAvailable as error:
-        own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+        await _repeat(connection, statement)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_) as error:
         try:
-            await connection.execute(own, [username])
+            # At once: who may still log in is back soon.
+            ending = _END_SESSIONS.format(sql.Literal(username), statement)
+            await _repeat(connection, ending)
         except psycopg.errors.InsufficientPrivilege:
             raise error from None
-        await _repeat(connection, forbid)
 
 
 async def _repeat(connection: AsyncConnection[Any], statement: sql.Composed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import re
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -25,6 +25,8 @@ MAX_NAME: Final = 63
 """Bytes of a name in PostgreSQL (documentation, 4.1.1, NAMEDATALEN)."""
 
 DEFAULT_TEMPLATE: Final = make_default_template(max_length=MAX_NAME)
+_USER: Final = re.compile(r"[^:/?@]*(:(\{\{password\}\})?)?")
+"""What stands before the `@` of a URL."""
 PLACEHOLDERS: Final = ("name", "username", "password", "expiration")
 
 
@@ -64,7 +66,10 @@ class DatabaseConfig(Model):
             raise UserError("connection_url begins with postgresql://")
         if _has_password(self.connection_url):
             # It would be shown to whoever reads config, and in errors.
-            raise UserError("connection_url has a password: write {{password}} there, and the field password")
+            raise UserError(
+                "connection_url has a password: write {{password}} there, and the field password; "
+                "any other @ is written as %40"
+            )
         if "{{" in self.username:
             raise UserError("username holds a placeholder")
         if not UsernameTemplate(self.username_template).is_unique():
@@ -124,11 +129,19 @@ class PostgresCredential(Model):
 
 
 def _has_password(url: str) -> bool:
-    """Return whether a URL has its own password. One that cannot be parsed is refused when used."""
-    with suppress(ProgrammingError):
-        filled = conninfo_to_dict(fill_url(url, {"username": "-", "password": "-"}))
-        return filled.get("password", "-") != "-"
-    return False
+    """Return whether a URL has a password of its own, or what was meant as one.
+
+    A `/` or `@` in a password makes another part of it: psycopg reads the host in its place.
+
+    Raises:
+        UserError: the URL cannot be parsed.
+    """
+    user, _, _ = url.partition("://")[2].rpartition("@")
+    try:
+        parts = conninfo_to_dict(fill_url(url, {"username": "-", "password": "-"}))
+    except ProgrammingError:
+        raise UserError("connection_url cannot be parsed") from None
+    return not _USER.fullmatch(user) or parts.get("password", "-") != "-" or "sslpassword" in parts
 
 
 def _verify_statements(statements: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
@@ -333,6 +333,11 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
             "write {{password}} there",
         ),
         ({"connection_url": "postgresql://a@h/?password=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:secret@h/?password={{password}}"}, "has a password"),
+        ({"connection_url": "postgresql://a:sec/ret@h/"}, "has a password"),
+        ({"connection_url": "postgresql://a@corp:secret@h/"}, "has a password"),
+        ({"connection_url": "postgresql://a:{{password}}@h/?sslpassword=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:sec%ret@h/"}, "cannot be parsed"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
         ({"username_template": "{{nonsense}}"}, "unable to initialize username template"),
@@ -403,9 +408,10 @@ async def test_something_else_of_the_user_s_name_may_not_be_missing(database: Da
     assert exists(root, name)
 
 
+@pytest.mark.parametrize("change", ["PASSWORD 'mine'", "SET work_mem = '4MB'"])
 @pytest.mark.parametrize("may_end_sessions", [True, False])
 async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
-    postgresql: PostgreSQL, root: Root, may_end_sessions: bool
+    postgresql: PostgreSQL, root: Root, may_end_sessions: bool, change: str
 ) -> None:
     """Each user may change its own password, in a transaction that it does not end.
 
@@ -420,7 +426,7 @@ async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
     password = await create(database, held)
     await create(database, other)
     with closing(psycopg.connect(postgresql.url(held, password.reveal()))) as own:
-        own.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        own.execute(f"ALTER ROLE CURRENT_USER {change}")
         holding = asyncio.ensure_future(database.drop(held))
         await asyncio.sleep(0)
         await database.drop(other)
@@ -429,6 +435,65 @@ async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
     await database.close()
     assert not exists(root, other)
     assert exists(root, held) is not may_end_sessions
+
+
+async def test_who_changes_itself_all_the_time_is_revoked(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """PostgreSQL refuses one of two changes at once, which was always that of the engine."""
+    name = new_name()
+    password = await create(database, name)
+    begun = asyncio.Barrier(5)
+
+    async def change() -> None:
+        own = await psycopg.AsyncConnection.connect(postgresql.url(name, password.reveal()))
+        await begun.wait()
+        with suppress(psycopg.OperationalError):  # its session is ended
+            while True:
+                async with own.transaction():
+                    with suppress(psycopg.errors.InternalError_):
+                        await own.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+                        await own.execute("SELECT pg_sleep(0.05)")
+
+    changing = [asyncio.create_task(change()) for _ in range(4)]
+    await begun.wait()
+    await database.drop(name)
+    await asyncio.gather(*changing)
+    assert not exists(root, name)
+
+
+async def test_who_holds_a_lock_on_itself_holds_up_no_other_for_long(
+    database: Database, postgresql: PostgreSQL
+) -> None:
+    """Its renewals would take all connections: a renewal waits as briefly as a revocation."""
+    name = new_name()
+    password = await create(database, name)
+    with closing(psycopg.connect(postgresql.url(name, password.reveal()))) as own:
+        own.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+        for deed in (database.extend(name, UNTIL), database.set_password(name, make_password())):
+            with pytest.raises(UpstreamError, match="lock timeout"):
+                await deed
+
+
+async def test_who_asks_for_the_reason_gets_it_while_the_next_one_asks(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question of the next one is another, which has no answer yet."""
+    monkeypatch.setattr("postgres_users.database.WAIT_SECONDS", 0.05)
+    down = postgresql.settings["connection_url"].replace(str(postgresql.port), "1")
+    database = Database(DatabaseConfig(**{**postgresql.settings, "connection_url": down}))
+    later = asyncio.get_running_loop().create_future()
+
+    async def connect() -> None:
+        asking = database._asking
+        assert asking is not None
+        asking.add_done_callback(lambda _: setattr(database, "_asking", later))
+        raise psycopg.OperationalError("it is down")
+
+    monkeypatch.setattr(database, "_connect_once", connect)
+    with pytest.raises(UpstreamError, match="it is down"):
+        await database.verify_new("x")
+    await database.close()
 
 
 async def test_the_engine_s_own_user_is_no_static_role(postgresql: PostgreSQL) -> None:

@@ -417,6 +417,19 @@ async def test_a_name_that_is_not_unique_is_not_deleted(caplog: pytest.LogCaptur
     assert "a user may be left behind: its name is not unique" in caplog.text
 
 
+async def test_two_requests_at_once_create_one_user_of_a_name() -> None:
+    """A database may give the second password to the first user: each asks before, and finds none."""
+    host = Host()
+    await host.initialize(username_template="{{.RoleName}}")
+    created = await asyncio.gather(host.new_user(), host.new_user(), return_exceptions=True)
+    failed = [each for each in created if isinstance(each, RPCError)]
+    assert [each.message for each in failed] == [
+        "unable to create new user: a user of this name is being created"
+    ]
+    assert "app" in created
+    assert await host.new_user() == "app"  # a later one is the database's to refuse
+
+
 async def test_a_name_cut_to_one_that_exists_is_not_deleted() -> None:
     """Who chooses the name of a token must not choose whose user is deleted."""
     host = Host()

@@ -388,6 +388,10 @@ class Stubborn(Engine, name="stubborn", version="0.1.0"):
             await self.service.released.wait()
         await self.service.released.wait()
 
+    async def stop(self) -> None:
+        """Tell that it is called."""
+        self.service.entered.set()
+
 
 async def test_a_revocation_that_is_not_cancelled_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host waits for some without end: an unmount would never end."""
@@ -564,3 +568,23 @@ async def test_without_a_handler_nothing_is_renewed() -> None:
     assert not response_secret(issued).lease.renewable
     with pytest.raises(UserError, match="these credentials cannot be renewed"):
         await mount.renew_lease(issued)
+
+
+async def test_a_mount_whose_undoing_hangs_ends_all_the_same() -> None:
+    """Its caller gives it some time, and cancels it: answers that were sent are settled by then."""
+    mount = EngineMount(Stubborn)
+    await mount.write("roles/app")
+    response = await mount.issue()
+    assert response.on_sent is not None
+    response.on_sent()
+    stuck = asyncio.create_task(mount.revoke_lease(response))
+    ending = asyncio.create_task(mount.backend.cleanup())
+    async with asyncio.timeout(1):
+        while await mount.log():
+            await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait({ending})
+    stuck.cancel()
+    await asyncio.wait({stuck})
+    assert mount.service.entered.is_set()
+    mount.service.released.set()
