@@ -67,7 +67,7 @@ def decode_new_user(message: pb.NewUserRequest) -> NewUser:
     """
     if not message.HasField("username_config"):
         raise RPCError(StatusCode.INVALID_ARGUMENT, "missing username config")
-    return NewUser(
+    user = NewUser(
         username="",
         display_name=message.username_config.display_name,
         role_name=message.username_config.role_name,
@@ -79,10 +79,23 @@ def decode_new_user(message: pb.NewUserRequest) -> NewUser:
         commands=tuple(message.statements.Commands),
         rollback_commands=tuple(message.rollback_statements.Commands),
     )
+    _verify_credential(user)
+    return user
+
+
+def _verify_credential(user: NewUser) -> None:
+    """Refuse a user without its credential: to some databases it would be one that needs none."""
+    credential = {
+        CredentialType.PASSWORD: user.password.reveal(),
+        CredentialType.RSA_PRIVATE_KEY: user.public_key,
+        CredentialType.CLIENT_CERTIFICATE: user.subject,
+    }
+    if not credential[user.credential_type]:
+        raise RPCError(StatusCode.INVALID_ARGUMENT, f"missing {user.credential_type.value} of the user")
 
 
 def decode_changes(message: pb.UpdateUserRequest) -> list[Change]:
-    """Return the changes to a user.
+    """Return the changes to a user. An empty credential is no change, as for plugins in Go.
 
     Raises:
         RPCError: the message names no user, or no change.
@@ -93,7 +106,7 @@ def decode_changes(message: pb.UpdateUserRequest) -> list[Change]:
     if message.self_managed_password:
         raise UserError("this plugin changes no password as the user itself (self_managed_password)")
     changes: list[Change] = []
-    if message.HasField("password"):
+    if message.password.new_password:
         changes.append(
             PasswordChange(
                 username=message.username,
@@ -101,7 +114,7 @@ def decode_changes(message: pb.UpdateUserRequest) -> list[Change]:
                 commands=tuple(message.password.statements.Commands),
             )
         )
-    if message.HasField("public_key"):
+    if message.public_key.new_public_key:
         changes.append(
             PublicKeyChange(
                 username=message.username,

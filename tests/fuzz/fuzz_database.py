@@ -49,7 +49,9 @@ class Databases(Taker):
             return
         answer = METHODS[name][1].FromString(reply)
         if name == "NewUser":
-            check(self.host.shelf.users.get(answer.username), "a user that was not made")
+            password = pb.NewUserRequest.FromString(data).password
+            check(self.host.shelf.users.get(answer.username) == password, "a user that was not made")
+            check(password, "a user without a password")
         if name in ("NewUser", "UpdateUser", "DeleteUser"):
             check(len(self.host.shelf.done) > before, "an answer although nothing was done")
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from database_fakes import PASSWORD, ROOT_PASSWORD, Connection, Host, ShelfDatabase, ShelfError, refused
 
-from authkit.database import UserDeletion
+from authkit.database import CredentialType, UserDeletion
+from authkit.database.messages import CREDENTIAL_TYPES
 from authkit.errors import RPCError, StatusCode, UserError
 from authkit.rpc import RevocableReply
 from authkit.wire.pb import database_pb2 as pb
@@ -66,9 +67,8 @@ async def test_without_multiplexing_there_is_one_instance() -> None:
     request = pb.InitializeRequest()
     request.config_data.update({"host": "shelf"})
     await host.call("Initialize", request, None)
-    reply = await host.call(
-        "NewUser", pb.NewUserRequest(username_config=pb.UsernameConfig(role_name="app")), None
-    )
+    user = pb.NewUserRequest(username_config=pb.UsernameConfig(role_name="app"), password=PASSWORD)
+    reply = await host.call("NewUser", user, None)
     assert pb.NewUserResponse.FromString(reply).username
 
 
@@ -270,6 +270,32 @@ async def test_incomplete_requests_are_refused_as_by_the_sdk(name: str, request_
     assert (error.code, error.message) == (StatusCode.INVALID_ARGUMENT, text)
 
 
+@pytest.mark.parametrize("kind", CREDENTIAL_TYPES)
+async def test_no_user_is_made_without_its_credential(kind: CredentialType) -> None:
+    """To some databases it would be a user that needs none."""
+    host = Host()
+    await host.initialize()
+    request = pb.NewUserRequest(
+        username_config=pb.UsernameConfig(role_name="app"), credential_type=CREDENTIAL_TYPES.index(kind)
+    )
+    error = await refused(host.call("NewUser", request))
+    assert (error.code, error.message) == (StatusCode.INVALID_ARGUMENT, f"missing {kind.value} of the user")
+    assert host.shelf.done == []
+
+
+async def test_an_empty_credential_is_no_change_of_a_user() -> None:
+    """As for plugins in Go (dbplugin/v5, getUpdateUserRequest): nobody's password becomes empty."""
+    host = Host()
+    await host.initialize()
+    name = await host.new_user()
+    request = pb.UpdateUserRequest(
+        username=name, password=pb.ChangePassword(), public_key=pb.ChangePublicKey()
+    )
+    error = await refused(host.call("UpdateUser", request))
+    assert error.message == "update user request has no changes"
+    assert host.shelf.users[name] == PASSWORD
+
+
 async def test_other_credentials_than_the_plugin_s_are_refused() -> None:
     """Keys where there are passwords alone, types that nobody knows, a user's own change of its password."""
     host = Host()
@@ -279,7 +305,7 @@ async def test_other_credentials_than_the_plugin_s_are_refused() -> None:
         (1, "unsupported credential type 'rsa_private_key'"),
         (7, "unknown credential type 7"),
     ):
-        request = pb.NewUserRequest(username_config=config, credential_type=kind)
+        request = pb.NewUserRequest(username_config=config, credential_type=kind, public_key=b"PEM")
         assert (await refused(host.call("NewUser", request))).message == f"unable to create new user: {text}"
     key = pb.UpdateUserRequest(username="x", public_key=pb.ChangePublicKey(new_public_key=b"PEM"))
     assert "cannot change public keys" in (await refused(host.call("UpdateUser", key))).message
