@@ -12,7 +12,7 @@ from authkit.wire.pb import database_pb2 as pb
 
 __all__ = ["GUIDED_BY", "TARGETS"]
 
-GUIDED_BY = ("authkit.database", "authkit.credentials")
+GUIDED_BY = ("authkit.database", "authkit.credentials", "authkit.framework.fields", "authkit.wire")
 """Whose branches guide the fuzzer: measuring all of authkit would take most of the time."""
 
 METHODS = {

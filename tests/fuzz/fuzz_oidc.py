@@ -36,7 +36,14 @@ from authkit.testing import InMemoryStorage
 
 __all__ = ["GUIDED_BY", "TARGETS"]
 
-GUIDED_BY = ("authkit.oidc", "authkit.json_reader", "authkit.host.http.bodies", "jwt_auth")
+GUIDED_BY = (
+    "authkit.oidc",
+    "authkit.json_reader",
+    "authkit.host.http.bodies",
+    "authkit.auth",
+    "authkit.framework",
+    "jwt_auth",
+)
 """Whose branches guide the fuzzer: measuring all of authkit would take most of the time."""
 
 NOW = 1_800_000_000.0

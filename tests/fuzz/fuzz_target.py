@@ -15,8 +15,8 @@ __all__ = ["Fields", "Taker", "Target", "check", "joined", "kept_cases", "mutate
 CORPUS = Path(__file__).parent / "corpus"
 """Cases that reached code which no other reached, one file for each target, one case a line in base64."""
 
-SECONDS = 5.0
-"""A call that has no answer by then counts as unanswered."""
+SECONDS = 30.0
+"""A call that has no answer by then counts as unanswered. Such a call costs nothing while there is none."""
 
 SEPARATOR = b"\x1f"
 """Between the parts of a case that is more than one text."""

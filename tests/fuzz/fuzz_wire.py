@@ -26,7 +26,7 @@ from authkit.wire.pb import backend_pb2 as pb
 
 __all__ = ["GUIDED_BY", "TARGETS", "Answering", "call_service"]
 
-GUIDED_BY = ("authkit.wire", "authkit.auth", "authkit.plugin.services", "shared_pin")
+GUIDED_BY = ("authkit.wire", "authkit.framework", "authkit.auth", "authkit.plugin.services", "shared_pin")
 """Whose branches guide the fuzzer: measuring all of authkit would take most of the time."""
 
 PIN = "2468-1357"
