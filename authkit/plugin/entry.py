@@ -71,8 +71,10 @@ def serve_plugin(kind: Kind, plugin: type | str) -> NoReturn:
     gc.disable()
     from authkit.plugin import logs
     from authkit.plugin.ending import CLOSING_SECONDS, Ending
+    from authkit.plugin.security.core_dumps import forbid_core_dumps
     from authkit.plugin.streams import StandardStreams
 
+    forbid_core_dumps()
     # Ctrl-C at the server's terminal reaches the whole process group; the server alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     streams = StandardStreams()
