@@ -472,6 +472,21 @@ async def test_a_page_is_of_use_to_the_client_that_began_alone(browser: Browser)
 
 
 @pytest.mark.parametrize("types", TYPES)
+async def test_a_nonce_that_nobody_asked_for_is_no_proof(browser: Browser, types: str) -> None:
+    """A form that shows one to a login without a nonce is answered with the page, as without it."""
+    await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
+    form = browser.idp.log_in((await browser.begin(WEB, client_nonce=""))["auth_url"])
+    message = message_of(await post(browser, {**form, "client_nonce": "x"}))
+    assert (await browser.come_back(message, client_nonce="")).auth is not None
+
+
+async def test_a_code_of_another_login_has_another_hash(browser: Browser) -> None:
+    """An ID token that names a code (`c_hash`) is taken with that code alone."""
+    browser.idp.claims["c_hash"] = "another-code"
+    assert "code hash failed verification" in await browser.refusal()
+
+
+@pytest.mark.parametrize("types", TYPES)
 async def test_a_wrong_nonce_stores_nothing(browser: Browser, types: str) -> None:
     """A form with it is refused, and nobody collects what it brought."""
     await browser.configure(oidc_response_mode="form_post", oidc_response_types=types)
@@ -863,6 +878,10 @@ async def test_a_login_on_a_device(browser: Browser, clock: FakeClock) -> None:
     assert await pending(browser, begun["state"]) == "Vault login failed. Expired or missing OAuth state."
     with pytest.raises(LoginError, match="Expired or missing OAuth state"):
         await browser.come_back({"state": begun["state"], "code": "x"})
+    # After a reload, and on another node.
+    browser.idp.used.clear()
+    browser.mount.backend.browser = BrowserLogins(browser.mount.storage, browser.mount.backend.mount_id)
+    assert await pending(browser, begun["state"]) == "Vault login failed. Expired or missing OAuth state."
 
 
 @pytest.mark.parametrize("fault", [Fault.AUD, Fault.ISS, Fault.SIGNATURE, Fault.EXPIRED, Fault.DEVICE_DENIED])
