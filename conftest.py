@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from canaries import CanarySearch
 from hypothesis import settings
 
 # No test depends on how fast a machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Search for secrets in all that the run writes."""
+    search = CanarySearch()
+    config.pluginmanager.register(search, "canaries")
+    logging.getLogger().addHandler(search)
+    for name in ("authkit", "jwt_auth", "shared_pin", "postgres_users", "redis_acl"):
+        logging.getLogger(name).setLevel(logging.DEBUG)  # as in a plugin
+
 
 TASK_SECONDS = 1.0
 """For tasks that were cancelled at the end of a test to have ended."""

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from canaries import canary
+
 __all__ = [
     "OPERATOR",
     "ROOT_PASSWORD",
@@ -29,7 +31,7 @@ __all__ = [
 ROOT_USER = "vault"
 OPERATOR = "operator"
 """Of a Redis server: a second administrator, whose password no plugin changes."""
-ROOT_PASSWORD = "r00t-of-the-database-and-no-other"
+ROOT_PASSWORD = canary("database")
 START_SECONDS = 30.0
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
+from canaries import canary
 from cryptography.hazmat.primitives.asymmetric import rsa
 from identity_provider import DISCOVERY, Answer, Asked, Provider
 
@@ -120,7 +121,7 @@ class FaultyProvider(Provider):
 
     keys: list[dict[str, Any]] = field(default_factory=lambda: [public_jwk("one")])
     client_id: str = "client-1"
-    client_secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    client_secret: str = field(default_factory=lambda: canary(secrets.token_urlsafe(8)), repr=False)
     """Empty for a client that has PKCE alone."""
     client_methods: tuple[str, ...] = ("client_secret_basic",)
     """How the client may show who it is, and what the metadata say about it."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from canaries import canary
 
 SECONDS = 60
-ROOT_TOKEN = "hvs.the-root-token-of-this-test"
+ROOT_TOKEN = f"hvs.{canary('root-token')}"
 SHARED_PIN = Path(__file__).resolve().parents[2] / "examples" / "shared_pin" / "shared_pin.py"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from canaries import canary
 
 from authkit import Backend
 from authkit.host.http.application import Application
@@ -21,7 +22,7 @@ from authkit.host.store.catalog import type_of
 from authkit.host.supervisor.in_process.plugin import InProcessPlugin
 
 ROOT = "root-token-of-the-test"
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 
 
 @dataclass

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from canaries import canary
 from dev_process import ROOT_TOKEN, SECONDS, SHARED_PIN, dev_process
 
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from canaries import find_leaks
 from database_servers import PostgreSQL, run_postgresql, why_no_postgresql
 from livebed.binaries import ServerProgram, find_built, find_servers
 from livebed.browser import CHROMIUM, open_browser
@@ -45,9 +47,7 @@ def server(program: ServerProgram) -> Iterator[Server]:
     with Server(program) as running:
         yield running
         assert running.is_running, "a test has taken the server down"
-        log = running.log()
-        leaked = [secret for secret in set(running.client.secrets) if secret in log]
-        assert not leaked, "the server's log holds credentials"
+        assert not find_leaks(running.log(), running.client.secrets), "the server's log holds secrets"
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +55,7 @@ def dev(program: ServerProgram) -> Iterator[DevServer]:
     """authkit's development server with two plugins, which many tests share."""
     with DevServer(program, SHARED_PIN, f"jwt={JWT_PROJECT}") as running:
         yield running
+        assert not find_leaks(running.log(), running.client.secrets), "the server's log holds secrets"
 
 
 @pytest.fixture(scope="session", params=["dev", "real"])
@@ -66,8 +67,16 @@ def any_server(request: pytest.FixtureRequest, dev: DevServer, server: Server) -
 @pytest.fixture
 def make_server(program: ServerProgram) -> Iterator[MakeServer]:
     """Return a factory of servers of the test's own."""
+    servers: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        servers.append(stack.enter_context(Server(program, **options)))
+        return servers[-1]
+
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(Server(program, **options))
+        yield make
+        for each in servers:
+            assert not find_leaks(each.log(), each.client.secrets), "the server's log holds secrets"
 
 
 @pytest.fixture(scope="module", params=["authkit", "peer"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt as pyjwt
+from canaries import canary
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from identity_provider import Provider
@@ -125,7 +126,7 @@ def login(
     )
 
 
-SECRET = "wL3mB6tTqkzR"
+SECRET = canary("client-secret")
 """The client secret: nothing that is a word of any message."""
 
 GOOD: dict[str, Any] = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": AUDIENCE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from canaries import canary
 from conformance.shelf import Shelf
 from livebed.binaries import ServerProgram
 from livebed.keys_engine import Keys
@@ -11,7 +12,7 @@ from shared_pin import SharedPIN
 from authkit.testing import RealServer, RefusedError
 from authkit.testing_pytest import Accept
 
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import hashlib
 
 import hvac
 import pytest
+from canaries import canary
 from identity_provider import serve_provider
 from livebed.client import Client
 from livebed.devserver import DevServer
@@ -17,7 +18,7 @@ from livebed.plugins import JWT_LAUNCHER, python_plugin
 from livebed.server import Server
 from livebed.tokens import ISSUER, Issuer
 
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 ACL = 'path "auth/token/create" { capabilities = ["update"] }'
 
 

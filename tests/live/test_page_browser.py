@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from canaries import canary
 from livebed.devserver import JWT_PROJECT, SHARED_PIN, DevServer
 from livebed.oidc_person import log_in_on
 from livebed.oidc_provider import OIDCProvider, why_no_provider
@@ -18,7 +19,7 @@ from livebed.server import ROOT_TOKEN
 from livebed.tokens import Issuer, usual_issuer
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 EVIL = "<img src=x onerror=alert(1)> & 'more'"
 LONG = "a-role-whose-name-somebody-has-made-rather-long-indeed"
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}

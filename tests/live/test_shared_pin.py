@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canaries import canary
 from livebed.client import Client, ServerError
 from livebed.plugins import Plugin, python_plugin
 from livebed.server import Server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "shared_pin" / "shared_pin.py"
-PIN, WRONG_PIN = "4711-only-the-team-knows", "0815-somebody-has-guessed"
+PIN, WRONG_PIN = canary("pin"), canary("wrong-pin")
 
 
 @dataclass(frozen=True)

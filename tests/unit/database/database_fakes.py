@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from canaries import canary
+
 from authkit import Int, Secret, Str, field
 from authkit.database import (
     Database,
@@ -20,8 +22,8 @@ from authkit.errors import RPCError
 from authkit.rpc import CallContext
 from authkit.wire.pb import database_pb2 as pb
 
-ROOT_PASSWORD = "r00t-0123456789-abcdef"
-PASSWORD = "n3w-0123456789-abcdef"
+ROOT_PASSWORD = canary("r00t")
+PASSWORD = canary("n3w")
 
 
 class ShelfError(Exception):

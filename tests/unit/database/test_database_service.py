@@ -325,9 +325,7 @@ async def test_a_driver_s_error_is_told_without_secrets(caplog: pytest.LogCaptur
     """In one line; the log says the same."""
     host = Host()
     await host.initialize()
-    host.shelf.fail = ShelfError(
-        f"syntax error near 'n3w-0123456789-abcdef'\nLINE 1: {ROOT_PASSWORD} n3w-012345"
-    )
+    host.shelf.fail = ShelfError(f"syntax error near '{PASSWORD}'\nLINE 1: {ROOT_PASSWORD} {PASSWORD[:-8]}")
     error = await refused(host.new_user())
     assert error.code is StatusCode.INTERNAL
     assert error.message == (

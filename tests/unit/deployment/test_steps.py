@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canaries import canary
 
 from authkit.deployment import steps
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release, read_release
 from authkit.deployment.server import Server, connect
 
-TOKEN = "operator-4711"
+TOKEN = canary("operator")
 PLUGINS = Path("/opt/my plugins")
 CATALOG = "sys/plugins/catalog/auth/pin"
 Answer = tuple[int, Any]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from canaries import canary
 from factories import CountingStorage, Mount
 
 from authkit.errors import InternalError, ReadOnlyError, StorageError
@@ -17,7 +18,7 @@ from authkit.framework import Backend, WALEntry, rollback
 from authkit.framework.tasks import wal
 from authkit.logical import BackendConfig, Operation, StorageEntry
 
-SECRET = "hunter2-hunter2"
+SECRET = canary("wal")
 MANY = 300
 
 

@@ -7,6 +7,7 @@ import json
 from urllib.parse import parse_qsl
 
 import httpx
+from canaries import canary
 from oidc_factories import NOW, Clock, b64, jwk, jwks, make_token
 
 from authkit.masking import Secret
@@ -15,7 +16,7 @@ from authkit.oidc import AuthorizationRequest, ClientAuthentication, DiscoveredK
 ISSUER = "https://issuer.example"
 CLIENT = "client-1"
 CODE = "a-code-of-the-provider"
-ACCESS_TOKEN = "an-access-token-of-the-provider"
+ACCESS_TOKEN = canary("access-token")
 REQUEST = AuthorizationRequest(
     redirect_uri="http://localhost:8250/oidc/callback",
     state="st_12345678901234567890",

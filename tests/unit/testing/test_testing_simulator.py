@@ -10,6 +10,7 @@ from typing import Any
 
 import jwt
 import pytest
+from canaries import canary
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt_auth import JWTAuth
@@ -34,7 +35,7 @@ from authkit.logical import BackendConfig, BackendFactory
 from authkit.testing import GrantedToken, MovableClock, RefusedError, Simulator
 from authkit.testing_pytest import Simulate
 
-PIN = "4711-only-the-team-knows"
+PIN = canary("pin")
 MAX_RATIO = 16
 """What a login may cost, in tokens decoded by PyJWT: about 8 on every machine so far."""
 
