@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authkit.live_values import MAX_RECENT, MAX_SHARED, WINDOW, LiveValues
 from authkit.masking import MASK, Secret, mask_logged, mask_text
+from authkit.masking.live_values import MAX_RECENT, MAX_SHARED, WINDOW, LiveValues
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2lnbmF0dXJl"
 

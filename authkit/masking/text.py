@@ -1,99 +1,16 @@
-"""Values that must not be seen: the `Secret` type and the masking of text.
-
-There are two ways to mask, and who reads the text decides. What goes to a client is masked by
-`mask_text`: only by what the text itself and the client's own request show, because a mask that depends on
-secrets of others tells a client whether a guess of one is right. Log lines are masked by `mask_logged`,
-which knows every live secret. Which lines are written, and where: `authkit.plugin.logs`.
-"""
+"""Texts without what must not be seen in them. `authkit.masking` says which of the two ways is for whom."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-from authkit.live_values import LiveValues
+from authkit.masking.secret import LIVE, MASK
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-__all__ = ["MASK", "Secret", "is_secret_name", "mask_logged", "mask_text"]
-
-MASK = "[masked]"
+__all__ = ["is_secret_name", "mask_logged", "mask_text"]
 
 MIN_OWN_LENGTH = 4
 """A shorter value of a request's own is not searched for: masking every `7` would leave no text to read."""
-
-_live = LiveValues()
-
-
-class Secret:
-    """A text that is shown nowhere.
-
-    `str()`, `repr()`, formatting and JSON give a mask or fail; comparison takes constant time;
-    pickling is refused. `reveal()` gives the text itself. As long as the object lives, its value, if it
-    is not short (`authkit.live_values.WINDOW`), is also removed from log lines, so that a careless one stays
-    harmless.
-    """
-
-    __slots__ = ("__weakref__", "_numbers", "_value")
-
-    def __init__(self, value: str) -> None:
-        if not isinstance(value, str):
-            raise TypeError("a Secret holds text")
-        self._value = value
-        self._numbers = [_live.add(form) for form in _forms_in_logs(value)]
-
-    def __del__(self, live: LiveValues = _live) -> None:
-        # Absent when __init__ has raised.
-        for number in getattr(self, "_numbers", ()):
-            if number:
-                live.end(number)
-
-    def reveal(self) -> str:
-        """Return the text. The caller answers for where it goes."""
-        return self._value
-
-    def __str__(self) -> str:
-        return MASK
-
-    def __repr__(self) -> str:
-        return f"Secret({MASK!r})"
-
-    def __format__(self, spec: str) -> str:
-        return MASK
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        from hmac import compare_digest
-
-        return compare_digest(self._value.encode(), other._value.encode())
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
-
-
-MAX_LINES = 64
-"""Lines of one value that are searched for one by one."""
-
-
-def _forms_in_logs(value: str) -> Iterable[str]:
-    """Return what tracebacks make of a value: itself, its `repr`, and its lines, each of them indented."""
-    if value.isprintable() and "\\" not in value and "'" not in value:
-        return (value,)
-    lines = value.splitlines()
-    return {value, repr(value)[1:-1], *(lines[:MAX_LINES] if len(lines) > 1 else ())}
-
 
 _SECRET_NAMES = re.compile(
     r"""(?ix)
@@ -146,7 +63,7 @@ def mask_logged(text: str) -> str:
 
     Never for a client. Its cost depends on the length of the text alone.
     """
-    return _cover(text, [*_find_shapes(text), *_live.find(text)])
+    return _cover(text, [*_find_shapes(text), *LIVE.find(text)])
 
 
 def _find_shapes(text: str) -> Iterable[tuple[int, int]]:
