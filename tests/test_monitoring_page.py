@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from authkit.metrics.meter import OUTCOMES, PROVIDER_OUTCOMES, PluginMeter, build_facts
+from authkit.metrics.plugin_meter import OUTCOMES, PROVIDER_OUTCOMES, PluginMeter, build_facts
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "authkit"

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from authkit.logical import BackendFactory
-from authkit.measures.meter import use
+from authkit.meter import use
 from authkit.metrics.endpoint import Endpoint, EndpointError, parse
 from authkit.plugin.environment import METRICS_VARIABLE
 from authkit.plugin.server import Application, Dial
@@ -35,7 +35,7 @@ def measured_backends(factory: BackendFactory, dial: Dial, *, plugin: str, where
     def measured(endpoint: Endpoint) -> Application:
         from authkit.metrics.backend import MeasuredAnswers, MeasuredStorage
         from authkit.metrics.exporter import Exporter
-        from authkit.metrics.meter import PluginMeter, build_facts
+        from authkit.metrics.plugin_meter import PluginMeter, build_facts
 
         meter = PluginMeter(build_facts(plugin, factory.version))
         service = BackendService(
@@ -58,7 +58,7 @@ def measured_database(service: Application, *, plugin: str, version: str, where:
     def measured(endpoint: Endpoint) -> Application:
         from authkit.metrics.database import measured_methods
         from authkit.metrics.exporter import Exporter
-        from authkit.metrics.meter import PluginMeter, build_facts
+        from authkit.metrics.plugin_meter import PluginMeter, build_facts
 
         meter = PluginMeter(build_facts(plugin, version))
         exporter = Exporter(endpoint, meter.registry)

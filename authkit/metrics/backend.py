@@ -19,7 +19,7 @@ from authkit.errors import (
     TooManyRequestsError,
 )
 from authkit.logical import Backend, BackendType, Operation, StorageEntry
-from authkit.metrics.meter import PluginMeter
+from authkit.metrics.plugin_meter import PluginMeter
 from authkit.rpc.interface import Channel
 from authkit.wire import guards
 from authkit.wire.errors import is_expected

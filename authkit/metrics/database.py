@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import Final
 
-from authkit.metrics.meter import PluginMeter
+from authkit.metrics.plugin_meter import PluginMeter
 from authkit.rpc.cancellation import is_cancellation
 from authkit.rpc.interface import CallContext, Method, UnaryHandler, UnaryMethod
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
+from authkit import meter
 from authkit.credentials import generate_password
 from authkit.errors import InternalError
 from authkit.framework import BoundCollection, Call, Collection, Model, MountContext, Singleton
@@ -20,7 +21,6 @@ from authkit.framework.fields.types import LowerTextType, TextType
 from authkit.framework.handlers.arguments import Arguments, find_declared, read_arguments
 from authkit.framework.routing.calls import Parameter, read_parameters
 from authkit.masking import Secret
-from authkit.measures import meter
 from authkit.values import Value
 
 __all__ = ["CredentialsPlan", "PasswordPlan", "read_password_plan"]

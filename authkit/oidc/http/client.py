@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from authkit import meter
 from authkit.errors import TooManyRequestsError
 from authkit.json_reader import LenientReader
 from authkit.masking import mask_text
-from authkit.measures import meter
 from authkit.oidc.http.errors import FetchError, FetchTimeoutError
 from authkit.oidc.http.network import TOTAL_TIMEOUT, Network
 from authkit.oidc.http.sent_secrets import find_sent_secrets

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from authkit.measures import meter
+from authkit import meter
 from authkit.oidc.http.errors import FetchTimeoutError, ProviderError
 from authkit.values import Value
 

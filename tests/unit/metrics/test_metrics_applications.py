@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from authkit.framework import Backend
-from authkit.measures.meter import Meter, current, use
+from authkit.meter import Meter, current, use
 from authkit.metrics.applications import measured_backends, measured_database
 from authkit.plugin.server import Application
 from authkit.wire.backend import BackendService
@@ -90,11 +90,11 @@ def test_nothing_keeps_a_plugin_from_serving(
         where = "192.0.2.1:9102"
     elif fault == "library":
         for name in [name for name in sys.modules if name.startswith("authkit.metrics.")]:
-            if name.rpartition(".")[2] in ("meter", "exporter", "backend"):
+            if name.rpartition(".")[2] in ("plugin_meter", "exporter", "backend"):
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "prometheus_client", None)
     else:
-        monkeypatch.setattr("authkit.metrics.meter.build_facts", lambda *of: {}["surprise"])
+        monkeypatch.setattr("authkit.metrics.plugin_meter.build_facts", lambda *of: {}["surprise"])
     assert isinstance(served(where), BackendService)
     assert current() is meter
     (told,) = [each for each in caplog.records if each.levelno >= logging.ERROR]

@@ -52,7 +52,7 @@ from authkit.logical import (
 )
 from authkit.metrics.backend import MeasuredAnswers, MeasuredStorage
 from authkit.metrics.database import CALLS, measured_methods
-from authkit.metrics.meter import OUTCOMES, PluginMeter
+from authkit.metrics.plugin_meter import OUTCOMES, PluginMeter
 from authkit.rpc.interface import CallContext, Method, UnaryMethod
 from authkit.testing import Simulator
 from authkit.wire.messages import encode_request
@@ -332,4 +332,4 @@ async def test_where_nobody_asks_nothing_is_called() -> None:
         finally:
             sys.setprofile(None)
     assert "authkit.wire.guards" in called
-    assert not [name for name in called if name.startswith(("authkit.metrics", "authkit.measures"))]
+    assert not [name for name in called if name.startswith(("authkit.metrics", "authkit.meter"))]

@@ -1,76 +1,96 @@
-"""What is counted, and under which labels."""
+"""What modules that know no host tell of their work."""
 
 from __future__ import annotations
 
-from factories import mount_config
-from prometheus_client.openmetrics.exposition import generate_latest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from collections.abc import Iterator
+from typing import Any
 
-from authkit.framework import Backend
-from authkit.logical import BackendConfig
-from authkit.metrics.meter import MAX_MOUNTS, OTHER_MOUNTS, OUTCOMES, PluginMeter, build_facts
+import httpx
+import pytest
 
-
-def lines(meter: PluginMeter) -> list[str]:
-    """The OpenMetrics text, which the library's own parser takes, without times."""
-    text = generate_latest(meter.registry).decode()
-    assert list(text_string_to_metric_families(text))
-    return [line for line in text.splitlines() if "_created" not in line]
+from authkit import meter as module
+from authkit.meter import Meter, use
+from authkit.oidc.http.client import HTTPClient
+from authkit.oidc.http.errors import FetchError, FetchTimeoutError, ProviderError
+from authkit.oidc.http.network import Network
+from authkit.oidc.keys.cache import RemoteValue
 
 
-def test_a_request_counts_once() -> None:
-    """All outcomes begin with 0, so that the first error is an increase."""
-    meter = PluginMeter({})
-    meter.request_answered("auth/x/", "login", "denied", 0.003)
-    found = [line for line in lines(meter) if line.startswith("authkit_requests_total")]
-    assert len(found) == len(OUTCOMES)
-    denied = 'authkit_requests_total{mount="auth/x/",operation="login",outcome="denied"} 1.0'
-    assert [line for line in found if not line.endswith(" 0.0")] == [denied]
-    buckets = [line for line in lines(meter) if "authkit_request_duration_seconds_bucket" in line]
-    assert 'authkit_request_duration_seconds_bucket{le="0.002",operation="login"} 0.0' in buckets
-    assert 'authkit_request_duration_seconds_bucket{le="0.005",operation="login"} 1.0' in buckets
+class Told(Meter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def provider_answered(self, outcome: str, seconds: float) -> None:
+        assert 0 <= seconds < 60
+        self.told.append(("provider", outcome))
+
+    def document_fetched(self, *, ok: bool) -> None:
+        self.told.append(("document", ok))
+
+    def password_set(self, *, ok: bool) -> None:
+        self.told.append(("password", ok))
 
 
-def test_mounts_are_bounded() -> None:
-    """Those beyond share a label; the ones before keep theirs."""
-    meter = PluginMeter({})
-    for number in range(MAX_MOUNTS + 10):
-        meter.request_answered(f"auth/{number}/", "login", "granted", 0.001)
-    meter.request_answered("auth/0/", "login", "granted", 0.001)
-    granted = [line for line in lines(meter) if 'outcome="granted"' in line and "requests_total" in line]
-    assert len(granted) == MAX_MOUNTS + 1
-    assert (
-        f'authkit_requests_total{{mount="{OTHER_MOUNTS}",operation="login",outcome="granted"}} 10.0'
-        in granted
-    )
-    assert 'authkit_requests_total{mount="auth/0/",operation="login",outcome="granted"} 2.0' in granted
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """In place of the meter that ignores everything, which is there again afterwards."""
+    before, meter = module.current(), Told()
+    use(meter)
+    yield meter
+    use(before)
 
 
-def test_a_mount_cannot_write_lines() -> None:
-    """The path of a mount is text in quotes, whatever is in it."""
-    meter = PluginMeter({})
-    meter.lease_issued('a"} 1\nb\\')
-    assert any(
-        line.startswith('authkit_leases_issued_total{mount="a\\"} 1\\nb\\\\"} 1.0') for line in lines(meter)
-    )
+def answer(status: int) -> Any:
+    """A provider that answers so."""
+    return lambda request: httpx.Response(status, json={})
 
 
-async def test_mounts_say_what_they_keep() -> None:
-    """The sum of all of them; a backend that says nothing counts as a mount."""
+def timeout(request: httpx.Request) -> httpx.Response:
+    """A provider that does not answer."""
+    raise httpx.ReadTimeout("slow")
 
-    class Keeper(Backend, name="keeper"):
-        """Keeps nothing."""
 
-    class Bare:
-        def __init__(self, config: BackendConfig) -> None:
-            pass
+def refuse(request: httpx.Request) -> httpx.Response:
+    """A provider that is not there."""
+    raise httpx.ConnectError("refused")
 
-    meter = PluginMeter(build_facts("keeper", "v1.0.0"))
-    keeper = Keeper(mount_config())
-    keeper.wal.listed = 3
-    meter.watch(lambda: [keeper, keeper, Bare(mount_config())])  # type: ignore[list-item]
-    found = lines(meter)
-    assert {"authkit_mounts 3.0", "authkit_wal_entries 6.0", "authkit_cached_objects 0.0"} <= set(found)
-    (build,) = [line for line in found if line.startswith("authkit_build_info")]
-    assert 'plugin="keeper"' in build
-    assert 'version="v1.0.0"' in build
+
+@pytest.mark.parametrize(
+    ("provider", "outcome"),
+    [
+        (answer(200), "ok"),
+        (answer(302), "ok"),
+        (answer(401), "refused"),
+        (answer(503), "failed"),
+        (refuse, "failed"),
+        (timeout, "timeout"),
+    ],
+)
+async def test_requests_to_providers_are_told(told: Told, provider: Any, outcome: str) -> None:
+    """Once each, with what they came to."""
+    client = HTTPClient(Network(transport=httpx.MockTransport(provider)))
+    async with client.session("https://op.example/") as session:
+        try:
+            await session.send("GET", "https://op.example/", {})
+        except FetchTimeoutError:
+            assert outcome == "timeout"
+        except FetchError:
+            assert outcome == "failed"
+    assert told.told == [("provider", outcome)]
+
+
+async def test_fetches_are_told(told: Told) -> None:
+    """Those that failed as well, by a provider or by a fault of ours."""
+    for error in (None, ProviderError("down"), RuntimeError("a fault"), TimeoutError()):
+
+        async def fetch(error: Exception | None = error) -> tuple[str, str]:
+            if error is not None:
+                raise error
+            return "document", ""
+
+        remote = RemoteValue(fetch, name="op")
+        await remote.ask()
+        await remote.close()
+    assert told.told == [("document", True), *[("document", False)] * 3]

@@ -14,7 +14,7 @@ import pytest
 from engines import Config, Engine, EngineMount, StaticRole
 from factories import Mount
 
-from authkit import Call, Model, Secret, Singleton, Str, field
+from authkit import Call, Model, Secret, Singleton, Str, field, meter
 from authkit.errors import (
     FieldError,
     InternalError,
@@ -25,8 +25,7 @@ from authkit.errors import (
     UserError,
 )
 from authkit.logical import BackendConfig, Operation, StorageEntry
-from authkit.measures import meter
-from authkit.measures.meter import Meter
+from authkit.meter import Meter
 from authkit.secrets import RotateCall, SecretsEngine, root_rotation, rotated
 
 PENDING = "rotated/static-creds/app"

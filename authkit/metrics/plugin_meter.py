@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Proce
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from authkit.logical import Backend, HasLevels, Levels
-from authkit.measures.meter import Meter
+from authkit.meter import Meter
 
 __all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "OUTCOMES", "PROVIDER_OUTCOMES", "PluginMeter", "build_facts"]
 
@@ -109,7 +109,7 @@ class PluginMeter(Meter):
         """Count a call of the host's database engine."""
         self._database_seconds[call, outcome].observe(seconds)
 
-    # --- authkit.measures ----------------------------------------------------------------------
+    # --- authkit.meter -------------------------------------------------------------------------
 
     def provider_answered(self, outcome: str, seconds: float) -> None:
         """Count a request to an identity provider."""

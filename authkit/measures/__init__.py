@@ -1,1 +1,0 @@
-"""The bottom of `authkit.metrics`: what modules that know no host tell of their work."""
