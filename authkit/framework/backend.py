@@ -214,8 +214,12 @@ class Backend:
         return secret_texts(route.fields, {**request.data, **captures})
 
     def mount_levels(self) -> Levels:
-        """Return how much the mount keeps."""
-        return Levels(cached_objects=self.objects.cached, wal_entries=self.wal.listed)
+        """Return how much the mount keeps, and how many calls wait in it."""
+        return Levels(
+            cached_objects=self.objects.cached,
+            wal_entries=self.wal.listed,
+            waiting_calls=self._threads.waiting,
+        )
 
     async def handle_existence_check(self, request: Request) -> bool | None:
         """Return whether the object of the path exists, `None` where no object belongs to it.

@@ -73,6 +73,11 @@ class HandlerThreads:
         await places.take()
         return places.start(function)
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a thread. May be read from any thread."""
+        return sum(places.waiting for places in self._places.copy().values())
+
     def close(self) -> None:
         """Have each thread end once it is idle."""
         for places in self._places.values():
@@ -92,7 +97,7 @@ class _Places:
 
         self._free = asyncio.Semaphore(MAX_AT_ONCE)
         self._threads = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix=f"authkit {name}")
-        self._waiting = 0
+        self.waiting = 0
 
     async def take(self) -> None:
         """Return when there is a free place, which is taken then.
@@ -105,16 +110,16 @@ class _Places:
         if not self._free.locked():
             await self._free.acquire()
             return
-        if self._waiting >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise TooManyRequestsError(_BUSY)
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._free.acquire()
         except TimeoutError:
             raise TooManyRequestsError(_BUSY) from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     def start(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Begin a call in the place that was taken, and give that back when the thread has ended it."""

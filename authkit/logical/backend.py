@@ -170,6 +170,8 @@ class Levels(Value, frozen=True, kw_only=True):
     """Objects that it keeps in memory."""
     wal_entries: int = 0
     """Entries of its write-ahead log at the last tick of the host."""
+    waiting_calls: int = 0
+    """Calls of plain `def` handlers that wait for a thread."""
 
 
 @runtime_checkable

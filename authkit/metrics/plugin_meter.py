@@ -188,6 +188,11 @@ class _Mounts:
             "Entries of write-ahead logs at the last tick of the host.",
             sum(each.wal_entries for each in levels),
         )
+        yield GaugeMetricFamily(
+            "authkit_waiting_calls",
+            "Calls of plain handlers that wait for a thread.",
+            sum(each.waiting_calls for each in levels),
+        )
 
 
 def build_facts(plugin: str, version: str) -> dict[str, str]:

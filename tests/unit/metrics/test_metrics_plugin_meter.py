@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from authkit.framework import Backend
-from authkit.logical import BackendConfig
+from authkit.logical import BackendConfig, Levels
 from authkit.metrics.plugin_meter import MAX_MOUNTS, OTHER_MOUNTS, OUTCOMES, PluginMeter, build_facts
 
 
@@ -65,12 +65,17 @@ async def test_mounts_say_what_they_keep() -> None:
         def __init__(self, config: BackendConfig) -> None:
             pass
 
+    class Busy(Bare):
+        def mount_levels(self) -> Levels:
+            return Levels(cached_objects=2, waiting_calls=5)
+
     meter = PluginMeter(build_facts("keeper", "v1.0.0"))
     keeper = Keeper(mount_config())
     keeper.wal.listed = 3
-    meter.watch(lambda: [keeper, keeper, Bare(mount_config())])  # type: ignore[list-item]
+    meter.watch(lambda: [keeper, keeper, *(kind(mount_config()) for kind in (Bare, Busy))])  # type: ignore[list-item]
     found = lines(meter)
-    assert {"authkit_mounts 3.0", "authkit_wal_entries 6.0", "authkit_cached_objects 0.0"} <= set(found)
+    gauges = {"mounts": 4, "wal_entries": 6, "cached_objects": 2, "waiting_calls": 5}
+    assert {f"authkit_{name} {value}.0" for name, value in gauges.items()} <= set(found)
     (build,) = [line for line in found if line.startswith("authkit_build_info")]
     assert 'plugin="keeper"' in build
     assert 'version="v1.0.0"' in build
