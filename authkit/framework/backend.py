@@ -34,7 +34,7 @@ from authkit.logical import (
     BackendConfig,
     BackendFactory,
     BackendType,
-    Levels,
+    Gauges,
     Operation,
     Request,
     Response,
@@ -213,9 +213,9 @@ class Backend:
         route, captures = found
         return secret_texts(route.fields, {**request.data, **captures})
 
-    def mount_levels(self) -> Levels:
+    def mount_gauges(self) -> Gauges:
         """Return how much the mount keeps, and how many calls wait in it."""
-        return Levels(
+        return Gauges(
             cached_objects=self.objects.cached,
             wal_entries=self.wal.listed,
             waiting_calls=self._threads.waiting,

@@ -19,11 +19,11 @@ __all__ = [
     "BackendFactory",
     "BackendType",
     "EventSender",
+    "Gauges",
     "HasExistenceChecks",
+    "HasGauges",
     "HasKnownRoles",
-    "HasLevels",
     "HasSecretFields",
-    "Levels",
     "Servable",
     "SpecialPaths",
 ]
@@ -163,8 +163,8 @@ class HasSecretFields(Protocol):
         ...
 
 
-class Levels(Value, frozen=True, kw_only=True):
-    """What a mount has at this moment, for somebody who watches it."""
+class Gauges(Value, frozen=True, kw_only=True):
+    """What a mount has at this moment, for its metrics."""
 
     cached_objects: int = 0
     """Objects that it keeps in memory."""
@@ -175,11 +175,11 @@ class Levels(Value, frozen=True, kw_only=True):
 
 
 @runtime_checkable
-class HasLevels(Protocol):
-    """A backend that says how much it has of what. Optional."""
+class HasGauges(Protocol):
+    """A backend that has figures for the metrics of its process. Optional."""
 
-    def mount_levels(self) -> Levels:
-        """Return that, without waiting. Called from any thread."""
+    def mount_gauges(self) -> Gauges:
+        """Return the figures of this moment, without waiting. Called from any thread."""
         ...
 
 

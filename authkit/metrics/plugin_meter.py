@@ -14,7 +14,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from authkit.logical import Backend, HasLevels, Levels
+from authkit.logical import Backend, Gauges, HasGauges
 from authkit.meter import Meter
 
 __all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "OUTCOMES", "PROVIDER_OUTCOMES", "PluginMeter", "build_facts"]
@@ -176,22 +176,22 @@ class _Mounts:
 
     def collect(self) -> Iterator[Metric]:
         backends = list(self._backends())
-        levels = [each.mount_levels() if isinstance(each, HasLevels) else Levels() for each in backends]
+        gauges = [each.mount_gauges() if isinstance(each, HasGauges) else Gauges() for each in backends]
         yield GaugeMetricFamily("authkit_mounts", "Mounts that are set up.", len(backends))
         yield GaugeMetricFamily(
             "authkit_cached_objects",
             "Stored objects kept in memory.",
-            sum(each.cached_objects for each in levels),
+            sum(each.cached_objects for each in gauges),
         )
         yield GaugeMetricFamily(
             "authkit_wal_entries",
             "Entries of write-ahead logs at the last tick of the host.",
-            sum(each.wal_entries for each in levels),
+            sum(each.wal_entries for each in gauges),
         )
         yield GaugeMetricFamily(
             "authkit_waiting_calls",
             "Calls of plain handlers that wait for a thread.",
-            sum(each.waiting_calls for each in levels),
+            sum(each.waiting_calls for each in gauges),
         )
 
 

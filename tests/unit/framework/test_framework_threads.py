@@ -189,10 +189,10 @@ async def test_no_more_than_a_bounded_number_run_and_wait(mount: Mount[Slow]) ->
     with pytest.raises(TooManyRequestsError) as caught:
         await asyncio.wait_for(refused, SECONDS)
     assert caught.value.status == 429
-    assert mount.backend.mount_levels().waiting_calls == module.MAX_WAITING
+    assert mount.backend.mount_gauges().waiting_calls == module.MAX_WAITING
     mount.backend.gate.opened.set()
     assert all(await asyncio.gather(*waiting))
-    assert mount.backend.mount_levels().waiting_calls == 0
+    assert mount.backend.mount_gauges().waiting_calls == 0
 
 
 async def test_nobody_waits_for_a_thread_for_ever(

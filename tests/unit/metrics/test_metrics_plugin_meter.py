@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from authkit.framework import Backend
-from authkit.logical import BackendConfig, Levels
+from authkit.logical import BackendConfig, Gauges
 from authkit.metrics.plugin_meter import MAX_MOUNTS, OTHER_MOUNTS, OUTCOMES, PluginMeter, build_facts
 
 
@@ -66,8 +66,8 @@ async def test_mounts_say_what_they_keep() -> None:
             pass
 
     class Busy(Bare):
-        def mount_levels(self) -> Levels:
-            return Levels(cached_objects=2, waiting_calls=5)
+        def mount_gauges(self) -> Gauges:
+            return Gauges(cached_objects=2, waiting_calls=5)
 
     meter = PluginMeter(build_facts("keeper", "v1.0.0"))
     keeper = Keeper(mount_config())
