@@ -194,14 +194,14 @@ def test_the_table_of_the_status_is_that_of_its_page() -> None:
         "a new password could not be set",
         "rolling back an entry",
         "the password of a static role was not changed",
-        "is no place for metrics",
+        "is not a place for metrics",
         "is not a loopback address",
         "needs the package prometheus-client",
         "others may write to",
         "belongs to another user",
         "is a symbolic link",
         "Two plugins need two places",
-        "something else than a socket of this user is there, and stays",
+        "a file that is not a socket of this user is there, and stays",
     ],
 )
 def test_quoted_lines_are_those_of_the_log(text: str) -> None:

@@ -75,17 +75,17 @@ def parse(text: str) -> Endpoint:
     """Return the endpoint that an operator names.
 
     Raises:
-        EndpointError: it is none, or one that other machines could reach.
+        EndpointError: the text names no endpoint, or one that other machines could reach.
     """
     if text.startswith("unix:"):
         return UnixEndpoint(_checked_path(text.removeprefix("unix:")))
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or not 1 <= int(port[:6]) <= 65535:
-        raise EndpointError(f"{VARIABLE}: {text!r} is no place for metrics; write {_FORMS}")
+        raise EndpointError(f"{VARIABLE}: {text!r} is not a place for metrics; write {_FORMS}")
     address = _find_loopback(host)
     if address is None:
         raise EndpointError(
-            f"{VARIABLE}: {host!r} is not a loopback address; anybody could read there. Write {_FORMS}"
+            f"{VARIABLE}: {host!r} is not a loopback address; other machines could read there. Write {_FORMS}"
         )
     return TCPEndpoint(address, int(port))
 
@@ -183,7 +183,7 @@ class UnixEndpoint(Value, frozen=True):
 
     @contextmanager
     def _directory(self) -> Iterator[int]:
-        """Give the descriptor of the directory, reached without symbolic links, and checked on the way."""
+        """Lend a descriptor of the directory, reached without symbolic links, and checked on the way."""
         descriptor = os.open("/", _DIRECTORY)
         try:
             walked = "/"
@@ -197,7 +197,7 @@ class UnixEndpoint(Value, frozen=True):
                 descriptor = inner
                 _verify_owner(os.fstat(descriptor), walked)
             if stat.S_IMODE(os.fstat(descriptor).st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
-                raise EndpointError(f"{VARIABLE}: others may write to {walked}; take their right to write")
+                raise EndpointError(f"{VARIABLE}: others may write to {walked}; remove that permission")
             yield descriptor
         finally:
             os.close(descriptor)
@@ -233,7 +233,7 @@ class UnixEndpoint(Value, frozen=True):
             return
         if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
             raise EndpointError(
-                f"{VARIABLE}: something else than a socket of this user is there, and stays: {self.path}"
+                f"{VARIABLE}: a file that is not a socket of this user is there, and stays: {self.path}"
             )
         if _is_answered(self.path):
             raise InUseError(f"{VARIABLE}: another process listens on {self.path}")
@@ -254,11 +254,11 @@ def _verify_owner(found: os.stat_result, path: str) -> None:
     """Raise EndpointError if others than root and this user may rename what is in a directory."""
     if found.st_uid not in (0, os.geteuid()):
         raise EndpointError(
-            f"{VARIABLE}: {path} belongs to another user than root and the one of this process"
+            f"{VARIABLE}: {path} belongs to another user; the owner must be root or the user of this process"
         )
     others = stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
     if others and not found.st_mode & stat.S_ISVTX:
-        raise EndpointError(f"{VARIABLE}: others may write to {path}; take their right to write")
+        raise EndpointError(f"{VARIABLE}: others may write to {path}; remove that permission")
 
 
 def _is_answered(path: str) -> bool:

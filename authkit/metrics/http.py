@@ -36,7 +36,6 @@ PACE_SECONDS = 0.01
 _LINE = "\r\n"
 _END = b"\r\n\r\n"
 
-
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What `accept` says when the machine or the process has no room: it goes by."""
 

@@ -167,7 +167,7 @@ class RootRotation(MethodDeclaration[P, R]):
                 raise InternalError(f"'{moved}' was changed while the password was")
             name = self.password_field
             if before is not None and getattr(config, name) != getattr(before, name):
-                raise InternalError(f"'{name}' was written while it was set: a valid one is kept soon")
+                raise InternalError(f"'{name}' was written during its rotation; the valid one is kept soon")
             changed = config.replaced(**{self.password_field: changing.pending})
             await backend.objects.put(declared.key, changed, seal_wrap=declared.seal_wrap)
         await backend.objects.delete(self._key)

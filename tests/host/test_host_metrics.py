@@ -216,7 +216,7 @@ async def test_the_socket_of_a_killed_process_is_replaced(make: Make, short_dire
     ("where", "said"),
     [
         ("0.0.0.0:9102", "is not a loopback address"),
-        ("metrics.sock", "is no place for metrics"),
+        ("metrics.sock", "is not a place for metrics"),
         ("unix:/no-such-directory/m.sock", "No such file or directory"),
     ],
 )

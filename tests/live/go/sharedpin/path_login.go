@@ -107,7 +107,7 @@ func (b *backend) renew(ctx context.Context, req *logical.Request, _ *framework.
 	name, isText := req.Auth.InternalData["role"].(string)
 	member, isTextToo := req.Auth.InternalData["member"].(string)
 	if !isText || !isTextToo {
-		return nil, fmt.Errorf("the token says not whose it is")
+		return nil, fmt.Errorf("the token does not say whose it is")
 	}
 	b.stored.RLock()
 	defer b.stored.RUnlock()
