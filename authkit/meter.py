@@ -1,7 +1,7 @@
-"""What a process counts beside its requests: named here, counted by `authkit.metrics` where an operator asks.
+"""Where modules report their work, so that `authkit.metrics` can count it if an operator asks for metrics.
 
-Like the log, the metrics are those of the process. Nothing here is called for a login that needs no provider:
-requests are measured where they come in, by what replaces a function there (`authkit.metrics`).
+There is one meter in a process, as there is one log. Nothing here is called for a login that needs no
+provider: requests of the host are measured where they come in (`authkit.metrics.backend`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ __all__ = ["Meter", "current", "use"]
 
 
 class Meter:
-    """Told what happened. This one ignores it. Methods may be called from any thread."""
+    """What modules report to. This one ignores it. Methods may be called from any thread."""
 
     def provider_answered(self, outcome: str, seconds: float) -> None:
         """Count a request to an identity provider: `ok`, `refused`, `failed` or `timeout`."""
@@ -19,18 +19,18 @@ class Meter:
         """Count a fetch of a key set or of a provider's metadata."""
 
     def password_set(self, *, ok: bool) -> None:
-        """Count a rotation: a new password, of a static role or of the engine itself, was to be set."""
+        """Count a rotation of the password of a static role or of the engine itself, also one that failed."""
 
 
 _current = Meter()
 
 
 def current() -> Meter:
-    """Return what is told."""
+    """Return the meter of this process."""
     return _current
 
 
 def use(meter: Meter) -> None:
-    """Have another one told from now on."""
+    """Replace the meter of this process."""
     global _current
     _current = meter

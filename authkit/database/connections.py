@@ -71,21 +71,22 @@ class Connections(Generic[C]):
         Raises whatever the driver raises, and UserError: all were lent for too long.
         """
         await self._take_place()
-        async with self._lend_in_place() as connection:
+        async with self._lend_at_place() as connection:
             yield connection
 
     @asynccontextmanager
     async def lend_patiently(self, limit: timedelta) -> AsyncIterator[C]:
-        """As `lend`, but wait for a connection as long as it takes; from then on there is `limit`.
+        """As `lend`, but wait for a place without limit; what comes after that has `limit`.
 
         Raises whatever the driver raises, and TimeoutError: it took too long.
         """
         await self._places.acquire()
-        async with asyncio.timeout(limit.total_seconds()), self._lend_in_place() as connection:
+        async with asyncio.timeout(limit.total_seconds()), self._lend_at_place() as connection:
             yield connection
 
     @asynccontextmanager
-    async def _lend_in_place(self) -> AsyncIterator[C]:
+    async def _lend_at_place(self) -> AsyncIterator[C]:
+        """Lend a connection to a caller that has a place, and give the place back."""
         try:
             lent = await self._take()
             try:

@@ -39,8 +39,8 @@ UNDO_TIMEOUT: Final = timedelta(seconds=15)
 """For deleting a user that nobody will ever use."""
 
 UNDO_PATIENCE: Final = timedelta(minutes=2)
-"""The same with the wait for a connection. A server repeats its own deletions, which may fill them; nobody
-repeats this one."""
+"""The same, with the wait for a connection. The server's own deletions may have taken them all; it repeats
+those, and nobody repeats this one."""
 
 
 class Instance:
@@ -155,7 +155,7 @@ class Instance:
         self._reserved.open()
 
     async def settle(self) -> None:
-        """Return when no user is being deleted any more, or that takes long."""
+        """Return when no user is being deleted any more, after `UNDO_TIMEOUT` at the latest."""
         if self._undoing:
             await asyncio.wait(self._undoing, timeout=UNDO_TIMEOUT.total_seconds())
 

@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 _IDs = list[str]
 
 TICK_SECONDS: Final = 30.0
-"""After which a tick begins with no further entry. It has about 90 s (Vault 1.21); the next one goes on.
+"""A tick begins no further entry after this time. It has about 90 s (Vault 1.21); the next one goes on.
 Clients who ask for credentials and leave bring thousands of entries in minutes."""
 
 MAX_FAILURES: Final = 100
-"""Failures after which it does the same: each is logged with its traceback."""
+"""A tick begins no further entry after so many failures: each is logged with its traceback."""
 
 SETTLE_SECONDS: Final = 10.0
 """From an answer on its way to the deletion of its entry: time for the host to act on the answer. A busy one
@@ -267,7 +267,7 @@ class WriteAheadLog:
         return True
 
     async def _next_entries(self) -> _IDs:
-        """Return the entries by their turns: those after the last one, and then from the beginning."""
+        """Return the entries in the order of their turns: those after the last one come first."""
         listed = await self.list()
         self.listed = len(listed)
         # Entries of running requests do not count: many of them must not hold up what is due.

@@ -636,7 +636,7 @@ async def test_rotations_are_told(mount: EngineMount, monkeypatch: pytest.Monkey
         def password_set(self, *, ok: bool) -> None:
             told.append(ok)
 
-    monkeypatch.setattr(meter, "_current", Told())
+    monkeypatch.setattr(meter, "current", Told)
     await mount.request(Operation.UPDATE, "rotate-role/app")
     mount.fail("before")
     with pytest.raises(UserError):

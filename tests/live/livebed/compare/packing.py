@@ -90,7 +90,7 @@ def write_pin_project(folder: Path, wheels: Path) -> Path:
 def authkit_build(
     project: Path, output: Path, wheels: Path, builds: int, *options: str
 ) -> tuple[Path, float]:
-    """Build so often; return the file and what the last build took, with everything in caches."""
+    """Build `builds` times; return the file and the seconds of the last build, with everything in caches."""
     command = [sys.executable, "-m", "authkit", "build", str(project), "--output", str(output)]
     command += ["--find-links", str(wheels), *options]
     seconds = [timed(command, project, os.environ) for _ in range(builds)]

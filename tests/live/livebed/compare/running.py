@@ -16,7 +16,7 @@ from livebed.pin_methods import pin_in_go, pin_in_python
 from livebed.plugins import Plugin
 from livebed.server import Server
 
-__all__ = ["AUTHKIT", "PIN", "Figures", "Size", "enable", "measure_running", "open_server"]
+__all__ = ["AUTHKIT", "LOGIN", "TEAM", "Figures", "Size", "measure_running"]
 
 AUTHKIT = "authkit"
 PIN = "2468-1357-only-the-team-knows"
