@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from database_servers import free_port
 from factories import mount_config
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -93,12 +94,6 @@ def request(path: str, operation: Operation = Operation.UPDATE, **data: Any) -> 
         unauthenticated=path == "login",
         connection=Connection(remote_addr="127.0.0.1"),
     )
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
 
 
 async def scrape(where: str, accept: str = OPEN_METRICS) -> httpx.Response:
