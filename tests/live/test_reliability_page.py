@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
+from livebed.bench.curves import Curve
 from livebed.binaries import ServerProgram
 from livebed.torture import session
 from livebed.torture.bed import Bed
@@ -110,6 +111,10 @@ class Counted:
         self.sizes.append(size)
         if self.row is None:
             raise ValueError("an error of the part")
+        curve = Curve("counted", "runs")
+        curve.add("a line", 1, 2)
+        curve.add("a line", 2, 3)
+        bed.curves.append(curve)
         return [self.row]
 
 
@@ -136,6 +141,18 @@ def test_a_finished_part_does_not_run_again(page: Path, monkeypatch: pytest.Monk
     assert session.run_session(options_for(page, part), PROGRAM) == 0
     assert session.run_session(options_for(page, part, again=["kills"]), PROGRAM) == 0
     assert counted.sizes == [SHORT, LONG, LONG]
+
+
+def test_plots_are_drawn_of_saved_results(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that page and plots always show the same run."""
+    part = Part("kills", Counted(FINE), LONG, SHORT)
+    monkeypatch.setattr(session, "PARTS", [part])
+    plot = page.parent / "plots" / "counted.svg"
+    session.run_session(options_for(page, part), PROGRAM)
+    drawn = plot.read_bytes()
+    plot.unlink()
+    session.run_session(options_for(page, part), PROGRAM)
+    assert plot.read_bytes() == drawn
 
 
 @pytest.mark.parametrize(("row", "status"), [(FINE, 0), (BAD, 1), (None, 1)])

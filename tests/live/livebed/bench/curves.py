@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,7 @@ class Curve:
             "name": self.name,
             "x": self.x,
             "y": self.y,
+            "is_linear": self.is_linear,
             "series": [
                 {
                     "label": each.label,
@@ -90,6 +91,14 @@ class Curve:
                 for each in self.series
             ],
         }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Curve:
+        """Return the curve that `as_json` was made of."""
+        series = [
+            Series(each["label"], [tuple(point) for point in each["points"]]) for each in saved["series"]
+        ]
+        return cls(saved["name"], saved["x"], saved["y"], series, saved["is_linear"])
 
 
 def choose_points(points: Sequence[int], *, is_quick: bool) -> Sequence[int]:

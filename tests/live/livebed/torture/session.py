@@ -10,6 +10,7 @@ import time
 import traceback
 from dataclasses import replace
 
+from livebed.bench.curves import Curve
 from livebed.bench.plots import write_plots
 from livebed.binaries import ServerProgram
 from livebed.torture.bed import Bed
@@ -35,6 +36,8 @@ def run_session(options: Options, program: ServerProgram) -> int:
     print(table_of(list(done.values())))
     if not options.is_quick and done:
         write_table(options.page, [part.name for part in PARTS], done)
+        curves = [Curve.from_json(saved) for result in done.values() for saved in result.curves]
+        write_plots(curves, options.plots)
         tell(f"written to {options.page}")
     lost = [name for name, result in done.items() if not all(row.is_fine for row in result.rows)]
     for name in failed:
@@ -61,8 +64,6 @@ def attempt(part: Part, options: Options, program: ServerProgram) -> PartResult 
     seconds, curves = time.monotonic() - began, [curve.as_json() for curve in bed.curves]
     result = PartResult(part.name, rows, seconds, describe_machine(program), curves)
     options.results.save(result)
-    if not options.is_quick:
-        write_plots(bed.curves, options.plots)
     tell(f"{part.name} took {seconds:.0f} s")
     return result
 
