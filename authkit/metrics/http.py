@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,8 +15,6 @@ from http import HTTPStatus
 from authkit.values import Value
 
 __all__ = ["MAX_CONNECTIONS", "MAX_REQUEST_BYTES", "PACE_SECONDS", "Body", "serve_http"]
-
-log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 8 * 1024
 """Of a request with all its headers. A scraper sends some 300."""
@@ -48,8 +45,8 @@ class Body(Value, frozen=True):
     content_type: str
 
 
-Render = Callable[[str], Body]
-"""Returns the metrics, in a form that the header `Accept` asks for."""
+Render = Callable[[str], Body | None]
+"""Returns the metrics, in a form that the header `Accept` asks for, or `None` where they cannot be had."""
 
 
 async def serve_http(listener: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
@@ -111,10 +108,8 @@ def _answer(head: bytes, render: Render, is_for: Callable[[str], bool]) -> bytes
         return _refusal(HTTPStatus.BAD_REQUEST)
     if not is_for("".join(fields.get("host", []))):
         return _refusal(HTTPStatus.FORBIDDEN)
-    try:
-        body = render(",".join(fields.get("accept", [])))
-    except Exception:  # such as what a plugin's own backend raises that is asked what it keeps
-        log.exception("metrics could not be made")
+    body = render(",".join(fields.get("accept", [])))
+    if body is None:
         return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
     return _message(HTTPStatus.OK, body.content, body.content_type)
 
