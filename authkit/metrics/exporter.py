@@ -92,7 +92,7 @@ class Exporter:
                 body = Body(encode(self._registry), content_type)
             except (
                 Exception
-            ) as error:  # such as what a plugin's own backend raises that is asked what it keeps
+            ) as error:  # such as what a plugin's own backend raises that is asked for its gauges
                 body = None
                 self._tell("the text could not be made", error)
             done = time.monotonic()

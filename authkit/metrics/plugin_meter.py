@@ -40,7 +40,7 @@ OTHER_MOUNTS: Final = "other"
 OUTCOMES: Final = ("granted", "ok", "denied", "invalid", "limited", "forwarded", "error", "cancelled")
 """What a request may come to."""
 
-PROVIDER_OUTCOMES: Final = ("ok", "refused", "failed", "timeout")
+PROVIDER_OUTCOMES: Final = ("ok", "refused", "failed", "timeout", "cancelled")
 """What a request to an identity provider may come to."""
 
 REQUEST_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
