@@ -26,7 +26,8 @@ MAX_CONNECTIONS = 16
 """At the same moment. Of more the oldest is closed: whoever keeps connections open keeps nobody out."""
 
 PACE_SECONDS = 0.01
-"""Between two connections: logins need the interpreter more than whoever asks a hundred times a second."""
+"""Between two connections, and two pieces of a request: logins need the interpreter more than whoever asks a
+hundred times a second."""
 
 _LINE = "\r\n"
 _END = b"\r\n\r\n"
@@ -95,6 +96,8 @@ async def _read_head(connection: socket.socket) -> bytes:
         data = await loop.sock_recv(connection, MAX_REQUEST_BYTES)
         if not data:
             break
+        if head:
+            await asyncio.sleep(PACE_SECONDS)
         head += data
     return head
 

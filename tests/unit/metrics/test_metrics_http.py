@@ -162,6 +162,30 @@ async def test_time_is_bounded_as_a_whole(scraper: Scraper, monkeypatch: pytest.
     assert status_of(await scraper.send(GET)) == 200
 
 
+async def test_a_request_in_many_pieces_is_read_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte on its own would have the interpreter work all the time, logins waiting for it."""
+    monkeypatch.setattr(http, "PACE_SECONDS", 0.05)
+    loop, reads = asyncio.get_running_loop(), 0
+    ours, theirs = socket.socketpair()
+    recv = loop.sock_recv
+
+    async def counted(connection: socket.socket, size: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return await recv(connection, size)
+
+    monkeypatch.setattr(loop, "sock_recv", counted)
+    with ours, theirs:
+        ours.setblocking(False)
+        reading = asyncio.create_task(http._read_head(ours))
+        for byte in GET:
+            theirs.send(bytes([byte]))
+            for _ in range(5):  # turns of the loop until a byte could be read
+                await asyncio.sleep(0)
+        assert await reading == GET
+    assert reads < len(GET)
+
+
 async def test_silent_connections_keep_nobody_out(scraper: Scraper) -> None:
     """The oldest is closed for a new one."""
     silent = [await scraper.connect() for _ in range(MAX_CONNECTIONS + 5)]
