@@ -13,7 +13,7 @@ class Meter:
     """What modules report to. This one ignores it. Methods may be called from any thread."""
 
     def provider_answered(self, outcome: str, seconds: float) -> None:
-        """Count a request to an identity provider: `ok`, `refused`, `failed` or `timeout`."""
+        """Count a request to an identity provider: `ok`, `refused`, `failed`, `timeout` or `cancelled`."""
 
     def document_fetched(self, *, ok: bool) -> None:
         """Count a fetch of a key set or of a provider's metadata."""

@@ -7,6 +7,7 @@ an error in the log at every start, and the alert of docs/monitoring.md for a pl
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,6 +72,9 @@ def measured_database(service: Application, *, plugin: str, version: str, where:
 def _find_measured(where: str, measured: Callable[[Endpoint], Application]) -> Application | None:
     """Return what is measured, `None` where it cannot be; the log says why."""
     try:
+        if any(each.upper() == "PROMETHEUS_MULTIPROC_DIR" for each in os.environ):
+            # The library would keep its numbers in files: a full disk would end the process at a login.
+            raise EndpointError("PROMETHEUS_MULTIPROC_DIR is set; take it from the environment of the plugin")
         return measured(parse(where))
     except EndpointError as error:
         log.error("no metrics: %s", error)

@@ -19,7 +19,7 @@ from authkit.errors import (
     TooManyRequestsError,
 )
 from authkit.logical import Backend, BackendType, Operation, StorageEntry
-from authkit.metrics.plugin_meter import PluginMeter
+from authkit.metrics.plugin_meter import PluginMeter, harmless
 from authkit.rpc.interface import Channel
 from authkit.wire import guards
 from authkit.wire.errors import is_expected
@@ -49,21 +49,24 @@ class MeasuredAnswers:
 
     async def __call__(self, backend: Backend, message: pb.Request) -> bytes:
         """Return the reply of a backend to a request."""
-        outcome, started = "cancelled", time.perf_counter()
+        failure, reply, started = "", None, time.perf_counter()
 
         def report(request: pb.Request, exc: BaseException) -> str:
-            nonlocal outcome
-            outcome = outcome_of(exc)
+            nonlocal failure
+            failure = outcome_of(exc)
             return guards.report(request, exc)
 
         try:
             reply = await guards.answer(backend, message, report)
-            if outcome == "cancelled":
-                outcome = self._read(message, reply)
             return reply
         finally:
-            seconds = time.perf_counter() - started
-            self._meter.request_answered(message.mount_point, self._operation(message), outcome, seconds)
+            self._count(message, reply, failure, time.perf_counter() - started)
+
+    @harmless
+    def _count(self, message: pb.Request, reply: bytes | None, failure: str, seconds: float) -> None:
+        """Count a request, with its reply if it was not cancelled."""
+        outcome = "cancelled" if reply is None else failure or self._read(message, reply)
+        self._meter.request_answered(message.mount_point, self._operation(message), outcome, seconds)
 
     def _operation(self, message: pb.Request) -> str:
         if self._is_auth and message.unauthenticated and message.operation in _LOGINS:

@@ -41,16 +41,22 @@ class Listening(Value, frozen=True, eq=False):
     """A listening socket, which does not block."""
 
     socket: socket.socket
-    path: str = ""
+    name: str = ""
     """Of a Unix socket; empty for a port."""
+    directory: int = -1
+    """The descriptor of its directory, to be closed by `leave`."""
     inode: int = 0
     """Of that file."""
 
     def leave(self) -> None:
         """Remove the file, then close the socket: until then no other process takes the place."""
-        with suppress(OSError):
-            if self.path and os.lstat(self.path).st_ino == self.inode:
-                os.unlink(self.path)
+        if self.name:
+            # By the directory that was checked: another one may have come to its path.
+            with suppress(OSError):
+                found = os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+                if found.st_ino == self.inode:
+                    os.unlink(self.name, dir_fd=self.directory)
+            os.close(self.directory)
         self.socket.close()
 
 
@@ -162,13 +168,13 @@ class UnixEndpoint(Value, frozen=True):
                 os.chmod(self._name, 0o600, dir_fd=descriptor)
                 inode = os.stat(self._name, dir_fd=descriptor, follow_symlinks=False).st_ino
                 listener.listen(BACKLOG)
+                listener.setblocking(False)
+                return Listening(listener, self._name, os.dup(descriptor), inode)
             except OSError as error:
                 listener.close()
                 raise EndpointError(
                     f"{VARIABLE}: cannot make a socket: {error.strerror}: {self.path}"
                 ) from error
-            listener.setblocking(False)
-            return Listening(listener, self.path, inode)
 
     def is_for(self, host: str) -> bool:
         """Return true: browsers do not get here, and the header says nothing."""

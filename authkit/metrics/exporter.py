@@ -37,6 +37,9 @@ REMINDER_SECONDS = 3600.0
 CLOSE_SECONDS = 0.5
 """For the file of the socket to be removed at the end. It takes a millisecond, and is no harm if it stays."""
 
+MAX_TOLD = 10
+"""Troubles in the log in that time: whoever moves links about before a socket could cause any number."""
+
 MAX_SHARE = 0.1
 """Of the time, for making texts: more often than that the last one is sent again."""
 
@@ -47,7 +50,7 @@ class Exporter:
     def __init__(self, endpoint: Endpoint, registry: CollectorRegistry) -> None:
         self._endpoint = endpoint
         self._registry = registry
-        self._bodies: dict[bool, tuple[float, Body]] = {}
+        self._bodies: dict[bool, tuple[float, Body | None]] = {}
         self._listening: Listening | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -74,8 +77,8 @@ class Exporter:
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
 
-    def render(self, accept: str) -> Body:
-        """Return the metrics, as OpenMetrics text where the header `Accept` has it."""
+    def render(self, accept: str) -> Body | None:
+        """Return the metrics, as OpenMetrics text where the header `Accept` has it, `None` where it fails."""
         try:
             is_open = choose_encoder(accept)[1].startswith("application/openmetrics-text")
         except Exception:
@@ -84,8 +87,14 @@ class Exporter:
         encode, content_type = choose_encoder("application/openmetrics-text" if is_open else "")
         now = time.monotonic()
         until, body = self._bodies.get(is_open, (0.0, None))
-        if body is None or now >= until:
-            body = Body(encode(self._registry), content_type)
+        if now >= until:
+            try:
+                body = Body(encode(self._registry), content_type)
+            except (
+                Exception
+            ) as error:  # such as what a plugin's own backend raises that is asked for its gauges
+                body = None
+                self._tell("the text could not be made", error)
             done = time.monotonic()
             self._bodies[is_open] = (done + (done - now) / MAX_SHARE, body)
         return body
@@ -134,9 +143,10 @@ class Exporter:
                 self._tell(f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, error: Exception | None = None) -> None:
         """Log a trouble: the first time, and every hour."""
         now = time.monotonic()
-        if now - self._told.get(text, -REMINDER_SECONDS) >= REMINDER_SECONDS:
-            self._told = {text: now}
-            log.error("no metrics: %s", text)
+        self._told = {each: at for each, at in self._told.items() if now - at < REMINDER_SECONDS}
+        if text not in self._told and len(self._told) < MAX_TOLD:
+            self._told[text] = now
+            log.error("no metrics: %s", text, exc_info=error)

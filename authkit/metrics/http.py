@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPException, parse_headers
-from io import BytesIO
 
 from authkit.values import Value
 
 __all__ = ["MAX_CONNECTIONS", "MAX_REQUEST_BYTES", "PACE_SECONDS", "Body", "serve_http"]
-
-log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 8 * 1024
 """Of a request with all its headers. A scraper sends some 300."""
@@ -31,7 +26,8 @@ MAX_CONNECTIONS = 16
 """At the same moment. Of more the oldest is closed: whoever keeps connections open keeps nobody out."""
 
 PACE_SECONDS = 0.01
-"""Between two connections: logins need the interpreter more than whoever asks a hundred times a second."""
+"""Between two connections, and two pieces of a request: logins need the interpreter more than whoever asks a
+hundred times a second."""
 
 _LINE = "\r\n"
 _END = b"\r\n\r\n"
@@ -50,8 +46,8 @@ class Body(Value, frozen=True):
     content_type: str
 
 
-Render = Callable[[str], Body]
-"""Returns the metrics, in a form that the header `Accept` asks for."""
+Render = Callable[[str], Body | None]
+"""Returns the metrics, in a form that the header `Accept` asks for, or `None` where they cannot be had."""
 
 
 async def serve_http(listener: socket.socket, render: Render, is_for: Callable[[str], bool]) -> None:
@@ -100,6 +96,8 @@ async def _read_head(connection: socket.socket) -> bytes:
         data = await loop.sock_recv(connection, MAX_REQUEST_BYTES)
         if not data:
             break
+        if head:
+            await asyncio.sleep(PACE_SECONDS)
         head += data
     return head
 
@@ -108,16 +106,13 @@ def _answer(head: bytes, render: Render, is_for: Callable[[str], bool]) -> bytes
     status = _check(head)
     if status is not None:
         return _refusal(status)
-    try:
-        headers = parse_headers(BytesIO(head.partition(b"\r\n")[2]))
-    except HTTPException:
-        return _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    if not is_for(headers.get("Host", "")):
+    fields = _read_fields(head)
+    if fields is None:
+        return _refusal(HTTPStatus.BAD_REQUEST)
+    if not is_for("".join(fields.get("host", []))):
         return _refusal(HTTPStatus.FORBIDDEN)
-    try:
-        body = render(",".join(headers.get_all("Accept", [])))
-    except Exception:  # such as what a plugin's own backend raises that is asked what it keeps
-        log.exception("metrics could not be made")
+    body = render(",".join(fields.get("accept", [])))
+    if body is None:
         return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
     return _message(HTTPStatus.OK, body.content, body.content_type)
 
@@ -133,6 +128,19 @@ def _check(head: bytes) -> HTTPStatus | None:
     if words[0] != b"GET":
         return HTTPStatus.METHOD_NOT_ALLOWED
     return None if words[1].partition(b"?")[0] == b"/metrics" else HTTPStatus.NOT_FOUND
+
+
+def _read_fields(head: bytes) -> dict[str, list[str]] | None:
+    """Return the header fields by lower-case name, `None` where they are malformed or name two hosts."""
+    # Not http.client's parser, which is that of mail: a Content-Type costs it half a second, has it import
+    # and remember an encoding, or makes it raise anything.
+    fields: dict[str, list[str]] = {}
+    for line in head.partition(_END)[0].decode("latin-1").split(_LINE)[1:]:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            return None
+        fields.setdefault(name.lower(), []).append(value.strip(" \t"))
+    return None if len(fields.get("host", [])) > 1 else fields
 
 
 def _refusal(status: HTTPStatus) -> bytes:

@@ -6,10 +6,11 @@ mount. No role, no user, no address, no path of a request.
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any, Final
+from functools import partial, wraps
+from typing import Any, Final, ParamSpec
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,18 +18,29 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from authkit.logical import Backend, Gauges, HasGauges
 from authkit.meter import Meter
 
-__all__ = ["MAX_MOUNTS", "OTHER_MOUNTS", "OUTCOMES", "PROVIDER_OUTCOMES", "PluginMeter", "build_facts"]
+__all__ = [
+    "MAX_MOUNTS",
+    "OTHER_MOUNTS",
+    "OUTCOMES",
+    "PROVIDER_OUTCOMES",
+    "PluginMeter",
+    "build_facts",
+    "harmless",
+]
 
 MAX_MOUNTS: Final = 200
 """Mounts with metrics of their own. An operator has few; each may bring a hundred lines to every answer."""
 
+MAX_MOUNT_CHARACTERS: Final = 256
+"""Of a mount with metrics of its own. A server takes paths of a megabyte, which each line would repeat."""
+
 OTHER_MOUNTS: Final = "other"
-"""The label of all mounts beyond `MAX_MOUNTS`."""
+"""The label of all mounts beyond `MAX_MOUNTS` and `MAX_MOUNT_CHARACTERS`."""
 
 OUTCOMES: Final = ("granted", "ok", "denied", "invalid", "limited", "forwarded", "error", "cancelled")
 """What a request may come to."""
 
-PROVIDER_OUTCOMES: Final = ("ok", "refused", "failed", "timeout")
+PROVIDER_OUTCOMES: Final = ("ok", "refused", "failed", "timeout", "cancelled")
 """What a request to an identity provider may come to."""
 
 REQUEST_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -36,6 +48,27 @@ REQUEST_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 
 
 CALL_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0)
 """For calls to a host, a provider or a database."""
+
+P = ParamSpec("P")
+
+log = logging.getLogger(__name__)
+
+
+def harmless(count: Callable[P, None]) -> Callable[P, None]:
+    """Let no fault in counting change what is counted, such as an answer: only the first is logged."""
+    is_told = False
+
+    @wraps(count)
+    def counted(*args: P.args, **kwargs: P.kwargs) -> None:
+        nonlocal is_told
+        try:
+            count(*args, **kwargs)
+        except Exception:
+            if not is_told:
+                is_told = True
+                log.exception("metrics are not complete: something could not be counted")
+
+    return counted
 
 
 class PluginMeter(Meter):
@@ -101,24 +134,29 @@ class PluginMeter(Meter):
         """Count a revocation that succeeded."""
         self._leases_revoked[self._label(mount),].inc()
 
+    @harmless
     def storage_called(self, call: str, outcome: str, seconds: float) -> None:
         """Count a call of the host's storage."""
         self._storage_seconds[call, outcome].observe(seconds)
 
+    @harmless
     def database_called(self, call: str, outcome: str, seconds: float) -> None:
         """Count a call of the host's database engine."""
         self._database_seconds[call, outcome].observe(seconds)
 
     # --- authkit.meter -------------------------------------------------------------------------
 
+    @harmless
     def provider_answered(self, outcome: str, seconds: float) -> None:
         """Count a request to an identity provider."""
         self._provider_seconds[outcome,].observe(seconds)
 
+    @harmless
     def document_fetched(self, *, ok: bool) -> None:
         """Count a fetch of a key set or of a provider's metadata."""
         self._documents[_outcome(ok),].inc()
 
+    @harmless
     def password_set(self, *, ok: bool) -> None:
         """Count a rotation."""
         self._rotations[_outcome(ok),].inc()
@@ -129,7 +167,7 @@ class PluginMeter(Meter):
         """Return the label of a mount: where it is, as the host writes it, such as `auth/jwt/`."""
         # The accessor would stay the same when a mount is moved; hosts often leave it out.
         if mount not in self._mounts:
-            if len(self._mounts) >= MAX_MOUNTS:
+            if len(self._mounts) >= MAX_MOUNTS or len(mount) > MAX_MOUNT_CHARACTERS:
                 return OTHER_MOUNTS
             self._mounts.add(mount)
         return mount

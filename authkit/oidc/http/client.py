@@ -100,8 +100,11 @@ class JSONResponse(Value, frozen=True):
 class HTTPSession:
     """Requests over the same connections. Made by `HTTPClient.session`."""
 
-    def __init__(self, client: httpx.AsyncClient, max_bytes: int, max_redirects: int) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, max_bytes: int, max_redirects: int, end: asyncio.Timeout
+    ) -> None:
         self._client = client
+        self._end = end
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
 
@@ -122,18 +125,19 @@ class HTTPSession:
         Raises:
             FetchError: no answer, an answer that is too large or compressed, or redirected elsewhere.
         """
-        outcome, started = "timeout", time.monotonic()
+        outcome, started = "failed", time.monotonic()
         try:
             response = await self._send(method, url, headers, body, only_ok=only_ok)
             outcome = "ok" if response.status < 400 else "refused" if response.status < 500 else "failed"
             return response
         except FetchTimeoutError:
+            outcome = "timeout"
             raise
-        except FetchError:
-            outcome = "failed"
+        except asyncio.CancelledError:
+            # By the session, or since a client went away, which says nothing about the provider.
+            outcome = "timeout" if self._end.expired() else "cancelled"
             raise
         finally:
-            # A session whose time is over cancels its requests.
             meter.current().provider_answered(outcome, time.monotonic() - started)
 
     async def _send(
@@ -235,8 +239,8 @@ class HTTPClient:
         """
         await self._enter()
         try:
-            async with asyncio.timeout(self._timeout), await self._open(url) as client:
-                yield HTTPSession(client, self._max_bytes, self._max_redirects)
+            async with asyncio.timeout(self._timeout) as end, await self._open(url) as client:
+                yield HTTPSession(client, self._max_bytes, self._max_redirects, end)
         except TimeoutError as error:
             detail = f"no answer within {self._timeout:g} s"
             raise FetchTimeoutError("context deadline exceeded", detail) from error

@@ -77,7 +77,7 @@ async def test_a_database_plugin_is_measured_too(short_directory: Path, meter: M
     assert measured_database(plain, plugin="shelf", version="v1", where="nowhere") is plain
 
 
-@pytest.mark.parametrize("fault", ["place", "library", "surprise"])
+@pytest.mark.parametrize("fault", ["place", "library", "files", "surprise"])
 def test_nothing_keeps_a_plugin_from_serving(
     fault: str,
     meter: Meter,
@@ -93,11 +93,14 @@ def test_nothing_keeps_a_plugin_from_serving(
             if name.rpartition(".")[2] in ("plugin_meter", "exporter", "backend"):
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    elif fault == "files":
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
     else:
         monkeypatch.setattr("authkit.metrics.plugin_meter.build_facts", lambda *of: {}["surprise"])
     assert isinstance(served(where), BackendService)
     assert current() is meter
     (told,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
     said = {"place": "not a loopback address", "library": "prometheus-client, the extra `metrics`"}
+    said["files"] = "PROMETHEUS_MULTIPROC_DIR is set"
     assert told.getMessage().startswith("no metrics: ")
     assert said.get(fault, "could not be set up") in told.getMessage()

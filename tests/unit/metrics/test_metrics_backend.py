@@ -52,8 +52,8 @@ from authkit.logical import (
 )
 from authkit.metrics.backend import MeasuredAnswers, MeasuredStorage
 from authkit.metrics.database import CALLS, measured_methods
-from authkit.metrics.plugin_meter import OUTCOMES, PluginMeter
-from authkit.rpc.interface import CallContext, Method, UnaryMethod
+from authkit.metrics.plugin_meter import OUTCOMES, PluginMeter, harmless
+from authkit.rpc.interface import CallContext, Method, RevocableReply, UnaryMethod
 from authkit.testing import Simulator
 from authkit.wire.messages import encode_request
 from authkit.wire.pb import backend_pb2 as pb
@@ -150,6 +150,30 @@ async def test_a_client_that_leaves_is_no_error() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert samples(meter.registry, "authkit_requests_total") == {("auth/x/", "read", "cancelled"): 1.0}
+
+
+async def test_a_fault_in_counting_loses_no_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither a grant, nor what takes back a credential that nobody took, nor a refusal; it is told once."""
+    meter = PluginMeter({})
+    broken = harmless(lambda *args: {}["a fault"])
+    monkeypatch.setattr(PluginMeter, "request_answered", lambda *args: {}["a fault"])
+    monkeypatch.setattr(PluginMeter, "storage_called", broken)
+    taken_back: list[bool] = []
+    leased = Response(secret=LeasedSecret(), on_untaken=lambda: taken_back.append(True))
+    usual: dict[str, Any] = {"backend_type": BackendType.LOGICAL, "unauthenticated": False}
+    assert pb.HandleRequestReply.FromString(await ask(meter, GRANT)).response.HasField("auth")
+    reply = await ask(meter, leased, Operation.READ, **usual)
+    assert isinstance(reply, RevocableReply)
+    reply.on_untaken()
+    assert taken_back == [True]
+    refused = pb.HandleRequestReply.FromString(await ask(meter, LoginError("wrong")))
+    assert not refused.response.HasField("auth")
+    storage = MeasuredStorage(Host(pb.StorageGetReply().SerializeToString()), meter)  # type: ignore[arg-type]
+    assert await storage.get("key") is None
+    assert await storage.get("key") is None
+    assert caplog.text.count("something could not be counted") <= 2
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,20 @@ def test_leaving_removes_no_other_socket(short_directory: Path) -> None:
     assert not path.exists()
 
 
+def test_leaving_removes_nothing_from_another_directory(short_directory: Path) -> None:
+    """One that came to the path meanwhile, such as after a clean-up of /tmp."""
+    ours, kept, other = (short_directory / name for name in ("d", "kept", "other"))
+    ours.mkdir(mode=0o700)
+    other.mkdir()
+    listening = UnixEndpoint(f"{ours}/m.sock").listen()
+    ours.rename(kept)
+    os.link(kept / "m.sock", other / "m.sock")
+    ours.symlink_to(other)
+    listening.leave()
+    assert (other / "m.sock").is_socket()
+    assert not (kept / "m.sock").exists()
+
+
 @pytest.mark.parametrize("kind", ["file", "directory", "link", "dangling", "fifo"])
 def test_nothing_but_a_socket_is_removed(short_directory: Path, kind: str) -> None:
     """Also no link to a socket, and none that leads nowhere."""

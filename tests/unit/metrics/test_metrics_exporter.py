@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -34,6 +36,13 @@ class Nowhere:
         return True
 
 
+class Forgetful(dict[bool, Any]):
+    """Keeps no text."""
+
+    def __setitem__(self, key: bool, value: Any) -> None:
+        pass
+
+
 @pytest.fixture
 def registry() -> CollectorRegistry:
     """One counter."""
@@ -57,6 +66,7 @@ def registry() -> CollectorRegistry:
 def test_the_form_is_one_of_two(registry: CollectorRegistry, accept: str, form: str) -> None:
     """As the library chooses it; nothing that a client writes comes back in a header."""
     body = Exporter(Nowhere(InUseError()), registry).render(accept)
+    assert body is not None
     assert body.content_type == form
     assert b"logins_total 1.0" in body.content
     assert body.content.endswith(b"# EOF\n") is body.content_type.startswith(OPEN)
@@ -121,6 +131,31 @@ async def test_a_trouble_is_told_once(
     exporter.close()
     (told,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert str(error) in told.getMessage()
+
+
+def test_a_text_that_fails_is_told_once(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often somebody asks; the cause stays in the log, and the next one may succeed."""
+    fault = RuntimeError("a detail of the inside")
+    exporter = Exporter(Nowhere(InUseError()), registry)
+    monkeypatch.setattr(exporter, "_bodies", Forgetful())
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "collect", Mock(side_effect=fault))
+        assert [exporter.render("") for _ in range(50)] == [None] * 50
+    (told,) = caplog.records
+    assert told.exc_info is not None
+    assert told.exc_info[1] is fault
+    assert exporter.render("") is not None
+
+
+def test_troubles_are_bounded(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    """Also those whose text changes, such as by where a link leads."""
+    exporter = Exporter(Nowhere(InUseError()), registry)
+    for number in range(module.MAX_TOLD * 5):
+        exporter._tell("first")
+        exporter._tell(f"link to {number}")
+    assert len(caplog.records) == module.MAX_TOLD
 
 
 async def test_a_forked_child_lets_the_place_go(registry: CollectorRegistry, short_directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,6 +80,28 @@ async def test_requests_to_providers_are_told(told: Told, provider: Any, outcome
         except FetchError:
             assert outcome == "failed"
     assert told.told == [("provider", outcome)]
+
+
+async def test_a_client_that_leaves_says_nothing_about_a_provider(told: Told) -> None:
+    """Otherwise strangers could have a healthy one look broken; the end of a session's time does."""
+
+    async def waiting(request: httpx.Request) -> httpx.Response:
+        begun.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def ask(seconds: float) -> None:
+        client = HTTPClient(Network(transport=httpx.MockTransport(waiting)), timeout=seconds)
+        async with client.session("https://op.example/") as session:
+            await session.send("GET", "https://op.example/", {})
+
+    begun = asyncio.Event()
+    login = asyncio.create_task(ask(60))
+    await begun.wait()
+    login.cancel()
+    await asyncio.wait([login])
+    with pytest.raises(FetchTimeoutError):
+        await ask(0.01)
+    assert told.told == [("provider", "cancelled"), ("provider", "timeout")]
 
 
 async def test_fetches_are_told(told: Told) -> None:

@@ -8,7 +8,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from authkit.framework import Backend
 from authkit.logical import BackendConfig, Gauges
-from authkit.metrics.plugin_meter import MAX_MOUNTS, OTHER_MOUNTS, OUTCOMES, PluginMeter, build_facts
+from authkit.metrics.plugin_meter import (
+    MAX_MOUNT_CHARACTERS,
+    MAX_MOUNTS,
+    OTHER_MOUNTS,
+    OUTCOMES,
+    PluginMeter,
+    build_facts,
+)
 
 
 def lines(meter: PluginMeter) -> list[str]:
@@ -44,6 +51,16 @@ def test_mounts_are_bounded() -> None:
         in granted
     )
     assert 'authkit_requests_total{mount="auth/0/",operation="login",outcome="granted"} 2.0' in granted
+
+
+def test_a_long_path_is_no_label() -> None:
+    """A server takes one of a megabyte, which each line of a text would repeat."""
+    meter = PluginMeter({})
+    for path in ("auth/long" + "g" * MAX_MOUNT_CHARACTERS + "/", "auth/short/"):
+        meter.request_answered(path, "login", "granted", 0.001)
+    assert any(f'mount="{OTHER_MOUNTS}"' in line for line in lines(meter))
+    assert any('mount="auth/short/"' in line for line in lines(meter))
+    assert not any("ggg" in line for line in lines(meter))
 
 
 def test_a_mount_cannot_write_lines() -> None:
