@@ -162,7 +162,7 @@ class Backend:
         """Begin to work: after mounting, unsealing and reloading. Override as needed."""
 
     async def stop(self) -> None:
-        """Release what `start` took: unmount, seal, reload. Called once if `start` was. Override as needed."""
+        """Release what `start` took: unmount, seal, reload. Called once if `start` was. Override to do so."""
 
     async def invalidated(self, key: str) -> None:
         """Forget what you keep of a storage key; models and `@cached` values are done already."""
