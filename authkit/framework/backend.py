@@ -162,7 +162,10 @@ class Backend:
         """Begin to work: after mounting, unsealing and reloading. Override as needed."""
 
     async def stop(self) -> None:
-        """Release what `start` took: unmount, seal, reload. Called once if `start` was. Override to do so."""
+        """Release what `start` took: unmount, seal, reload. Override as needed.
+
+        Called once, and not where `start` was not called.
+        """
 
     async def invalidated(self, key: str) -> None:
         """Forget what you keep of a storage key; models and `@cached` values are done already."""
