@@ -153,6 +153,7 @@ class Backend:
         self.cached_values: Final = CachedValues(config.clock.monotonic)
         self._scheduler = Scheduler(find_tasks(type(self)), config.clock.monotonic, mount=config.backend_uuid)
         self._threads = HandlerThreads()
+        self._started = False
         self._stopped = False
 
     # --- for authors ---------------------------------------------------------------------------
@@ -161,7 +162,10 @@ class Backend:
         """Begin to work: after mounting, unsealing and reloading. Override as needed."""
 
     async def stop(self) -> None:
-        """Release what `start` took: unmount, seal, reload. Called once. Override as needed."""
+        """Release what `start` took: unmount, seal, reload. Override as needed.
+
+        Called once, and not where `start` was not called.
+        """
 
     async def invalidated(self, key: str) -> None:
         """Forget what you keep of a storage key; models and `@cached` values are done already."""
@@ -180,10 +184,14 @@ class Backend:
         """Ask the host whether to cache, then call `start`."""
         self._threads.use()
         await self.objects.respect_host(self.system)
+        self._started = True
         await self.start()
 
     async def cleanup(self) -> None:
-        """Call `stop`, then close cached values. A second call does nothing."""
+        """Call `stop`, then close cached values. A second call does nothing.
+
+        `stop` is left out if `start` was not called: hosts also set a mount up only to ask what it is.
+        """
         if self._stopped:
             return
         self._stopped = True
@@ -192,7 +200,8 @@ class Backend:
             ending.callback(self._threads.close)
             ending.push_async_callback(self.cached_values.close)
             ending.push_async_callback(self.wal.commit_settled)
-            await self.stop()
+            if self._started:
+                await self.stop()
 
     async def invalidate_key(self, key: str) -> None:
         """Drop a key from the cache, then call `invalidated`."""

@@ -293,6 +293,13 @@ async def test_lifecycle() -> None:
     assert mount.backend.events_seen == ["start", "invalidated config", "stop"]
 
 
+async def test_what_was_not_started_is_not_stopped() -> None:
+    """A host that asks what a mount is sets it up and cleans up: `stop` would miss what `start` makes."""
+    mount = Mount(Shop)
+    await mount.backend.cleanup()
+    assert mount.backend.events_seen == []
+
+
 async def test_renewal_and_revocation_of_nothing() -> None:
     """A plain backend has neither tokens nor leases."""
     backend = Mount(Shop).backend
