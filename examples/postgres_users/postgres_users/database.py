@@ -33,7 +33,7 @@ _PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 _OPTIONS: Final = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
 _END_OPTIONS: Final = f"-c lock_timeout={LOCK_SECONDS}s"
-_SHORT_WAIT: Final = f"SET lock_timeout = '{LOCK_SECONDS}s'"
+_SHORT_WAIT: Final = f"SET lock_timeout = '{LOCK_SECONDS}s'".encode()
 """The same for the next statements of one who borrows a connection."""
 
 _GRANTS: Final = """
