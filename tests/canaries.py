@@ -20,6 +20,8 @@ __all__ = ["CanarySearch", "canary", "find_canary", "find_leaks"]
 
 MARK = os.environ.setdefault("AUTHKIT_CANARY", f"cnry{secrets.token_hex(4)}")
 """In the environment, so that the processes of one run agree."""
+STORAGE = "dev.sqlite"
+"""The file in which a development server keeps everything, unsealed; those beside it begin alike."""
 SHOWN = 100
 """Characters before and after a mark in a report."""
 
@@ -76,7 +78,8 @@ class CanarySearch(logging.Handler):
             return  # the process that began the run looks at all files
         factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
         for path in factory.getbasetemp().rglob("*"):
-            if path.is_file() and not path.is_symlink() and MARK.encode() in path.read_bytes():
+            is_own = path.is_file() and not path.is_symlink() and not path.name.startswith(STORAGE)
+            if is_own and MARK.encode() in path.read_bytes():
                 self._left.append(f"file {path}")
         if self._left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
