@@ -62,6 +62,12 @@ _file_options = _with(
     click.option("--name", default="", help="In the catalog, for a file that is not named NAME-VERSION."),
     click.option("--plugin-version", default="", help="Of a file that is not named NAME-VERSION."),
     click.option(
+        "--env",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A variable that the server gives the plugin. Give all of them each time: none is taken over.",
+    ),
+    click.option(
         "--copy-only",
         is_flag=True,
         help="Copy the file, and ask no server: for the other nodes of a cluster.",
@@ -74,6 +80,7 @@ def _install(
     directory: Path,
     name: str,
     plugin_version: str,
+    env: tuple[str, ...],
     copy_only: bool,
     kind: str,
     mount: str,
@@ -90,7 +97,7 @@ def _install(
     from authkit.deployment.server import connect
 
     report = _reporter(dry_run)
-    release = read_release(file, name=name, version=plugin_version)
+    release = read_release(file, name=name, version=plugin_version, env=env)
     if copy_only:
         steps.copy(release, directory, report=report, dry_run=dry_run)
         return
@@ -128,7 +135,7 @@ def install(**arguments: Any) -> None:
 
     The server is that of VAULT_ADDR or BAO_ADDR, asked with VAULT_TOKEN, BAO_TOKEN or what `vault login` has
     kept. If the new version does not run, or the probe cannot log in, the mount gets back what ran before. A
-    second run does nothing.
+    second run does nothing, unless it has --env.
     """
     with build_extra():
         _install(must_exist=False, **arguments)

@@ -12,6 +12,7 @@ from authkit.values import Value
 __all__ = ["Release", "read_release", "version_key"]
 
 _FILE = re.compile(r"(?P<name>.+?)-(?P<version>\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]*)?)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 
@@ -24,14 +25,20 @@ class Release(Value, frozen=True, kw_only=True):
     version: str
     """With the `v` that hosts want."""
     sha256: str
+    env: tuple[str, ...] = ()
+    """Variables `KEY=VALUE` that the server gives the plugin."""
+
+    unshown = ("env",)
 
 
-def read_release(file: Path, *, name: str = "", version: str = "") -> Release:
+def read_release(file: Path, *, name: str = "", version: str = "", env: tuple[str, ...] = ()) -> Release:
     """Return what a file is. `authkit build` names it `NAME-VERSION`; other files need both to be given.
 
     Raises:
-        DeploymentError: it is no regular file, or its name says neither.
+        DeploymentError: it is no regular file, its name says neither, or a variable is not `KEY=VALUE`.
     """
+    if not all(_VARIABLE.match(each) for each in env):
+        raise DeploymentError("--env takes KEY=VALUE, once for each variable")
     if file.is_symlink() or not file.is_file():
         raise DeploymentError(f"{file} is not a regular file")
     found = _FILE.fullmatch(file.name)
@@ -41,7 +48,7 @@ def read_release(file: Path, *, name: str = "", version: str = "") -> Release:
         raise DeploymentError(f"{file.name} is not named NAME-VERSION: give --name and --plugin-version")
     version_key(version)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Release(file=file, name=name, version=f"v{version.removeprefix('v')}", sha256=sha256)
+    return Release(file=file, name=name, version=f"v{version.removeprefix('v')}", sha256=sha256, env=env)
 
 
 def version_key(version: str) -> tuple[int, int, int, bool, str]:

@@ -85,7 +85,13 @@ class Server:
 
     def register(self, release: Release) -> None:
         """Put a version into the catalog."""
-        body = {"sha256": release.sha256, "command": release.file.name, "version": release.version}
+        body: dict[str, Any] = {
+            "sha256": release.sha256,
+            "command": release.file.name,
+            "version": release.version,
+        }
+        if release.env:
+            body["env"] = list(release.env)
         self._send("put", f"sys/plugins/catalog/{self.kind.name}/{release.name}", body)
 
     def deregister(self, release: Release) -> None:

@@ -1,6 +1,6 @@
 """Install, upgrade, roll back: what is missing is done, verified, and undone when it does not run.
 
-Every step is told before it is taken. A second run finds nothing to do.
+Every step is told before it is taken. A second run finds nothing to do, but for variables.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def copy(release: Release, directory: Path, *, report: Report, dry_run: bool = F
 
 
 def register(server: Server, release: Release, *, report: Report, dry_run: bool = False) -> None:
-    """Put a version into the catalog, if it is not there with this checksum.
+    """Put a version into the catalog, if it is not there with this checksum, or has variables.
 
     Raises:
         DeploymentError: the server refused it.
@@ -160,8 +160,11 @@ def roll_back(
 def _register(
     server: Server, release: Release, found: Mapping[str, Any] | None, *, report: Report, dry_run: bool
 ) -> None:
-    if found is None or found.get("sha256") != release.sha256:
-        report(f"register {release.name} {release.version} with sha256 {release.sha256}")
+    # A server does not tell the variables that it has.
+    if found is None or found.get("sha256") != release.sha256 or release.env:
+        names = ", ".join(each.partition("=")[0] for each in release.env)
+        given = f" and {names}" if names else ""
+        report(f"register {release.name} {release.version} with sha256 {release.sha256}{given}")
         if not dry_run:
             server.register(release)
 
@@ -181,7 +184,7 @@ def _run(
     A mount that did not exist before has been enabled with the version.
     """
     where = server.kind.shown(path)
-    is_other = before is not None and not before.runs(release)
+    is_other = before is not None and (not before.runs(release) or bool(release.env))
     if before is not None and is_other:
         report(f"tune {where} from {before.version or 'no version'} to {release.version}, and reload it")
     if dry_run:

@@ -18,6 +18,7 @@ from authkit.deployment import steps
 from authkit.deployment.errors import DeploymentError
 from authkit.deployment.release import Release, read_release
 from authkit.deployment.server import Server, connect
+from authkit.values import replace
 
 TOKEN = canary("operator")
 PLUGINS = Path("/opt/my plugins")
@@ -32,6 +33,8 @@ class Answers(HTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers = answers
         self.asked: list[tuple[str, str | None]] = []
+        self.bodies: dict[str, Any] = {}
+        """The last one of each request that had one."""
 
     def connect(self) -> Server:
         """Connect as an operator."""
@@ -44,8 +47,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Answer as told; a text is where to go instead."""
         assert isinstance(self.server, Answers)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/v1/')}"
+        if sent:
+            self.server.bodies[asked] = json.loads(sent)
         self.server.asked.append((asked, self.headers.get("X-Vault-Token")))
         answer = self.server.answers.get(asked, (404, {"errors": []}))
         status, body = answer.pop(0) if isinstance(answer, list) else answer
@@ -97,6 +102,35 @@ def test_a_colleague_s_mount_is_not_disabled(release: Release) -> None:
             steps.install(server.connect(), release, "pin", directory=PLUGINS, report=told.append)
         assert "DELETE sys/auth/pin" not in dict(server.asked)
     assert not any("disable" in step for step in told)
+
+
+def test_variables_are_registered_each_time_and_not_shown(release: Release) -> None:
+    """A server does not tell those that it has, so a mount that runs this version is started again."""
+    secret = canary("variable")
+    given = replace(release, env=(f"TOKEN={secret}", "AUTHKIT_METRICS=127.0.0.1:9102"))
+    told: list[str] = []
+    running = {"type": "pin", "running_plugin_version": "v1.0.0", "running_sha256": release.sha256}
+    with answering(
+        **{"GET sys/auth": (200, {"data": {"pin/": running}}), f"GET {CATALOG}": entry(release)},
+        **{f"PUT {CATALOG}": (204, None), "POST sys/auth/pin/tune": (204, None)},
+        **{"PUT sys/plugins/reload/backend": (204, None)},
+    ) as server:
+        steps.install(server.connect(), given, "pin", directory=PLUGINS, report=told.append)
+        assert server.bodies[f"PUT {CATALOG}"]["env"] == list(given.env)
+        assert server.bodies["PUT sys/plugins/reload/backend"] == {"mounts": ["auth/pin/"]}
+        server.bodies.clear()
+        steps.install(server.connect(), release, "pin", directory=PLUGINS, report=told.append)
+        assert server.bodies == {}
+    assert f"register pin v1.0.0 with sha256 {release.sha256} and TOKEN, AUTHKIT_METRICS" in told
+    assert secret not in repr(given) + "".join(told)
+
+
+def test_a_variable_has_a_name(tmp_path: Path) -> None:
+    """A value alone would be one without."""
+    (tmp_path / "pin-1.0.0").write_bytes(b"x")
+    for wrong in ("AUTHKIT_METRICS", "=x", "A B=x", ""):
+        with pytest.raises(DeploymentError, match="--env takes KEY=VALUE"):
+            read_release(tmp_path / "pin-1.0.0", env=(wrong,))
 
 
 def entry(release: Release) -> Answer:
