@@ -38,6 +38,7 @@ TOGETHER = {
     ("docs/hosts.md", "go"): DOCS + "test_the_main_of_a_go_plugin_is_the_one_that_the_live_tests_run",
     ("docs/operate.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/monitoring.md", "sh"): LIVE + "test_the_page_of_monitoring_runs_as_written",
+    ("docs/configuration.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/performance.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/troubleshooting.md", "sh"): LIVE + "test_the_operators_pages_run_as_written",
     ("docs/quickstart.md", "*"): TUTORIAL,

@@ -80,6 +80,7 @@ def test_the_operators_pages_run_as_written(server: Server) -> None:
     run(server, "docs/troubleshooting.md")
     run(server, "docs/performance.md")
     assert len(server.pids_of("jwt_auth")) >= 2
+    run(server, "docs/configuration.md")
 
 
 def test_the_page_of_monitoring_runs_as_written(server: Server) -> None:

@@ -52,16 +52,8 @@ def figure(socket: Path, name: str, **labels: str) -> float | None:
 
 
 def register(server: Server, plugin: Plugin, endpoint: str) -> None:
-    """Register a plugin as an operator does, with an endpoint for its metrics."""
-    server.client.cli(
-        "plugin",
-        "register",
-        f"-sha256={plugin.sha256}",
-        f"-command={plugin.command}",
-        f"-env=AUTHKIT_METRICS={endpoint}",
-        plugin.kind,
-        plugin.name,
-    )
+    """Register a plugin with an endpoint for its metrics."""
+    plugin.register(server.client, env=[f"AUTHKIT_METRICS={endpoint}"])
 
 
 def register_with_socket(server: Server, plugin: Plugin) -> Path:
