@@ -36,7 +36,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--lock", is_flag=True, help="First write requirements.lock, with what the index has today.")
 @click.option(
-    "--find-links", multiple=True, type=_FOLDER, help="A folder with wheels beside those of the index."
+    "--find-links", multiple=True, type=_FOLDER, help="A folder with wheels, which the index may not replace."
 )
 @click.option("--with-grpcio", is_flag=True, help="Put the second gRPC engine in as well (19 MB).")
 def build(

@@ -36,8 +36,10 @@ def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
     """Write the lock from what the index has today; return how many distributions it lists.
 
     Raises:
-        PackagingError: pip does not find everything as wheels for this interpreter.
+        PackagingError: pip does not find everything as wheels for this interpreter, or has taken from the
+            index what a folder of `find_links` has too.
     """
+    folders = list(find_links)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         options: list[str | Path] = [
@@ -46,10 +48,11 @@ def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
             "--ignore-installed",
             "--only-binary",
             ":all:",
-            *_links(find_links),
+            *_links(folders),
         ]
         _run_pip([*options, "--report", report, project.folder], "the lock can't be written")
         found = json.loads(report.read_text())["install"]
+    _verify_origins(found, folders)
     lines = sorted(_entry(each) for each in found if not each["is_direct"])
     header = (
         f"# What the plugin needs, for {platform.python_implementation()} {sys.version_info[0]}."
@@ -57,6 +60,26 @@ def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
     )
     project.lock.write_text(header + "".join(lines))
     return len(lines)
+
+
+def _verify_origins(found: Iterable[dict[str, Any]], folders: Iterable[Path]) -> None:
+    """Refuse what the index has put in the place of a folder's wheel.
+
+    pip takes the highest version. Of a name that is not on the index, anybody may publish one there.
+    """
+    in_folders = {
+        normalize(wheel.name.partition("-")[0]): folder
+        for folder in folders
+        for wheel in folder.glob("*.whl")
+    }
+    for each in found:
+        name, version = each["metadata"]["name"], each["metadata"]["version"]
+        folder = in_folders.get(normalize(name))
+        if folder is not None and urlsplit(each["download_info"]["url"]).scheme != "file":
+            raise PackagingError(
+                f"the lock can't be written: pip would take {name} {version} from the index, and {folder} "
+                f"has {name} as well. Take its wheel out of the folder, or forbid that version in `dependencies`"
+            )
 
 
 def _entry(found: dict[str, Any]) -> str:

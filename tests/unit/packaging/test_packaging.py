@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import json
 import os
 import re
 import shutil
@@ -118,6 +119,32 @@ def test_the_lock_of_another_tool_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         "idna==3.11",
         "--hash=sha256:dd",
     ]
+
+
+@pytest.mark.parametrize(("url", "is_taken"), [("file:///{wheel}", True), ("https://index/x.whl", False)])
+def test_a_wheel_of_one_s_own_is_not_replaced_by_the_index(
+    url: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever publishes a higher version under its name would be in the package."""
+    wheel = tmp_path / "vault_authkit-0.2.0-py3-none-any.whl"
+    wheel.write_bytes(b"x")
+    taken = {
+        "metadata": {"name": "Vault.Authkit", "version": "99.0"},
+        "download_info": {"url": url.format(wheel=wheel), "archive_info": {"hashes": {"sha256": "aa"}}},
+        "is_direct": False,
+    }
+
+    def run_pip(command: Sequence[str | Path], what: str) -> None:
+        Path(command[command.index("--report") + 1]).write_text(json.dumps({"install": [taken]}))
+
+    monkeypatch.setattr(lock, "run", run_pip)
+    project = Project(folder=tmp_path, plugin="a:A")
+    if is_taken:
+        assert write_lock(project, find_links=[tmp_path]) == 1
+    else:
+        with pytest.raises(PackagingError, match=r"Vault\.Authkit 99\.0 from the index, and .* as well"):
+            write_lock(project, find_links=[tmp_path])
+        assert not project.lock.exists()
 
 
 @pytest.mark.parametrize(
