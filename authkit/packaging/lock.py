@@ -78,7 +78,8 @@ def _verify_origins(found: Iterable[dict[str, Any]], folders: Iterable[Path]) ->
         if folder is not None and urlsplit(each["download_info"]["url"]).scheme != "file":
             raise PackagingError(
                 f"the lock can't be written: pip would take {name} {version} from the index, and {folder} "
-                f"has {name} as well. Take its wheel out of the folder, or forbid that version in `dependencies`"
+                f"has {name} as well. Take its wheel out of the folder, or forbid that version in "
+                "`dependencies`"
             )
 
 
