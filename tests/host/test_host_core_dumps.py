@@ -25,7 +25,10 @@ def dumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         pytest.skip("this machine writes no core dumps into the folder of a process")
     monkeypatch.chdir(tmp_path)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    # Where tests run in the background, a shell has this ignored, in all processes that are started.
+    quits = signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     yield tmp_path
+    signal.signal(signal.SIGQUIT, quits)
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 

@@ -573,6 +573,7 @@ async def test_without_a_handler_nothing_is_renewed() -> None:
 async def test_a_mount_whose_undoing_hangs_ends_all_the_same() -> None:
     """Its caller gives it some time, and cancels it: answers that were sent are settled by then."""
     mount = EngineMount(Stubborn)
+    await mount.backend.initialize()
     await mount.write("roles/app")
     response = await mount.issue()
     assert response.on_sent is not None
