@@ -634,6 +634,17 @@ async def test_nobody_comes_back_for_a_device(browser: Browser) -> None:
     assert (await poll(browser, state)).policies == ("p",)
 
 
+@pytest.mark.parametrize("nonce", ["", "another"])
+async def test_a_device_s_token_is_for_its_client(browser: Browser, nonce: str) -> None:
+    """Who has the state of somebody else's login, without the nonce, ends it, and does not collect its token."""
+    await browser.write_role(callback_mode="device")
+    state = (await browser.begin(""))["state"]
+    browser.idp.approve_devices()
+    with pytest.raises((UserError, LoginError)):
+        await poll(browser, state, client_nonce=nonce)
+    assert await pending(browser, state) == "Vault login failed. Expired or missing OAuth state."
+
+
 async def test_nobody_polls_for_a_client(browser: Browser) -> None:
     """A login whose browser comes back to its client has no other end."""
     state = asked_with((await browser.begin())["auth_url"])["state"]

@@ -94,6 +94,14 @@ async def test_values_of_a_login_follow_from_its_seed(states: States) -> None:
     assert one.seed not in (one.id, one.verifier.encode())
 
 
+async def test_no_value_of_a_login_begins_another(states: States) -> None:
+    """The nonce is in a URL; the verifier, which goes to the provider alone, must not follow from it."""
+    one = states.begin("dev", "terms")
+    texts = (one.nonce.removeprefix("n_"), one.verifier, one.confirmation(Secret("code")))
+    values = [one.id, *(urlsafe_b64decode(text + "=" * (-len(text) % 4)) for text in texts)]
+    assert len({value[:8] for value in values}) == 4
+
+
 async def test_a_confirmation_is_for_one_login_and_code(states: States) -> None:
     """A fixed word, an empty one, or that of another code or login counts for nothing."""
     one, other = states.begin("dev", "terms"), states.begin("dev", "terms")
