@@ -636,7 +636,7 @@ async def test_nobody_comes_back_for_a_device(browser: Browser) -> None:
 
 @pytest.mark.parametrize("nonce", ["", "another"])
 async def test_a_device_s_token_is_for_its_client(browser: Browser, nonce: str) -> None:
-    """Who has the state of somebody else's login, without the nonce, ends it, and does not collect its token."""
+    """Who has the state of somebody else's login, without the nonce, ends it, and gets no token."""
     await browser.write_role(callback_mode="device")
     state = (await browser.begin(""))["state"]
     browser.idp.approve_devices()
