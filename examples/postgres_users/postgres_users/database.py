@@ -183,7 +183,7 @@ class Database:
             for (group,) in groups:
                 with suppress(psycopg.errors.InsufficientPrivilege):
                     leave = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), user)
-                    await _repeat(connection, leave)
+                    await _enforce(connection, username, leave)
             schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
             granted = [
                 sql.SQL(each).format(sql.Identifier(name)) for (name,) in schemas for each in _IN_SCHEMA
@@ -193,7 +193,7 @@ class Database:
                 # Where the engine's user may not revoke, nothing was granted by it; the drop tells.
                 with suppress(psycopg.errors.InsufficientPrivilege):
                     revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(objects, user)
-                    await _repeat(connection, revoke)
+                    await _enforce(connection, username, revoke)
             await _enforce(connection, username, sql.SQL("DROP ROLE IF EXISTS {}").format(user))
 
     async def close(self) -> None:
@@ -275,7 +275,8 @@ async def _exists(connection: AsyncConnection[Any], username: str) -> bool:
 async def _enforce(connection: AsyncConnection[Any], username: str, statement: sql.Composed) -> None:
     """Execute a statement that ends a user, and end its sessions if they keep it from that.
 
-    They hold a lock on the user, or change it again and again: the server would give the revocation up.
+    They hold a lock on the user or on what it was granted, such as by a trigger on a table that they do not
+    commit, or change it again and again: the server would give the revocation up.
     """
     try:
         await _repeat(connection, statement)

@@ -27,6 +27,8 @@ MAX_NAME: Final = 63
 DEFAULT_TEMPLATE: Final = make_default_template(max_length=MAX_NAME)
 _USER: Final = re.compile(r"[^:/?@]*(:(\{\{password\}\})?)?")
 """What stands before the `@` of a URL."""
+_SECRETS: Final = frozenset({"sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
+"""Parameters of a URL besides its password that are secrets (libpq 18, documentation, 32.1.2)."""
 PLACEHOLDERS: Final = ("name", "username", "password", "expiration")
 
 
@@ -141,7 +143,7 @@ def _has_password(url: str) -> bool:
         parts = conninfo_to_dict(fill_url(url, {"username": "-", "password": "-"}))
     except ProgrammingError:
         raise UserError("connection_url cannot be parsed") from None
-    return not _USER.fullmatch(user) or parts.get("password", "-") != "-" or "sslpassword" in parts
+    return not _USER.fullmatch(user) or parts.get("password", "-") != "-" or not _SECRETS.isdisjoint(parts)
 
 
 def _verify_statements(statements: tuple[str, ...]) -> None:

@@ -337,6 +337,8 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
         ({"connection_url": "postgresql://a:sec/ret@h/"}, "has a password"),
         ({"connection_url": "postgresql://a@corp:secret@h/"}, "has a password"),
         ({"connection_url": "postgresql://a:{{password}}@h/?sslpassword=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:{{password}}@h/?oauth_client_secret=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:{{password}}@h/?scram_client_key=secret"}, "has a password"),
         ({"connection_url": "postgresql://a:sec%ret@h/"}, "cannot be parsed"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
@@ -435,6 +437,20 @@ async def test_who_holds_a_lock_on_itself_holds_up_no_other_revocation(
     await database.close()
     assert not exists(root, other)
     assert exists(root, held) is not may_end_sessions
+
+
+async def test_who_holds_a_lock_on_a_table_is_revoked(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """With `GRANT ALL` it may begin a trigger, and no privilege on that table could be taken from it."""
+    name, table = new_name(), new_name()
+    root.execute(f"CREATE TABLE {table} (a int)")
+    password = await create(database, name, f'GRANT ALL ON {table} TO "{{{{name}}}}"')
+    with closing(psycopg.connect(postgresql.url(name, password.reveal()))) as own:
+        function = "suppress_redundant_updates_trigger()"
+        own.execute(f"CREATE TRIGGER held BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}")
+        await database.drop(name)
+    assert not exists(root, name)
 
 
 async def test_who_changes_itself_all_the_time_is_revoked(
