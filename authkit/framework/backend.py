@@ -6,13 +6,14 @@ It implements `authkit.logical.Backend` for what a class body declares. What mak
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from authkit.errors import UnsupportedOperationError, UnsupportedPathError, UserError
+from authkit.errors import InternalError, UnsupportedOperationError, UnsupportedPathError, UserError
 from authkit.framework.documents.help_requests import HelpPages
 from authkit.framework.fields.schema import FieldData, FieldOptions
 from authkit.framework.fields.secrets import secret_texts
@@ -48,6 +49,8 @@ __all__ = ["Backend"]
 _OF_THE_MOUNT: Final = frozenset(
     {Operation.RENEW, Operation.REVOKE, Operation.ROLLBACK, Operation.ROTATE, Operation.HELP}
 )
+BREAK_OFF_SECONDS: Final = 0.3
+"""For a `start` that is broken off. At the end of the process a whole cleanup has 0.7 (`authkit.wire`)."""
 _OWN_ATTRIBUTES: Final = frozenset(
     {
         "cached_values",
@@ -153,7 +156,9 @@ class Backend:
         self.cached_values: Final = CachedValues(config.clock.monotonic)
         self._scheduler = Scheduler(find_tasks(type(self)), config.clock.monotonic, mount=config.backend_uuid)
         self._threads = HandlerThreads()
-        self._started = False
+        self._starting: asyncio.Timeout | None = None
+        """Of `start`, from when it is called."""
+        self._start_ended = asyncio.Event()
         self._stopped = False
 
     # --- for authors ---------------------------------------------------------------------------
@@ -164,7 +169,7 @@ class Backend:
     async def stop(self) -> None:
         """Release what `start` took: unmount, seal, reload. Override as needed.
 
-        Called once, and not where `start` was not called.
+        Called once, and not where `start` was not called; also where `start` failed, or is broken off.
         """
 
     async def invalidated(self, key: str) -> None:
@@ -181,16 +186,29 @@ class Backend:
         return replace(special, seal_wrap_storage=tuple(sealed), local_storage=tuple(local))
 
     async def initialize(self) -> None:
-        """Ask the host whether to cache, then call `start`."""
+        """Ask the host whether to cache, then call `start`.
+
+        Raises:
+            InternalError: the mount has ended before.
+            TimeoutError: it has ended meanwhile.
+        """
         self._threads.use()
         await self.objects.respect_host(self.system)
-        self._started = True
-        await self.start()
+        if self._stopped:
+            raise InternalError("the mount has ended before its start")
+        self._starting = asyncio.timeout(None)
+        self._start_ended.clear()
+        try:
+            async with self._starting:
+                await self.start()
+        finally:
+            self._start_ended.set()
 
     async def cleanup(self) -> None:
         """Call `stop`, then close cached values. A second call does nothing.
 
         `stop` is left out if `start` was not called: hosts also set a mount up only to ask what it is.
+        A `start` that still runs is broken off before: what it took afterwards would never be released.
         """
         if self._stopped:
             return
@@ -200,7 +218,8 @@ class Backend:
             ending.callback(self._threads.close)
             ending.push_async_callback(self.cached_values.close)
             ending.push_async_callback(self.wal.commit_settled)
-            if self._started:
+            if self._starting is not None:
+                await self._break_off(self._starting)
                 await self.stop()
 
     async def invalidate_key(self, key: str) -> None:
@@ -280,6 +299,14 @@ class Backend:
         raise UserError(_lease_refusal(request))
 
     # -------------------------------------------------------------------------------------------
+
+    async def _break_off(self, starting: asyncio.Timeout) -> None:
+        if self._start_ended.is_set():
+            return
+        starting.reschedule(asyncio.get_running_loop().time())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BREAK_OFF_SECONDS):
+                await self._start_ended.wait()
 
     async def _answer_for_mount(self, request: Request) -> Response | None:
         """Answer an operation that is served on every path, or on none."""

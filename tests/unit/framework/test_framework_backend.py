@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,16 @@ from authkit.framework import (
     every,
     field,
 )
-from authkit.logical import Auth, BackendType, LeasedSecret, Operation, Request, Response, StorageEntry
+from authkit.logical import (
+    Auth,
+    BackendConfig,
+    BackendType,
+    LeasedSecret,
+    Operation,
+    Request,
+    Response,
+    StorageEntry,
+)
 from authkit.testing import MovableClock
 
 
@@ -298,6 +308,47 @@ async def test_what_was_not_started_is_not_stopped() -> None:
     mount = Mount(Shop)
     await mount.backend.cleanup()
     assert mount.backend.events_seen == []
+
+
+class Slow(Backend, name="slow"):
+    """Takes something at its start, after a while."""
+
+    def __init__(self, config: BackendConfig) -> None:
+        super().__init__(config)
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+        self.seen: list[str] = []
+
+    async def start(self) -> None:
+        """Wait, and note it."""
+        self.begun.set()
+        await self.may_end.wait()
+        self.seen.append("start")
+
+    async def stop(self) -> None:
+        """Note it."""
+        self.seen.append("stop")
+
+
+async def test_a_mount_that_ends_during_its_start_keeps_nothing() -> None:
+    """What `start` took after `stop` nobody would release: hosts end a mount that is still starting."""
+    backend = Mount(Slow).backend
+    starting = asyncio.create_task(backend.initialize())
+    await backend.begun.wait()
+    await backend.cleanup()
+    backend.may_end.set()
+    with pytest.raises(TimeoutError):
+        await starting
+    assert backend.seen == ["stop"]
+
+
+async def test_a_mount_that_has_ended_does_not_start() -> None:
+    """Its start may wait for the host's answer while the host ends it."""
+    backend = Mount(Slow).backend
+    backend.may_end.set()
+    await backend.cleanup()
+    with pytest.raises(InternalError, match="has ended before its start"):
+        await backend.initialize()
+    assert backend.seen == []
 
 
 async def test_renewal_and_revocation_of_nothing() -> None:
