@@ -65,17 +65,18 @@ def write_lock(project: Project, *, find_links: Iterable[Path] = ()) -> int:
 def _verify_origins(found: Iterable[dict[str, Any]], folders: Iterable[Path]) -> None:
     """Refuse what the index has put in the place of a folder's wheel.
 
-    pip takes the highest version. Of a name that is not on the index, anybody may publish one there.
+    pip takes the highest version. Of a name that is not on the index, anybody may publish one there. The same
+    file may come from either: `pip wheel` puts into a folder what it has taken from the index.
     """
-    in_folders = {
-        normalize(wheel.name.partition("-")[0]): folder
-        for folder in folders
-        for wheel in folder.glob("*.whl")
-    }
+    wheels = [wheel for folder in folders for wheel in folder.glob("*.whl")]
+    in_folders = {normalize(wheel.name.partition("-")[0]): wheel.parent for wheel in wheels}
+    same = {hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
     for each in found:
         name, version = each["metadata"]["name"], each["metadata"]["version"]
-        folder = in_folders.get(normalize(name))
-        if folder is not None and urlsplit(each["download_info"]["url"]).scheme != "file":
+        folder, download = in_folders.get(normalize(name)), each["download_info"]
+        if download.get("archive_info", {}).get("hashes", {}).get("sha256") in same:
+            continue
+        if folder is not None and urlsplit(download["url"]).scheme != "file":
             raise PackagingError(
                 f"the lock can't be written: pip would take {name} {version} from the index, and {folder} "
                 f"has {name} as well. Take its wheel out of the folder, or forbid that version in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import io
 import json
 import os
@@ -121,16 +122,23 @@ def test_the_lock_of_another_tool_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
-@pytest.mark.parametrize(("url", "is_taken"), [("file:///{wheel}", True), ("https://index/x.whl", False)])
+@pytest.mark.parametrize(
+    ("url", "sha256", "is_taken"),
+    [
+        ("file:///{wheel}", "aa", True),
+        ("https://index/x.whl", "aa", False),
+        ("https://index/x.whl", hashlib.sha256(b"x").hexdigest(), True),  # what `pip wheel` has put there
+    ],
+)
 def test_a_wheel_of_one_s_own_is_not_replaced_by_the_index(
-    url: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, sha256: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever publishes a higher version under its name would be in the package."""
     wheel = tmp_path / "vault_authkit-0.2.0-py3-none-any.whl"
     wheel.write_bytes(b"x")
     taken = {
         "metadata": {"name": "Vault.Authkit", "version": "99.0"},
-        "download_info": {"url": url.format(wheel=wheel), "archive_info": {"hashes": {"sha256": "aa"}}},
+        "download_info": {"url": url.format(wheel=wheel), "archive_info": {"hashes": {"sha256": sha256}}},
         "is_direct": False,
     }
 
