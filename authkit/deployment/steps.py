@@ -106,7 +106,8 @@ def install(
     """Register a version and let the mount run it; enable the mount if there is none.
 
     If something else runs in the end, or the probe cannot log in, the mount gets back what ran before, and a
-    version that is new leaves the catalog. Its file stays in `directory`, for `authkit doctor`.
+    version that is new leaves the catalog. Its file stays in `directory`, for `authkit doctor`. Variables
+    of a version that the catalog had stay those of `release`: a server does not tell the ones before.
 
     Raises:
         DeploymentError: something was refused, or the version does not run; the text says what is left of it.
@@ -114,9 +115,13 @@ def install(
     where, before = server.kind.shown(path), server.find_mount(path)
     if before is not None and before.plugin != release.name:
         raise DeploymentError(f"{where} is a mount of {before.plugin}, not of {release.name}")
-    registered = server.find_registered(release.name, release.version)
+    registered, changed = server.find_registered(release.name, release.version), ""
     try:
         _register(server, release, registered, report=report, dry_run=dry_run)
+        if registered is not None and release.env:
+            changed = (
+                f"; {release.name} {release.version} keeps the new variables: register those of before again"
+            )
         if before is None:
             report(f"enable {release.name} {release.version} at {where}")
             if not dry_run:
@@ -125,7 +130,7 @@ def install(
         _run(server, release, path, before, report=report, probe=probe, dry_run=dry_run)
     except DeploymentError as error:
         left = _clean_up(server, release, directory, report, is_new=registered is None)
-        raise DeploymentError(f"{error}{left}") from None
+        raise DeploymentError(f"{error}{changed}{left}") from None
 
 
 def roll_back(
