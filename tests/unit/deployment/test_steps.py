@@ -136,11 +136,10 @@ def test_variables_that_do_not_work_are_told_to_stay(release: Release, is_regist
         **{f"PUT {CATALOG}": (204, None) if is_registered else (403, {"errors": ["denied"]})},
         **{"POST sys/auth/pin/tune": (204, None), "PUT sys/plugins/reload/backend": (204, None)},
         **{"POST auth/pin/login": (400, {"errors": ["denied"]})},
-    ) as server:
-        with pytest.raises(DeploymentError, match="denied") as failed:
-            steps.install(
-                server.connect(), given, "pin", directory=PLUGINS, report=lambda _: None, probe=probe
-            )
+    ) as server, pytest.raises(DeploymentError, match="denied") as failed:
+        steps.install(
+            server.connect(), given, "pin", directory=PLUGINS, report=lambda _: None, probe=probe
+        )
     assert ("; pin v1.0.0 keeps the new variables: register" in str(failed.value)) is is_registered
 
 
