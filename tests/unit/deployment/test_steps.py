@@ -131,15 +131,16 @@ def test_variables_that_do_not_work_are_told_to_stay(release: Release, is_regist
     given = replace(release, env=("AUTHKIT_METRICS=127.0.0.1:9102",))
     running = {"type": "pin", "running_plugin_version": "v1.0.0", "running_sha256": release.sha256}
     probe = steps.Probe(path="login", body={})
-    with answering(
-        **{"GET sys/auth": (200, {"data": {"pin/": running}}), f"GET {CATALOG}": entry(release)},
-        **{f"PUT {CATALOG}": (204, None) if is_registered else (403, {"errors": ["denied"]})},
-        **{"POST sys/auth/pin/tune": (204, None), "PUT sys/plugins/reload/backend": (204, None)},
-        **{"POST auth/pin/login": (400, {"errors": ["denied"]})},
-    ) as server, pytest.raises(DeploymentError, match="denied") as failed:
-        steps.install(
-            server.connect(), given, "pin", directory=PLUGINS, report=lambda _: None, probe=probe
-        )
+    with (
+        answering(
+            **{"GET sys/auth": (200, {"data": {"pin/": running}}), f"GET {CATALOG}": entry(release)},
+            **{f"PUT {CATALOG}": (204, None) if is_registered else (403, {"errors": ["denied"]})},
+            **{"POST sys/auth/pin/tune": (204, None), "PUT sys/plugins/reload/backend": (204, None)},
+            **{"POST auth/pin/login": (400, {"errors": ["denied"]})},
+        ) as server,
+        pytest.raises(DeploymentError, match="denied") as failed,
+    ):
+        steps.install(server.connect(), given, "pin", directory=PLUGINS, report=lambda _: None, probe=probe)
     assert ("; pin v1.0.0 keeps the new variables: register" in str(failed.value)) is is_registered
 
 
