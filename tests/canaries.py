@@ -7,6 +7,7 @@ reads them, what tests print, the logs of servers, and the files that tests leav
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import secrets
@@ -20,6 +21,13 @@ __all__ = ["CanarySearch", "canary", "find_canary", "find_leaks"]
 
 MARK = os.environ.setdefault("AUTHKIT_CANARY", f"cnry{secrets.token_hex(4)}")
 """In the environment, so that the processes of one run agree."""
+FORMS = (
+    MARK,
+    MARK.encode().hex(),
+    # As in a header of HTTP basic authentication: where a mark begins among three bytes decides how it reads.
+    *(base64.b64encode(b"-" * at + MARK.encode())[4 if at else 0 : -4].decode() for at in range(3)),
+)
+"""What a mark looks like."""
 STORAGE = "dev.sqlite"
 """The file in which a development server keeps everything, unsealed; those beside it begin alike."""
 SHOWN = 100
@@ -33,7 +41,7 @@ def canary(name: str) -> str:
 
 def find_canary(text: str) -> str:
     """Return where in a text a secret is, empty if there is none."""
-    at = text.find(MARK)
+    at = next((text.find(form) for form in FORMS if form in text), -1)
     return "" if at < 0 else text[max(at - SHOWN, 0) : at + SHOWN]
 
 
@@ -76,10 +84,11 @@ class CanarySearch(logging.Handler):
         """Search the files that are left, and fail the run if there is a secret anywhere."""
         if hasattr(session.config, "workerinput"):
             return  # the process that began the run looks at all files
+        self._left += self._logged  # by fixtures that ended after the last test
         factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
         for path in factory.getbasetemp().rglob("*"):
             is_own = path.is_file() and not path.is_symlink() and not path.name.startswith(STORAGE)
-            if is_own and MARK.encode() in path.read_bytes():
+            if is_own and find_canary(path.read_bytes().decode("latin-1")):
                 self._left.append(f"file {path}")
         if self._left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ from canaries import canary, find_canary, find_leaks
 TESTS = Path(__file__).resolve().parent
 SUITE = """
 import logging, sys
+import pytest
 from canaries import canary
+
+@pytest.fixture(scope="session", autouse=True)
+def late():
+    yield
+    logging.getLogger("authkit").warning("an end with %s", canary("late"))
 
 def test_logs():
     logging.getLogger("authkit").debug("a %s", canary("logged"))
@@ -27,11 +34,23 @@ def test_leaves_a_file(tmp_path):
 
 
 def test_a_half_of_a_secret_is_found() -> None:
-    """Either one; and what a client has had, which is none of ours."""
+    """Either one."""
     secret = canary("x")
     assert find_canary(f"a {secret[:-8]} b")
     assert find_canary(f"a {secret[8:]} b")
     assert not find_canary("a b")
+
+
+@pytest.mark.parametrize("client", ["", "a", "ab", "abc"])
+def test_a_secret_in_another_form_is_found(client: str) -> None:
+    """As HTTP basic authentication sends it, after a client's id of any length, and in hexadecimal."""
+    text = f"{client}:{canary('x')}".encode()
+    assert find_canary(base64.b64encode(text).decode())
+    assert find_canary(text.hex())
+
+
+def test_what_a_client_has_had_is_found() -> None:
+    """It is none of ours."""
     assert find_leaks("a token b", ["token", "other", "token"]) == ["token"]
 
 
@@ -63,6 +82,7 @@ def test_a_run_that_leaves_a_secret_fails(tmp_path: Path, monkeypatch: pytest.Mo
     assert "1 error" in done.stdout
     assert "ERROR test_suite.py::test_logs - AssertionError: a secret is in the log" in done.stdout
     left = [line for line in done.stdout.splitlines() if line.startswith("a secret was left")]
-    assert len(left) == 2
+    assert len(left) == 3
     assert "test_prints, Captured stderr call" in left[0]
-    assert left[1].endswith("/left")
+    assert "an end with" in left[1]
+    assert left[2].endswith("/left")
