@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -44,6 +45,9 @@ async def host(dumps: Path, short_directory: Path) -> AsyncIterator[Host]:
 async def test_a_crash_leaves_no_memory_behind(host: Host, dumps: Path, crash: signal.Signals) -> None:
     """No file, and no secret in what the crash has logged."""
     await host.launch(PROBE)
+    # A machine that pipes dumps to a program heeds no other limit.
+    limits = Path(f"/proc/{host.process.pid}/limits").read_text()
+    assert re.search(r"Max core file size +1 ", limits)
     mount = await host.mount()
     assert not (await mount.request(Operation.UPDATE, "put", value=CANARY)).HasField("err")
     os.kill(host.process.pid, crash)
