@@ -272,6 +272,25 @@ async def test_posted_tokens_wait_for_a_proof(states: States, now: Now) -> None:
         await tokens.take(pending, "proof")
 
 
+async def test_a_token_that_a_client_has_posted_is_for_its_nonce(
+    states: States, storage: InMemoryStorage, now: Now
+) -> None:
+    """Not for another nonce, nor for a text that reads like one, nor for anybody where there is no nonce."""
+    posted = Posted(make_login_keys(storage, "mount", now), PostedTokens(storage, now))
+    pending = states.begin("dev", "terms", client_nonce=hash_nonce("n"))
+    for text, nonce in (("", "m"), ("", ""), ("n", ""), ("nonce n", ""), ("posted_token_n", "n")):
+        await posted.keep_token_for(pending, Secret("a.b.c"), "n")
+        assert not await posted.take_token(pending, text, nonce)
+    await posted.keep_token_for(pending, Secret("a.b.c"), "posted_token_n")
+    assert not await posted.take_token(pending, "posted_token_n", "")
+    await posted.keep_token_for(pending, Secret("a.b.c"), "n")
+    assert await posted.take_token(pending, "", "n") == Secret("a.b.c")
+    anybody = states.begin("dev", "terms")
+    await posted.keep_token_for(anybody, Secret("a.b.c"), "")
+    assert not await posted.take_token(anybody, "", "")
+    assert len(hash_nonce("n")) == 22
+
+
 async def test_a_posted_code_is_for_one_login(states: States, storage: InMemoryStorage, now: Now) -> None:
     """Nothing of it is stored; the text opens for no other login; a code that is too long is refused."""
     posted = Posted(make_login_keys(storage, "mount", now), PostedTokens(storage, now))
