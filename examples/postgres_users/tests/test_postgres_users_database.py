@@ -339,6 +339,7 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
         ({"connection_url": "postgresql://a:{{password}}@h/?sslpassword=secret"}, "has a password"),
         ({"connection_url": "postgresql://a:{{password}}@h/?oauth_client_secret=secret"}, "has a password"),
         ({"connection_url": "postgresql://a:{{password}}@h/?scram_client_key=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:secret/db"}, "has a password"),
         ({"connection_url": "postgresql://a:sec%ret@h/"}, "cannot be parsed"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
