@@ -454,6 +454,24 @@ async def test_who_holds_a_lock_on_a_table_is_revoked(
     assert not exists(root, name)
 
 
+async def test_who_has_granted_others_is_revoked(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """With a grant option: PostgreSQL refuses to take away what others have by it, unless that goes, too."""
+    name, table = new_name(), new_name()
+    root.execute(f"CREATE TABLE {table} (a int)")
+    password = await create(database, name, f'GRANT ALL ON {table} TO "{{{{name}}}}" WITH GRANT OPTION')
+    with psycopg.connect(postgresql.url(name, password.reveal())) as own:
+        own.execute(f"GRANT SELECT ON {table} TO PUBLIC")
+    await database.drop(name)
+    assert not exists(root, name)
+    grants = root.execute(
+        "SELECT 1 FROM information_schema.table_privileges WHERE table_name = %s AND grantee = 'PUBLIC'",
+        [table],
+    )
+    assert grants.fetchone() is None
+
+
 async def test_who_changes_itself_all_the_time_is_revoked(
     database: Database, postgresql: PostgreSQL, root: Root
 ) -> None:
