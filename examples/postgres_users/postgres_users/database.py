@@ -165,7 +165,7 @@ class Database:
             await connection.execute(change.format(sql.Identifier(username), moment))
 
     async def drop(self, username: str) -> None:
-        """Drop a user with what it was granted. One that is not there is dropped.
+        """Drop a user with what it was granted, and has granted others. One that is not there is dropped.
 
         What it owns stays: PostgreSQL refuses to drop it until somebody has decided about that. It cannot log
         in any more then; sessions that are open go on.
@@ -182,7 +182,7 @@ class Database:
             groups = await (await connection.execute(_GROUPS, [username])).fetchall()
             for (group,) in groups:
                 with suppress(psycopg.errors.InsufficientPrivilege):
-                    leave = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), user)
+                    leave = sql.SQL("REVOKE {} FROM {} CASCADE").format(sql.Identifier(group), user)
                     await _enforce(connection, username, leave)
             schemas = await (await connection.execute(_GRANTS, {"name": username})).fetchall()
             granted = [
@@ -192,7 +192,7 @@ class Database:
             for objects in granted:
                 # Where the engine's user may not revoke, nothing was granted by it; the drop tells.
                 with suppress(psycopg.errors.InsufficientPrivilege):
-                    revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(objects, user)
+                    revoke = sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {} CASCADE").format(objects, user)
                     await _enforce(connection, username, revoke)
             await _enforce(connection, username, sql.SQL("DROP ROLE IF EXISTS {}").format(user))
 

@@ -143,7 +143,9 @@ def _has_password(url: str) -> bool:
         parts = conninfo_to_dict(fill_url(url, {"username": "-", "password": "-"}))
     except ProgrammingError:
         raise UserError("connection_url cannot be parsed") from None
-    return not _USER.fullmatch(user) or parts.get("password", "-") != "-" or not _SECRETS.isdisjoint(parts)
+    is_port = set(str(parts.get("port", ""))) <= set("0123456789,")  # else what stood before a forgotten @
+    has_other = parts.get("password", "-") != "-" or not _SECRETS.isdisjoint(parts)
+    return not _USER.fullmatch(user) or not is_port or has_other
 
 
 def _verify_statements(statements: tuple[str, ...]) -> None:

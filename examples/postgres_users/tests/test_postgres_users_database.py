@@ -339,6 +339,7 @@ def test_roles_that_cannot_work_are_refused(fields: dict[str, object], text: str
         ({"connection_url": "postgresql://a:{{password}}@h/?sslpassword=secret"}, "has a password"),
         ({"connection_url": "postgresql://a:{{password}}@h/?oauth_client_secret=secret"}, "has a password"),
         ({"connection_url": "postgresql://a:{{password}}@h/?scram_client_key=secret"}, "has a password"),
+        ({"connection_url": "postgresql://a:secret/db"}, "has a password"),
         ({"connection_url": "postgresql://a:sec%ret@h/"}, "cannot be parsed"),
         ({"username_template": "v-{{.RoleName}}"}, "needs random 8 or uuid"),
         ({"username_template": "v-{{random 7}}"}, "needs random 8 or uuid"),
@@ -451,6 +452,24 @@ async def test_who_holds_a_lock_on_a_table_is_revoked(
         own.execute(f"CREATE TRIGGER held BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}")
         await database.drop(name)
     assert not exists(root, name)
+
+
+async def test_who_has_granted_others_is_revoked(
+    database: Database, postgresql: PostgreSQL, root: Root
+) -> None:
+    """With a grant option: PostgreSQL refuses to take away what others have by it, unless that goes, too."""
+    name, table = new_name(), new_name()
+    root.execute(f"CREATE TABLE {table} (a int)")
+    password = await create(database, name, f'GRANT ALL ON {table} TO "{{{{name}}}}" WITH GRANT OPTION')
+    with psycopg.connect(postgresql.url(name, password.reveal())) as own:
+        own.execute(f"GRANT SELECT ON {table} TO PUBLIC")
+    await database.drop(name)
+    assert not exists(root, name)
+    grants = root.execute(
+        "SELECT 1 FROM information_schema.table_privileges WHERE table_name = %s AND grantee = 'PUBLIC'",
+        [table],
+    )
+    assert grants.fetchone() is None
 
 
 async def test_who_changes_itself_all_the_time_is_revoked(
