@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from authkit.logical import BackendFactory
 from authkit.meter import use
-from authkit.metrics.endpoint import Endpoint, EndpointError, parse
+from authkit.metrics.endpoint import EndpointError, parse
 from authkit.plugin.environment import METRICS_VARIABLE
 from authkit.plugin.server import Application, Dial
 from authkit.rpc.interface import Method
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool
 
     from authkit.metrics.exporter import Exporter
+    from authkit.metrics.plugin_meter import PluginMeter
 
 __all__ = ["measured_backends", "measured_database"]
 
 log = logging.getLogger(__name__)
 
+Measure = Callable[[Sequence[Method]], Sequence[Method]]
+"""Returns an application's gRPC methods, measured."""
+
 
 def measured_backends(factory: BackendFactory, dial: Dial, *, plugin: str, where: str) -> Application:
     """Return the service of a factory's backends, with metrics at `where`."""
 
-    def measured(endpoint: Endpoint) -> Application:
+    def measure(meter: PluginMeter) -> tuple[Application, Measure]:
         from authkit.metrics.backend import MeasuredAnswers, MeasuredStorage
-        from authkit.metrics.exporter import Exporter
-        from authkit.metrics.plugin_meter import PluginMeter, build_facts
 
-        meter = PluginMeter(build_facts(plugin, factory.version))
         service = BackendService(
             factory,
             dial,
@@ -46,36 +47,39 @@ def measured_backends(factory: BackendFactory, dial: Dial, *, plugin: str, where
             storage=partial(MeasuredStorage, meter=meter),
         )
         meter.watch(service.backends)
-        exporter = Exporter(endpoint, meter.registry)
-        use(meter)
-        return _Measured(service, exporter)
+        return service, _unchanged
 
-    return _find_measured(where, measured) or BackendService(factory, dial)
+    return _find_measured(where, plugin, factory.version, measure) or BackendService(factory, dial)
 
 
 def measured_database(service: Application, *, plugin: str, version: str, where: str) -> Application:
     """Return the service of a database plugin, with metrics at `where`."""
 
-    def measured(endpoint: Endpoint) -> Application:
+    def measure(meter: PluginMeter) -> tuple[Application, Measure]:
         from authkit.metrics.database import measured_methods
-        from authkit.metrics.exporter import Exporter
-        from authkit.metrics.plugin_meter import PluginMeter, build_facts
 
-        meter = PluginMeter(build_facts(plugin, version))
-        exporter = Exporter(endpoint, meter.registry)
-        use(meter)
-        return _Measured(service, exporter, lambda methods: measured_methods(methods, meter))
+        return service, partial(measured_methods, meter=meter)
 
-    return _find_measured(where, measured) or service
+    return _find_measured(where, plugin, version, measure) or service
 
 
-def _find_measured(where: str, measured: Callable[[Endpoint], Application]) -> Application | None:
+def _find_measured(
+    where: str, plugin: str, version: str, measure: Callable[[PluginMeter], tuple[Application, Measure]]
+) -> Application | None:
     """Return what is measured, `None` where it cannot be; the log says why."""
     try:
         if any(each.upper() == "PROMETHEUS_MULTIPROC_DIR" for each in os.environ):
             # The library would keep its numbers in files: a full disk would end the process at a login.
             raise EndpointError("PROMETHEUS_MULTIPROC_DIR is set; take it from the environment of the plugin")
-        return measured(parse(where))
+        endpoint = parse(where)
+        from authkit.metrics.exporter import Exporter
+        from authkit.metrics.plugin_meter import PluginMeter, build_facts
+
+        meter = PluginMeter(build_facts(plugin, version))
+        application, measure_methods = measure(meter)
+        exporter = Exporter(endpoint, meter.registry)
+        use(meter)
+        return _Measured(application, exporter, measure_methods)
     except EndpointError as error:
         log.error("no metrics: %s", error)
     except ImportError as error:
@@ -86,6 +90,10 @@ def _find_measured(where: str, measured: Callable[[Endpoint], Application]) -> A
     return None
 
 
+def _unchanged(methods: Sequence[Method]) -> Sequence[Method]:
+    return methods
+
+
 class _Measured:
     """An application beside which its metrics are offered."""
 
@@ -93,7 +101,7 @@ class _Measured:
         self,
         application: Application,
         exporter: Exporter,
-        measure: Callable[[Sequence[Method]], Sequence[Method]] = lambda methods: methods,
+        measure: Measure,
     ) -> None:
         self._application = application
         self._exporter = exporter

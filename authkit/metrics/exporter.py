@@ -90,9 +90,8 @@ class Exporter:
         if now >= until:
             try:
                 body = Body(encode(self._registry), content_type)
-            except (
-                Exception
-            ) as error:  # such as what a plugin's own backend raises that is asked for its gauges
+            except Exception as error:
+                # Such as what a plugin's own backend raises that is asked for its gauges.
                 body = None
                 self._tell("the text could not be made", error)
             done = time.monotonic()
